@@ -1,0 +1,89 @@
+// The last contract: where pages go. open → write* → flush* → publish → close.
+// A destination that can holds its own checkpoints, in the same atomic step as the rows they cover;
+// it is asked first on every start, because it is the truth.
+
+import type { z } from 'zod'
+import type { Checkpoint, Receipt } from './checkpoint.ts'
+import type { Log } from './log.ts'
+import type { Page, SyncMode } from './source.ts'
+
+/** One run of a pipeline, as a destination sees it. */
+export interface Run {
+  /** Created once, before the first fetch; every resume of the run has the same. */
+  readonly id: string
+  readonly pipeline: string
+  readonly source: string
+  readonly stream: string
+  /** What to do at the end: replace the target, append to it, or write to it directly. A reset arrives as full_refresh. */
+  readonly mode: SyncMode
+  /** Fencing epoch: greater in every later process. A commit is refused where a greater one was seen. */
+  readonly epoch: number
+  /** Whether the records are all there is (no watermark was given), so that publishing replaces. */
+  readonly complete: boolean
+  /** The run's last checkpoint as the state store remembers it. May be behind the destination, never the truth. */
+  readonly stored?: Checkpoint & { readonly receipt?: Receipt }
+}
+
+export interface Destination {
+  /**
+   * First call. Connects and recovers: what was staged for another run is dropped, what is behind the last
+   * commit of this run is cut off. Resolves to the run's last checkpoint that is durable here; a destination
+   * that cannot hold one returns `run.stored`.
+   */
+  open(run: Run, signal: AbortSignal): Promise<Checkpoint | undefined>
+  /** Stages a page; may buffer, within bounds. Rejecting fails the run. */
+  write(page: Page, signal: AbortSignal): Promise<void>
+  /**
+   * Makes everything written so far durable together with the checkpoint, or rejects. Not cancelled by a signal.
+   * Resolves to what recovery needs besides the checkpoint, if anything; the state store keeps it.
+   */
+  flush(checkpoint: Checkpoint): Promise<Receipt | undefined>
+  /** Makes the run's rows visible. Called only once a checkpoint with `end` is flushed; may be called again after a crash. */
+  publish(): Promise<void>
+  /** Always the last call, also after a failed `open`; safe twice; never publishes. */
+  close(): Promise<void>
+  /** Rejects, saying why, if writing cannot work; changes nothing. Called by `bizon check`. */
+  check?(signal: AbortSignal): Promise<void>
+  /** Where a person finds what was published: paths, table names. Asked for after `publish`. */
+  outputs?(): readonly string[]
+}
+
+export interface DestinationContext {
+  readonly pipeline: string
+  /** The pipeline's stream: the default name of the target. */
+  readonly stream: string
+  readonly mode: SyncMode
+  readonly log: Log
+}
+
+/** One per destination file, its default export; `connectors/index.ts` maps a name to it. */
+export interface DestinationDefinition<Schema extends z.ZodType = z.ZodType> {
+  /** One sentence, shown by `bizon destination list`. */
+  readonly summary: string
+  /** The keys under `destination.config:` that are this connector's own. */
+  readonly config: Schema
+  /** Does no I/O. `config` also holds the keys that all destinations share. */
+  create(config: z.output<Schema> & DestinationOptions, context: DestinationContext): Destination
+}
+
+/** A column list for one target, as `record_schemas` gives it. */
+export interface RecordSchema {
+  readonly destinationId: string
+  readonly columns: readonly { readonly name: string; readonly type: string; readonly description?: string | undefined }[]
+}
+
+/** Keys that every destination shares. */
+export interface DestinationOptions {
+  /** Name of the target. `{stream}` stands for the name of the page's stream. Default `{stream}`. */
+  readonly destinationId: string
+  /** Whether to write columns instead of one JSON payload. */
+  readonly unnest: boolean
+  readonly recordSchemas: readonly RecordSchema[]
+}
+
+/** Types a destination definition; see docs/writing-a-destination.md for a whole one. */
+export function defineDestination<Schema extends z.ZodType>(
+  definition: DestinationDefinition<Schema>,
+): DestinationDefinition<Schema> {
+  return definition
+}

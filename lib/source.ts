@@ -1,0 +1,105 @@
+// The first contract: where pages come from. A source is an async generator of pages and knows nothing of
+// what follows it; backpressure is that nobody asks for the next page yet.
+
+import type { z } from 'zod'
+import type { Log } from './log.ts'
+import type { Json, JsonObject, SourceRecord } from './record.ts'
+
+export type SyncMode = 'full_refresh' | 'incremental' | 'stream'
+
+/** Where to go on reading: opaque to all but the source that made it. Its JSON round trip must be loss-free. */
+export type Position = JsonObject
+
+/** What a source declares of a stream; never guessed. */
+export interface StreamInfo {
+  readonly name: string
+  /** Whether `sync_mode: incremental` works: `read` honours `since`. Default false. */
+  readonly incremental?: boolean
+  /**
+   * Whether a position is still good in a later process, after hours, so that a killed full refresh may go on
+   * where it was. Default false: an interrupted full refresh starts over. Incremental reads always resume.
+   */
+  readonly resumable?: boolean
+  readonly primaryKey?: readonly string[]
+  /** JSON Schema of `data`, when known. */
+  readonly schema?: JsonObject
+}
+
+/** Some records of one stream, and the position that follows them. */
+export interface Page {
+  readonly records: readonly SourceRecord[]
+  /** The position after this page; `null` says that the source is exhausted, and is the only proof of that. */
+  readonly next: Position | null
+  /** The stream of these records; absent: the pipeline's. A new object when its schema changes. */
+  readonly stream?: StreamInfo
+  /** Handed back as `since.value` by the first run after the one that publishes this page. */
+  readonly watermark?: Json
+  /** Size of the payloads in bytes. Absent: the engine measures. */
+  readonly bytes?: number
+  /** When the page was asked for. Set by the engine. */
+  readonly extractedAt?: Date
+}
+
+/** Where an incremental read begins: what the last published run already has. */
+export interface Watermark {
+  /** Start of the last published run's fetch. */
+  readonly time: Date
+  /** What that run's source left as `page.watermark`; preferred over `time`. */
+  readonly value?: Json
+  /** `source.cursor_field` of the config. */
+  readonly cursorField?: string
+}
+
+export interface Start {
+  /** Go on after this position; absent: from the beginning. Wins over `since`. */
+  readonly position?: Position
+  /** Incremental: only what is newer. Absent: everything. */
+  readonly since?: Watermark
+}
+
+export interface Source {
+  /**
+   * Called once. Yields pages until one has `next: null`, then returns; in stream mode it need not end.
+   * Must stop waiting when the signal aborts, and release what it holds in `finally`. A throw fails the run.
+   */
+  read(from: Start, signal: AbortSignal): AsyncGenerator<Page, void, void>
+  /** Rejects, saying why, if reading cannot work. Called before the first page and by `bizon check`. */
+  check?(signal: AbortSignal): Promise<void>
+  /** How many records there are, for progress only; a failure is ignored. */
+  count?(signal: AbortSignal): Promise<number | undefined>
+  /** Everything before the position is durable downstream. May be called again with the same one. */
+  acknowledge?(position: Position): Promise<void>
+  /** Always called, also after a failed `check`. Safe twice. */
+  close?(): Promise<void>
+}
+
+/** What a connector is told about the pipeline it works in. */
+export interface SourceContext {
+  readonly pipeline: string
+  readonly stream: string
+  readonly mode: SyncMode
+  readonly log: Log
+}
+
+/** One per source file, its default export; `connectors/index.ts` maps a name to it. */
+export interface SourceDefinition<Schema extends z.ZodType = z.ZodType> {
+  /** One sentence, shown by `bizon source list`. */
+  readonly summary: string
+  /** The keys under `source:` that are this connector's own. */
+  readonly config: Schema
+  /** The streams, given the config if there is one. A stream named `*` stands for any name. */
+  streams(config?: z.output<Schema>): readonly StreamInfo[]
+  /** Does no I/O. */
+  create(config: z.output<Schema>, context: SourceContext): Source
+}
+
+/** Types a source definition; see docs/writing-a-source.md for a whole one. */
+export function defineSource<Schema extends z.ZodType>(definition: SourceDefinition<Schema>): SourceDefinition<Schema> {
+  return definition
+}
+
+/** The declared stream of that name; one called `*` stands for any name. */
+export function findStream(streams: readonly StreamInfo[], name: string): StreamInfo | undefined {
+  const wildcard = streams.find((stream) => stream.name === '*')
+  return streams.find((stream) => stream.name === name) ?? (wildcard && { ...wildcard, name })
+}

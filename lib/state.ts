@@ -1,0 +1,117 @@
+// The state store keeps what a pipeline did and hands out the right to run it. It stores and fences, and decides
+// nothing: job.ts decides. One store is opened per run and closed at its end.
+
+import type { Checkpoint, Receipt } from './checkpoint.ts'
+import type { Json } from './record.ts'
+import type { SyncMode } from './source.ts'
+
+/** What a pipeline's state is filed under. */
+export interface Identity {
+  readonly name: string
+  readonly source: string
+  readonly stream: string
+}
+
+export type JobStatus = 'started' | 'running' | 'succeeded' | 'failed' | 'cancelled'
+
+/** One row of `stream_jobs`: a run and all its resumes. */
+export interface Job extends Identity {
+  /** 32 hex digits; also the run's id. */
+  readonly id: string
+  readonly mode: SyncMode
+  readonly status: JobStatus
+  /** How often it was started, from 0. */
+  readonly attempt: number
+  /** Start of the fetch: the next incremental run's watermark, by the store's clock. */
+  readonly createdAt: Date
+  readonly totalRecords?: number
+  /** What the source left as `page.watermark`, once published. */
+  readonly watermark?: Json
+  readonly errorMessage?: string
+  /** Whether this program made the job; false for rows of the Python program. */
+  readonly ours: boolean
+  /** Whether publishing replaces the target: full refresh, a reset, or a first incremental run. */
+  readonly complete: boolean
+}
+
+/** One row of `stream_resets`. Pending until consumed. */
+export interface ResetRequest {
+  readonly id: string
+  readonly requestedAt: Date
+  readonly consumedByJobId?: string
+}
+
+/** The right to run one pipeline, held until `release`. */
+export interface Lease {
+  /** Greater than that of any earlier holder, in this store and, by the clock, in a lost one. */
+  readonly epoch: number
+  /** Called at intervals of `renewSeconds`, when the store asks for it. Rejects with code `fenced` once lost. */
+  renew?(): Promise<void>
+  readonly renewSeconds?: number
+  /** Safe twice. */
+  release(): Promise<void>
+}
+
+export interface StoredCheckpoint extends Checkpoint {
+  readonly receipt?: Receipt
+}
+
+/**
+ * Every method that changes a job takes the lease and rejects with code `fenced`, changing nothing, when a
+ * newer epoch exists. Transient errors (a busy database) are retried inside.
+ */
+export interface StateStore {
+  /** Connects; creates missing tables, migrates old ones in one transaction. Rejects with `state` if newer than us or corrupt. */
+  open(): Promise<void>
+  /** Rejects with code `locked`, naming the holder, while another live process has it. `holder` is text for people. */
+  acquire(identity: Identity, holder: string): Promise<Lease>
+  /** Jobs of the identity that are started, running or failed, newest first. */
+  unfinishedJobs(identity: Identity): Promise<readonly Job[]>
+  /** The newest succeeded job of the identity. */
+  lastSucceeded(identity: Identity): Promise<Job | undefined>
+  /** Where the job stands: its last checkpoint before any that failed. */
+  lastCheckpoint(job: Job): Promise<StoredCheckpoint | undefined>
+  /** Requests that no job has taken, and those the given jobs took. */
+  resets(identity: Identity, jobIds: readonly string[]): Promise<readonly ResetRequest[]>
+  /** In one transaction: cancels jobs, creates or restarts one, binds reset requests to it. Resolves to the job as stored. */
+  begin(lease: Lease, change: BeginJob): Promise<Job>
+  saveCheckpoint(lease: Lease, job: Job, checkpoint: StoredCheckpoint, destination: string): Promise<void>
+  /** Ends (`succeeded`) or interrupts (`failed`, `running`) a job. */
+  finish(lease: Lease, job: Job, end: { status: 'succeeded' | 'failed' | 'running'; error?: string; watermark?: Json }): Promise<void>
+  /** Adds a pending request; needs no lease. Resolves to false when one is pending already. */
+  requestReset(identity: Identity): Promise<boolean>
+  /** Withdraws pending requests; resolves to how many. */
+  cancelResets(identity: Identity): Promise<number>
+  /** Always called; safe twice and after a failed open. */
+  close(): Promise<void>
+}
+
+export interface BeginJob {
+  readonly identity: Identity
+  readonly cancel: readonly string[]
+  /** Restart this one, or create a new one. */
+  readonly resume?: string
+  readonly mode: SyncMode
+  readonly complete: boolean
+  readonly totalRecords?: number
+  /** Reset requests to mark as consumed by the job. */
+  readonly consume: readonly string[]
+  /** Make a reset request for the job even though none was pending (`--reset`). */
+  readonly bindReset: boolean
+}
+
+/** One per store file, its default export. */
+export interface StoreDefinition {
+  readonly summary: string
+  create(config: StoreConfig): StateStore
+}
+
+/** `engine.backend` of the config. */
+export interface StoreConfig {
+  readonly type: string
+  /** sqlite: path without `.sqlite3`. */
+  readonly database: string
+  readonly schema: string
+  /** Log every SQL statement to stderr. */
+  readonly echo: boolean
+}
