@@ -69,7 +69,11 @@ export interface DestinationDefinition<Schema extends z.ZodType = z.ZodType> {
 /** A column list for one target, as `record_schemas` gives it. */
 export interface RecordSchema {
   readonly destinationId: string
-  readonly columns: readonly { readonly name: string; readonly type: string; readonly description?: string | undefined }[]
+  readonly columns: readonly {
+    readonly name: string
+    readonly type: string
+    readonly description?: string | undefined
+  }[]
 }
 
 /** Keys that every destination shares. */

@@ -21,6 +21,7 @@ export function faultPoint(name: string): void {
 function parse(text: string | undefined): typeof armed {
   if (!text) return null
   const match = /^([a-z_.]+)(?:@(\d+))?:(kill|stop|throw)$/.exec(text)
-  if (!match) throw new BizonError('usage', `BIZON_FAILPOINT: ${JSON.stringify(text)} is not <name>[@<n>]:<kill|stop|throw>`)
+  if (!match)
+    throw new BizonError('usage', `BIZON_FAILPOINT: ${JSON.stringify(text)} is not <name>[@<n>]:<kill|stop|throw>`)
   return { name: match[1] as string, countdown: Number(match[2] ?? 1), action: match[3] as string }
 }

@@ -26,13 +26,21 @@ export interface LogOptions {
   write(line: string): void
 }
 
-const COLORS: Record<LogLevel, string> = { TRACE: '90', DEBUG: '90', INFO: '36', WARNING: '33', ERROR: '31', CRITICAL: '31' }
+const COLORS: Record<LogLevel, string> = {
+  TRACE: '90',
+  DEBUG: '90',
+  INFO: '36',
+  WARNING: '33',
+  ERROR: '31',
+  CRITICAL: '31',
+}
 
 export function createLog({ level = 'INFO', format, color = false, write }: LogOptions): Log {
   const least = LOG_LEVELS.indexOf(level)
   const at = (name: LogLevel) => {
     if (LOG_LEVELS.indexOf(name) < least) return nothing
-    return (message: string): void => write(format === 'json' ? jsonLine(name, message) : prettyLine(name, message, color))
+    return (message: string): void =>
+      write(format === 'json' ? jsonLine(name, message) : prettyLine(name, message, color))
   }
   return { trace: at('TRACE'), debug: at('DEBUG'), info: at('INFO'), warn: at('WARNING'), error: at('ERROR') }
 }

@@ -38,7 +38,7 @@ export class RawJson {
   }
 
   toString(): string {
-    return this.buffer.toString("utf8", this.start, this.end)
+    return this.buffer.toString('utf8', this.start, this.end)
   }
 
   /** Parsed; numbers that a double would change become exact-number objects that print as they came. */

@@ -77,7 +77,11 @@ export interface StateStore {
   begin(lease: Lease, change: BeginJob): Promise<Job>
   saveCheckpoint(lease: Lease, job: Job, checkpoint: StoredCheckpoint, destination: string): Promise<void>
   /** Ends (`succeeded`) or interrupts (`failed`, `running`) a job. */
-  finish(lease: Lease, job: Job, end: { status: 'succeeded' | 'failed' | 'running'; error?: string; watermark?: Json }): Promise<void>
+  finish(
+    lease: Lease,
+    job: Job,
+    end: { status: 'succeeded' | 'failed' | 'running'; error?: string; watermark?: Json },
+  ): Promise<void>
   /** Adds a pending request; needs no lease. Resolves to false when one is pending already. */
   requestReset(identity: Identity): Promise<boolean>
   /** Withdraws pending requests; resolves to how many. */
