@@ -1,0 +1,108 @@
+// The only file that imports better-sqlite3. The state store keeps its tables in it, the file lock its lock.
+// Loaded when first asked for, so that a pipeline without SQLite neither needs nor pays for the native module.
+// Never open a file that SQLite has open with node:fs as well: on POSIX systems the first close of *any*
+// descriptor drops the process's locks on it (https://sqlite.org/howtocorrupt.html, 2.2).
+
+import { statSync } from 'node:fs'
+import { dirname } from 'node:path'
+import type BetterSqlite3 from 'better-sqlite3'
+import { BizonError, type ErrorCode, messageOf } from '../lib/errors.ts'
+
+export type Database = BetterSqlite3.Database
+
+export interface SqliteOptions {
+  /** How long a statement waits for another process's lock before it fails as busy. */
+  readonly busyTimeoutMs: number
+  /** Gets every SQL statement, with its values. */
+  readonly onStatement?: ((sql: string) => void) | undefined
+}
+
+export interface Sqlite {
+  /**
+   * Opens or creates a database; `:memory:` is one of its own. Does not read the file yet: a file that is not a
+   * database is noticed by the first statement, whose error goes through `sqliteError`.
+   */
+  open(path: string, options: SqliteOptions): Database
+}
+
+/** The client, loaded. `code` is that of all its errors: it says whose files these are. */
+export async function loadSqlite(code: ErrorCode): Promise<Sqlite> {
+  const Client = await importClient(code)
+  return {
+    open(path, { busyTimeoutMs, onStatement }) {
+      try {
+        return new Client(path, {
+          timeout: busyTimeoutMs,
+          ...(onStatement && { verbose: (sql) => onStatement(String(sql)) }),
+        })
+      } catch (error) {
+        throw openError(error, path, code)
+      }
+    },
+  }
+}
+
+function openError(error: unknown, path: string, code: ErrorCode): unknown {
+  if (sqliteCode(error) !== undefined) return sqliteError(error, path, code)
+  if (path === ':memory:' || isFolder(dirname(path))) return clientMissing(error, code)
+  return new BizonError(code, `cannot open ${path}: the folder ${dirname(path)} does not exist`, {
+    hint: 'Create the folder, or name another one.',
+    cause: error,
+  })
+}
+
+/** The `SQLITE_…` code of an error that SQLite raised. */
+export function sqliteCode(error: unknown): string | undefined {
+  const code = error instanceof Error ? (error as { code?: unknown }).code : undefined
+  return typeof code === 'string' && code.startsWith('SQLITE_') ? code : undefined
+}
+
+/** Whether another process held the lock for longer than the busy timeout. */
+export function isBusy(error: unknown): boolean {
+  return sqliteCode(error)?.startsWith('SQLITE_BUSY') === true
+}
+
+/** What SQLite raised, in words that name the file and say what to do. An error of another kind comes back as it is. */
+export function sqliteError(error: unknown, path: string, code: ErrorCode): unknown {
+  const sqlite = sqliteCode(error)
+  if (sqlite === undefined) return error
+  const [reason, hint] = explain(sqlite, path) ?? [messageOf(error), undefined]
+  return new BizonError(code, `${path}: ${reason}`, { hint, retriable: isBusy(error), cause: error })
+}
+
+function explain(code: string, path: string): readonly [reason: string, hint: string] | undefined {
+  if (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED'))
+    return ['locked by another process', 'Wait until no other program has the file open for writing, then try again.']
+  if (code.startsWith('SQLITE_NOTADB')) return ['not a SQLite database', 'Move the file away, or name another one.']
+  if (code.startsWith('SQLITE_CORRUPT'))
+    return ['the database is damaged', 'Restore it from a copy, or move it away to start with a new one.']
+  if (code.startsWith('SQLITE_READONLY') || code === 'SQLITE_PERM' || code === 'SQLITE_AUTH')
+    return ['may not be written to', 'Give this user the right to write to the file and its folder.']
+  if (code.startsWith('SQLITE_FULL')) return ['the disk is full', 'Make room, then try again.']
+  if (!code.startsWith('SQLITE_CANTOPEN')) return undefined
+  if (isFolder(path)) return ['is a folder, not a database file', 'Name a file.']
+  return ['cannot be opened', 'See whether the file and its folder exist and may be read and written.']
+}
+
+type Client = typeof BetterSqlite3
+
+async function importClient(code: ErrorCode): Promise<Client> {
+  try {
+    return (await import('better-sqlite3')).default
+  } catch (error) {
+    throw clientMissing(error, code)
+  }
+}
+
+/** Also when the package is there but its compiled part is not, or is another Node version's. */
+function clientMissing(error: unknown, code: ErrorCode): BizonError {
+  const reason = messageOf(error).split('\n', 1)[0]
+  return new BizonError(code, `better-sqlite3 cannot be loaded: ${reason}`, {
+    hint: 'npm install better-sqlite3, with the Node version that runs bizon.',
+    cause: error,
+  })
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
+}
