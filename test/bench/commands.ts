@@ -1,0 +1,163 @@
+// What the bench runs. Adding a command is adding one line to the table.
+
+import { execFileSync } from 'node:child_process'
+import type { Input } from './generate.ts'
+
+export interface Candidate {
+  readonly name: string
+  readonly argv: readonly string[]
+  /** Where the records end up; compared with the input. */
+  readonly output?: string
+  /** Standard input from this file. */
+  readonly input?: string
+  /** The command prints the records; they are collected in `output`. */
+  readonly prints?: boolean
+  /** How often it is run; the median is shown. Default 1. */
+  readonly times?: number
+  /** Which input it moves; absent: none, so no rate is shown. */
+  readonly moves?: 'ndjson' | 'csv'
+  /** The output is not meant to be the input's bytes. */
+  readonly reshapes?: boolean
+}
+
+export interface Places {
+  readonly input: Input
+  /** The first 1,000 records. */
+  readonly few: string
+  /** A folder of the bench's own; every command runs in it. */
+  readonly folder: string
+  /** The built command. */
+  readonly bizon: string
+  /** The bundled check.ts. */
+  readonly check: string
+  /** Writes a pipeline file into the folder; resolves to its path. */
+  pipeline(name: string, input: string, metadata: 'none' | 'bizon'): string
+  /** Writes any other file into the folder; resolves to its path. */
+  file(name: string, text: string): string
+}
+
+export function commands(places: Places): Candidate[] {
+  const { input, few, folder, bizon, check } = places
+  const node = process.execPath
+  const out = (name: string): string => `${folder}/${name}`
+  const { ndjson, csv } = input
+  const run = (name: string, from: string, metadata: 'none' | 'bizon'): Omit<Candidate, 'name'> => ({
+    argv: [node, bizon, 'run', places.pipeline(name, from, metadata)],
+    output: out(`${name}.json`),
+  })
+  return [
+    { name: 'cat', argv: ['cat', ndjson], output: out('cat'), prints: true, moves: 'ndjson' },
+    { name: 'node, stream copy', argv: [node, '-e', COPY, ndjson, out('copy')], output: out('copy'), moves: 'ndjson' },
+    {
+      name: 'node, parse and print',
+      argv: [node, '-e', PARSE, ndjson, out('parse')],
+      output: out('parse'),
+      moves: 'ndjson',
+    },
+    { name: 'JSON check alone, ours', argv: [node, check, 'scan', ndjson], moves: 'ndjson' },
+    { name: 'JSON check alone, JSON.parse', argv: [node, check, 'parse', ndjson], moves: 'ndjson' },
+    { name: 'bizon NDJSON → NDJSON', ...run('plain', ndjson, 'none'), moves: 'ndjson' },
+    { name: 'bizon NDJSON → six columns', ...run('columns', ndjson, 'bizon'), moves: 'ndjson', reshapes: true },
+    { name: 'bizon CSV → NDJSON', ...run('csv', csv, 'none'), moves: 'csv' },
+    { name: 'bizon, 1,000 records', ...run('few', few, 'none'), times: 5 },
+    { name: 'bizon --help', argv: [node, bizon, '--help'], times: 5 },
+    { name: 'node -e 0', argv: [node, '-e', '0'], times: 5 },
+    ...peers(places),
+  ]
+}
+
+/** Other programs at the same work, where they are installed. */
+function peers({ input: { ndjson, csv }, folder, file }: Places): Candidate[] {
+  const out = (name: string): string => `${folder}/${name}.jsonl`
+  const both = (name: string, argv: (from: string, to: string) => readonly string[]): Candidate[] => [
+    {
+      name: `${name} NDJSON → NDJSON`,
+      argv: argv(ndjson, out(`${name}-1`)),
+      output: out(`${name}-1`),
+      moves: 'ndjson',
+    },
+    { name: `${name} CSV → NDJSON`, argv: argv(csv, out(`${name}-2`)), output: out(`${name}-2`), moves: 'csv' },
+  ]
+  const python = (text: string) => (from: string, to: string) => ['python3', '-c', text, from, to]
+  const faucet = (from: string, to: string): readonly string[] => [
+    'faucet',
+    'run',
+    file(`${to.slice(folder.length + 1)}.yaml`, faucetConfig(from, to)),
+  ]
+  const sling = (from: string, to: string): readonly string[] => [
+    'sling',
+    'run',
+    '--src-stream',
+    `file://${from}`,
+    '--tgt-object',
+    `file://${to}`,
+    '--tgt-options',
+    '{format: jsonlines}',
+  ]
+  return [
+    ...(found('duckdb', '--version') ? both('duckdb', (from, to) => ['duckdb', '-c', duckdb(from, to)]) : []),
+    ...(found('python3', '-c', 'import duckdb') ? both('duckdb (python)', python(DUCKDB)) : []),
+    ...(found('python3', '-c', 'import polars') ? both('polars', python(POLARS)) : []),
+    ...(found('python3', '-c', 'import dlt') ? both('dlt', python(DLT)) : []),
+    ...(found('sling', '--version') ? both('sling', sling) : []),
+    ...(found('faucet', '--version') ? both('faucet', faucet) : []),
+  ]
+}
+
+function found(program: string, ...args: string[]): boolean {
+  try {
+    execFileSync(program, args, { stdio: 'ignore' })
+    return true
+  } catch {
+    return false
+  }
+}
+
+const COPY = `const { createReadStream, createWriteStream } = require('fs')
+const [from, to] = process.argv.slice(1)
+createReadStream(from, { highWaterMark: 1 << 20 }).pipe(createWriteStream(to, { highWaterMark: 1 << 20 }))`
+
+const PARSE = `const { createReadStream, createWriteStream } = require('fs')
+const [from, to] = process.argv.slice(1)
+const lines = require('readline').createInterface({ input: createReadStream(from, { highWaterMark: 1 << 20 }) })
+const out = createWriteStream(to, { highWaterMark: 1 << 20 })
+;(async () => {
+  let batch = ''
+  for await (const line of lines) {
+    batch += JSON.stringify(JSON.parse(line)) + '\\n'
+    if (batch.length < 1 << 20) continue
+    if (!out.write(batch)) await new Promise((resolve) => out.once('drain', resolve))
+    batch = ''
+  }
+  out.end(batch)
+})()`
+
+const duckdb = (from: string, to: string): string =>
+  `COPY (SELECT * FROM ${from.endsWith('.csv') ? 'read_csv' : 'read_json'}('${from}')) TO '${to}' (FORMAT json)`
+
+const DUCKDB = `import sys, duckdb
+source, target = sys.argv[1:]
+read = 'read_csv' if source.endswith('.csv') else 'read_json'
+duckdb.sql(f"COPY (SELECT * FROM {read}('{source}')) TO '{target}' (FORMAT json)")`
+
+const POLARS = `import sys, polars
+source, target = sys.argv[1:]
+(polars.scan_csv if source.endswith('.csv') else polars.scan_ndjson)(source).sink_ndjson(target)`
+
+const DLT = `import sys, json, csv, os, dlt
+source, target = sys.argv[1:]
+def rows():
+    with open(source) as lines:
+        yield from (csv.DictReader(lines) if source.endswith('.csv') else map(json.loads, lines))
+os.environ['DATA_WRITER__DISABLE_COMPRESSION'] = 'true'
+pipeline = dlt.pipeline('bench', pipelines_dir=target + '.dlt', dataset_name='bench',
+    destination=dlt.destinations.filesystem(bucket_url='file://' + target + '.out'))
+pipeline.run(rows(), table_name='records', loader_file_format='jsonl')`
+
+const faucetConfig = (from: string, to: string): string =>
+  `version: 1
+name: bench
+pipeline:
+  source: { type: file, config: { path: ${from} } }
+  sink: { type: file, config: { path: ${to} } }
+`
