@@ -1,52 +1,49 @@
 // A checkpoint is a barrier in the flow: everything before me, and this position, become durable together.
 // The last one says `end`, and nothing else proves that an extract is complete.
 
-import type { Json, JsonObject } from "./record.ts";
-import { sizeOf } from "./record.ts";
-import type { Page, Position } from "./source.ts";
-import type { ThroughSteps } from "./streamx.ts";
+import type { Json, JsonObject } from './record.ts'
+import { sizeOf } from './record.ts'
+import type { Page, Position } from './source.ts'
+import type { ThroughSteps } from './streamx.ts'
 
 export interface Checkpoint {
-	/** The run it belongs to. */
-	readonly run: string;
-	/** Pages of the run so far, resumes included. */
-	readonly page: number;
-	/** Records of the run so far, after transforms. */
-	readonly rows: number;
-	/** Where the source goes on; null once exhausted, or before the first page. */
-	readonly position: Position | null;
-	/** The source said that it is exhausted. */
-	readonly end: boolean;
-	/** The newest `page.watermark`. */
-	readonly watermark?: Json;
+  /** The run it belongs to. */
+  readonly run: string
+  /** Pages of the run so far, resumes included. */
+  readonly page: number
+  /** Records of the run so far, after transforms. */
+  readonly rows: number
+  /** Where the source goes on; null once exhausted, or before the first page. */
+  readonly position: Position | null
+  /** The source said that it is exhausted. */
+  readonly end: boolean
+  /** The newest `page.watermark`. */
+  readonly watermark?: Json
 }
 
 /** What a destination that cannot hold positions itself needs back to recover: a byte offset, a part name, a job id. */
-export type Receipt = JsonObject;
+export type Receipt = JsonObject
 
 /** What flows: pages, and barriers between them. */
-export type Item = Page | Checkpoint;
+export type Item = Page | Checkpoint
 
 export function isPage(item: Item): item is Page {
-	return "records" in item;
+  return 'records' in item
 }
 
 /** What an item weighs in a buffer: the payload bytes of a page, as good as nothing for a checkpoint. */
 export function bytesOf(item: Item): number {
-	if (!isPage(item)) return 1;
-	return (
-		item.bytes ??
-		item.records.reduce((bytes, record) => bytes + sizeOf(record.data), 0)
-	);
+  if (!isPage(item)) return 1
+  return item.bytes ?? item.records.reduce((bytes, record) => bytes + sizeOf(record.data), 0)
 }
 
 /** When to put a checkpoint into the flow: at whichever comes first. One that is left out sets no limit. */
 export interface CheckpointOptions {
-	readonly everyPages?: number;
-	/** Payload bytes since the last one. */
-	readonly everyBytes?: number;
-	/** Age of the oldest page that is not yet covered, by a timer: also when the source is silent. */
-	readonly everySeconds?: number;
+  readonly everyPages?: number
+  /** Payload bytes since the last one. */
+  readonly everyBytes?: number
+  /** Age of the oldest page that is not yet covered, by a timer: also when the source is silent. */
+  readonly everySeconds?: number
 }
 
 /**
@@ -54,53 +51,48 @@ export interface CheckpointOptions {
  * `from` is where the run stands already.
  */
 export function checkpoints(
-	from: Checkpoint,
-	{
-		everyPages = Infinity,
-		everyBytes = Infinity,
-		everySeconds = Infinity,
-	}: CheckpointOptions,
+  from: Checkpoint,
+  { everyPages = Infinity, everyBytes = Infinity, everySeconds = Infinity }: CheckpointOptions,
 ): ThroughSteps<Page, Item> {
-	let latest = from;
-	let pages = 0;
-	let bytes = 0;
-	let timer: NodeJS.Timeout | undefined;
+  let latest = from
+  let pages = 0
+  let bytes = 0
+  let timer: NodeJS.Timeout | undefined
 
-	const mark = (push: (item: Item) => void): void => {
-		clearTimeout(timer);
-		pages = 0;
-		bytes = 0;
-		push(latest);
-	};
+  const mark = (push: (item: Item) => void): void => {
+    clearTimeout(timer)
+    pages = 0
+    bytes = 0
+    push(latest)
+  }
 
-	return {
-		each(page, push) {
-			latest = {
-				run: latest.run,
-				page: latest.page + 1,
-				rows: latest.rows + page.records.length,
-				position: page.next,
-				end: page.next === null,
-				...watermarkOf(page, latest),
-			};
-			pages += 1;
-			bytes += bytesOf(page);
-			push(page);
-			if (latest.end) return; // the barrier behind the last page is `end`'s
-			if (pages >= everyPages || bytes >= everyBytes) mark(push);
-			else if (pages === 1 && everySeconds < Infinity)
-				timer = setTimeout(mark, everySeconds * 1000, push);
-		},
-		end(push) {
-			if (pages > 0) mark(push);
-		},
-		close() {
-			clearTimeout(timer);
-		},
-	};
+  return {
+    each(page, push) {
+      latest = {
+        run: latest.run,
+        page: latest.page + 1,
+        rows: latest.rows + page.records.length,
+        position: page.next,
+        end: page.next === null,
+        ...watermarkOf(page, latest),
+      }
+      pages += 1
+      bytes += bytesOf(page)
+      push(page)
+      if (latest.end) return // the barrier behind the last page is `end`'s
+      if (pages >= everyPages || bytes >= everyBytes) mark(push)
+      else if (pages === 1 && everySeconds < Infinity) timer = setTimeout(mark, everySeconds * 1000, push)
+    },
+    end(push) {
+      if (pages > 0) mark(push)
+    },
+    close() {
+      clearTimeout(timer)
+    },
+  }
 }
 
 function watermarkOf(page: Page, before: Checkpoint): { watermark?: Json } {
-	const watermark = page.watermark ?? before.watermark;
-	return watermark === undefined ? {} : { watermark };
+  const watermark = page.watermark ?? before.watermark
+  return watermark === undefined ? {} : { watermark }
 }

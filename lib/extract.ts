@@ -1,104 +1,88 @@
 // The source's end of a pipeline: a definition, its config, and the loop that asks for one page after another.
 
-import { bytesOf } from "./checkpoint.ts";
-import { type ConfigInput, type ConfigOf, loadConfig } from "./config.ts";
-import { BizonError } from "./errors.ts";
-import { faultPoint } from "./fault.ts";
-import { type Log, silentLog } from "./log.ts";
-import {
-	findStream,
-	type Page,
-	type Position,
-	type Source,
-	type Start,
-	type StreamInfo,
-} from "./source.ts";
-import { orAborted } from "./wait.ts";
+import { bytesOf } from './checkpoint.ts'
+import { type ConfigInput, type ConfigOf, loadConfig } from './config.ts'
+import { BizonError } from './errors.ts'
+import { faultPoint } from './fault.ts'
+import { type Log, silentLog } from './log.ts'
+import { findStream, type Page, type Position, type Source, type Start, type StreamInfo } from './source.ts'
+import { orAborted } from './wait.ts'
 
 export interface ReadOptions {
-	/** Aborts the read at once. */
-	readonly signal: AbortSignal;
-	/** Ends the read after the page that is on its way, or instead of it: not an end of the data. */
-	readonly stop?: AbortSignal | undefined;
-	/** Awaited before a page is asked for: how the `stream` runner goes without read-ahead. */
-	readonly ready?: ((pagesRead: number) => Promise<void>) | undefined;
+  /** Aborts the read at once. */
+  readonly signal: AbortSignal
+  /** Ends the read after the page that is on its way, or instead of it: not an end of the data. */
+  readonly stop?: AbortSignal | undefined
+  /** Awaited before a page is asked for: how the `stream` runner goes without read-ahead. */
+  readonly ready?: ((pagesRead: number) => Promise<void>) | undefined
 }
 
 /** A source that was created from its config and is ready to be read once. */
 export class OpenExtract {
-	readonly config: ConfigOf<"source">;
-	readonly stream: StreamInfo;
-	readonly #source: Source;
+  readonly config: ConfigOf<'source'>
+  readonly stream: StreamInfo
+  readonly #source: Source
 
-	constructor(config: ConfigOf<"source">, log: Log) {
-		const { definition, options, stream, mode } = config.source;
-		this.config = config;
-		this.stream = findStream(definition.streams(options), stream) ?? {
-			name: stream,
-		};
-		this.#source = definition.create(options, {
-			pipeline: config.name,
-			stream,
-			mode,
-			log,
-		});
-	}
+  constructor(config: ConfigOf<'source'>, log: Log) {
+    const { definition, options, stream, mode } = config.source
+    this.config = config
+    this.stream = findStream(definition.streams(options), stream) ?? {
+      name: stream,
+    }
+    this.#source = definition.create(options, {
+      pipeline: config.name,
+      stream,
+      mode,
+      log,
+    })
+  }
 
-	/** Rejects, saying why, if the source cannot be read. */
-	async check(signal: AbortSignal): Promise<void> {
-		await this.#source.check?.(signal);
-	}
+  /** Rejects, saying why, if the source cannot be read. */
+  async check(signal: AbortSignal): Promise<void> {
+    await this.#source.check?.(signal)
+  }
 
-	/** How many records there are, if the source can tell; only for progress, so that a failure does not matter. */
-	async count(signal: AbortSignal): Promise<number | undefined> {
-		return this.#source.count?.(signal).catch(() => undefined);
-	}
+  /** How many records there are, if the source can tell; only for progress, so that a failure does not matter. */
+  async count(signal: AbortSignal): Promise<number | undefined> {
+    return this.#source.count?.(signal).catch(() => undefined)
+  }
 
-	/**
-	 * Pages until the source is exhausted, was told to stop, or gave `max_iterations`. A batch source that just
-	 * stops, without a page that has `next: null`, fails the run: that it is exhausted must be said.
-	 */
-	async *read(
-		from: Start,
-		{ signal, stop = never, ready }: ReadOptions,
-	): AsyncGenerator<Page, void, void> {
-		const { maxIterations = Infinity, mode, name } = this.config.source;
-		const enough = new AbortController();
-		const pages = this.#source.read(
-			from,
-			AbortSignal.any([signal, stop, enough.signal]),
-		);
-		try {
-			for (let read = 0; read < maxIterations; read++) {
-				await ready?.(read);
-				faultPoint("fetch.before");
-				const extractedAt = new Date();
-				const next = await orAborted(
-					pages.next(),
-					AbortSignal.any([signal, stop]),
-				);
-				signal.throwIfAborted();
-				if (next === undefined || stop.aborted) return;
-				faultPoint("fetch.after");
-				if (next.done && mode === "stream") return;
-				if (next.done) throw stoppedShort(name);
-				const page = next.value;
-				yield { ...page, extractedAt, bytes: bytesOf(page) };
-				if (page.next === null) return;
-			}
-		} finally {
-			enough.abort();
-			pages.return().catch(() => {});
-		}
-	}
+  /**
+   * Pages until the source is exhausted, was told to stop, or gave `max_iterations`. A batch source that just
+   * stops, without a page that has `next: null`, fails the run: that it is exhausted must be said.
+   */
+  async *read(from: Start, { signal, stop = never, ready }: ReadOptions): AsyncGenerator<Page, void, void> {
+    const { maxIterations = Infinity, mode, name } = this.config.source
+    const enough = new AbortController()
+    const pages = this.#source.read(from, AbortSignal.any([signal, stop, enough.signal]))
+    try {
+      for (let read = 0; read < maxIterations; read++) {
+        await ready?.(read)
+        faultPoint('fetch.before')
+        const extractedAt = new Date()
+        const next = await orAborted(pages.next(), AbortSignal.any([signal, stop]))
+        signal.throwIfAborted()
+        if (next === undefined || stop.aborted) return
+        faultPoint('fetch.after')
+        if (next.done && mode === 'stream') return
+        if (next.done) throw stoppedShort(name)
+        const page = next.value
+        yield { ...page, extractedAt, bytes: bytesOf(page) }
+        if (page.next === null) return
+      }
+    } finally {
+      enough.abort()
+      pages.return().catch(() => {})
+    }
+  }
 
-	async acknowledge(position: Position): Promise<void> {
-		await this.#source.acknowledge?.(position);
-	}
+  async acknowledge(position: Position): Promise<void> {
+    await this.#source.acknowledge?.(position)
+  }
 
-	async close(): Promise<void> {
-		await this.#source.close?.();
-	}
+  async close(): Promise<void> {
+    await this.#source.close?.()
+  }
 }
 
 /**
@@ -106,43 +90,43 @@ export class OpenExtract {
  * `for await (const page of extract('pipeline.yml'))`. Read alone it starts at the beginning and keeps no state.
  */
 export class Extract implements AsyncIterable<Page> {
-	readonly kind = "extract";
-	readonly #input: ConfigInput;
+  readonly kind = 'extract'
+  readonly #input: ConfigInput
 
-	constructor(input: ConfigInput) {
-		this.#input = input;
-	}
+  constructor(input: ConfigInput) {
+    this.#input = input
+  }
 
-	async open(log: Log = silentLog): Promise<OpenExtract> {
-		return new OpenExtract(await loadConfig(this.#input, ["source"]), log);
-	}
+  async open(log: Log = silentLog): Promise<OpenExtract> {
+    return new OpenExtract(await loadConfig(this.#input, ['source']), log)
+  }
 
-	async *[Symbol.asyncIterator](): AsyncGenerator<Page, void, void> {
-		const controller = new AbortController();
-		const source = await this.open();
-		try {
-			await source.check(controller.signal);
-			yield* source.read({}, { signal: controller.signal });
-		} finally {
-			controller.abort();
-			await source.close();
-		}
-	}
+  async *[Symbol.asyncIterator](): AsyncGenerator<Page, void, void> {
+    const controller = new AbortController()
+    const source = await this.open()
+    try {
+      await source.check(controller.signal)
+      yield* source.read({}, { signal: controller.signal })
+    } finally {
+      controller.abort()
+      await source.close()
+    }
+  }
 }
 
 /** The source end of a pipeline, from a YAML file or the same mapping as an object. */
 export function extract(input: ConfigInput): Extract {
-	return new Extract(input);
+  return new Extract(input)
 }
 
-const never = new AbortController().signal;
+const never = new AbortController().signal
 
 function stoppedShort(source: string): BizonError {
-	return new BizonError(
-		"incomplete",
-		`source ${source} stopped without a last page, so that nobody knows whether it gave everything`,
-		{
-			hint: "The last page of a source has `next: null`. Nothing was published; run again once the source is mended.",
-		},
-	);
+  return new BizonError(
+    'incomplete',
+    `source ${source} stopped without a last page, so that nobody knows whether it gave everything`,
+    {
+      hint: 'The last page of a source has `next: null`. Nothing was published; run again once the source is mended.',
+    },
+  )
 }

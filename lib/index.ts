@@ -1,59 +1,59 @@
 // The public names, and nothing else.
 
-export type { Checkpoint, CheckpointOptions, Receipt } from "./checkpoint.ts";
-export { checkPipeline, runPipeline } from "./commands.ts";
-export { type ConfigInput, loadConfig, type PipelineConfig } from "./config.ts";
+export type { Checkpoint, CheckpointOptions, Receipt } from './checkpoint.ts'
+export { checkPipeline, runPipeline } from './commands.ts'
+export { type ConfigInput, loadConfig, type PipelineConfig } from './config.ts'
 export {
-	type Destination,
-	type DestinationContext,
-	type DestinationDefinition,
-	type DestinationOptions,
-	defineDestination,
-	type Run,
-} from "./destination.ts";
-export { BizonError, ERROR_CODES, type ErrorCode } from "./errors.ts";
-export type { Observer, Outcome, PipelineEvent } from "./events.ts";
-export { type Extract, extract } from "./extract.ts";
-export { type Load, load } from "./load.ts";
+  type Destination,
+  type DestinationContext,
+  type DestinationDefinition,
+  type DestinationOptions,
+  defineDestination,
+  type Run,
+} from './destination.ts'
+export { BizonError, ERROR_CODES, type ErrorCode } from './errors.ts'
+export type { Observer, Outcome, PipelineEvent } from './events.ts'
+export { type Extract, extract } from './extract.ts'
+export { type Load, load } from './load.ts'
 export {
-	createLog,
-	LOG_LEVELS,
-	type Log,
-	type LogLevel,
-	silentLog,
-} from "./log.ts";
-export { pipeline } from "./pipeline.ts";
+  createLog,
+  LOG_LEVELS,
+  type Log,
+  type LogLevel,
+  silentLog,
+} from './log.ts'
+export { pipeline } from './pipeline.ts'
 export type {
-	Delivery,
-	Queue,
-	QueueDefinition,
-	QueueOptions,
-} from "./queue.ts";
+  Delivery,
+  Queue,
+  QueueDefinition,
+  QueueOptions,
+} from './queue.ts'
 export {
-	type Json,
-	type JsonObject,
-	objectOf,
-	RawJson,
-	type SourceRecord,
-	textOf,
-} from "./record.ts";
+  type Json,
+  type JsonObject,
+  objectOf,
+  RawJson,
+  type SourceRecord,
+  textOf,
+} from './record.ts'
 export {
-	defineSource,
-	type Page,
-	type Position,
-	type Source,
-	type SourceContext,
-	type SourceDefinition,
-	type Start,
-	type StreamInfo,
-	type SyncMode,
-	type Watermark,
-} from "./source.ts";
-export type { Job, Lease, StateStore } from "./state.ts";
+  defineSource,
+  type Page,
+  type Position,
+  type Source,
+  type SourceContext,
+  type SourceDefinition,
+  type Start,
+  type StreamInfo,
+  type SyncMode,
+  type Watermark,
+} from './source.ts'
+export type { Job, Lease, StateStore } from './state.ts'
 export {
-	checkpoint,
-	type PipelineOptions,
-	type Step,
-	transform,
-} from "./steps.ts";
-export type { Transform } from "./transform.ts";
+  checkpoint,
+  type PipelineOptions,
+  type Step,
+  transform,
+} from './steps.ts'
+export type { Transform } from './transform.ts'

@@ -1,225 +1,205 @@
 // The destination's end of a pipeline: opens what a run needs, writes pages, makes checkpoints durable, publishes.
 // The order at a checkpoint is the promise: destination, then state store, then source and queue.
 
-import { bytesOf, type Checkpoint, isPage } from "./checkpoint.ts";
-import {
-	type ConfigInput,
-	type ConfigOf,
-	loadConfig,
-	type PipelineConfig,
-} from "./config.ts";
-import type { Destination } from "./destination.ts";
-import type { Observer, Outcome } from "./events.ts";
-import type { OpenExtract } from "./extract.ts";
-import { faultPoint } from "./fault.ts";
-import type { Log } from "./log.ts";
-import type { Delivery } from "./queue.ts";
-import { holder, identityOf, type OpenRun, openRun } from "./run.ts";
-import type { Start } from "./source.ts";
-import type { Lease, StateStore } from "./state.ts";
-import { Signpost } from "./wait.ts";
+import { bytesOf, type Checkpoint, isPage } from './checkpoint.ts'
+import { type ConfigInput, type ConfigOf, loadConfig, type PipelineConfig } from './config.ts'
+import type { Destination } from './destination.ts'
+import type { Observer, Outcome } from './events.ts'
+import type { OpenExtract } from './extract.ts'
+import { faultPoint } from './fault.ts'
+import type { Log } from './log.ts'
+import type { Delivery } from './queue.ts'
+import { holder, identityOf, type OpenRun, openRun } from './run.ts'
+import type { Start } from './source.ts'
+import type { Lease, StateStore } from './state.ts'
+import { Signpost } from './wait.ts'
 
 export interface LoadOptions {
-	readonly log: Log;
-	readonly signal: AbortSignal;
-	readonly observe: Observer;
-	/** Ends everything at once: the lease is lost, and nothing may be written any more. */
-	lost(error: unknown): void;
+  readonly log: Log
+  readonly signal: AbortSignal
+  readonly observe: Observer
+  /** Ends everything at once: the lease is lost, and nothing may be written any more. */
+  lost(error: unknown): void
 }
 
 export interface Opening {
-	/** Where the run stands. */
-	readonly from: Checkpoint;
-	/** The same in the source's terms. */
-	readonly start: Start;
-	/** Resolves when the page after so many may be asked for; absent: at any time. */
-	readonly ready: ((pages: number) => Promise<void>) | undefined;
+  /** Where the run stands. */
+  readonly from: Checkpoint
+  /** The same in the source's terms. */
+  readonly start: Start
+  /** Resolves when the page after so many may be asked for; absent: at any time. */
+  readonly ready: ((pages: number) => Promise<void>) | undefined
 }
 
 /** A destination with its state: opened before the first page, closed after the last, whatever happens between. */
 export class OpenLoad {
-	readonly config: PipelineConfig;
-	readonly #source: OpenExtract;
-	readonly #options: LoadOptions;
-	readonly #store: StateStore;
-	readonly #destination: Destination;
-	readonly #written = new Signpost();
-	readonly #startedAt = performance.now();
-	#lease: Lease | undefined;
-	#renewal: NodeJS.Timeout | undefined;
-	#run: OpenRun | undefined;
-	#durable: Checkpoint | undefined;
-	#complete = false;
-	#counts = { rows: 0, bytes: 0, pages: 0, checkpoints: 0 };
+  readonly config: PipelineConfig
+  readonly #source: OpenExtract
+  readonly #options: LoadOptions
+  readonly #store: StateStore
+  readonly #destination: Destination
+  readonly #written = new Signpost()
+  readonly #startedAt = performance.now()
+  #lease: Lease | undefined
+  #renewal: NodeJS.Timeout | undefined
+  #run: OpenRun | undefined
+  #durable: Checkpoint | undefined
+  #complete = false
+  #counts = { rows: 0, bytes: 0, pages: 0, checkpoints: 0 }
 
-	constructor(
-		config: ConfigOf<"destination">,
-		source: OpenExtract,
-		options: LoadOptions,
-	) {
-		this.config = {
-			...config,
-			source: source.config.source,
-			destination: config.destination,
-		};
-		this.#source = source;
-		this.#options = options;
-		const { backend } = config.engine;
-		const { definition, options: own } = config.destination;
-		const { stream, mode } = this.config.source;
-		this.#store = backend.definition.create(backend);
-		this.#destination = definition.create(own, {
-			pipeline: config.name,
-			stream,
-			mode,
-			log: options.log,
-		});
-	}
+  constructor(config: ConfigOf<'destination'>, source: OpenExtract, options: LoadOptions) {
+    this.config = {
+      ...config,
+      source: source.config.source,
+      destination: config.destination,
+    }
+    this.#source = source
+    this.#options = options
+    const { backend } = config.engine
+    const { definition, options: own } = config.destination
+    const { stream, mode } = this.config.source
+    this.#store = backend.definition.create(backend)
+    this.#destination = definition.create(own, {
+      pipeline: config.name,
+      stream,
+      mode,
+      log: options.log,
+    })
+  }
 
-	/** Takes the lock, chooses the job, and asks the destination where it stands: there the extract goes on. */
-	async open(): Promise<Opening> {
-		const { signal, log, observe, lost } = this.#options;
-		await this.#store.open();
-		const lease = await this.#store.acquire(identityOf(this.config), holder());
-		this.#lease = lease;
-		if (lease.renew && lease.renewSeconds) {
-			const renew = (): void => {
-				faultPoint("lease.renew");
-				lease.renew?.().catch(lost);
-			};
-			this.#renewal = setInterval(renew, lease.renewSeconds * 1000).unref();
-		}
-		await this.#source.check(signal);
-		const total = await this.#source.count(signal);
-		const run = await openRun({
-			config: this.config,
-			stream: this.#source.stream,
-			total,
-			store: this.#store,
-			lease,
-			destination: this.#destination,
-			log,
-			signal,
-		});
-		this.#run = run;
-		this.#durable = run.from;
-		for (const reason of run.reasons) log.info(reason);
-		observe({
-			type: "start",
-			job: run.id,
-			...(run.from.page > 0 && { from: run.from }),
-			reasons: run.reasons,
-			...(total !== undefined && { total }),
-		});
-		const oneAtATime = this.config.engine.runner.type === "stream";
-		return {
-			from: run.from,
-			start: run.start,
-			ready: oneAtATime ? (pages) => this.#pagesWritten(pages) : undefined,
-		};
-	}
+  /** Takes the lock, chooses the job, and asks the destination where it stands: there the extract goes on. */
+  async open(): Promise<Opening> {
+    const { signal, log, observe, lost } = this.#options
+    await this.#store.open()
+    const lease = await this.#store.acquire(identityOf(this.config), holder())
+    this.#lease = lease
+    if (lease.renew && lease.renewSeconds) {
+      const renew = (): void => {
+        faultPoint('lease.renew')
+        lease.renew?.().catch(lost)
+      }
+      this.#renewal = setInterval(renew, lease.renewSeconds * 1000).unref()
+    }
+    await this.#source.check(signal)
+    const total = await this.#source.count(signal)
+    const run = await openRun({
+      config: this.config,
+      stream: this.#source.stream,
+      total,
+      store: this.#store,
+      lease,
+      destination: this.#destination,
+      log,
+      signal,
+    })
+    this.#run = run
+    this.#durable = run.from
+    for (const reason of run.reasons) log.info(reason)
+    observe({
+      type: 'start',
+      job: run.id,
+      ...(run.from.page > 0 && { from: run.from }),
+      reasons: run.reasons,
+      ...(total !== undefined && { total }),
+    })
+    const oneAtATime = this.config.engine.runner.type === 'stream'
+    return {
+      from: run.from,
+      start: run.start,
+      ready: oneAtATime ? (pages) => this.#pagesWritten(pages) : undefined,
+    }
+  }
 
-	/** Whether both ends and the state store can be reached; changes nothing. */
-	async check(): Promise<void> {
-		await this.#source.check(this.#options.signal);
-		await this.#store.open();
-		await this.#destination.check?.(this.#options.signal);
-	}
+  /** Whether both ends and the state store can be reached; changes nothing. */
+  async check(): Promise<void> {
+    await this.#source.check(this.#options.signal)
+    await this.#store.open()
+    await this.#destination.check?.(this.#options.signal)
+  }
 
-	/** One item: a page is staged; a checkpoint makes everything before it durable and moves every position behind it. */
-	async write({ item, ack }: Delivery): Promise<void> {
-		const { signal, observe } = this.#options;
-		if (isPage(item)) {
-			await this.#destination.write(item, signal);
-			const bytes = bytesOf(item);
-			this.#counts.pages += 1;
-			this.#counts.rows += item.records.length;
-			this.#counts.bytes += bytes;
-			this.#written.change();
-			observe({ type: "page", rows: item.records.length, bytes });
-			return;
-		}
-		if (item.end) faultPoint("end.received");
-		const receipt = await this.#destination.flush(item);
-		this.#durable = item;
-		await this.#open.save(item, receipt);
-		if (item.position) await this.#source.acknowledge(item.position);
-		await ack();
-		this.#counts.checkpoints += 1;
-		observe({ type: "checkpoint", checkpoint: item });
-	}
+  /** One item: a page is staged; a checkpoint makes everything before it durable and moves every position behind it. */
+  async write({ item, ack }: Delivery): Promise<void> {
+    const { signal, observe } = this.#options
+    if (isPage(item)) {
+      await this.#destination.write(item, signal)
+      const bytes = bytesOf(item)
+      this.#counts.pages += 1
+      this.#counts.rows += item.records.length
+      this.#counts.bytes += bytes
+      this.#written.change()
+      observe({ type: 'page', rows: item.records.length, bytes })
+      return
+    }
+    if (item.end) faultPoint('end.received')
+    const receipt = await this.#destination.flush(item)
+    this.#durable = item
+    await this.#open.save(item, receipt)
+    if (item.position) await this.#source.acknowledge(item.position)
+    await ack()
+    this.#counts.checkpoints += 1
+    observe({ type: 'checkpoint', checkpoint: item })
+  }
 
-	/** After the last item of a clean end: publishes if the extract is known to be complete, else leaves the run to be resumed. */
-	async final(): Promise<void> {
-		if (!this.#durable?.end) return this.#open.pause();
-		await this.#destination.publish();
-		this.#options.observe({ type: "published" });
-		await this.#open.succeed(this.#durable);
-		this.#complete = true;
-	}
+  /** After the last item of a clean end: publishes if the extract is known to be complete, else leaves the run to be resumed. */
+  async final(): Promise<void> {
+    if (!this.#durable?.end) return this.#open.pause()
+    await this.#destination.publish()
+    this.#options.observe({ type: 'published' })
+    await this.#open.succeed(this.#durable)
+    this.#complete = true
+  }
 
-	async #pagesWritten(pages: number): Promise<void> {
-		while (this.#counts.pages < pages)
-			await this.#written.wait(this.#options.signal);
-	}
+  async #pagesWritten(pages: number): Promise<void> {
+    while (this.#counts.pages < pages) await this.#written.wait(this.#options.signal)
+  }
 
-	/** Records why the run failed. Never throws. */
-	async fail(error: unknown): Promise<void> {
-		await this.#run?.fail(error);
-	}
+  /** Records why the run failed. Never throws. */
+  async fail(error: unknown): Promise<void> {
+    await this.#run?.fail(error)
+  }
 
-	/** In reverse order of opening, every step even when one fails. */
-	async close(): Promise<void> {
-		clearInterval(this.#renewal);
-		const steps = [
-			() => this.#destination.close(),
-			() => this.#lease?.release(),
-			() => this.#store.close(),
-		];
-		const failures: unknown[] = [];
-		for (const step of steps)
-			await Promise.resolve(step()).catch((error) => failures.push(error));
-		if (failures.length > 0) throw failures[0];
-	}
+  /** In reverse order of opening, every step even when one fails. */
+  async close(): Promise<void> {
+    clearInterval(this.#renewal)
+    const steps = [() => this.#destination.close(), () => this.#lease?.release(), () => this.#store.close()]
+    const failures: unknown[] = []
+    for (const step of steps) await Promise.resolve(step()).catch((error) => failures.push(error))
+    if (failures.length > 0) throw failures[0]
+  }
 
-	outcome(): Outcome {
-		const direct = this.config.source.mode === "stream";
-		return {
-			status: this.#complete ? "complete" : "stopped",
-			job: this.#open.id,
-			...this.#counts,
-			totalRows: this.#durable?.rows ?? 0,
-			seconds: (performance.now() - this.#startedAt) / 1000,
-			...(this.#open.from.page > 0 && { resumedFrom: this.#open.from }),
-			outputs:
-				this.#complete || direct ? (this.#destination.outputs?.() ?? []) : [],
-		};
-	}
+  outcome(): Outcome {
+    const direct = this.config.source.mode === 'stream'
+    return {
+      status: this.#complete ? 'complete' : 'stopped',
+      job: this.#open.id,
+      ...this.#counts,
+      totalRows: this.#durable?.rows ?? 0,
+      seconds: (performance.now() - this.#startedAt) / 1000,
+      ...(this.#open.from.page > 0 && { resumedFrom: this.#open.from }),
+      outputs: this.#complete || direct ? (this.#destination.outputs?.() ?? []) : [],
+    }
+  }
 
-	get #open(): OpenRun {
-		if (!this.#run) throw new TypeError("the load is not open");
-		return this.#run;
-	}
+  get #open(): OpenRun {
+    if (!this.#run) throw new TypeError('the load is not open')
+    return this.#run
+  }
 }
 
 /** The destination end of a pipeline, from a YAML file or the same mapping as an object. */
 export class Load {
-	readonly kind = "load";
-	readonly #input: ConfigInput;
+  readonly kind = 'load'
+  readonly #input: ConfigInput
 
-	constructor(input: ConfigInput) {
-		this.#input = input;
-	}
+  constructor(input: ConfigInput) {
+    this.#input = input
+  }
 
-	async prepare(source: OpenExtract, options: LoadOptions): Promise<OpenLoad> {
-		return new OpenLoad(
-			await loadConfig(this.#input, ["destination"]),
-			source,
-			options,
-		);
-	}
+  async prepare(source: OpenExtract, options: LoadOptions): Promise<OpenLoad> {
+    return new OpenLoad(await loadConfig(this.#input, ['destination']), source, options)
+  }
 }
 
 export function load(input: ConfigInput): Load {
-	return new Load(input);
+  return new Load(input)
 }

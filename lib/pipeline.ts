@@ -7,97 +7,84 @@
 //
 // The destination is asked first where to go on. A checkpoint that says `end` is the only way to `publish`.
 
-import { bytesOf, checkpoints, type Item } from "./checkpoint.ts";
-import type { Outcome } from "./events.ts";
-import type { OpenLoad } from "./load.ts";
-import { silentLog } from "./log.ts";
-import { type Delivery, openQueue } from "./queue.ts";
-import type { Page } from "./source.ts";
-import { arrange, checkpointsOf, type Stages } from "./steps.ts";
-import { flow, readable, through, writable } from "./streamx.ts";
-import { applyTransform } from "./transform.ts";
+import { bytesOf, checkpoints, type Item } from './checkpoint.ts'
+import type { Outcome } from './events.ts'
+import type { OpenLoad } from './load.ts'
+import { silentLog } from './log.ts'
+import { type Delivery, openQueue } from './queue.ts'
+import type { Page } from './source.ts'
+import { arrange, checkpointsOf, type Stages } from './steps.ts'
+import { flow, readable, through, writable } from './streamx.ts'
+import { applyTransform } from './transform.ts'
 
 /** Runs an extract through the steps into a load; resolves once that is published, or was stopped. */
 export async function pipeline(...stages: Stages): Promise<Outcome> {
-	const { from, transforms, checkpointing, to, options } = arrange(stages);
-	const { log = silentLog, observe = () => {}, stop } = options;
-	const failure = new AbortController(); // the first failure, on either side, ends both
-	const fail = (error: unknown): void => failure.abort(error);
-	const signal = AbortSignal.any([
-		failure.signal,
-		...(options.signal ? [options.signal] : []),
-	]);
-	signal.throwIfAborted();
+  const { from, transforms, checkpointing, to, options } = arrange(stages)
+  const { log = silentLog, observe = () => {}, stop } = options
+  const failure = new AbortController() // the first failure, on either side, ends both
+  const fail = (error: unknown): void => failure.abort(error)
+  const signal = AbortSignal.any([failure.signal, ...(options.signal ? [options.signal] : [])])
+  signal.throwIfAborted()
 
-	const source = await from.open(log);
-	let opened: OpenLoad | undefined;
-	try {
-		const sink = await to.prepare(source, { log, signal, observe, lost: fail });
-		opened = sink;
-		const { from: standing, start, ready } = await sink.open();
-		const queue = await openQueue(sink.config.engine, signal);
+  const source = await from.open(log)
+  let opened: OpenLoad | undefined
+  try {
+    const sink = await to.prepare(source, { log, signal, observe, lost: fail })
+    opened = sink
+    const { from: standing, start, ready } = await sink.open()
+    const queue = await openQueue(sink.config.engine, signal)
 
-		const extracting = flow(
-			signal,
-			readable(
-				(inner) =>
-					standing.end
-						? nothing()
-						: source.read(start, { signal: inner, stop, ready }),
-				PAGES,
-			),
-			...transforms.map((apply) =>
-				through<Page, Page>(
-					{
-						each: async (page, push) =>
-							push(await applyTransform(apply, page, signal)),
-					},
-					PAGES,
-				),
-			),
-			through(
-				checkpoints(standing, checkpointing ?? checkpointsOf(sink.config)),
-				PAGES,
-			),
-			writable<Item>(
-				{
-					write: (item) => queue.put(item, signal),
-					final: () => queue.finish(),
-				},
-				PAGES,
-			),
-		);
-		const loading = flow(
-			signal,
-			readable((inner) => queue.take(inner), DELIVERIES),
-			writable<Delivery>(
-				{
-					write: (delivery) => sink.write(delivery),
-					final: () => sink.final(),
-				},
-				DELIVERIES,
-			),
-		);
+    const extracting = flow(
+      signal,
+      readable((inner) => (standing.end ? nothing() : source.read(start, { signal: inner, stop, ready })), PAGES),
+      ...transforms.map((apply) =>
+        through<Page, Page>(
+          {
+            each: async (page, push) => push(await applyTransform(apply, page, signal)),
+          },
+          PAGES,
+        ),
+      ),
+      through(checkpoints(standing, checkpointing ?? checkpointsOf(sink.config)), PAGES),
+      writable<Item>(
+        {
+          write: (item) => queue.put(item, signal),
+          final: () => queue.finish(),
+        },
+        PAGES,
+      ),
+    )
+    const loading = flow(
+      signal,
+      readable((inner) => queue.take(inner), DELIVERIES),
+      writable<Delivery>(
+        {
+          write: (delivery) => sink.write(delivery),
+          final: () => sink.final(),
+        },
+        DELIVERIES,
+      ),
+    )
 
-		await Promise.all([extracting.catch(fail), loading.catch(fail)]);
-		await queue.close();
-		signal.throwIfAborted();
-		return sink.outcome();
-	} catch (error) {
-		await opened?.fail(error);
-		throw error;
-	} finally {
-		await opened?.close();
-		await source.close();
-	}
+    await Promise.all([extracting.catch(fail), loading.catch(fail)])
+    await queue.close()
+    signal.throwIfAborted()
+    return sink.outcome()
+  } catch (error) {
+    await opened?.fail(error)
+    throw error
+  } finally {
+    await opened?.close()
+    await source.close()
+  }
 }
 
 // A stage holds one item, whatever its size: what waits, waits in the queue, which counts bytes.
-const PAGES = { holdBytes: 1, sizeOf: bytesOf };
+const PAGES = { holdBytes: 1, sizeOf: bytesOf }
 const DELIVERIES = {
-	holdBytes: 1,
-	sizeOf: ({ item }: Delivery) => bytesOf(item),
-};
+  holdBytes: 1,
+  sizeOf: ({ item }: Delivery) => bytesOf(item),
+}
 
 /** All is staged already; only the publish is left. */
 async function* nothing(): AsyncGenerator<Page, void, void> {}

@@ -1,160 +1,151 @@
 // One run's bookkeeping, from the choice of its job to the last status: job.ts decides, the destination says where
 // it stands, the state store remembers. Every step can be repeated by the next process.
 
-import { hostname } from "node:os";
-import type { Checkpoint, Receipt } from "./checkpoint.ts";
-import type { PipelineConfig } from "./config.ts";
-import type { Destination, Run } from "./destination.ts";
-import { messageOf } from "./errors.ts";
-import { faultPoint } from "./fault.ts";
-import { decide, reconcile } from "./job.ts";
-import type { Log } from "./log.ts";
-import type { Start, StreamInfo } from "./source.ts";
-import type { Identity, Lease, StateStore } from "./state.ts";
+import { hostname } from 'node:os'
+import type { Checkpoint, Receipt } from './checkpoint.ts'
+import type { PipelineConfig } from './config.ts'
+import type { Destination, Run } from './destination.ts'
+import { messageOf } from './errors.ts'
+import { faultPoint } from './fault.ts'
+import { decide, reconcile } from './job.ts'
+import type { Log } from './log.ts'
+import type { Start, StreamInfo } from './source.ts'
+import type { Identity, Lease, StateStore } from './state.ts'
 
 export interface RunParts {
-	readonly config: PipelineConfig;
-	readonly stream: StreamInfo;
-	/** The source's count, for the job's row. */
-	readonly total: number | undefined;
-	readonly store: StateStore;
-	readonly lease: Lease;
-	readonly destination: Destination;
-	readonly log: Log;
-	readonly signal: AbortSignal;
+  readonly config: PipelineConfig
+  readonly stream: StreamInfo
+  /** The source's count, for the job's row. */
+  readonly total: number | undefined
+  readonly store: StateStore
+  readonly lease: Lease
+  readonly destination: Destination
+  readonly log: Log
+  readonly signal: AbortSignal
 }
 
 export interface OpenRun {
-	readonly id: string;
-	/** Where the run stands; that of a new run has no page. */
-	readonly from: Checkpoint;
-	/** The same in the source's terms. */
-	readonly start: Start;
-	/** In plain words, why this job and from here. */
-	readonly reasons: readonly string[];
-	/** The store's copy of what the destination holds already. */
-	save(checkpoint: Checkpoint, receipt: Receipt | undefined): Promise<void>;
-	/** After the publish; the watermark moves with it. */
-	succeed(end: Checkpoint): Promise<void>;
-	/** The run stopped before its end; the next process goes on with it. */
-	pause(): Promise<void>;
-	/** As `pause`, with the reason. Never throws: there is an error on its way already. */
-	fail(error: unknown): Promise<void>;
+  readonly id: string
+  /** Where the run stands; that of a new run has no page. */
+  readonly from: Checkpoint
+  /** The same in the source's terms. */
+  readonly start: Start
+  /** In plain words, why this job and from here. */
+  readonly reasons: readonly string[]
+  /** The store's copy of what the destination holds already. */
+  save(checkpoint: Checkpoint, receipt: Receipt | undefined): Promise<void>
+  /** After the publish; the watermark moves with it. */
+  succeed(end: Checkpoint): Promise<void>
+  /** The run stopped before its end; the next process goes on with it. */
+  pause(): Promise<void>
+  /** As `pause`, with the reason. Never throws: there is an error on its way already. */
+  fail(error: unknown): Promise<void>
 }
 
 /** Chooses and begins the job, and lets the destination recover. What it is given stays the caller's to close. */
 export async function openRun({
-	config,
-	stream,
-	total,
-	store,
-	lease,
-	destination,
-	log,
-	signal,
+  config,
+  stream,
+  total,
+  store,
+  lease,
+  destination,
+  log,
+  signal,
 }: RunParts): Promise<OpenRun> {
-	const { mode, cursorField, forceIgnoreCheckpoint, reset } = config.source;
-	const resumable = stream.resumable ?? false;
-	const identity = identityOf(config);
-	const unfinished = await store.unfinishedJobs(identity);
-	const lastSucceeded = await store.lastSucceeded(identity);
-	const decision = decide({
-		mode,
-		force: forceIgnoreCheckpoint,
-		reset,
-		unfinished,
-		...(lastSucceeded && { lastSucceeded }),
-		resets: await store.resets(
-			identity,
-			unfinished.map((job) => job.id),
-		),
-		resumable,
-	});
-	for (const warning of decision.warnings) log.warn(warning);
-	const job = await store.begin(lease, {
-		identity,
-		cancel: decision.cancel,
-		...(decision.job && { resume: decision.job.id }),
-		mode,
-		complete: decision.complete,
-		...(total !== undefined && { totalRecords: total }),
-		consume: decision.consume,
-		bindReset: decision.bindReset,
-	});
-	faultPoint("run.created");
+  const { mode, cursorField, forceIgnoreCheckpoint, reset } = config.source
+  const resumable = stream.resumable ?? false
+  const identity = identityOf(config)
+  const unfinished = await store.unfinishedJobs(identity)
+  const lastSucceeded = await store.lastSucceeded(identity)
+  const decision = decide({
+    mode,
+    force: forceIgnoreCheckpoint,
+    reset,
+    unfinished,
+    ...(lastSucceeded && { lastSucceeded }),
+    resets: await store.resets(
+      identity,
+      unfinished.map((job) => job.id),
+    ),
+    resumable,
+  })
+  for (const warning of decision.warnings) log.warn(warning)
+  const job = await store.begin(lease, {
+    identity,
+    cancel: decision.cancel,
+    ...(decision.job && { resume: decision.job.id }),
+    mode,
+    complete: decision.complete,
+    ...(total !== undefined && { totalRecords: total }),
+    consume: decision.consume,
+    bindReset: decision.bindReset,
+  })
+  faultPoint('run.created')
 
-	const save: OpenRun["save"] = async (checkpoint, receipt) => {
-		faultPoint("cursor.before");
-		await store.saveCheckpoint(
-			lease,
-			job,
-			{ ...checkpoint, ...(receipt && { receipt }) },
-			config.destination.name,
-		);
-		faultPoint("cursor.after");
-	};
+  const save: OpenRun['save'] = async (checkpoint, receipt) => {
+    faultPoint('cursor.before')
+    await store.saveCheckpoint(lease, job, { ...checkpoint, ...(receipt && { receipt }) }, config.destination.name)
+    faultPoint('cursor.after')
+  }
 
-	const stored =
-		decision.action === "resume" ? await store.lastCheckpoint(job) : undefined;
-	const run: Run = {
-		id: job.id,
-		pipeline: identity.name,
-		source: identity.source,
-		stream: identity.stream,
-		mode: decision.asReset ? "full_refresh" : mode,
-		epoch: lease.epoch,
-		complete: decision.complete,
-		...(stored && { stored }),
-	};
-	const durable = await destination.open(run, signal);
-	const settled = reconcile(stored, durable, { job, resumable });
-	if (settled.warning) log.warn(settled.warning);
-	if (durable && durable.page > (stored?.page ?? 0))
-		await save(durable, undefined);
+  const stored = decision.action === 'resume' ? await store.lastCheckpoint(job) : undefined
+  const run: Run = {
+    id: job.id,
+    pipeline: identity.name,
+    source: identity.source,
+    stream: identity.stream,
+    mode: decision.asReset ? 'full_refresh' : mode,
+    epoch: lease.epoch,
+    complete: decision.complete,
+    ...(stored && { stored }),
+  }
+  const durable = await destination.open(run, signal)
+  const settled = reconcile(stored, durable, { job, resumable })
+  if (settled.warning) log.warn(settled.warning)
+  if (durable && durable.page > (stored?.page ?? 0)) await save(durable, undefined)
 
-	const from = settled.start ?? {
-		run: job.id,
-		page: 0,
-		rows: 0,
-		position: null,
-		end: false,
-	};
-	const { since } = decision;
-	return {
-		id: job.id,
-		from,
-		start: {
-			...(from.position && { position: from.position }),
-			...(since && {
-				since: { ...since, ...(cursorField !== undefined && { cursorField }) },
-			}),
-		},
-		reasons: [...decision.reasons, settled.reason],
-		save,
-		async succeed({ watermark }) {
-			faultPoint("status.before");
-			await store.finish(lease, job, {
-				status: "succeeded",
-				...(watermark !== undefined && { watermark }),
-			});
-			faultPoint("status.after");
-		},
-		async pause() {
-			await store.finish(lease, job, { status: "running" });
-		},
-		async fail(error) {
-			await store
-				.finish(lease, job, { status: "failed", error: messageOf(error) })
-				.catch(() => {});
-		},
-	};
+  const from = settled.start ?? {
+    run: job.id,
+    page: 0,
+    rows: 0,
+    position: null,
+    end: false,
+  }
+  const { since } = decision
+  return {
+    id: job.id,
+    from,
+    start: {
+      ...(from.position && { position: from.position }),
+      ...(since && {
+        since: { ...since, ...(cursorField !== undefined && { cursorField }) },
+      }),
+    },
+    reasons: [...decision.reasons, settled.reason],
+    save,
+    async succeed({ watermark }) {
+      faultPoint('status.before')
+      await store.finish(lease, job, {
+        status: 'succeeded',
+        ...(watermark !== undefined && { watermark }),
+      })
+      faultPoint('status.after')
+    },
+    async pause() {
+      await store.finish(lease, job, { status: 'running' })
+    },
+    async fail(error) {
+      await store.finish(lease, job, { status: 'failed', error: messageOf(error) }).catch(() => {})
+    },
+  }
 }
 
 export function identityOf({ name, source }: PipelineConfig): Identity {
-	return { name, source: source.name, stream: source.stream };
+  return { name, source: source.name, stream: source.stream }
 }
 
 /** Who holds a lock, for the message that the next one reads. */
 export function holder(): string {
-	return `pid ${process.pid} on ${hostname()} since ${new Date().toISOString()}`;
+  return `pid ${process.pid} on ${hostname()} since ${new Date().toISOString()}`
 }

@@ -1,153 +1,134 @@
 // The only import of streamx: the four steps open, work, final (on a clean end only), destroy (always), with
 // promises instead of callbacks. Each surprise of streamx is met here once; test/lib/streamx.test.ts shows them.
 
-import {
-	pipelinePromise,
-	Readable,
-	type Stream,
-	Transform,
-	Writable,
-} from "streamx";
-import { BizonError } from "./errors.ts";
-import { orAborted, sleep } from "./wait.ts";
+import { pipelinePromise, Readable, type Stream, Transform, Writable } from 'streamx'
+import { BizonError } from './errors.ts'
+import { orAborted, sleep } from './wait.ts'
 
 /** How long a generator may go on after it was told to stop, before it is left behind. */
-const GRACE_SECONDS = 5;
+const GRACE_SECONDS = 5
 
 export interface StageOptions<Item> {
-	/** Bytes that the stage may hold before it asks to wait; one item always fits. streamx's own count is 1 KiB an object. */
-	readonly holdBytes: number;
-	readonly sizeOf: (item: Item) => number;
+  /** Bytes that the stage may hold before it asks to wait; one item always fits. streamx's own count is 1 KiB an object. */
+  readonly holdBytes: number
+  readonly sizeOf: (item: Item) => number
 }
 
 /** A stage that yields what the generator yields. Its signal aborts when the stage is destroyed. */
 export function readable<Item extends object>(
-	generate: (signal: AbortSignal) => AsyncGenerator<Item, void, void>,
-	{ holdBytes, sizeOf }: StageOptions<Item>,
+  generate: (signal: AbortSignal) => AsyncGenerator<Item, void, void>,
+  { holdBytes, sizeOf }: StageOptions<Item>,
 ): Readable {
-	const controller = new AbortController();
-	const items = generate(controller.signal);
-	return new Readable({
-		highWaterMark: holdBytes,
-		byteLength: sizeOf as (item: unknown) => number,
-		// A pending read keeps streamx from destroying the stage, so that it must not outlast the signal.
-		read: callback(async function (this: Readable) {
-			const next = await orAborted(items.next(), controller.signal);
-			if (next === undefined) return;
-			// streamx takes null for the end, without an error and without running the generator's finally.
-			if (!next.done && (typeof next.value !== "object" || next.value === null))
-				throw notAnItem(next.value);
-			this.push(next.done ? null : next.value);
-		}),
-		predestroy: () => controller.abort(),
-		destroy: callback(async () => {
-			const settled = new AbortController();
-			const ended = items.return().catch(() => {});
-			await Promise.race([ended, sleep(GRACE_SECONDS, settled.signal)]);
-			settled.abort();
-		}),
-	});
+  const controller = new AbortController()
+  const items = generate(controller.signal)
+  return new Readable({
+    highWaterMark: holdBytes,
+    byteLength: sizeOf as (item: unknown) => number,
+    // A pending read keeps streamx from destroying the stage, so that it must not outlast the signal.
+    read: callback(async function (this: Readable) {
+      const next = await orAborted(items.next(), controller.signal)
+      if (next === undefined) return
+      // streamx takes null for the end, without an error and without running the generator's finally.
+      if (!next.done && (typeof next.value !== 'object' || next.value === null)) throw notAnItem(next.value)
+      this.push(next.done ? null : next.value)
+    }),
+    predestroy: () => controller.abort(),
+    destroy: callback(async () => {
+      const settled = new AbortController()
+      const ended = items.return().catch(() => {})
+      await Promise.race([ended, sleep(GRACE_SECONDS, settled.signal)])
+      settled.abort()
+    }),
+  })
 }
 
 export interface ThroughSteps<In, Out> {
-	/** Before the first item; the stage may push from a timer as long as it is not closed. */
-	open?(push: (item: Out) => void): void;
-	each(item: In, push: (item: Out) => void): void | Promise<void>;
-	/** After the last item of a clean end. */
-	end?(push: (item: Out) => void): void | Promise<void>;
-	/** Always, and last. */
-	close?(): void;
+  /** Before the first item; the stage may push from a timer as long as it is not closed. */
+  open?(push: (item: Out) => void): void
+  each(item: In, push: (item: Out) => void): void | Promise<void>
+  /** After the last item of a clean end. */
+  end?(push: (item: Out) => void): void | Promise<void>
+  /** Always, and last. */
+  close?(): void
 }
 
 /** A stage between two others. */
 export function through<In extends object, Out extends object>(
-	steps: ThroughSteps<In, Out>,
-	{ holdBytes, sizeOf }: StageOptions<In | Out>,
+  steps: ThroughSteps<In, Out>,
+  { holdBytes, sizeOf }: StageOptions<In | Out>,
 ): Transform {
-	const push = (item: Out): void => void (stage.destroying || stage.push(item));
-	const stage: Transform = new Transform({
-		highWaterMark: holdBytes,
-		byteLength: sizeOf as (item: unknown) => number,
-		open: callback(async () => steps.open?.(push)),
-		transform: callback(async (item: unknown) => steps.each(item as In, push)),
-		flush: callback(async () => steps.end?.(push)),
-		predestroy: () => steps.close?.(),
-		destroy: callback(async () => steps.close?.()),
-	});
-	return stage;
+  const push = (item: Out): void => void (stage.destroying || stage.push(item))
+  const stage: Transform = new Transform({
+    highWaterMark: holdBytes,
+    byteLength: sizeOf as (item: unknown) => number,
+    open: callback(async () => steps.open?.(push)),
+    transform: callback(async (item: unknown) => steps.each(item as In, push)),
+    flush: callback(async () => steps.end?.(push)),
+    predestroy: () => steps.close?.(),
+    destroy: callback(async () => steps.close?.()),
+  })
+  return stage
 }
 
 export interface WritableSteps<Item> {
-	write(item: Item): Promise<void>;
-	/** After the last item of a clean end; not after a failure or an abort. */
-	final?(): Promise<void>;
-	/** Always, and last. */
-	close?(): Promise<void>;
+  write(item: Item): Promise<void>
+  /** After the last item of a clean end; not after a failure or an abort. */
+  final?(): Promise<void>
+  /** Always, and last. */
+  close?(): Promise<void>
 }
 
 /** The last stage. */
 export function writable<Item extends object>(
-	steps: WritableSteps<Item>,
-	{ holdBytes, sizeOf }: StageOptions<Item>,
+  steps: WritableSteps<Item>,
+  { holdBytes, sizeOf }: StageOptions<Item>,
 ): Writable {
-	return new Writable({
-		highWaterMark: holdBytes,
-		byteLength: sizeOf as (item: unknown) => number,
-		write: callback(async (item: unknown) => steps.write(item as Item)),
-		final: callback(async () => steps.final?.()),
-		destroy: callback(async () => steps.close?.()),
-	});
+  return new Writable({
+    highWaterMark: holdBytes,
+    byteLength: sizeOf as (item: unknown) => number,
+    write: callback(async (item: unknown) => steps.write(item as Item)),
+    final: callback(async () => steps.final?.()),
+    destroy: callback(async () => steps.close?.()),
+  })
 }
 
 /**
  * Runs the stages to their end. Settles after every stage is closed: the source's `finally` has run and nothing
  * is written any more. Rejects with the first failure, or with `signal.reason` as it is.
  */
-export async function flow(
-	signal: AbortSignal,
-	...stages: readonly [Readable, ...Stream[]]
-): Promise<void> {
-	signal.throwIfAborted(); // streamx ignores a signal that was aborted before, and finishes as if all were well
-	const closed = stages.map(
-		(stage) => new Promise<void>((resolve) => stage.once("close", resolve)),
-	);
-	const abort = (): void => stages[0].destroy(asError(signal.reason));
-	signal.addEventListener("abort", abort, { once: true });
-	try {
-		await pipelinePromise(...(stages as unknown as [Readable, Writable]));
-	} catch (error) {
-		throw signal.aborted ? signal.reason : error;
-	} finally {
-		signal.removeEventListener("abort", abort);
-		await Promise.all(closed);
-	}
+export async function flow(signal: AbortSignal, ...stages: readonly [Readable, ...Stream[]]): Promise<void> {
+  signal.throwIfAborted() // streamx ignores a signal that was aborted before, and finishes as if all were well
+  const closed = stages.map((stage) => new Promise<void>((resolve) => stage.once('close', resolve)))
+  const abort = (): void => stages[0].destroy(asError(signal.reason))
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    await pipelinePromise(...(stages as unknown as [Readable, Writable]))
+  } catch (error) {
+    throw signal.aborted ? signal.reason : error
+  } finally {
+    signal.removeEventListener('abort', abort)
+    await Promise.all(closed)
+  }
 }
 
 /** streamx wants a callback, and one that never comes if an async function throws. */
-function callback<This, Arguments extends unknown[]>(
-	work: (this: This, ...args: Arguments) => Promise<unknown>,
-) {
-	return function (
-		this: This,
-		...all: [...Arguments, (error?: Error | null) => void]
-	): void {
-		const done = all.pop() as (error?: Error | null) => void;
-		work.apply(this, all as unknown as Arguments).then(
-			() => done(null),
-			(error) => done(asError(error)),
-		);
-	};
+function callback<This, Arguments extends unknown[]>(work: (this: This, ...args: Arguments) => Promise<unknown>) {
+  return function (this: This, ...all: [...Arguments, (error?: Error | null) => void]): void {
+    const done = all.pop() as (error?: Error | null) => void
+    work.apply(this, all as unknown as Arguments).then(
+      () => done(null),
+      (error) => done(asError(error)),
+    )
+  }
 }
 
 function notAnItem(value: unknown): BizonError {
-	return new BizonError(
-		"internal",
-		`a source yielded ${value === null ? "null" : typeof value} where a page was expected`,
-	);
+  return new BizonError(
+    'internal',
+    `a source yielded ${value === null ? 'null' : typeof value} where a page was expected`,
+  )
 }
 
 function asError(reason: unknown): Error {
-	return reason instanceof Error
-		? reason
-		: new BizonError("interrupted", String(reason));
+  return reason instanceof Error ? reason : new BizonError('interrupted', String(reason))
 }

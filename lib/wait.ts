@@ -4,48 +4,40 @@
  * The promise's result, or `undefined` as soon as the signal aborts; the promise is then left to itself.
  * Leaves nothing behind on the signal, however often it is used with it.
  */
-export function orAborted<T>(
-	promise: Promise<T>,
-	signal: AbortSignal,
-): Promise<T | undefined> {
-	if (signal.aborted) {
-		promise.catch(() => {});
-		return Promise.resolve(undefined);
-	}
-	return new Promise((resolve, reject) => {
-		const abort = (): void => resolve(undefined);
-		signal.addEventListener("abort", abort, { once: true });
-		promise
-			.then(resolve, reject)
-			.finally(() => signal.removeEventListener("abort", abort));
-	});
+export function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  if (signal.aborted) {
+    promise.catch(() => {})
+    return Promise.resolve(undefined)
+  }
+  return new Promise((resolve, reject) => {
+    const abort = (): void => resolve(undefined)
+    signal.addEventListener('abort', abort, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
 }
 
 /** Resolves after the time, or as soon as the signal aborts. */
 export function sleep(seconds: number, signal: AbortSignal): Promise<void> {
-	let timer: NodeJS.Timeout | undefined;
-	const over = new Promise<void>((resolve) => {
-		timer = setTimeout(resolve, seconds * 1000);
-	});
-	return orAborted(over, signal).then(() => clearTimeout(timer));
+  let timer: NodeJS.Timeout | undefined
+  const over = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, seconds * 1000)
+  })
+  return orAborted(over, signal).then(() => clearTimeout(timer))
 }
 
 /** A place where several wait for one thing to change. */
 export class Signpost {
-	#waiting: (() => void)[] = [];
+  #waiting: (() => void)[] = []
 
-	/** Resolves at the next `change`, or rejects with the signal's reason. */
-	async wait(signal: AbortSignal): Promise<void> {
-		await orAborted(
-			new Promise<void>((resolve) => this.#waiting.push(resolve)),
-			signal,
-		);
-		signal.throwIfAborted();
-	}
+  /** Resolves at the next `change`, or rejects with the signal's reason. */
+  async wait(signal: AbortSignal): Promise<void> {
+    await orAborted(new Promise<void>((resolve) => this.#waiting.push(resolve)), signal)
+    signal.throwIfAborted()
+  }
 
-	change(): void {
-		const waiting = this.#waiting;
-		this.#waiting = [];
-		for (const resolve of waiting) resolve();
-	}
+  change(): void {
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const resolve of waiting) resolve()
+  }
 }
