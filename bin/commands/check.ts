@@ -1,0 +1,66 @@
+// bizon check: what a run would stumble over before its first record, without a run.
+
+import type { Command } from 'commander'
+import type { LogLevel } from '../../lib/log.ts'
+import { addCommand, requireFile } from '../program.ts'
+import { watchSignals } from '../signals.ts'
+import type { LogFormat, Terminal } from '../terminal.ts'
+import { logFormatOption, logLevelOption } from './run.ts'
+
+interface CheckOptions {
+  readonly envFile?: string
+  readonly logLevel?: LogLevel
+  readonly logFormat?: LogFormat
+}
+
+export function addCheck(program: Command, terminal: Terminal): void {
+  addCommand(program, 'check', 'Validate a pipeline file and connect to both ends, without running it.', [
+    { what: 'before the first run', run: 'bizon check examples/weather.yml' },
+    { what: 'in CI, with variables from a file', run: 'bizon check examples/weather.yml --env-file ci.env' },
+  ])
+    .argument('<FILENAME>', 'the pipeline, a YAML file')
+    .option('--env-file <path>', 'read variables from this file instead of .env; those already set win')
+    .addOption(logLevelOption())
+    .addOption(logFormatOption())
+    .action(async (filename: string, options: CheckOptions) => {
+      requireFile(filename)
+      if (options.envFile !== undefined) requireFile(options.envFile, '--env-file')
+      process.exitCode = await check(filename, options, terminal)
+    })
+}
+
+async function check(filename: string, { envFile, logLevel, logFormat }: CheckOptions, terminal: Terminal) {
+  let level = logLevel
+  try {
+    const { loadConfig } = await import('../../lib/config.ts')
+    const { checkPipeline } = await import('../../lib/commands.ts')
+    const config = await loadConfig(filename, ['source', 'destination'], {
+      ...(level && { logLevel: level }),
+      ...(envFile !== undefined && { envFile }),
+    })
+    terminal.conceal(config.secrets ?? [])
+    level = config.engine.runner.logLevel
+    terminal.print(`ok  ${filename} is valid`)
+
+    const signals = watchSignals(terminal)
+    try {
+      const log = terminal.log({ level, format: logFormat })
+      const signal = AbortSignal.any([signals.stop, signals.abort])
+      await checkPipeline(config, { log, signal })
+      const { source, destination, engine } = config
+      terminal.print(`ok  source ${source.name}, stream ${source.stream}: can be read`)
+      terminal.print(`ok  destination ${destination.name}: can be written`)
+      terminal.print(`ok  state ${engine.backend.type}: can be opened`)
+      terminal.print(`Try: bizon run ${filename}`)
+      return 0
+    } catch (error) {
+      const interrupted = signals.exitCode()
+      if (interrupted === undefined) throw error
+      return interrupted
+    } finally {
+      signals[Symbol.dispose]()
+    }
+  } catch (error) {
+    return terminal.fail(error, { stack: level === 'DEBUG' || level === 'TRACE' })
+  }
+}

@@ -1,0 +1,18 @@
+// bizon destination list: where records can go.
+
+import type { Command } from 'commander'
+import { addCommand } from '../program.ts'
+import type { Terminal } from '../terminal.ts'
+
+export function addDestination(program: Command, terminal: Terminal): void {
+  const group = addCommand(program, 'destination', 'Destinations that can be written.', [
+    { what: 'every destination', run: 'bizon destination list' },
+  ])
+  addCommand(group, 'list', 'List the destinations.', [
+    { what: 'every destination', run: 'bizon destination list' },
+  ]).action(async () => {
+    const { listDestinations } = await import('../../lib/registry.ts')
+    terminal.print('Available destinations:')
+    for (const { name, definition } of await listDestinations()) terminal.print(`${name} - ${definition.summary}`)
+  })
+}

@@ -1,0 +1,146 @@
+// bizon run: one pipeline in one process, from the file to the exit code.
+
+import { type Command, Option } from 'commander'
+import { BizonError } from '../../lib/errors.ts'
+import type { Outcome } from '../../lib/events.ts'
+import { LOG_LEVELS, type LogLevel } from '../../lib/log.ts'
+import { addCommand, requireFile } from '../program.ts'
+import { createProgress, summary } from '../progress.ts'
+import { watchSignals } from '../signals.ts'
+import type { LogFormat, Terminal } from '../terminal.ts'
+
+interface RunOptions {
+  readonly customSource?: string
+  readonly runner?: string
+  readonly logLevel?: LogLevel
+  readonly logFormat?: LogFormat
+  readonly envFile?: string
+  readonly reset?: true
+  readonly quiet?: true
+}
+
+export function addRun(program: Command, terminal: Terminal): void {
+  addCommand(program, 'run', 'Run a pipeline; a run that was cut off goes on where it stopped.', [
+    { what: 'run a pipeline', run: 'bizon run examples/weather.yml' },
+    {
+      what: 'fetch everything again, then replace what was loaded before',
+      run: 'bizon run examples/incremental.yml --reset',
+    },
+    { what: 'errors only, for cron', run: 'bizon run examples/weather.yml --quiet' },
+    { what: 'keep the log as JSON lines', run: 'bizon run examples/weather.yml --log-format json 2> run.log' },
+  ])
+    .argument('<FILENAME>', 'the pipeline, a YAML file')
+    .option('--custom-source <path>', 'read from the source defined in this file (source.source_file_path)')
+    .addOption(
+      new Option('--runner <type>', 'how to run (default: engine.runner.type of the file)').choices([
+        'thread',
+        'process',
+        'stream',
+      ]),
+    )
+    .addOption(logLevelOption())
+    .addOption(logFormatOption())
+    .option('--env-file <path>', 'read variables from this file instead of .env; those already set win')
+    .option('--reset', 'incremental only: fetch everything again and replace what was loaded')
+    .option('-q, --quiet', 'no progress, no summary: warnings and errors only')
+    .action(async (filename: string, options: RunOptions) => {
+      requireFile(filename)
+      if (options.envFile !== undefined) requireFile(options.envFile, '--env-file')
+      if (options.customSource !== undefined) requireFile(options.customSource, '--custom-source')
+      process.exitCode = await run(filename, options, terminal)
+    })
+}
+
+export function logLevelOption(): Option {
+  return new Option('--log-level <level>', 'least level to log (default: engine.runner.log_level of the file)').choices(
+    LOG_LEVELS,
+  )
+}
+
+export function logFormatOption(): Option {
+  return new Option('--log-format <format>', 'form of the log (default: pretty on a terminal, else json)').choices([
+    'pretty',
+    'json',
+  ])
+}
+
+async function run(filename: string, options: RunOptions, terminal: Terminal): Promise<number> {
+  let level = options.logLevel
+  try {
+    const { loadConfig } = await import('../../lib/config.ts')
+    const { runPipeline } = await import('../../lib/commands.ts')
+    const { customSource, runner, envFile, reset } = options
+    const config = await loadConfig(filename, ['source', 'destination'], {
+      ...(level && { logLevel: level }),
+      ...(customSource !== undefined && { customSource }),
+      ...(runner && { runner }),
+      ...(envFile !== undefined && { envFile }),
+      ...(reset && { reset }),
+    })
+    terminal.conceal(config.secrets ?? [])
+    level = config.engine.runner.logLevel
+    const log = terminal.log({ level: options.quiet ? quieter(level) : level, format: options.logFormat })
+
+    const signals = watchSignals(terminal)
+    const progress = options.quiet ? undefined : createProgress({ terminal, log })
+    try {
+      const outcome = await runPipeline(config, {
+        log,
+        signal: signals.abort,
+        stop: signals.stop,
+        ...(progress && { observe: progress.observe }),
+      })
+      progress?.close()
+      if (!options.quiet) await report(outcome, terminal)
+      return outcome.status === 'complete' ? 0 : (signals.exitCode() ?? 0)
+    } catch (error) {
+      const interrupted = signals.exitCode()
+      if (interrupted === undefined || !isInterruption(error)) throw error
+      progress?.close()
+      terminal.note('Stopped at once; the next run goes on from the last checkpoint.')
+      return interrupted
+    } finally {
+      progress?.close()
+      signals[Symbol.dispose]()
+    }
+  } catch (error) {
+    return terminal.fail(error, { stack: level === 'DEBUG' || level === 'TRACE' })
+  }
+}
+
+function quieter(level: LogLevel): LogLevel {
+  return LOG_LEVELS.indexOf(level) < LOG_LEVELS.indexOf('WARNING') ? 'WARNING' : level
+}
+
+function isInterruption(error: unknown): boolean {
+  if (error instanceof BizonError) return error.code === 'interrupted'
+  return error instanceof Error && error.name === 'AbortError'
+}
+
+async function report(outcome: Outcome, terminal: Terminal): Promise<void> {
+  if (outcome.status === 'complete') {
+    terminal.print('Pipeline finished successfully.', 'green')
+    for (const line of summary(outcome)) terminal.print(line)
+    const next = await nextStep(outcome)
+    if (next) terminal.print(`Try: ${next}`)
+    return
+  }
+  terminal.print('Pipeline stopped at a checkpoint; the next run goes on from there.', 'yellow')
+  for (const line of summary(outcome)) terminal.print(line)
+  if (outcome.outputs.length === 0) terminal.print('Nothing is published before a run has read everything.')
+}
+
+/** A command that shows what was loaded, where that is a file. */
+async function nextStep({ outputs }: Outcome): Promise<string | undefined> {
+  const { stat } = await import('node:fs/promises')
+  for (const output of outputs) {
+    const found = await stat(output).catch(() => undefined)
+    if (found?.isFile() && found.size > 0) return `head -n 3 ${quote(output)}`
+  }
+  return undefined
+}
+
+/** As a shell would need it. */
+function quote(path: string): string {
+  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`
+}

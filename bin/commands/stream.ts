@@ -1,0 +1,104 @@
+// bizon stream list, bizon stream reset: the streams of a source, and asking for a whole fetch of one.
+
+import type { Command } from 'commander'
+import { BizonError } from '../../lib/errors.ts'
+import { addCommand, requireFile } from '../program.ts'
+import type { Terminal } from '../terminal.ts'
+
+interface ResetOptions {
+  readonly stream?: string
+  readonly cancel?: true
+  readonly envFile?: string
+}
+
+export function addStream(program: Command, terminal: Terminal): void {
+  const group = addCommand(program, 'stream', 'Streams of a source, and their resets.', [
+    { what: 'the streams of one source', run: 'bizon stream list dummy' },
+    { what: 'fetch everything again at the next run', run: 'bizon stream reset examples/incremental.yml' },
+  ])
+
+  addCommand(group, 'list', 'List the streams of a source; * stands for any name.', [
+    { what: 'the streams of one source', run: 'bizon stream list dummy' },
+  ])
+    .argument('<SOURCE_NAME>', 'as `bizon source list` shows it')
+    .action(async (name: string) => {
+      const { findSource } = await import('../../lib/registry.ts')
+      const definition = await findSource(name)
+      terminal.print(`Available streams for ${name}:`)
+      for (const stream of definition.streams()) {
+        terminal.print(`[${stream.incremental ? 'Supports incremental' : 'Full refresh only'}] - ${stream.name}`)
+      }
+    })
+
+  addCommand(
+    group,
+    'reset',
+    'Ask the next run of an incremental stream to fetch everything again and replace what was loaded.',
+    [
+      { what: 'ask for it', run: 'bizon stream reset examples/incremental.yml' },
+      { what: 'take it back', run: 'bizon stream reset examples/incremental.yml --cancel' },
+    ],
+  )
+    .argument('<FILENAME>', 'the pipeline, a YAML file')
+    .option('--stream <name>', 'this stream instead of the one in the file')
+    .option('--cancel', 'withdraw the requests that no run has taken up')
+    .option('--env-file <path>', 'read variables from this file instead of .env; those already set win')
+    .action(async (filename: string, options: ResetOptions) => {
+      requireFile(filename)
+      if (options.envFile !== undefined) requireFile(options.envFile, '--env-file')
+      await reset(filename, options, terminal)
+    })
+}
+
+async function reset(filename: string, { stream, cancel, envFile }: ResetOptions, terminal: Terminal): Promise<void> {
+  const { loadConfig } = await import('../../lib/config.ts')
+  const config = await loadConfig(filename, ['source'], {
+    ...(stream !== undefined && { stream }),
+    ...(envFile !== undefined && { envFile }),
+  })
+  terminal.conceal(config.secrets ?? [])
+  const { source } = config
+  const { backend } = config.engine
+  const label = `${source.name} - ${source.stream}`
+
+  if (source.mode !== 'incremental') {
+    throw new BizonError('usage', `${label}: sync_mode is ${source.mode}, and only incremental streams can be reset`, {
+      hint:
+        source.mode === 'full_refresh'
+          ? 'just run it: a full refresh fetches everything each time'
+          : `set source.sync_mode to incremental in ${filename}`,
+    })
+  }
+  if (backend.type === 'sqlite_in_memory') {
+    throw new BizonError(
+      'usage',
+      `${label}: the state is in memory (engine.backend.type), so no later run would see the request`,
+      {
+        hint: `set engine.backend.type to sqlite in ${filename}, or use bizon run ${filename} --reset`,
+      },
+    )
+  }
+  if (backend.type === 'sqlite')
+    terminal.note(`Only runs that use the file ${backend.database}.sqlite3 see the request.`, 'yellow')
+
+  const identity = { name: config.name, source: source.name, stream: source.stream }
+  const store = backend.definition.create(backend)
+  try {
+    await store.open()
+    if (cancel) {
+      const withdrawn = await store.cancelResets(identity)
+      if (withdrawn === 0) terminal.print(`No reset is pending for ${label}.`)
+      else terminal.print(`Withdrew ${withdrawn} pending reset${withdrawn === 1 ? '' : 's'} of ${label}.`, 'green')
+      return
+    }
+    const known = await store.lastSucceeded(identity)
+    if (!(await store.requestReset(identity))) {
+      terminal.print(`A reset of ${label} is pending already; nothing was added.`)
+      return
+    }
+    if (!known) terminal.note(`${label} never finished a run before: check the name of the stream.`, 'yellow')
+    terminal.print(`The next run of ${label} fetches everything again and replaces what was loaded.`, 'green')
+  } finally {
+    await store.close()
+  }
+}

@@ -1,0 +1,79 @@
+// What all programs share: how help looks, how a wrong command line is answered, and the last word on exit codes.
+// Nothing here loads the engine, so that --help answers at once; commands import it when they run.
+
+import { statSync } from 'node:fs'
+import { Command, CommanderError } from 'commander'
+import { BizonError, systemCode } from '../lib/errors.ts'
+import manifest from '../package.json' with { type: 'json' }
+import { createTerminal, type Terminal } from './terminal.ts'
+
+export const version: string = manifest.version
+
+/** A program or a group of commands with the habits all of them share. */
+export function createProgram(name: string, description: string): Command {
+  return settle(new Command(name))
+    .description(description)
+    .version(version, '--version', 'print the version')
+    .exitOverride()
+    .configureOutput({
+      outputError: (text, write) =>
+        write(text.replace(/^error: /, 'Error: ').replace(/\n\(Did you mean (.*)\?\)/, '; did you mean $1?')),
+    })
+}
+
+/** A command below `parent`: one sentence, and examples that can be run as they stand. */
+export function addCommand(parent: Command, usage: string, description: string, examples: readonly Example[]): Command {
+  return settle(parent.command(usage)).description(description).addHelpText('after', examplesText(examples))
+}
+
+export interface Example {
+  readonly what: string
+  readonly run: string
+}
+
+export function examplesText(examples: readonly Example[]): string {
+  return `\nExamples:\n${examples.map(({ what, run }) => `  # ${what}\n  ${run}`).join('\n\n')}`
+}
+
+function settle(command: Command): Command {
+  const path = [command.name()]
+  for (let above = command.parent; above; above = above.parent) path.unshift(above.name())
+  return command
+    .helpOption('-h, --help', 'show this help')
+    .helpCommand(false)
+    .showHelpAfterError(`Try: ${path.join(' ')} --help`)
+}
+
+/** Looked at before anything else, so that a mistyped name is answered at once. */
+export function requireFile(path: string, what = ''): string {
+  const prefix = what && `${what}: `
+  try {
+    if (statSync(path).isDirectory())
+      throw new BizonError('usage', `${prefix}${path} is a folder; a file is needed`, { hint: `ls ${path}` })
+  } catch (error) {
+    if (error instanceof BizonError) throw error
+    const code = systemCode(error)
+    const reason = code === 'ENOENT' || code === 'ENOTDIR' ? 'no such file' : String(error)
+    throw new BizonError('usage', `${prefix}${path}: ${reason}`, { cause: error })
+  }
+  return path
+}
+
+/** Runs a program to its exit code. The process ends by itself once nothing is left to do or to print. */
+export async function main(build: (terminal: Terminal) => Command): Promise<void> {
+  const terminal = createTerminal(process)
+  process.on('uncaughtException', (error) => {
+    process.exitCode = terminal.fail(error)
+    process.exit()
+  })
+  try {
+    await build(terminal).parseAsync()
+  } catch (error) {
+    process.exitCode = error instanceof CommanderError ? usageExitCode(error) : terminal.fail(error)
+  }
+}
+
+/** Commander has printed by now. Help and version that were asked for are results, the rest is wrong usage. */
+function usageExitCode(error: CommanderError): 0 | 2 {
+  return error.code === 'commander.helpDisplayed' || error.code === 'commander.version' ? 0 : 2
+}
