@@ -1,0 +1,182 @@
+// What a run is going to be, decided from the config and from what earlier runs left. Pure: nothing is read or
+// written here. `decide` chooses the job before the destination is opened, `reconcile` the place to go on after it.
+
+import type { Checkpoint } from './checkpoint.ts'
+import { BizonError } from './errors.ts'
+import type { SyncMode, Watermark } from './source.ts'
+import type { Job, ResetRequest } from './state.ts'
+
+export interface DecisionInput {
+  /** The configured `sync_mode`. */
+  readonly mode: SyncMode
+  /** `force_ignore_checkpoint`: never go on with an unfinished run. */
+  readonly force: boolean
+  /** `source.reset`, or `--reset`. */
+  readonly reset: boolean
+  /** Newest first. */
+  readonly unfinished: readonly Job[]
+  readonly lastSucceeded?: Job | undefined
+  /** Pending requests, and those that unfinished jobs took. */
+  readonly resets: readonly ResetRequest[]
+  /** Whether the stream's positions survive, so that a full refresh may go on where it was. */
+  readonly resumable: boolean
+}
+
+export interface Decision {
+  readonly action: 'resume' | 'start'
+  /** The one to resume. */
+  readonly job?: Job
+  /** Unfinished jobs to cancel. */
+  readonly cancel: readonly string[]
+  /** Reset requests that the job takes. */
+  readonly consume: readonly string[]
+  /** Whether to record a reset request for the job, because none was pending. */
+  readonly bindReset: boolean
+  /** Whether everything is fetched, so that publishing replaces the target. */
+  readonly complete: boolean
+  /** Incremental: only what is newer. Never together with `complete`. */
+  readonly since?: Watermark
+  /** Whether an incremental stream is fetched whole and replaced. */
+  readonly asReset: boolean
+  /** Why, in words for people. */
+  readonly reasons: readonly string[]
+  readonly warnings: readonly string[]
+}
+
+export function decide(input: DecisionInput): Decision {
+  const { mode, unfinished, lastSucceeded } = input
+  const pending = input.resets.filter((request) => request.consumedByJobId === undefined)
+  const incremental = mode === 'incremental'
+  const [newest] = unfinished
+  const obstacle = newest && obstacleTo(newest, input, pending.length)
+  const job = obstacle === undefined ? newest : undefined
+
+  // A cancelled run that was a reset has not done it: the request passes to the run that replaces it.
+  const inherited = (job ? [job] : unfinished).some((each) => isReset(each, input))
+  const asReset = incremental && (inherited || (!job && (input.reset || pending.length > 0)))
+  const complete = mode === 'full_refresh' || asReset || (incremental && (job ? job.complete : !lastSucceeded))
+  const since = incremental && !complete && lastSucceeded ? watermarkOf(lastSucceeded) : undefined
+
+  return {
+    action: job ? 'resume' : 'start',
+    ...(job && { job }),
+    // There is never more than one of ours, but another program may have left several: the newest counts.
+    cancel: unfinished.filter((each) => each !== job).map(({ id }) => id),
+    consume: pending.map(({ id }) => id),
+    bindReset: asReset && !job && pending.length === 0,
+    complete,
+    ...(since && { since }),
+    asReset,
+    reasons: [firstReason(newest, obstacle), ...fetchReasons({ asReset, complete, since }, input)],
+    warnings: incremental ? [] : warningsOf(input, pending.length),
+  }
+}
+
+/** Why the unfinished run cannot be gone on with, if so. */
+function obstacleTo(job: Job, input: DecisionInput, pendingResets: number): string | undefined {
+  const { mode } = input
+  if (input.force) return 'force_ignore_checkpoint is set'
+  if (job.mode !== mode) return `its sync_mode was ${job.mode} and now is ${mode}`
+  if (mode === 'stream') return undefined
+  // What such a run staged is not where or as we stage; nothing is lost, since the watermark has not moved.
+  if (!job.ours) return 'another program made it'
+  if (mode === 'full_refresh')
+    return input.resumable ? undefined : "the source's positions are of no use to a later process"
+  if (pendingResets > 0) return 'a reset was requested'
+  if (input.reset && !isReset(job, input)) return 'reset is set'
+  return undefined
+}
+
+/** Only incremental runs are resets; other modes take requests to be rid of them. */
+function isReset(job: Job, { mode, resets }: DecisionInput): boolean {
+  return mode === 'incremental' && job.mode === mode && resets.some(({ consumedByJobId }) => consumedByJobId === job.id)
+}
+
+/** A stream never ends, so that no time stands for what it has loaded. */
+function watermarkOf(job: Job): Watermark | undefined {
+  if (job.mode === 'stream') return undefined
+  return { time: job.createdAt, ...(job.watermark !== undefined && { value: job.watermark }) }
+}
+
+function firstReason(newest: Job | undefined, obstacle: string | undefined): string {
+  if (!newest) return 'starts a new run: none is unfinished'
+  if (obstacle !== undefined) return `starts a new run instead of run ${newest.id}, which is cancelled: ${obstacle}`
+  return `goes on with run ${newest.id}, attempt ${newest.attempt + 2}`
+}
+
+function fetchReasons(
+  { asReset, complete, since }: Pick<Decision, 'asReset' | 'complete'> & { since: Watermark | undefined },
+  { mode }: DecisionInput,
+): readonly string[] {
+  if (mode !== 'incremental') return []
+  if (asReset) return ['fetches everything and replaces the target: reset']
+  if (complete) return ['fetches everything and replaces the target: no incremental run has succeeded yet']
+  return since ? [`fetches what is newer than ${since.time.toISOString()} and adds it`] : []
+}
+
+function warningsOf({ mode, reset }: DecisionInput, pendingResets: number): readonly string[] {
+  const warnings: string[] = []
+  if (reset) warnings.push(`reset is ignored: sync_mode is ${mode}, and only incremental streams can be reset`)
+  if (pendingResets > 0)
+    warnings.push(
+      `a reset was requested, and is dropped: sync_mode is ${mode}, and only incremental streams can be reset`,
+    )
+  return warnings
+}
+
+export interface Reconciled {
+  /** Where the run goes on; absent: at the beginning. */
+  readonly start: Checkpoint | undefined
+  readonly reason: string
+  readonly warning?: string
+}
+
+/**
+ * Where a run goes on, given what the state store remembers of it and what the destination holds: the destination is
+ * right. Throws with code `edited` when rows that were durable are gone and cannot be fetched again.
+ */
+export function reconcile(
+  stored: Checkpoint | undefined,
+  durable: Checkpoint | undefined,
+  { job, resumable }: { readonly job: Job; readonly resumable: boolean },
+): Reconciled {
+  if (!durable) {
+    if (!stored || !promises(stored)) return { start: undefined, reason: 'from the beginning: nothing is durable yet' }
+    throw lost(job, stored, 'nothing of it')
+  }
+  const here = `from checkpoint ${show(durable)}`
+  if (!stored) return { start: durable, reason: `${here}, which the destination holds` }
+  if (isBehind(durable, stored)) {
+    if (!resumable) throw lost(job, stored, `only ${show(durable)}`)
+    return {
+      start: durable,
+      reason: `${here}: the destination holds no more`,
+      warning: `run ${job.id} had ${show(stored)} durable, but the destination holds ${show(durable)}: fetching the rest again`,
+    }
+  }
+  const ahead = isBehind(stored, durable)
+  return { start: durable, reason: ahead ? `${here}, which only the destination knew of` : here }
+}
+
+/** Whether something must be durable for it. Stream runs of the Python program leave counts without a position. */
+function promises(checkpoint: Checkpoint): boolean {
+  return checkpoint.end || (checkpoint.page > 0 && checkpoint.position !== null)
+}
+
+function isBehind(one: Checkpoint, other: Checkpoint): boolean {
+  return one.page < other.page || (one.page === other.page && !one.end && other.end)
+}
+
+function show({ page, rows, end }: Checkpoint): string {
+  return `page ${page} (${rows} rows${end ? ', the end' : ''})`
+}
+
+function lost(job: Job, stored: Checkpoint, found: string): BizonError {
+  return new BizonError(
+    'edited',
+    `the destination lost rows of run ${job.id}: ${show(stored)} was durable, and it holds ${found}`,
+    {
+      hint: 'Put the destination back as it was, or start over: source.force_ignore_checkpoint: true for one run, or bizon stream reset.',
+    },
+  )
+}
