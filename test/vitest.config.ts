@@ -6,5 +6,10 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    // .ci/run counts the tests from this file.
+    ...(process.env.BIZON_TEST_REPORT && {
+      reporters: ['default', 'json'],
+      outputFile: { json: process.env.BIZON_TEST_REPORT },
+    }),
   },
 })

@@ -1,0 +1,111 @@
+// What the docs tell a reader to type is typed here, in a throw-away copy; what they show is compared with the program.
+
+import { existsSync } from 'node:fs'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { parse as parseYaml } from 'yaml'
+import { z } from 'zod'
+import fileDestination from '../connectors/destinations/file.ts'
+import fileSource from '../connectors/sources/file.ts'
+import { CHECKOUT, Sandbox } from './support/sandbox.ts'
+
+const docs = (await readdir(join(CHECKOUT, 'docs')))
+  .filter((name) => name.endsWith('.md'))
+  .map((name) => `docs/${name}`)
+const pages = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'examples/data/README.md', ...docs]
+const texts = new Map<string, string>()
+for (const page of pages) texts.set(page, await readFile(join(CHECKOUT, page), 'utf8'))
+const manifest = JSON.parse(await readFile(join(CHECKOUT, 'package.json'), 'utf8'))
+
+/** The fenced blocks of a language, in order. */
+function blocks(page: string, language: string): string[] {
+  const fence = new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, 'gms')
+  return [...(texts.get(page) ?? '').matchAll(fence)].map((match) => match[1] ?? '')
+}
+
+/** A command that only works in a checkout with a network, and so is not run again inside the tests. */
+function npmPart(command: string): string | undefined {
+  return /^npm (ci|test|run (\S+))/.exec(command)?.[0]
+}
+
+describe('the README', () => {
+  test('begins with a run line and a test line, and CI runs that test line', async () => {
+    const [run, testLine] = blocks('README.md', 'sh').map((block) => block.trim())
+    expect(run).toBe('npm ci && npm run build && npx bizon run examples/weather.yml')
+    expect(testLine).toBe('npm ci && npm test')
+    const ci = await readFile(join(CHECKOUT, '.ci/run'), 'utf8')
+    expect(ci.split('\n').map((line) => line.trim())).toContain(testLine)
+  })
+
+  test('shows the pipeline that its run line runs', async () => {
+    const [shown = ''] = blocks('README.md', 'yaml')
+    const file = parseYaml(await readFile(join(CHECKOUT, 'examples/weather.yml'), 'utf8'))
+    const { sync_mode, ...source } = file.source
+    expect(sync_mode).toBe('full_refresh')
+    expect(parseYaml(shown)).toEqual({ ...file, source })
+  })
+})
+
+describe('the pages', () => {
+  let sandbox: Sandbox
+  beforeAll(async () => {
+    sandbox = await Sandbox.create()
+  })
+  afterAll(() => sandbox.remove())
+
+  test.each(['README.md', ...docs])('%s: every command works, in the order given', async (page) => {
+    for (const block of blocks(page, 'sh')) {
+      const commands = block.split(/\n|&&/).map((command) => command.trim())
+      const finished = await sandbox.run(commands.filter((command) => !npmPart(command)).join('\n'))
+      expect(finished, block).toMatchObject({ code: 0 })
+    }
+  })
+
+  test.each(['README.md', ...docs])('%s: every script runs', async (page) => {
+    for (const [index, block] of blocks(page, 'js').entries()) {
+      await writeFile(sandbox.path(`block-${index}.mjs`), block)
+      const finished = await sandbox.run(`node block-${index}.mjs`)
+      expect(finished, block).toMatchObject({ code: 0 })
+    }
+  })
+
+  test.each(['README.md', ...docs])('%s: every piece of YAML is valid in a pipeline', async (page) => {
+    const whole = parseYaml(await readFile(join(CHECKOUT, 'examples/weather.yml'), 'utf8'))
+    for (const [index, block] of blocks(page, 'yaml').entries()) {
+      await writeFile(sandbox.path(`block-${index}.yml`), JSON.stringify({ ...whole, ...parseYaml(block) }))
+      const finished = await sandbox.run(`npx bizon check block-${index}.yml`)
+      expect(finished, block).toMatchObject({ code: 0 })
+    }
+  })
+
+  test.each(pages)('%s: every npm script that is named exists', (page) => {
+    const named = [...(texts.get(page) ?? '').matchAll(/npm run ([\w:]+)/g)].map((match) => match[1])
+    expect(named.filter((script) => !(String(script) in manifest.scripts))).toEqual([])
+    expect(existsSync(join(CHECKOUT, 'package-lock.json'))).toBe(true)
+  })
+
+  test.each(pages)('%s: every link to a file leads somewhere', (page) => {
+    const links = [...(texts.get(page) ?? '').matchAll(/\]\(([^)#]+)[^)]*\)/g)].map((match) => String(match[1]))
+    const missing = links.filter((link) => !/^https?:/.test(link) && !existsSync(join(CHECKOUT, dirname(page), link)))
+    expect(missing).toEqual([])
+  })
+})
+
+describe('the guide', () => {
+  /** The first column of the table that follows a heading. */
+  function keysOf(heading: string): string[] {
+    const section = (texts.get('docs/guide.md') ?? '').split(`\n## ${heading}\n`)[1]?.split('\n## ')[0] ?? ''
+    return [...section.matchAll(/^\| `(\w+)` \|/gm)].map((match) => String(match[1]))
+  }
+  const schemaKeys = (schema: z.ZodType): string[] =>
+    Object.keys(z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }).properties ?? {})
+
+  test('lists the keys of the file source', () => {
+    expect(keysOf('The file source').sort()).toEqual(schemaKeys(fileSource.config).sort())
+  })
+
+  test('lists the keys of the file destination', () => {
+    expect(keysOf('The file destination')).toEqual(expect.arrayContaining(schemaKeys(fileDestination.config)))
+  })
+})

@@ -1,0 +1,94 @@
+// Every example is run by the commands in its own header, in a throw-away copy, and gives what it says.
+
+import { readFileSync } from 'node:fs'
+import { readdir, readFile } from 'node:fs/promises'
+import { parse as parseCsv } from 'csv-parse/sync'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { CHECKOUT, type Finished, Sandbox } from './support/sandbox.ts'
+
+const examples = (await readdir(`${CHECKOUT}/examples`, { withFileTypes: true }))
+  .filter((entry) => entry.isFile())
+  .map((entry) => entry.name)
+
+/** The indented lines of the comment at the top. */
+function commandsOf(name: string): string[] {
+  const lines = readFileSync(`${CHECKOUT}/examples/${name}`, 'utf8').split('\n')
+  const header = lines.slice(
+    0,
+    lines.findIndex((line) => !/^(#|\/\/)/.test(line)),
+  )
+  return header.flatMap((line) => /^(?:#|\/\/) {3}(\S.*)$/.exec(line)?.[1] ?? [])
+}
+
+describe('an example', () => {
+  const finished = new Map<string, Finished>()
+  let sandbox: Sandbox
+
+  beforeAll(async () => {
+    sandbox = await Sandbox.create()
+    await sandbox.run('git init --quiet && git add --all')
+    for (const name of examples) finished.set(name, await sandbox.run(commandsOf(name).join('\n')))
+  })
+  afterAll(() => sandbox.remove())
+
+  const output = (name: string): Promise<string> => readFile(sandbox.path(`output/${name}`), 'utf8')
+  const linesOf = (text: string): string[] => text.trimEnd().split('\n')
+  const example = (name: string): Promise<string> => readFile(`${CHECKOUT}/examples/${name}`, 'utf8')
+
+  test.each(examples)('%s runs by the commands in its header', (name) => {
+    expect(commandsOf(name).join('\n')).toContain(`examples/${name}`)
+    expect(finished.get(name)).toMatchObject({ code: 0 })
+  })
+
+  test('weather.yml gives every row of the CSV, each cell as the text it was', async () => {
+    const rows: unknown = parseCsv(await example('data/seattle-weather.csv'), { columns: true })
+    const records = linesOf(await output('weather.json')).map((line) => JSON.parse(line))
+    expect(records).toHaveLength(1461)
+    expect(records).toEqual(rows)
+  })
+
+  test('events.yml wraps each record as it came, with its id and time', async () => {
+    const rows = linesOf(await output('events.json')).map((line) => JSON.parse(line))
+    expect(Object.keys(rows[0])).toEqual([
+      'bizon_id',
+      'bizon_extracted_at',
+      'bizon_loaded_at',
+      'source_record_id',
+      'source_timestamp',
+      'source_data',
+    ])
+    expect(rows.map((row) => row.source_data)).toEqual(linesOf(await example('data/events.ndjson')))
+    expect(rows[0]).toMatchObject({
+      source_record_id: '9007199254740993',
+      source_timestamp: '2026-03-01T09:00:00.000001+00:00',
+    })
+  })
+
+  test('stdin.yml gives the bytes that came through the pipe', async () => {
+    expect(await output('stdin.json')).toBe(await example('data/events.ndjson'))
+  })
+
+  test('dummy.yml logs its five creatures', () => {
+    const { stderr } = finished.get('dummy.yml') as Finished
+    for (const creature of ['bizon', 'croco', 'froggy', 'turtle', 'poulpo']) {
+      expect(stderr).toContain(creature)
+    }
+  })
+
+  test('incremental.yml loads what was added, once', async () => {
+    expect(await output('incremental.json')).toBe(
+      `${await example('data/events.ndjson')}{"id":7,"type":"order.created"}\n{"id":8,"type":"order.paid"}\n`,
+    )
+  })
+
+  test('script.mjs loads the rainy days', async () => {
+    const rainy = linesOf(await example('data/seattle-weather.csv')).filter((line) => line.endsWith(',rain'))
+    expect(linesOf(await output('rainy-days.json'))).toHaveLength(rainy.length)
+    expect(finished.get('script.mjs')?.stdout).toContain(`${rainy.length} rainy days are in output/rainy-days.json`)
+  })
+
+  test('leaves nothing in a checkout that git would see', async () => {
+    const { stdout } = await sandbox.run('git status --porcelain --untracked-files=all')
+    expect(stdout.split('\n').filter((line) => line.startsWith('??'))).toEqual([])
+  })
+})
