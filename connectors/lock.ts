@@ -14,6 +14,8 @@ export interface FileLock {
 }
 
 export interface LockOptions {
+  /** What is locked, for the message. Default the path. */
+  readonly what?: string
   /** The code of errors other than `locked`. Default `state`. */
   readonly code?: ErrorCode
 }
@@ -22,8 +24,12 @@ export interface LockOptions {
  * Takes the lock, without waiting. Rejects with code `locked`, naming the holder, while another process, or another
  * part of this one, has it. `holder` is what the others are told: `pid 123 on host since …`. The folder must exist.
  */
-export async function lockFile(path: string, holder: string, { code = 'state' }: LockOptions = {}): Promise<FileLock> {
-  const database = await lockOnceSettled(path, code)
+export async function lockFile(
+  path: string,
+  holder: string,
+  { code = 'state', what = path }: LockOptions = {},
+): Promise<FileLock> {
+  const database = await lockOnceSettled(path, code, what)
   try {
     await writeFile(holderFile(path), `${holder}\n`)
   } catch {
@@ -33,9 +39,9 @@ export async function lockFile(path: string, holder: string, { code = 'state' }:
 }
 
 /** Others may take, release and remove the file while we look at it; each time one of us gets on. */
-async function lockOnceSettled(path: string, code: ErrorCode): Promise<Database> {
+async function lockOnceSettled(path: string, code: ErrorCode, what: string): Promise<Database> {
   for (let attempt = 0; attempt < 1000; attempt++) {
-    const database = await tryLock(path, code)
+    const database = await tryLock(path, code, what)
     if (database !== 'moved') return database
   }
   throw new BizonError(code, `cannot lock ${path}: the file changes all the time`, {
@@ -46,14 +52,20 @@ async function lockOnceSettled(path: string, code: ErrorCode): Promise<Database>
 class SqliteLock implements FileLock {
   readonly #path: string
   readonly #database: Database
+  #released: Promise<void> | undefined
 
   constructor(path: string, database: Database) {
     this.#path = path
     this.#database = database
   }
 
-  async release(): Promise<void> {
-    if (!this.#database.open) return
+  /** Once only: a second removal could hit the file of the next holder. */
+  release(): Promise<void> {
+    this.#released ??= this.#free()
+    return this.#released
+  }
+
+  async #free(): Promise<void> {
     try {
       await rm(holderFile(this.#path), { force: true })
       // Removed while still locked: whoever has it open by then finds out in `tryLock`.
@@ -70,7 +82,7 @@ class SqliteLock implements FileLock {
  * No await between the two looks at the path: it must have been one and the same file all the while, so that it is
  * the one SQLite opened. Otherwise somebody released and removed it in between, and we hold what nobody else can find.
  */
-async function tryLock(path: string, code: ErrorCode): Promise<Database | 'moved'> {
+async function tryLock(path: string, code: ErrorCode, what: string): Promise<Database | 'moved'> {
   const sqlite = await loadSqlite(code)
   const before = identity(path)
   const database = sqlite.open(path, { busyTimeoutMs: 0 })
@@ -85,7 +97,7 @@ async function tryLock(path: string, code: ErrorCode): Promise<Database | 'moved
     // SQLite stumbles in more than one way over a file that goes away under it.
     if (before !== identity(path) || sqliteCode(error) === 'SQLITE_IOERR_FSTAT') return 'moved'
     if (!isBusy(error)) throw sqliteError(error, path, code)
-    throw new BizonError('locked', `${path} is locked by ${await readHolder(path)}`, {
+    throw new BizonError('locked', `${what} is locked by ${await readHolder(path)}`, {
       hint: 'Wait until it has finished, or stop it; then try again.',
       retriable: true,
       cause: error,

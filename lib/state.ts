@@ -2,6 +2,7 @@
 // nothing: job.ts decides. One store is opened per run and closed at its end.
 
 import type { Checkpoint, Receipt } from './checkpoint.ts'
+import type { Log } from './log.ts'
 import type { Json } from './record.ts'
 import type { SyncMode } from './source.ts'
 
@@ -80,7 +81,11 @@ export interface StateStore {
   finish(
     lease: Lease,
     job: Job,
-    end: { status: 'succeeded' | 'failed' | 'running'; error?: string; watermark?: Json },
+    end: {
+      status: 'succeeded' | 'failed' | 'running'
+      error?: string
+      watermark?: Json
+    },
   ): Promise<void>
   /** Adds a pending request; needs no lease. Resolves to false when one is pending already. */
   requestReset(identity: Identity): Promise<boolean>
@@ -107,7 +112,8 @@ export interface BeginJob {
 /** One per store file, its default export. */
 export interface StoreDefinition {
   readonly summary: string
-  create(config: StoreConfig): StateStore
+  /** Does no I/O. With `echo` the statements go to `log`. */
+  create(config: StoreConfig, options?: { readonly log?: Log }): StateStore
 }
 
 /** `engine.backend` of the config. */
@@ -116,6 +122,6 @@ export interface StoreConfig {
   /** sqlite: path without `.sqlite3`. */
   readonly database: string
   readonly schema: string
-  /** Log every SQL statement to stderr. */
+  /** Log every SQL statement. */
   readonly echo: boolean
 }

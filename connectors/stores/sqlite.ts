@@ -1,0 +1,189 @@
+// The state store in one SQLite file, `<database>.sqlite3`. Every change is one transaction that first looks whether
+// the caller's lease is still the newest one. A kernel lock beside the file keeps a second run of a pipeline out.
+
+import { createHash } from 'node:crypto'
+import { realpathSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { BizonError } from '../../lib/errors.ts'
+import type {
+  BeginJob,
+  Identity,
+  Job,
+  Lease,
+  ResetRequest,
+  StateStore,
+  StoreDefinition,
+  StoredCheckpoint,
+} from '../../lib/state.ts'
+import { type FileLock, lockFile } from '../lock.ts'
+import { type Database, isBusy, loadSqlite, sqliteError } from '../sqlite.ts'
+import { labelOf } from './rows.ts'
+import { checkVersion, migrate } from './sqlite/schema.ts'
+import {
+  cancelJob,
+  consumeReset,
+  createJob,
+  endJob,
+  epochOf,
+  insertCheckpoint,
+  insertReset,
+  jobsOf,
+  lastCheckpointOf,
+  raiseEpoch,
+  readJob,
+  resetsOf,
+  restartJob,
+  withdrawResets,
+} from './sqlite/statements.ts'
+
+const BUSY_TIMEOUT_MS = 5000
+
+export interface SqliteStoreOptions {
+  /** Absolute, or `:memory:`. */
+  readonly path: string
+  readonly onStatement?: ((sql: string) => void) | undefined
+  /** Keeps other runs of the pipeline out; rejects with code `locked`. */
+  lock(identity: Identity, holder: string): Promise<FileLock>
+}
+
+const definition: StoreDefinition = {
+  summary: 'Jobs and checkpoints in a SQLite file. For pipelines that run on one machine.',
+  create({ database, echo }, { log } = {}) {
+    const path = resolve(`${database}.sqlite3`)
+    return new SqliteStore({
+      path,
+      onStatement: echo && log ? (sql) => log.info(sql) : undefined,
+      lock: (identity, holder) => lockFile(lockPath(path, identity), holder, { what: labelOf(identity) }),
+    })
+  },
+}
+export default definition
+
+/** Next to the file itself, wherever links to it are. */
+function lockPath(path: string, { name, source, stream }: Identity): string {
+  const hash = createHash('sha256')
+    .update(JSON.stringify([name, source, stream]))
+    .digest('hex')
+  return `${realpathSync(path)}.${hash.slice(0, 8)}.lock`
+}
+
+export class SqliteStore implements StateStore {
+  readonly #options: SqliteStoreOptions
+  #database: Database | undefined
+
+  constructor(options: SqliteStoreOptions) {
+    this.#options = options
+  }
+
+  async open(): Promise<void> {
+    const { path, onStatement } = this.#options
+    const sqlite = await loadSqlite('state')
+    const database = sqlite.open(path, { busyTimeoutMs: BUSY_TIMEOUT_MS, onStatement })
+    this.#database = database
+    // Of two processes that switch a file to WAL one fails at once: no busy timeout is heeded there.
+    const deadline = performance.now() + BUSY_TIMEOUT_MS
+    for (;;) {
+      try {
+        checkVersion(database, path)
+        database.pragma('journal_mode = WAL')
+        // Killed processes lose nothing with it. A power cut may take the last commits, and that does no harm
+        // either: this is a copy, and the destination, which is asked first, syncs what it holds.
+        database.pragma('synchronous = NORMAL')
+        migrate(database, path)
+        return
+      } catch (error) {
+        if (!isBusy(error) || performance.now() > deadline) throw sqliteError(error, path, 'state')
+      }
+      await sleep(20)
+    }
+  }
+
+  async acquire(identity: Identity, holder: string): Promise<Lease> {
+    const lock = await this.#options.lock(identity, holder)
+    try {
+      const epoch = this.#change((database) => raiseEpoch(database, identity, holder))
+      return { epoch, release: () => lock.release() }
+    } catch (error) {
+      await lock.release()
+      throw error
+    }
+  }
+
+  async unfinishedJobs(identity: Identity): Promise<readonly Job[]> {
+    return this.#use((database) => jobsOf(database, identity, ['started', 'running', 'failed']))
+  }
+
+  async lastSucceeded(identity: Identity): Promise<Job | undefined> {
+    return this.#use((database) => jobsOf(database, identity, ['succeeded'], 1)[0])
+  }
+
+  async lastCheckpoint(job: Job): Promise<StoredCheckpoint | undefined> {
+    return this.#use((database) => lastCheckpointOf(database, job))
+  }
+
+  async resets(identity: Identity, jobIds: readonly string[]): Promise<readonly ResetRequest[]> {
+    return this.#use((database) => resetsOf(database, identity, jobIds))
+  }
+
+  async begin(lease: Lease, change: BeginJob): Promise<Job> {
+    const { identity, resume } = change
+    return this.#fenced(lease, identity, (database) => {
+      for (const id of change.cancel) cancelJob(database, identity, id)
+      const id = resume ?? createJob(database, lease, change)
+      if (resume !== undefined) restartJob(database, lease, change, resume)
+      for (const request of change.consume) consumeReset(database, identity, request, id)
+      if (change.bindReset) insertReset(database, identity, id)
+      return readJob(database, identity, id)
+    })
+  }
+
+  async saveCheckpoint(lease: Lease, job: Job, checkpoint: StoredCheckpoint, destination: string): Promise<void> {
+    this.#fenced(lease, job, (database) => insertCheckpoint(database, job, checkpoint, destination))
+  }
+
+  async finish(lease: Lease, job: Job, end: Parameters<StateStore['finish']>[2]): Promise<void> {
+    this.#fenced(lease, job, (database) => endJob(database, job, end))
+  }
+
+  async requestReset(identity: Identity): Promise<boolean> {
+    return this.#change((database) => {
+      if (resetsOf(database, identity, []).length > 0) return false
+      insertReset(database, identity, null)
+      return true
+    })
+  }
+
+  async cancelResets(identity: Identity): Promise<number> {
+    return this.#change((database) => withdrawResets(database, identity))
+  }
+
+  async close(): Promise<void> {
+    this.#database?.close()
+  }
+
+  #use<Result>(work: (database: Database) => Result): Result {
+    const database = this.#database
+    if (!database?.open) throw new BizonError('internal', 'the state store is not open')
+    try {
+      return work(database)
+    } catch (error) {
+      throw sqliteError(error, this.#options.path, 'state')
+    }
+  }
+
+  /** One transaction, all or nothing. Waits for its turn to write before it reads. */
+  #change<Result>(work: (database: Database) => Result): Result {
+    return this.#use((database) => database.transaction(() => work(database)).immediate())
+  }
+
+  #fenced<Result>(lease: Lease, identity: Identity, work: (database: Database) => Result): Result {
+    return this.#change((database) => {
+      if (epochOf(database, identity) !== lease.epoch)
+        throw new BizonError('fenced', `${labelOf(identity)}: a newer run has taken over, so this one may not go on`, {
+          hint: 'See which other process runs it; one at a time.',
+        })
+      return work(database)
+    })
+  }
+}
