@@ -1,0 +1,194 @@
+// Records to lines. A payload that came as text is copied, never parsed: as it is, or escaped into the string that
+// `source_data` holds.
+
+import { createHash } from 'node:crypto'
+import type { Run } from '../../../lib/destination.ts'
+import { escapeInto, stringifyJson } from '../../../lib/json.ts'
+import { RawJson, type SourceRecord } from '../../../lib/record.ts'
+import type { Output } from './data.ts'
+import { timestampOf, timestampText } from './timestamp.ts'
+
+const LF = 0x0a
+const CR = 0x0d
+const SPACE = 0x20
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+const DELETE = 0x7f
+/** Bytes of a payload that are escaped at a time; they at most double. */
+const PIECE_BYTES = 1 << 18
+
+export function rawOf(data: SourceRecord['data']): RawJson {
+  return data instanceof RawJson ? data : RawJson.from(stringifyJson(data))
+}
+
+/**
+ * The payload alone, byte for byte as it came. The one exception is a line break inside a payload, which would end
+ * the line: there it becomes a space. (In JSON text a raw line break can only be white space between tokens.)
+ */
+export async function writePlain(records: readonly SourceRecord[], out: Output): Promise<void> {
+  // Lines that lie behind one another in one buffer are copied together.
+  let buffer: Buffer | undefined
+  let start = 0
+  let end = 0
+  let breaks: LineBreaks | undefined
+  for (const { data } of records) {
+    const raw = rawOf(data)
+    if (breaks?.buffer !== raw.buffer) breaks = new LineBreaks(raw.buffer)
+    const broken = breaks.within(raw.start, raw.end)
+    if (!broken && buffer === raw.buffer && raw.start === end + 1 && buffer[end] === LF) {
+      end = raw.end
+      continue
+    }
+    if (buffer) await addLine(buffer, start, end, out)
+    const line = broken ? withoutLineBreaks(raw) : raw
+    buffer = line.buffer
+    start = line.start
+    end = line.end
+  }
+  if (buffer) await addLine(buffer, start, end, out)
+}
+
+async function addLine(buffer: Buffer, start: number, end: number, out: Output): Promise<void> {
+  const added = out.add(buffer, start, end)
+  if (added) await added
+  const ended = out.addByte(LF)
+  if (ended) await ended
+}
+
+function withoutLineBreaks(raw: RawJson): RawJson {
+  const copy = Buffer.from(raw.bytes())
+  for (let i = 0; i < copy.length; i++) if (copy[i] === LF || copy[i] === CR) copy[i] = SPACE
+  return new RawJson(copy)
+}
+
+/** Finds line breaks in a buffer that is looked at in rising order, each byte once. */
+class LineBreaks {
+  readonly buffer: Buffer
+  #from = 0
+  #lf = -1
+  #cr = -1
+
+  constructor(buffer: Buffer) {
+    this.buffer = buffer
+  }
+
+  within(start: number, end: number): boolean {
+    if (start < this.#from) {
+      const part = this.buffer.subarray(start, end)
+      return part.includes(LF) || part.includes(CR)
+    }
+    this.#from = start
+    if (this.#lf < start) this.#lf = this.#next(LF, start)
+    if (this.#cr < start) this.#cr = this.#next(CR, start)
+    return this.#lf < end || this.#cr < end
+  }
+
+  #next(byte: number, start: number): number {
+    const found = this.buffer.indexOf(byte, start)
+    return found < 0 ? Number.POSITIVE_INFINITY : found
+  }
+}
+
+/** The six columns of the Python bizon, in its order. */
+export class BizonRows {
+  readonly #idStart: Buffer
+  readonly #rowNumber = new Uint8Array(16)
+  #idEnd: Buffer = Buffer.alloc(0)
+  #extractedAt = ''
+
+  /** `rows`: how many rows the run has already. */
+  constructor(run: Run, rows: number) {
+    const identity = JSON.stringify([run.pipeline, run.source, run.stream, run.id])
+    // The same row of the same run has the same id whenever it is written, so that a replay can be recognised.
+    const prefix = createHash('sha256').update(identity).digest('hex').slice(0, 16)
+    this.#idStart = Buffer.from(`{"bizon_id":"${prefix}`)
+    putAscii(rows.toString(16).padStart(16, '0'), this.#rowNumber, 0)
+  }
+
+  async write(records: readonly SourceRecord[], extractedAt: Date, out: Output): Promise<void> {
+    this.#extractedAt = timestampOf(extractedAt)
+    this.#idEnd = Buffer.from(
+      `","bizon_extracted_at":"${this.#extractedAt}","bizon_loaded_at":"${timestampOf(new Date())}","source_record_id":"`,
+    )
+    for (const record of records) {
+      const raw = rawOf(record.data)
+      const { id } = record
+      const time = record.timestamp === undefined ? this.#extractedAt : timestampText(record.timestamp, id)
+      const headRoom = this.#idEnd.length + 6 * id.length + time.length + 128
+      if (headRoom + 2 * raw.byteLength > out.free) {
+        await out.drain()
+        if (headRoom + 2 * raw.byteLength > out.free) {
+          await this.#writeLarge(id, time, headRoom, raw, out)
+          continue
+        }
+      }
+      out.used = this.#head(id, time, out.bytes, out.used)
+      out.used = endRow(out.bytes, escapeInto(raw.buffer, raw.start, raw.end, out.bytes, out.used))
+    }
+  }
+
+  async #writeLarge(id: string, time: string, headRoom: number, raw: RawJson, out: Output): Promise<void> {
+    const head = Buffer.allocUnsafe(headRoom)
+    await out.add(head, 0, this.#head(id, time, head, 0))
+    for (let from = raw.start; from < raw.end; from += PIECE_BYTES) {
+      if (out.free < 2 * PIECE_BYTES + ROW_END.length) await out.drain()
+      out.used = escapeInto(raw.buffer, from, Math.min(from + PIECE_BYTES, raw.end), out.bytes, out.used)
+    }
+    out.used = endRow(out.bytes, out.used)
+  }
+
+  /** Everything before the inside of `source_data`. */
+  #head(id: string, time: string, target: Buffer, at: number): number {
+    target.set(this.#idStart, at)
+    let to = at + this.#idStart.length
+    target.set(this.#rowNumber, to)
+    this.#nextRow()
+    to += this.#rowNumber.length
+    target.set(this.#idEnd, to)
+    to = putString(id, target, to + this.#idEnd.length)
+    target.set(TIME_START, to)
+    to = putAscii(time, target, to + TIME_START.length)
+    target.set(DATA_START, to)
+    return to + DATA_START.length
+  }
+
+  /** Adds one to the hexadecimal number. */
+  #nextRow(): void {
+    const digits = this.#rowNumber
+    for (let i = digits.length - 1; i >= 0; i--) {
+      const digit = digits[i] as number
+      if (digit === 0x66)
+        digits[i] = 0x30 // f
+      else {
+        digits[i] = digit === 0x39 ? 0x61 : digit + 1 // after 9 comes a
+        return
+      }
+    }
+  }
+}
+
+const TIME_START = Buffer.from('","source_timestamp":"')
+const DATA_START = Buffer.from('","source_data":"')
+const ROW_END = Buffer.from('"}\n')
+
+function endRow(target: Buffer, at: number): number {
+  target.set(ROW_END, at)
+  return at + ROW_END.length
+}
+
+/** The inside of a JSON string; ids are short and plain as a rule. */
+function putString(text: string, target: Buffer, at: number): number {
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i)
+    if (c < SPACE || c === QUOTE || c === BACKSLASH || c >= DELETE) {
+      return at + target.write(JSON.stringify(text).slice(1, -1), at)
+    }
+    target[at + i] = c
+  }
+  return at + text.length
+}
+
+function putAscii(text: string, target: Uint8Array, at: number): number {
+  for (let i = 0; i < text.length; i++) target[at + i] = text.charCodeAt(i)
+  return at + text.length
+}

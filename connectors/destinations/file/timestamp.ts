@@ -1,0 +1,43 @@
+// Timestamps as the Python bizon writes them: RFC 3339 in UTC with microseconds, no fraction when it is zero.
+// A Date has only milliseconds, so text keeps its own digits.
+
+import { BizonError } from '../../../lib/errors.ts'
+
+const RFC3339 = /^(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)$/
+
+export function timestampOf(date: Date): string {
+  const text = date.toISOString()
+  const point = text.length - 5
+  const millis = text.slice(point + 1, -1)
+  return withFraction(text.slice(0, point), `${millis}000`)
+}
+
+/** The time of a record. `id` is the record's, for the message. */
+export function timestampText(time: Date | string, id: string): string {
+  if (typeof time !== 'string') {
+    if (Number.isNaN(time.getTime())) throw invalid('an invalid Date', id)
+    return timestampOf(time)
+  }
+  const match = RFC3339.exec(time)
+  if (!match) throw invalid(JSON.stringify(time.slice(0, 60)), id)
+  const [, day, clock, fraction = '', zone = 'Z'] = match
+  // The fraction is left out of the arithmetic: an offset is whole minutes.
+  const instant = new Date(`${day}T${clock}${zone.toUpperCase()}`)
+  if (Number.isNaN(instant.getTime()) || !isDay(day as string)) throw invalid(JSON.stringify(time), id)
+  return withFraction(instant.toISOString().slice(0, -5), fraction.slice(0, 6).padEnd(6, '0'))
+}
+
+/** `Date` takes February 30 for March 1. */
+function isDay(day: string): boolean {
+  return Number(day.slice(8)) <= 28 || new Date(`${day}T00:00:00Z`).toISOString().startsWith(day)
+}
+
+function withFraction(seconds: string, micros: string): string {
+  return micros === '000000' ? `${seconds}+00:00` : `${seconds}.${micros}+00:00`
+}
+
+function invalid(value: string, id: string): BizonError {
+  return new BizonError('invalid_record', `record ${JSON.stringify(id)}: its timestamp is ${value}`, {
+    hint: 'A timestamp is RFC 3339 text with an offset, such as 2024-12-05T12:00:00.123456Z.',
+  })
+}
