@@ -6,7 +6,7 @@ import { BizonError } from './errors.ts'
 import { faultPoint } from './fault.ts'
 import { type Log, silentLog } from './log.ts'
 import { findStream, type Page, type Position, type Source, type Start, type StreamInfo } from './source.ts'
-import { orAborted } from './wait.ts'
+import { endGenerator, orAborted } from './wait.ts'
 
 export interface ReadOptions {
   /** Aborts the read at once. */
@@ -54,13 +54,14 @@ export class OpenExtract {
   async *read(from: Start, { signal, stop = never, ready }: ReadOptions): AsyncGenerator<Page, void, void> {
     const { maxIterations = Infinity, mode, name } = this.config.source
     const enough = new AbortController()
-    const pages = this.#source.read(from, AbortSignal.any([signal, stop, enough.signal]))
+    const halted = AbortSignal.any([signal, stop, enough.signal])
+    const pages = this.#source.read(from, halted)
     try {
       for (let read = 0; read < maxIterations; read++) {
         await ready?.(read)
         faultPoint('fetch.before')
         const extractedAt = new Date()
-        const next = await orAborted(pages.next(), AbortSignal.any([signal, stop]))
+        const next = await orAborted(pages.next(), halted)
         signal.throwIfAborted()
         if (next === undefined || stop.aborted) return
         faultPoint('fetch.after')
@@ -72,7 +73,7 @@ export class OpenExtract {
       }
     } finally {
       enough.abort()
-      pages.return().catch(() => {})
+      await endGenerator(pages)
     }
   }
 

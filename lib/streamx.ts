@@ -3,10 +3,7 @@
 
 import { pipelinePromise, Readable, type Stream, Transform, Writable } from 'streamx'
 import { BizonError } from './errors.ts'
-import { orAborted, sleep } from './wait.ts'
-
-/** How long a generator may go on after it was told to stop, before it is left behind. */
-const GRACE_SECONDS = 5
+import { endGenerator, orAborted } from './wait.ts'
 
 export interface StageOptions<Item> {
   /** Bytes that the stage may hold before it asks to wait; one item always fits. streamx's own count is 1 KiB an object. */
@@ -33,12 +30,7 @@ export function readable<Item extends object>(
       this.push(next.done ? null : next.value)
     }),
     predestroy: () => controller.abort(),
-    destroy: callback(async () => {
-      const settled = new AbortController()
-      const ended = items.return().catch(() => {})
-      await Promise.race([ended, sleep(GRACE_SECONDS, settled.signal)])
-      settled.abort()
-    }),
+    destroy: callback(() => endGenerator(items)),
   })
 }
 

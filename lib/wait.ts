@@ -25,6 +25,19 @@ export function sleep(seconds: number, signal: AbortSignal): Promise<void> {
   return orAborted(over, signal).then(() => clearTimeout(timer))
 }
 
+/** How long a generator may go on after it was told to stop, before it is left behind. */
+const GRACE_SECONDS = 5
+
+/** Ends the generator and waits until its `finally` has run; not for ever, since it may mind no signal. */
+export async function endGenerator(generator: AsyncGenerator<unknown, void, void>): Promise<void> {
+  const ended = new AbortController()
+  const ending = generator
+    .return()
+    .catch(() => {}) // whoever ends it has a result or an error already
+    .finally(() => ended.abort())
+  await Promise.race([ending, sleep(GRACE_SECONDS, ended.signal)])
+}
+
 /** A place where several wait for one thing to change. */
 export class Signpost {
   #waiting: (() => void)[] = []

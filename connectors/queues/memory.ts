@@ -21,11 +21,11 @@ class MemoryQueue implements Queue {
 
   async put(item: Item, signal: AbortSignal): Promise<void> {
     const size = bytesOf(item)
+    this.#checkOpen()
     while (!this.#hasRoomFor(size)) {
       await this.#changed.wait(signal)
       this.#checkOpen()
     }
-    this.#checkOpen()
     this.#items.push(item)
     this.#bytes += size
     this.#changed.change()

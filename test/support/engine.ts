@@ -1,0 +1,39 @@
+// A config for tests of the engine, with connectors that no table knows.
+
+import { join } from 'node:path'
+import { loadConfig, type PipelineConfig } from '../../lib/config.ts'
+import type { DestinationDefinition } from '../../lib/destination.ts'
+import type { SourceDefinition } from '../../lib/source.ts'
+
+export interface TestConfig {
+  /** A folder of the test's own, for the state database. */
+  readonly folder: string
+  readonly source: SourceDefinition
+  readonly destination: DestinationDefinition
+  /** More keys of the `source` block, as in YAML. */
+  readonly sourceKeys?: { readonly [key: string]: unknown }
+  readonly runner?: 'thread' | 'process' | 'stream'
+  readonly checkpointPages?: number
+}
+
+export async function testConfig(parts: TestConfig): Promise<PipelineConfig> {
+  const { folder, source, destination, sourceKeys = {}, runner = 'thread', checkpointPages = 1 } = parts
+  const backend = { database: join(folder, 'state'), schema: '', syncCursorInDBEvery: checkpointPages }
+  const config = await loadConfig(
+    {
+      name: 'test',
+      source: { name: 'scripted', stream: 'numbers', ...sourceKeys },
+      destination: { name: 'shelf', config: {} },
+      engine: { backend: { type: 'sqlite', config: backend }, runner: { type: runner } },
+    },
+    ['source', 'destination'],
+    {},
+    {
+      sources: { scripted: async () => ({ default: source }) },
+      destinations: { shelf: async () => ({ default: destination }) },
+      stores: { sqlite: () => import('../../connectors/stores/sqlite.ts') },
+      queues: { python_queue: () => import('../../connectors/queues/memory.ts') },
+    },
+  )
+  return config as PipelineConfig
+}
