@@ -1,0 +1,375 @@
+// The suite that every destination with its own checkpoints runs: whatever happens between two calls, or inside one,
+// the next process ends with each record once, and a run that did not end changes nothing that was published.
+
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Checkpoint } from '../../lib/checkpoint.ts'
+import type { Destination, Run } from '../../lib/destination.ts'
+import { BizonError } from '../../lib/errors.ts'
+import { RawJson, type SourceRecord } from '../../lib/record.ts'
+import type { Page, SyncMode } from '../../lib/source.ts'
+
+export interface CreateOptions {
+  readonly mode: SyncMode
+  /** Called before each operation that changes something outside the process; may throw. */
+  before?(operation: string): void
+}
+
+export interface Trial {
+  /** A destination whose target is named `main`, below the folder. */
+  create(folder: string, options: CreateOptions): Destination
+  /** Ids of the published records of the target, in order; undefined when there is no such target. */
+  readBack(folder: string, target: string): Promise<string[] | undefined>
+  /** The destination id with which a record reaches the other target. */
+  idOf(folder: string, target: string): string
+}
+
+const never = new AbortController().signal
+
+export function recordOf(id: string, destinationId?: string): SourceRecord {
+  const data = RawJson.from(`{"id":"${id}","exact":1.10,"big":12345678901234567890}`)
+  return destinationId === undefined ? { id, data } : { id, data, destinationId }
+}
+
+/** `count` pages of three records each: a0 a1 a2, a3 … */
+export function pagesOf(prefix: string, count: number, route?: (n: number) => string | undefined): Page[] {
+  return Array.from({ length: count }, (_, page) => ({
+    records: [0, 1, 2].map((at) => recordOf(`${prefix}${3 * page + at}`, route?.(3 * page + at))),
+    next: page + 1 < count ? { page: page + 1, big: '12345678901234567890' } : null,
+  }))
+}
+
+export function idsOf(pages: readonly Page[]): string[] {
+  return pages.flatMap((page) => page.records.map((record) => record.id))
+}
+
+export function runOf(id: string, mode: SyncMode, epoch: number, complete = mode === 'full_refresh'): Run {
+  return { id, pipeline: 'trial', source: 'test', stream: 'main', mode, epoch, complete }
+}
+
+/** What the engine does with a destination, from wherever it stands, to the end or until `pages` run out. */
+export async function load(
+  destination: Destination,
+  run: Run,
+  pages: readonly Page[],
+  { publish = true, signal = never }: { publish?: boolean; signal?: AbortSignal } = {},
+): Promise<Checkpoint | undefined> {
+  try {
+    let at = await destination.open(run, signal)
+    for (const page of at?.end ? [] : pages.slice(at?.page ?? 0)) {
+      await destination.write({ ...page, extractedAt: new Date(0) }, signal)
+      at = {
+        run: run.id,
+        page: (at?.page ?? 0) + 1,
+        rows: (at?.rows ?? 0) + page.records.length,
+        position: page.next,
+        end: page.next === null,
+      }
+      await destination.flush(at)
+    }
+    if (publish) await destination.publish()
+    return at
+  } finally {
+    await destination.close()
+  }
+}
+
+class Injected extends Error {}
+
+/** Counts operations; throws at the n-th. */
+export function failAt(n: number): { before(operation: string): void; readonly passed: () => number } {
+  let count = 0
+  return {
+    before(operation) {
+      if (++count === n) throw new Injected(`injected at ${operation}`)
+    },
+    passed: () => count,
+  }
+}
+
+interface Kind {
+  readonly title: string
+  readonly mode: SyncMode
+  readonly complete: boolean
+  /** What is published after `old` rows were there and `fresh` ones were loaded. */
+  expect(old: readonly string[], fresh: readonly string[]): readonly string[]
+}
+
+const KINDS: readonly Kind[] = [
+  { title: 'full_refresh', mode: 'full_refresh', complete: true, expect: (_, fresh) => fresh },
+  { title: 'incremental', mode: 'incremental', complete: false, expect: (old, fresh) => [...old, ...fresh] },
+  { title: 'a first incremental', mode: 'incremental', complete: true, expect: (_, fresh) => fresh },
+  { title: 'stream', mode: 'stream', complete: false, expect: (old, fresh) => [...old, ...fresh] },
+]
+
+export function destinationContract(name: string, { create, readBack, idOf }: Trial): void {
+  describe(`${name} keeps the destination contract`, () => {
+    let root: string
+    beforeAll(async () => {
+      root = await mkdtemp(join(tmpdir(), 'bizon-destination-'))
+    })
+    afterAll(() => rm(root, { recursive: true, force: true }))
+
+    const newFolder = (): Promise<string> => mkdtemp(join(root, 'case-'))
+    const OLD = pagesOf('old', 2)
+    const NEW = pagesOf('new', 3)
+    const old = idsOf(OLD)
+    const fresh = idsOf(NEW)
+
+    /** A folder in which an earlier run has published OLD. */
+    async function published(mode: SyncMode): Promise<string> {
+      const folder = await newFolder()
+      await load(create(folder, { mode }), runOf('old', mode, 1, mode !== 'stream'), OLD)
+      return folder
+    }
+
+    for (const kind of KINDS) {
+      const { title, mode, complete } = kind
+      const newRun = (epoch: number): Run => runOf('new', mode, epoch, complete)
+      const result = kind.expect(old, fresh)
+      /** What readers see before the run publishes. */
+      const visible = (rows: readonly string[]): readonly string[] => (mode === 'stream' ? [...old, ...rows] : old)
+
+      describe(title, () => {
+        test('every record arrives once and in order, into nothing and into what is there', async () => {
+          const folder = await newFolder()
+          await load(create(folder, { mode }), runOf('new', mode, 1, complete), NEW)
+          expect(await readBack(folder, 'main')).toEqual(fresh)
+          const again = await published(mode)
+          await load(create(again, { mode }), newRun(2), NEW)
+          expect(await readBack(again, 'main')).toEqual(result)
+        })
+
+        test('closing without publishing publishes nothing, and the next process goes on from the checkpoint', async () => {
+          for (let pages = 0; pages <= NEW.length; pages++) {
+            const folder = await published(mode)
+            const at = await load(create(folder, { mode }), newRun(2), NEW.slice(0, pages), { publish: false })
+            expect(await readBack(folder, 'main')).toEqual(visible(idsOf(NEW.slice(0, pages))))
+            const destination = create(folder, { mode })
+            expect(await destination.open(newRun(3), never)).toEqual(at)
+            await destination.close()
+            await load(create(folder, { mode }), newRun(4), NEW)
+            expect(await readBack(folder, 'main')).toEqual(result)
+          }
+        })
+
+        test('what was written and not flushed is gone after a restart', async () => {
+          const folder = await published(mode)
+          const destination = create(folder, { mode })
+          await destination.open(newRun(2), never)
+          for (const page of NEW) await destination.write(page, never)
+          await destination.close()
+          await load(create(folder, { mode }), newRun(3), NEW)
+          expect(await readBack(folder, 'main')).toEqual(result)
+        })
+
+        test('publishing again, in the same process and in a later one, changes nothing', async () => {
+          const folder = await published(mode)
+          const destination = create(folder, { mode })
+          await destination.open(newRun(2), never)
+          await destination.write(pagesOf('new', 1)[0] as Page, never)
+          await destination.flush({ run: 'new', page: 1, rows: 3, position: null, end: true })
+          await destination.publish()
+          await destination.publish()
+          await destination.close()
+          const later = create(folder, { mode })
+          expect((await later.open(newRun(3), never))?.end).toBe(true)
+          await later.publish()
+          await later.close()
+          expect(await readBack(folder, 'main')).toEqual(kind.expect(old, ['new0', 'new1', 'new2']))
+        })
+
+        test('a failure at any operation is repaired by the next process, also when that one fails too', async () => {
+          const clean = failAt(0)
+          await load(create(await published(mode), { mode, before: clean.before }), newRun(2), NEW)
+          expect(clean.passed()).toBeGreaterThan(5)
+          for (let n = 1; n <= clean.passed(); n++) {
+            const folder = await published(mode)
+            for (const [depth, at] of [n, 1 + (n % 5), 1 + (n % 3)].entries()) {
+              const fault = failAt(at)
+              const failing = load(create(folder, { mode, before: fault.before }), newRun(2 + depth), NEW)
+              const error = await failing.then(
+                () => undefined,
+                (reason: unknown) => reason,
+              )
+              if (fault.passed() >= at) expect(error).toBeInstanceOf(Injected)
+              else expect(error).toBeUndefined()
+            }
+            await load(create(folder, { mode }), newRun(9), NEW)
+            expect(await readBack(folder, 'main'), `failed at operation ${n}`).toEqual(result)
+          }
+        })
+
+        test('after a failed call every later one fails, so that no checkpoint is put behind lost rows', async () => {
+          for (let n = 1; ; n++) {
+            const folder = await published(mode)
+            const fault = failAt(n)
+            let opened = false
+            const destination = create(folder, { mode, before: (operation) => opened && fault.before(operation) })
+            await destination.open(newRun(2), never)
+            opened = true
+            const [first, second] = NEW as [Page, Page]
+            const failed = await destination
+              .write(first, never)
+              .then(() => destination.flush({ run: 'new', page: 1, rows: 3, position: first.next, end: false }))
+              .then(
+                () => false,
+                () => true,
+              )
+            if (failed) {
+              await expect(destination.write(second, never)).rejects.toThrow()
+              await expect(
+                destination.flush({ run: 'new', page: 2, rows: 6, position: second.next, end: true }),
+              ).rejects.toThrow()
+              await expect(destination.publish()).rejects.toThrow()
+            }
+            await destination.close()
+            if (!failed) return
+          }
+        })
+
+        test('publishing needs a flushed end', async () => {
+          const folder = await published(mode)
+          await expect(load(create(folder, { mode }), newRun(2), NEW.slice(0, 2))).rejects.toThrow(/end/)
+          expect(await readBack(folder, 'main')).toEqual(visible(idsOf(NEW.slice(0, 2))))
+        })
+
+        test('an aborted write rejects with the reason, and the rows come again', async () => {
+          const folder = await published(mode)
+          const reason = new Error('stop')
+          const controller = new AbortController()
+          const destination = create(folder, { mode, before: () => {} })
+          await destination.open(newRun(2), never)
+          await destination.write(NEW[0] as Page, controller.signal)
+          controller.abort(reason)
+          await expect(destination.write(NEW[1] as Page, controller.signal)).rejects.toBe(reason)
+          await destination.close()
+          expect(await readBack(folder, 'main')).toEqual(old)
+          await load(create(folder, { mode }), newRun(3), NEW)
+          expect(await readBack(folder, 'main')).toEqual(result)
+        })
+
+        test('a second process is refused while the first is at work, and then takes over', async () => {
+          const folder = await newFolder()
+          const first = create(folder, { mode })
+          await first.open(newRun(1), never)
+          const second = create(folder, { mode })
+          await expect(second.open(newRun(2), never)).rejects.toMatchObject({ code: 'locked' })
+          await second.close()
+          await first.close()
+          await load(create(folder, { mode }), newRun(3), NEW)
+          expect(await readBack(folder, 'main')).toEqual(fresh)
+        })
+
+        test('a process with an older epoch is refused', async () => {
+          const folder = await published(mode)
+          await load(create(folder, { mode }), newRun(7), NEW.slice(0, 1), { publish: false })
+          const old = create(folder, { mode })
+          await expect(old.open(runOf('older', mode, 6, complete), never)).rejects.toMatchObject({ code: 'fenced' })
+          await old.close()
+          await load(create(folder, { mode }), newRun(8), NEW)
+          expect(await readBack(folder, 'main')).toEqual(result)
+        })
+
+        test('records go to the target they name, whatever fails on the way', async () => {
+          const route = (folder: string) => pagesOf('new', 2, (n) => (n % 3 === 1 ? idOf(folder, 'other') : undefined))
+          const main = ['new0', 'new2', 'new3', 'new5']
+          const other = ['new1', 'new4']
+          const clean = failAt(0)
+          const folder = await published(mode)
+          await load(create(folder, { mode, before: clean.before }), newRun(2), route(folder))
+          for (let n = 1; n <= clean.passed(); n++) {
+            const folder = await published(mode)
+            const failing = load(create(folder, { mode, before: failAt(n).before }), newRun(2), route(folder))
+            await expect(failing).rejects.toBeInstanceOf(Injected)
+            await load(create(folder, { mode }), newRun(3), route(folder))
+            expect(await readBack(folder, 'main'), `failed at operation ${n}`).toEqual(kind.expect(old, main))
+            expect(await readBack(folder, 'other'), `failed at operation ${n}`).toEqual(other)
+          }
+        })
+
+        test('a run without rows ends well', async () => {
+          const folder = await published(mode)
+          await load(create(folder, { mode }), newRun(2), [{ records: [], next: null }])
+          expect(await readBack(folder, 'main')).toEqual(kind.expect(old, []))
+        })
+
+        test('closing is safe twice, before an open, and after one that failed', async () => {
+          const folder = await newFolder()
+          const unopened = create(folder, { mode })
+          await unopened.close()
+          await unopened.close()
+          for (let n = 1; n <= 3; n++) {
+            const failing = create(folder, { mode, before: failAt(n).before })
+            await expect(failing.open(newRun(1), never)).rejects.toBeInstanceOf(Injected)
+            await failing.close()
+            await failing.close()
+          }
+          await load(create(folder, { mode }), newRun(2), NEW)
+          expect(await readBack(folder, 'main')).toEqual(fresh)
+        })
+      })
+    }
+
+    test('what another run staged is dropped, and never published', async () => {
+      for (const mode of ['full_refresh', 'incremental'] as const) {
+        const complete = mode === 'full_refresh'
+        const folder = await published(mode)
+        await load(create(folder, { mode }), runOf('given up', mode, 2, complete), NEW.slice(0, 2), { publish: false })
+        const destination = create(folder, { mode })
+        expect(await destination.open(runOf('next', mode, 3, complete), never)).toBeUndefined()
+        await destination.close()
+        const pages = pagesOf('next', 1)
+        await load(create(folder, { mode }), runOf('next', mode, 4, complete), pages)
+        expect(await readBack(folder, 'main')).toEqual(complete ? idsOf(pages) : [...old, ...idsOf(pages)])
+      }
+    })
+
+    test('a run given up anywhere, also while it published, leaves nothing half done to the run after it', async () => {
+      for (const { mode, complete, expect: expected } of KINDS.filter(({ mode }) => mode !== 'stream')) {
+        const clean = failAt(0)
+        const run = runOf('given up', mode, 2, complete)
+        await load(create(await published(mode), { mode, before: clean.before }), run, NEW)
+        for (let n = 1; n <= clean.passed(); n++) {
+          const folder = await published(mode)
+          const fault = failAt(n)
+          await expect(load(create(folder, { mode, before: fault.before }), run, NEW)).rejects.toBeInstanceOf(Injected)
+          const pages = pagesOf('next', 1)
+          await load(create(folder, { mode }), runOf('next', mode, 3, complete), pages)
+          const found = await readBack(folder, 'main')
+          // Behind the commit `published` the given-up run did succeed: an append then stays, once.
+          const variants = [expected(old, idsOf(pages)), expected([...old, ...fresh], idsOf(pages))]
+          expect(variants, `failed at operation ${n}`).toContainEqual(found)
+        }
+      }
+    })
+
+    test('the modes follow one another on the same target', async () => {
+      const folder = await published('full_refresh')
+      const parts = ['a', 'b', 'c'].map((prefix) => pagesOf(prefix, 2)) as [Page[], Page[], Page[]]
+      await load(create(folder, { mode: 'incremental' }), runOf('a', 'incremental', 2), parts[0])
+      await load(create(folder, { mode: 'stream' }), runOf('b', 'stream', 3), parts[1])
+      await load(create(folder, { mode: 'incremental' }), runOf('c', 'incremental', 4), parts[2])
+      expect(await readBack(folder, 'main')).toEqual([...old, ...parts.flatMap(idsOf)])
+      await load(create(folder, { mode: 'full_refresh' }), runOf('d', 'full_refresh', 5), NEW)
+      expect(await readBack(folder, 'main')).toEqual(fresh)
+    })
+
+    test('checking changes nothing', async () => {
+      const folder = await newFolder()
+      const destination = create(folder, { mode: 'full_refresh' })
+      await destination.check?.(never)
+      await destination.close()
+      expect(await readBack(folder, 'main')).toBeUndefined()
+    })
+
+    test('errors are BizonErrors', async () => {
+      const folder = await newFolder()
+      const destination = create(folder, { mode: 'full_refresh' })
+      await expect(destination.publish()).rejects.toBeInstanceOf(BizonError)
+      await destination.close()
+    })
+  })
+}
