@@ -37,12 +37,12 @@ import {
   withdrawResets,
 } from './sqlite/statements.ts'
 
-const BUSY_TIMEOUT_MS = 5000
-
 export interface SqliteStoreOptions {
   /** Absolute, or `:memory:`. */
   readonly path: string
   readonly onStatement?: ((sql: string) => void) | undefined
+  /** How long to wait for another process's transaction. Default 5000. */
+  readonly busyTimeoutMs?: number
   /** Keeps other runs of the pipeline out; rejects with code `locked`. */
   lock(identity: Identity, holder: string): Promise<FileLock>
 }
@@ -77,12 +77,12 @@ export class SqliteStore implements StateStore {
   }
 
   async open(): Promise<void> {
-    const { path, onStatement } = this.#options
+    const { path, onStatement, busyTimeoutMs = 5000 } = this.#options
     const sqlite = await loadSqlite('state')
-    const database = sqlite.open(path, { busyTimeoutMs: BUSY_TIMEOUT_MS, onStatement })
+    const database = sqlite.open(path, { busyTimeoutMs, onStatement })
     this.#database = database
     // Of two processes that switch a file to WAL one fails at once: no busy timeout is heeded there.
-    const deadline = performance.now() + BUSY_TIMEOUT_MS
+    const deadline = performance.now() + busyTimeoutMs
     for (;;) {
       try {
         checkVersion(database, path)

@@ -1,0 +1,471 @@
+import { execFileSync } from 'node:child_process'
+import { chmod, mkdir, mkdtemp, readdir, rm, symlink, truncate, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import sqlite, { SqliteStore } from '../../../connectors/stores/sqlite.ts'
+import { decide } from '../../../lib/job.ts'
+import type { BeginJob, Identity, StateStore, StoredCheckpoint } from '../../../lib/state.ts'
+import { storeContract } from '../../contract/store.ts'
+import { startScript } from '../../support/script.ts'
+
+const CREATURES: Identity = { name: 'test', source: 'dummy', stream: 'creatures' }
+
+describe('sqlite', () => {
+  storeContract((folder) => ({ type: 'sqlite', database: join(folder, 'state'), schema: 'unused', echo: false }), {
+    persistent: true,
+  })
+})
+
+let folder: string
+let file: string
+const opened: StateStore[] = []
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'bizon-sqlite-'))
+  file = join(folder, 'bizon.sqlite3')
+})
+afterEach(async () => {
+  for (const each of opened.splice(0)) await each.close()
+  await rm(folder, { recursive: true, force: true })
+})
+
+function createStore(database = join(folder, 'bizon')): StateStore {
+  const store = sqlite.create({ type: 'sqlite', database, schema: '', echo: false })
+  opened.push(store)
+  return store
+}
+
+async function openStore(): Promise<StateStore> {
+  const store = createStore()
+  await store.open()
+  return store
+}
+
+/** What the `sqlite3` program makes of it: never the module under test. */
+function query(sql: string): string[] {
+  return execFileSync('sqlite3', ['-batch', file, sql], { encoding: 'utf8' }).split('\n').filter(Boolean)
+}
+
+function beginJob(fields: Partial<BeginJob> = {}): BeginJob {
+  return { identity: CREATURES, cancel: [], mode: 'stream', complete: false, consume: [], bindReset: false, ...fields }
+}
+
+describe('a database of the Python program', () => {
+  test('is taken over with its jobs, finished and interrupted', async () => {
+    query(PYTHON_TABLES + PYTHON_ROWS)
+    const store = await openStore()
+    expect(await store.lastSucceeded(CREATURES)).toEqual({
+      ...CREATURES,
+      id: 'a'.repeat(32),
+      mode: 'incremental',
+      status: 'succeeded',
+      attempt: 0,
+      createdAt: new Date('2024-04-30T22:15:00.123Z'),
+      totalRecords: 50,
+      ours: false,
+      complete: false,
+    })
+    const unfinished = await store.unfinishedJobs(CREATURES)
+    expect(unfinished.map(({ id, ours }) => [id, ours])).toEqual([
+      ['d'.repeat(32), false],
+      ['b'.repeat(32), false],
+    ])
+  })
+
+  test('is read up to the first range that failed, not to the newest that worked', async () => {
+    query(PYTHON_TABLES + PYTHON_ROWS)
+    const store = await openStore()
+    const [, job] = await store.unfinishedJobs(CREATURES)
+    expect(job && (await store.lastCheckpoint(job))).toEqual({
+      run: 'b'.repeat(32),
+      page: 2,
+      rows: 20,
+      position: { cursor: 'after-1', n: 2 },
+      end: false,
+    })
+  })
+
+  test.each<[title: string, cursors: [from: number, to: number, success: number][], page: number | undefined]>([
+    ['no cursor is no checkpoint', [], undefined],
+    ['a failed first range is no checkpoint', [[0, 1, 0]], undefined],
+    [
+      'ranges that follow one another reach the end of the last',
+      [
+        [0, 1, 1],
+        [2, 2, 1],
+        [3, 7, 1],
+      ],
+      8,
+    ],
+    [
+      'a gap ends it',
+      [
+        [0, 1, 1],
+        [3, 4, 1],
+      ],
+      2,
+    ],
+    [
+      'a range that worked at the second attempt counts',
+      [
+        [0, 1, 1],
+        [2, 3, 0],
+        [2, 3, 1],
+        [4, 5, 1],
+      ],
+      6,
+    ],
+    [
+      'a range that was written twice counts',
+      [
+        [0, 1, 1],
+        [0, 1, 1],
+        [2, 3, 1],
+      ],
+      4,
+    ],
+  ])('of whose cursors %s', async (_, cursors, page) => {
+    const rows = cursors.map(
+      ([from, to, success], i) =>
+        `INSERT INTO destination_cursors VALUES ('c${i}', '${'b'.repeat(32)}', 'test', 'dummy', 'creatures', 'file',
+           ${from}, ${to}, 10, ${success}, 0, NULL, '2024-05-01 00:00:00.000000', NULL, '{"n": ${to + 1}}');`,
+    )
+    query(`${PYTHON_TABLES + PYTHON_ROWS} DELETE FROM destination_cursors; ${rows.join('\n')}`)
+    const store = await openStore()
+    const [, job] = await store.unfinishedJobs(CREATURES)
+    const checkpoint = job && (await store.lastCheckpoint(job))
+    expect(checkpoint?.page).toBe(page)
+    expect(checkpoint?.position).toEqual(page === undefined ? undefined : { n: page })
+  })
+
+  test('loses no watermark when its unfinished runs are cancelled', async () => {
+    query(PYTHON_TABLES + PYTHON_ROWS)
+    const store = await openStore()
+    const unfinished = await store.unfinishedJobs(CREATURES)
+    const lastSucceeded = await store.lastSucceeded(CREATURES)
+    const decision = decide({
+      mode: 'incremental',
+      force: false,
+      reset: false,
+      unfinished,
+      lastSucceeded,
+      resets: await store.resets(
+        CREATURES,
+        unfinished.map(({ id }) => id),
+      ),
+      resumable: true,
+    })
+    expect(decision).toMatchObject({ action: 'start', since: { time: new Date('2024-04-30T22:15:00.123Z') } })
+    const lease = await store.acquire(CREATURES, 'test')
+    const job = await store.begin(lease, beginJob({ ...decision, mode: 'incremental' }))
+    expect(await store.unfinishedJobs(CREATURES)).toEqual([job])
+    expect(query('SELECT status FROM stream_jobs ORDER BY rowid')).toEqual([
+      'succeeded',
+      'cancelled',
+      'cancelled',
+      'cancelled',
+      'running',
+    ])
+  })
+
+  test('can be read by it afterwards: the same columns, words and times', async () => {
+    query(PYTHON_TABLES + PYTHON_ROWS)
+    const before = query('SELECT * FROM stream_jobs')
+    const store = await openStore()
+    const lease = await store.acquire(CREATURES, 'test')
+    const job = await store.begin(lease, beginJob({ mode: 'full_refresh', totalRecords: 7 }))
+    await store.saveCheckpoint(lease, job, at(job.id, 3), 'file')
+    await store.saveCheckpoint(lease, job, at(job.id, 5), 'file')
+    await store.saveCheckpoint(lease, job, at(job.id, 6, { position: null, end: true }), 'file')
+    await store.finish(lease, job, { status: 'succeeded' })
+
+    expect(query('SELECT * FROM stream_jobs').slice(0, 4)).toEqual(before.map((row) => `${row}||`))
+    expect(
+      query(`SELECT sync_mode, attempt, total_records_to_fetch, status,
+             created_at GLOB '????-??-?? ??:??:??.??????', updated_at >= created_at
+             FROM stream_jobs WHERE id = '${job.id}'`),
+    ).toEqual(['full_refresh|0|7|succeeded|1|1'])
+    expect(
+      query(`SELECT destination_name, from_source_iteration, to_source_iteration, rows_written, success, pagination
+             FROM destination_cursors WHERE job_id = '${job.id}' ORDER BY rowid`),
+    ).toEqual(['file|0|2|30|1|{"page":3}', 'file|3|4|20|1|{"page":5}', 'file|5|5|10|1|'])
+    expect(query('PRAGMA integrity_check; PRAGMA foreign_key_check')).toEqual(['ok'])
+  })
+
+  test('stays as it was when it cannot be migrated whole', async () => {
+    query(`${PYTHON_TABLES} CREATE VIEW bizon_leases AS SELECT 1 AS one;`)
+    const before = query('SELECT sql FROM sqlite_schema')
+    await expect(createStore().open()).rejects.toMatchObject({ code: 'state', message: expect.stringContaining(file) })
+    expect(query('SELECT sql FROM sqlite_schema')).toEqual(before)
+    expect(query('PRAGMA user_version')).toEqual(['0'])
+  })
+
+  test('of an age before some tables and columns gets those too', async () => {
+    query(`CREATE TABLE stream_jobs (id VARCHAR(100) NOT NULL, name VARCHAR(100) NOT NULL,
+      source_name VARCHAR(100) NOT NULL, stream_name VARCHAR(100) NOT NULL, sync_mode VARCHAR(100) NOT NULL,
+      created_at DATETIME NOT NULL, status VARCHAR(100), PRIMARY KEY (id));
+      INSERT INTO stream_jobs VALUES ('a', 'test', 'dummy', 'creatures', 'incremental', '2024-05-01 00:00:00', 'running')`)
+    const store = await openStore()
+    expect(await store.unfinishedJobs(CREATURES)).toMatchObject([{ id: 'a', attempt: 0, ours: false }])
+    expect(await store.requestReset(CREATURES)).toBe(true)
+  })
+})
+
+describe('a new database', () => {
+  test('has the tables that the Python program makes, with null allowed where we added', async () => {
+    await openStore()
+    const columns = (database: string): string[] =>
+      execFileSync('sqlite3', ['-batch', database, COLUMNS], { encoding: 'utf8' }).split('\n').filter(Boolean)
+    const theirs = join(folder, 'python.sqlite3')
+    execFileSync('sqlite3', ['-batch', theirs, PYTHON_TABLES])
+    const ours = columns(file)
+    expect(ours.filter((column) => columns(theirs).includes(column))).toEqual(columns(theirs))
+    const added = ours.filter((column) => !columns(theirs).includes(column) && !column.startsWith('bizon_leases'))
+    expect(added).toEqual(['destination_cursors checkpoint 0', 'stream_jobs complete 0', 'stream_jobs epoch 0'])
+  })
+
+  test('keeps the newest hundred cursors of a stream, and all of other jobs', async () => {
+    const store = await openStore()
+    const lease = await store.acquire(CREATURES, 'test')
+    const stream = await store.begin(lease, beginJob({ mode: 'stream' }))
+    const full = await store.begin(lease, beginJob({ mode: 'full_refresh' }))
+    for (let page = 1; page <= 150; page++) {
+      await store.saveCheckpoint(lease, stream, at(stream.id, page), 'file')
+      await store.saveCheckpoint(lease, full, at(full.id, page), 'file')
+    }
+    const count = `SELECT count(*), min(to_source_iteration) FROM destination_cursors WHERE job_id`
+    expect(query(`${count} = '${stream.id}'`)).toEqual(['100|50'])
+    expect(query(`${count} = '${full.id}'`)).toEqual(['150|0'])
+  })
+
+  test('leaves no other file behind once it is closed', async () => {
+    const store = await openStore()
+    const lease = await store.acquire(CREATURES, 'test')
+    expect((await readdir(folder)).filter((name) => /^bizon\.sqlite3\.[0-9a-f]{8}\.lock$/.test(name))).toHaveLength(1)
+    await lease.release()
+    await store.close()
+    expect(await readdir(folder)).toEqual(['bizon.sqlite3'])
+  })
+
+  test('is locked as one by whatever link it is reached', async () => {
+    const store = await openStore()
+    await store.acquire(CREATURES, 'the one')
+    await mkdir(join(folder, 'links'))
+    await symlink(file, join(folder, 'links', 'other.sqlite3'))
+    const other = createStore(join(folder, 'links', 'other'))
+    await other.open()
+    await expect(other.acquire(CREATURES, 'the other')).rejects.toMatchObject({ code: 'locked' })
+  })
+
+  test('refuses the writes of a run whose lock file somebody removed', async () => {
+    const store = await openStore()
+    const lease = await store.acquire(CREATURES, 'the one')
+    const job = await store.begin(lease, beginJob())
+    for (const name of await readdir(folder)) if (name.endsWith('.lock')) await rm(join(folder, name))
+    const other = await openStore()
+    await other.acquire(CREATURES, 'the other')
+    await expect(store.saveCheckpoint(lease, job, at(job.id, 1), 'file')).rejects.toMatchObject({ code: 'fenced' })
+    expect(await other.lastCheckpoint(job)).toBeUndefined()
+  })
+})
+
+describe('a database that cannot be used', () => {
+  const refusal = (message: string | RegExp) => ({
+    code: 'state',
+    message: typeof message === 'string' ? message : expect.stringMatching(message),
+    hint: expect.any(String),
+  })
+
+  test('of a newer program is refused and left alone', async () => {
+    query('CREATE TABLE t (x); PRAGMA user_version = 2')
+    await expect(createStore().open()).rejects.toMatchObject(
+      refusal(`${file}: its tables have version 2, and this program knows 1 at most`),
+    )
+    expect(query('PRAGMA user_version; PRAGMA journal_mode; SELECT name FROM sqlite_schema')).toEqual([
+      '2',
+      'delete',
+      't',
+    ])
+  })
+
+  test('that is something else is refused', async () => {
+    await writeFile(file, 'name,species\n'.repeat(100))
+    await expect(createStore().open()).rejects.toMatchObject(refusal(`${file}: not a SQLite database`))
+  })
+
+  test('that is damaged is refused', async () => {
+    query(`${PYTHON_TABLES}${PYTHON_ROWS}`)
+    await truncate(file, 5000)
+    const store = createStore()
+    await expect(store.open().then(() => store.unfinishedJobs(CREATURES))).rejects.toMatchObject(
+      refusal(`${file}: the database is damaged`),
+    )
+  })
+
+  test('that is a folder is refused', async () => {
+    await mkdir(file)
+    await expect(createStore().open()).rejects.toMatchObject(refusal(`${file}: is a folder, not a database file`))
+  })
+
+  test('in a folder that is missing is refused, and can be closed', async () => {
+    const store = createStore(join(folder, 'no', 'bizon'))
+    await expect(store.open()).rejects.toMatchObject(refusal(/folder .*no does not exist/))
+    await store.close()
+    await store.close()
+  })
+
+  test('in a folder that takes no files is refused', async () => {
+    await expect(createStore('/proc/bizon').open()).rejects.toMatchObject(
+      refusal('/proc/bizon.sqlite3: cannot be opened'),
+    )
+  })
+
+  test('that may only be read is refused', async () => {
+    const store = await openStore()
+    await store.close()
+    await chmod(folder, 0o755)
+    await chmod(file, 0o444)
+    const script = await startScript(new URL('../../support/scripts/open-as-nobody.ts', import.meta.url), [
+      join(folder, 'bizon'),
+    ])
+    expect(await script.line()).toMatch(/^state .*bizon\.sqlite3: (may not be written to|cannot be opened)$/)
+    expect(await script.ended).toMatchObject({ code: 0, stderr: '' })
+  })
+
+  test('that another program keeps locked is refused after the busy timeout', async () => {
+    await openStore()
+    const script = await startScript(new URL('../../support/scripts/lock-database.ts', import.meta.url), [file])
+    expect(await script.line()).toBe('locked')
+    const impatient = new SqliteStore({
+      path: file,
+      busyTimeoutMs: 50,
+      lock: async () => ({ release: async () => {} }),
+    })
+    opened.push(impatient)
+    await impatient.open()
+    await expect(impatient.requestReset(CREATURES)).rejects.toMatchObject({
+      ...refusal(`${file}: locked by another process`),
+      retriable: true,
+    })
+    script.signal('SIGKILL')
+    await script.ended
+    expect(await impatient.requestReset(CREATURES)).toBe(true)
+  })
+
+  test.each([
+    ['is not JSON', '{"run":'],
+    ['is not a checkpoint', '{"run":"x","page":-1}'],
+    ['has a position that is no object', '{"run":"x","page":1,"rows":1,"position":[1],"end":false}'],
+  ])('because a checkpoint %s is refused, never taken for none', async (_, text) => {
+    const store = await openStore()
+    const lease = await store.acquire(CREATURES, 'test')
+    const job = await store.begin(lease, beginJob())
+    await store.saveCheckpoint(lease, job, at(job.id, 1), 'file')
+    query(`UPDATE destination_cursors SET checkpoint = '${text}'`)
+    await expect(store.lastCheckpoint(job)).rejects.toMatchObject(
+      refusal(new RegExp(`${job.id} checkpoint: cannot be`)),
+    )
+  })
+
+  test('because a time is none is refused', async () => {
+    query(`${PYTHON_TABLES + PYTHON_ROWS} UPDATE stream_jobs SET created_at = '2024-13-01 00:00:00'`)
+    const store = await openStore()
+    await expect(store.lastSucceeded(CREATURES)).rejects.toMatchObject(
+      refusal(/created_at: cannot be understood: "2024-13-/),
+    )
+  })
+})
+
+function at(run: string, page: number, fields: Partial<StoredCheckpoint> = {}): StoredCheckpoint {
+  return { run, page, rows: page * 10, position: { page }, end: false, ...fields }
+}
+
+const COLUMNS = `SELECT m.name || ' ' || c.name || ' ' || c."notnull" FROM sqlite_schema m, pragma_table_info(m.name) c
+  WHERE m.type = 'table' ORDER BY 1`
+
+/** As SQLAlchemy creates them. */
+const PYTHON_TABLES = `
+CREATE TABLE stream_jobs (
+	id VARCHAR(100) NOT NULL, 
+	name VARCHAR(100) NOT NULL, 
+	source_name VARCHAR(100) NOT NULL, 
+	stream_name VARCHAR(100) NOT NULL, 
+	sync_mode VARCHAR(100) NOT NULL, 
+	attempt INTEGER, 
+	total_records_to_fetch INTEGER, 
+	created_at DATETIME NOT NULL, 
+	updated_at DATETIME, 
+	incremental_state VARCHAR, 
+	status VARCHAR(100), 
+	error_message VARCHAR(255), 
+	PRIMARY KEY (id)
+);
+CREATE TABLE source_cursors (
+	id VARCHAR(100) NOT NULL, 
+	job_id VARCHAR(100), 
+	name VARCHAR(100) NOT NULL, 
+	source_name VARCHAR(100) NOT NULL, 
+	stream_name VARCHAR(100) NOT NULL, 
+	iteration INTEGER, 
+	rows_fetched INTEGER, 
+	next_pagination VARCHAR, 
+	attempt INTEGER, 
+	status VARCHAR(100), 
+	error_message VARCHAR(500), 
+	created_at DATETIME, 
+	updated_at DATETIME, 
+	PRIMARY KEY (id), 
+	FOREIGN KEY(job_id) REFERENCES stream_jobs (id)
+);
+CREATE TABLE destination_cursors (
+	id VARCHAR(100) NOT NULL, 
+	job_id VARCHAR(100), 
+	name VARCHAR(100) NOT NULL, 
+	source_name VARCHAR(100) NOT NULL, 
+	stream_name VARCHAR(100) NOT NULL, 
+	destination_name VARCHAR(100) NOT NULL, 
+	from_source_iteration INTEGER, 
+	to_source_iteration INTEGER, 
+	rows_written INTEGER, 
+	success BOOLEAN NOT NULL, 
+	attempt INTEGER, 
+	error_message VARCHAR(500), 
+	created_at DATETIME, 
+	updated_at DATETIME, 
+	pagination VARCHAR, 
+	PRIMARY KEY (id), 
+	FOREIGN KEY(job_id) REFERENCES stream_jobs (id)
+);
+CREATE TABLE stream_resets (
+	id VARCHAR(100) NOT NULL, 
+	name VARCHAR(100) NOT NULL, 
+	source_name VARCHAR(100) NOT NULL, 
+	stream_name VARCHAR(100) NOT NULL, 
+	requested_at DATETIME NOT NULL, 
+	consumed_at DATETIME, 
+	consumed_by_job_id VARCHAR(100), 
+	PRIMARY KEY (id)
+);
+`
+
+const jobRow = (id: string, mode: string, status: string): string =>
+  `INSERT INTO stream_jobs VALUES ('${id.repeat(32)}', 'test', 'dummy', 'creatures', '${mode}', 0, 50,
+     '2024-04-30 22:15:00.123456', '2024-04-30 22:16:00.000000', NULL, '${status}', NULL);`
+
+const cursorRow = (from: number, to: number, success: number, pagination: string): string =>
+  `INSERT INTO destination_cursors VALUES ('cursor-${from}', '${'b'.repeat(32)}', 'test', 'dummy', 'creatures', 'file',
+     ${from}, ${to}, ${success * 20}, ${success}, 0, NULL, '2024-04-30 22:15:00.123456', NULL, '${pagination}');`
+
+/** A success, a run that was killed after one of its writes failed, one that was cancelled, and a second running row. */
+const PYTHON_ROWS = [
+  jobRow('a', 'incremental', 'succeeded'),
+  jobRow('b', 'incremental', 'running'),
+  jobRow('c', 'incremental', 'cancelled'),
+  jobRow('d', 'incremental', 'started'),
+  cursorRow(0, 1, 1, '{"cursor": "after-1", "n": 2}'),
+  cursorRow(2, 3, 0, '{"cursor": "after-3", "n": 4}'),
+  cursorRow(4, 5, 1, '{"cursor": "after-5", "n": 6}'),
+  `INSERT INTO source_cursors VALUES ('s', '${'b'.repeat(32)}', 'test', 'dummy', 'creatures', 4, 40, '{"n": 4}', 0,
+     'pulling', NULL, '2024-04-30 22:15:00.123456', NULL);`,
+].join('\n')
