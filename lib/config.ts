@@ -1,8 +1,14 @@
 // From a YAML file (or the same mapping as an object) to one frozen, validated config.
 // Every problem is found at once, each with file:line:column, path, value and a suggestion.
 
+import { pipelineBlocks } from './config-blocks.ts'
+import { readConfigFile } from './config-file.ts'
 import type { DestinationDefinition, DestinationOptions } from './destination.ts'
+import { BizonError } from './errors.ts'
 import type { LogLevel } from './log.ts'
+import { type Locate, Problems } from './problems.ts'
+import { type Environment, isMapping, readEnvironment, redactor, resolveReferences } from './references.ts'
+import type { Connectors } from './registry.ts'
 import type { SourceDefinition, SyncMode } from './source.ts'
 import type { StoreConfig, StoreDefinition } from './state.ts'
 
@@ -39,10 +45,14 @@ export interface EngineConfig {
   /** Pages between two checkpoints: `syncCursorInDBEvery`. */
   readonly checkpointPages: number
   readonly queue: {
-    readonly type: 'python_queue' /** Pages waiting at most; 0: bounded by bytes alone. */
+    readonly type: 'python_queue'
+    /** Pages waiting at most; 0: bounded by bytes alone. */
     readonly maxPages: number
   }
-  readonly runner: { readonly type: 'thread' | 'process' | 'stream'; readonly logLevel: LogLevel }
+  readonly runner: {
+    readonly type: 'thread' | 'process' | 'stream'
+    readonly logLevel: LogLevel
+  }
 }
 
 export interface PipelineConfig {
@@ -52,6 +62,8 @@ export interface PipelineConfig {
   readonly source: SourceConfig
   readonly destination: DestinationConfig
   readonly engine: EngineConfig
+  /** What references stand for, to be kept out of logs; only what is long enough to be recognised. */
+  readonly secrets: readonly string[]
 }
 
 /** Which blocks the caller uses; only those are demanded. Either block is validated when present. */
@@ -74,8 +86,91 @@ export interface ConfigOverrides {
 /** A path, the mapping itself, or a config that was loaded before. */
 export type ConfigInput = string | { readonly [key: string]: unknown } | PipelineConfig
 
-export declare function loadConfig<Part extends ConfigPart>(
+/** Configs made here, which need not be validated again. */
+const loaded = new WeakSet<object>()
+
+/**
+ * Reads, resolves and validates. Rejects with one BizonError of code `config` that has a line for every problem.
+ * A config that was loaded before is returned as it is, without the overrides. `connectors` stands in for the
+ * table of built-in ones.
+ */
+export async function loadConfig<Part extends ConfigPart>(
   input: ConfigInput,
   parts: readonly Part[],
-  overrides?: ConfigOverrides,
-): Promise<ConfigOf<Part>>
+  overrides: ConfigOverrides = {},
+  connectors?: Connectors,
+): Promise<ConfigOf<Part>> {
+  if (isLoaded(input)) {
+    const problems = new Problems(input.path, nowhere)
+    demand(input, parts, problems)
+    problems.throwIfAny()
+    return input
+  }
+  const isFile = typeof input === 'string'
+  const path = isFile ? input : '<config>'
+  const { value, locate } = isFile ? await readConfigFile(input) : { value: input, locate: nowhere }
+  const { raw, flags } = override(value, overrides)
+  const problems = new Problems(path, locate, flags)
+
+  const environment = await environmentOf(overrides.envFile)
+  const { value: resolved, references, secrets } = await resolveReferences(raw, problems, environment)
+  problems.hide(references, redactor(secrets))
+  if (isMapping(resolved)) demand(resolved, parts, problems)
+  const blocks = await pipelineBlocks(resolved, problems, connectors)
+  problems.throwIfAny()
+  if (!blocks) throw new BizonError('internal', `${path}: the config is not valid, and no problem was found`)
+  const config = deepFreeze({ path, ...blocks, secrets })
+  loaded.add(config)
+  return config as ConfigOf<Part>
+}
+
+function isLoaded<Part extends ConfigPart>(input: ConfigInput): input is ConfigOf<Part> & PipelineConfig {
+  return typeof input !== 'string' && loaded.has(input)
+}
+
+const nowhere: Locate = () => undefined
+
+function demand(config: object, parts: readonly ConfigPart[], problems: Problems): void {
+  for (const part of parts) {
+    const block: unknown = (config as Partial<Record<ConfigPart, unknown>>)[part]
+    if (block === undefined || block === null) problems.add([part], 'is required')
+  }
+}
+
+/** A file that was asked for is read at once, so that a missing one is told; `.env` only for the first reference. */
+async function environmentOf(envFile: string | undefined): Promise<() => Promise<Environment>> {
+  if (envFile === undefined) return () => readEnvironment(undefined)
+  const environment = await readEnvironment(envFile)
+  return async () => environment
+}
+
+/** The mapping with the command line's values, and which option stands at which path. */
+function override(value: unknown, given: ConfigOverrides): { raw: unknown; flags: ReadonlyMap<string, string> } {
+  const flags = new Map<string, string>()
+  if (!isMapping(value)) return { raw: value, flags }
+  const raw: Record<string, unknown> = { ...value }
+  const set = (flag: string, path: readonly [string, ...string[]], setting: unknown) => {
+    if (setting === undefined) return
+    let block = raw
+    for (const key of path.slice(0, -1)) {
+      const inner = block[key] ?? (key === 'source' ? undefined : {})
+      if (!isMapping(inner)) return
+      block = block[key] = { ...inner }
+    }
+    block[path[path.length - 1] as string] = setting
+    flags.set(path.join('.'), flag)
+  }
+  set('--stream', ['source', 'stream'], given.stream)
+  set('--reset', ['source', 'reset'], given.reset)
+  set('--custom-source', ['source', 'source_file_path'], given.customSource)
+  set('--runner', ['engine', 'runner', 'type'], given.runner)
+  set('--log-level', ['engine', 'runner', 'log_level'], given.logLevel)
+  return { raw, flags }
+}
+
+/** Freezes what is ours: mappings and lists, not the definitions in them. */
+function deepFreeze<Value>(value: Value): Value {
+  if (!Array.isArray(value) && !isMapping(value)) return value
+  for (const [key, inner] of Object.entries(value)) if (key !== 'definition') deepFreeze(inner)
+  return Object.freeze(value)
+}

@@ -1,0 +1,31 @@
+// Near misses: what somebody who typed a name that does not exist most likely meant.
+
+import { distance } from 'fastest-levenshtein'
+
+/** The candidate closest to `word`, if one is close enough to be a slip of the fingers. */
+export function nearest(word: string, candidates: Iterable<string>): string | undefined {
+  const allowed = word.length <= 5 ? 1 : word.length <= 8 ? 2 : 3
+  let best: { candidate: string; slips: number } | undefined
+  for (const candidate of candidates) {
+    const slips = slipsBetween(word.toLowerCase(), candidate.toLowerCase())
+    if (slips <= allowed && slips < word.length && slips < (best?.slips ?? Infinity)) best = { candidate, slips }
+  }
+  return best?.candidate
+}
+
+/** The end of a sentence about an unknown name: a suggestion, else what there is, else nothing. */
+export function suggestion(word: string, candidates: readonly string[], label: string): string {
+  const near = nearest(word, candidates)
+  if (near !== undefined) return `; did you mean ${JSON.stringify(near)}?`
+  return candidates.length > 0 ? `; ${label}: ${[...candidates].sort().join(', ')}` : ''
+}
+
+/** Edit distance in which swapping two neighbours is one slip. */
+function slipsBetween(word: string, candidate: string): number {
+  let least = distance(word, candidate)
+  for (let i = 0; i + 1 < word.length && least > 1; i++) {
+    const swapped = `${word.slice(0, i)}${word[i + 1]}${word[i]}${word.slice(i + 2)}`
+    least = Math.min(least, distance(swapped, candidate) + 1)
+  }
+  return least
+}
