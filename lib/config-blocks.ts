@@ -1,7 +1,7 @@
 // The blocks of a config, each with the connector it names: the connector's schema beside the common one,
 // then the rules that need both.
 
-import { z } from 'zod'
+import * as z from 'zod'
 import type { DestinationConfig, EngineConfig, SourceConfig } from './config.ts'
 import {
   destinationConfigSchema,

@@ -1,7 +1,7 @@
 // The keys that do not belong to one connector, with their units and defaults. Docs, help and the editors' JSON
 // schema come from here. Spellings are those of the Python bizon.
 
-import { z } from 'zod'
+import * as z from 'zod'
 import { LOG_LEVELS } from './log.ts'
 
 const name = (what: string) => z.string().min(1).describe(what)

@@ -1,6 +1,6 @@
 // What zod found, in our words: what was expected, what is there, what was probably meant.
 
-import { z } from 'zod'
+import * as z from 'zod'
 import type { ConfigPath, Problems } from './problems.ts'
 import { leavesAt, valueAt } from './schema.ts'
 import { nearest } from './suggest.ts'

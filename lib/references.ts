@@ -20,6 +20,8 @@ export interface Resolved {
 
 /** Shorter values are too likely to be part of an innocent word. */
 const SECRET_CHARACTERS = 4
+/** An object that contains itself would never end. */
+const MAX_DEPTH = 64
 const LEGACY = 'BIZON_ENV_'
 const SCHEMES = ['env', 'gsm']
 const WHOLE = /^([a-z0-9_]+):\/\/(.*)$/s
@@ -40,6 +42,10 @@ export async function resolveReferences(
   let known: Environment | undefined
 
   async function resolve(value: unknown, path: ConfigPath): Promise<unknown> {
+    if (path.length > MAX_DEPTH) {
+      problems.add(path.slice(0, 1), 'is nested too deeply, or contains itself')
+      return null
+    }
     if (typeof value === 'string') return isScript(path) ? value : resolveText(value, path)
     if (Array.isArray(value)) {
       const items: unknown[] = []

@@ -1,7 +1,7 @@
 // Looking into a zod schema: which plain schemas a value at some path may have to fit. For messages only;
 // whether a value fits is zod's to say.
 
-import { z } from 'zod'
+import * as z from 'zod'
 
 type Key = string | number
 

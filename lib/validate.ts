@@ -1,7 +1,7 @@
 // One zod schema against one part of a config. Before it complains it converts gently, as the Python bizon did:
 // "10" is a number, "yes" is true, null is the default; a number is never a string.
 
-import { z } from 'zod'
+import * as z from 'zod'
 import { explain, UNSAID } from './explain.ts'
 import type { ConfigPath, Problems } from './problems.ts'
 import { isMapping } from './references.ts'

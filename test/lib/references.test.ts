@@ -112,6 +112,13 @@ describe('a whole config', () => {
     )
   })
 
+  test('an object that contains itself is refused', async () => {
+    const round: Record<string, unknown> = { name: 'x' }
+    round.source = { inner: round }
+    const { problems } = await resolve(round)
+    expect(() => problems.throwIfAny()).toThrow('<config> source: is nested too deeply, or contains itself')
+  })
+
   test('the environment is not asked for without a reference', async () => {
     const problems = new Problems('<config>', () => undefined)
     const asked = await resolveReferences({ a: 'plain', b: 2 }, problems, async () => {
