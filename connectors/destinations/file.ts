@@ -7,7 +7,7 @@
 
 import { hostname } from 'node:os'
 import { basename, dirname, relative, resolve, sep } from 'node:path'
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Checkpoint, Receipt } from '../../lib/checkpoint.ts'
 import { type Destination, type DestinationOptions, defineDestination, type Run } from '../../lib/destination.ts'
 import { BizonError } from '../../lib/errors.ts'

@@ -1,6 +1,6 @@
 // One log line per record: to see what a source gives. Holds nothing, so that the state store's word is taken.
 
-import { z } from 'zod'
+import * as z from 'zod'
 import { type Destination, defineDestination, type Run } from '../../lib/destination.ts'
 import { textOf } from '../../lib/record.ts'
 

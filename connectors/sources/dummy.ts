@@ -1,7 +1,7 @@
 // Five creatures or plants for a first try, byte for byte those of the Python bizon; and `generator`, any number
 // of seeded records for benches and crash tests.
 
-import { z } from 'zod'
+import * as z from 'zod'
 import { BizonError } from '../../lib/errors.ts'
 import type { JsonObject } from '../../lib/record.ts'
 import { defineSource, type Page, type Source, type Start } from '../../lib/source.ts'
@@ -50,16 +50,16 @@ function answers(first: readonly Row[], second: readonly Row[], third: readonly 
 }
 
 const config = z.strictObject({
-  sleep: z.coerce.number().min(0).default(0).describe('Seconds to wait before each page.'),
-  records: z.coerce.number().int().min(0).default(1000).describe('Stream `generator`: how many records.'),
+  sleep: z.number().min(0).default(0).describe('Seconds to wait before each page.'),
+  records: z.number().int().min(0).default(1000).describe('Stream `generator`: how many records.'),
   record_bytes: z.coerce
     .number()
     .int()
     .min(64)
     .default(255)
     .describe('Stream `generator`: size of a record as JSON text, in bytes.'),
-  page_size: z.coerce.number().int().min(1).default(100).describe('Stream `generator`: records a page.'),
-  seed: z.coerce.number().int().default(1).describe('Stream `generator`: the same seed gives the same records.'),
+  page_size: z.number().int().min(1).default(100).describe('Stream `generator`: records a page.'),
+  seed: z.number().int().default(1).describe('Stream `generator`: the same seed gives the same records.'),
   fail_at_page: z.coerce
     .number()
     .int()

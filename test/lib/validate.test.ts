@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { z } from 'zod'
+import * as z from 'zod'
 import { Problems } from '../../lib/problems.ts'
 import { checkKeys, validate } from '../../lib/validate.ts'
 

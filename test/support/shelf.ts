@@ -1,7 +1,7 @@
 // A destination made of plain arrays that outlive a run, as a database would: what is committed is there for the
 // next run, what was only staged is gone. And sources that give what a test says.
 
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Checkpoint } from '../../lib/checkpoint.ts'
 import type { Destination, DestinationDefinition } from '../../lib/destination.ts'
 import { objectOf, RawJson } from '../../lib/record.ts'

@@ -3,7 +3,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { z } from 'zod'
+import * as z from 'zod'
 import { type ConfigOverrides, type ConfigPart, loadConfig, type PipelineConfig } from '../../lib/config.ts'
 import { type DestinationDefinition, defineDestination } from '../../lib/destination.ts'
 import { BizonError } from '../../lib/errors.ts'
