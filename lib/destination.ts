@@ -31,7 +31,10 @@ export interface Destination {
    * that cannot hold one returns `run.stored`.
    */
   open(run: Run, signal: AbortSignal): Promise<Checkpoint | undefined>
-  /** Stages a page; may buffer, within bounds. Rejecting fails the run. */
+  /**
+   * Stages a page; may buffer, within bounds, but a copy: once it resolves, the bytes of the page's records may
+   * change. Rejecting fails the run.
+   */
   write(page: Page, signal: AbortSignal): Promise<void>
   /**
    * Makes everything written so far durable together with the checkpoint, or rejects. Not cancelled by a signal.

@@ -122,6 +122,7 @@ export class OpenLoad {
     const { signal, observe } = this.#options
     if (isPage(item)) {
       await this.#destination.write(item, signal)
+      item.release?.()
       const bytes = bytesOf(item)
       this.#counts.pages += 1
       this.#counts.rows += item.records.length

@@ -36,6 +36,11 @@ export interface Page {
   readonly watermark?: Json
   /** Size of the payloads in bytes. Absent: the engine measures. */
   readonly bytes?: number
+  /**
+   * Called at most once, when the page is written and nobody can hold on to its records any more: the source may use
+   * its buffers again. Not called for a page that a transform or a script has seen.
+   */
+  readonly release?: () => void
   /** When the page was asked for. Set by the engine. */
   readonly extractedAt?: Date
 }

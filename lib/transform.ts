@@ -13,7 +13,8 @@ export type Transform = (
 /** The page with its records transformed; all else as it was. */
 export async function applyTransform(apply: Transform, page: Page, signal: AbortSignal): Promise<Page> {
   try {
-    const { bytes: _, ...rest } = page
+    // The size is another one now, and the transform may have kept a record: the page is not released.
+    const { bytes: _bytes, release: _release, ...rest } = page
     return { ...rest, records: await apply(page.records, signal) }
   } catch (cause) {
     if (cause instanceof BizonError) throw cause

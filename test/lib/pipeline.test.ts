@@ -330,3 +330,35 @@ describe('a pipeline in a script', () => {
     await expect(pipeline(...wrong)).rejects.toMatchObject({ code: 'usage' })
   })
 })
+
+describe('the buffers of a page', () => {
+  async function released(step: Parameters<typeof pipeline>[1]): Promise<number[]> {
+    const on = shelf()
+    const calls: number[] = []
+    const source = scriptedSource({ pages: [1, 1, 1] })
+    const lending = {
+      ...source,
+      create: (...given: Parameters<typeof source.create>) => ({
+        async *read(...from: Parameters<ReturnType<typeof source.create>['read']>) {
+          let n = 0
+          for await (const page of source.create(...given).read(...from)) {
+            const mine = n++
+            yield { ...page, release: () => void calls.push(mine) }
+          }
+        },
+      }),
+    }
+    const config = await testConfig({ folder, source: lending, destination: shelfDestination(on) })
+    await pipeline(extract(config), step, load(config))
+    expect(on.published).toEqual(upTo(3))
+    return calls
+  }
+
+  it('go back to the source once each is written', async () => {
+    expect(await released(checkpoint({ everyPages: 3 }))).toEqual([0, 1, 2])
+  })
+
+  it('do not when a transform may have kept a record', async () => {
+    expect(await released(transform((records) => records))).toEqual([])
+  })
+})
