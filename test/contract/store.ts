@@ -441,6 +441,22 @@ export function storeContract(configure: (folder: string) => StoreConfig, { pers
       await expect(store.acquire(WEATHER, 'test')).rejects.toMatchObject({ code: 'locked' })
     })
 
+    test('is all there of several processes that write at once', async () => {
+      const file = new URL('../support/scripts/store-work.ts', import.meta.url)
+      const streams = ['a', 'b', 'c']
+      const starting = streams.map((stream) =>
+        startScript(file, [JSON.stringify(config), JSON.stringify({ ...WEATHER, stream }), '300']),
+      )
+      scripts.push(...(await Promise.all(starting)))
+      for (const script of scripts) expect(await script.line()).toBe('ready')
+      for (const script of scripts) script.tell('go')
+      for (const script of scripts) expect(await script.line()).toBe('done')
+      for (const stream of streams) {
+        const [job] = await store.unfinishedJobs({ ...WEATHER, stream })
+        expect(job && (await store.lastCheckpoint(job))).toMatchObject({ page: 300 })
+      }
+    })
+
     test('lets one of several processes in that start together over nothing', async () => {
       await store.close()
       config = { ...config, database: `${config.database}-new` }

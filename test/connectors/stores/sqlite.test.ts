@@ -52,6 +52,16 @@ function beginJob(fields: Partial<BeginJob> = {}): BeginJob {
 }
 
 describe('a database of the Python program', () => {
+  // Times without a zone are UTC, wherever we are.
+  const { TZ } = process.env
+  beforeEach(() => {
+    process.env.TZ = 'Asia/Tokyo'
+  })
+  afterEach(() => {
+    if (TZ === undefined) delete process.env.TZ
+    else process.env.TZ = TZ
+  })
+
   test('is taken over with its jobs, finished and interrupted', async () => {
     query(PYTHON_TABLES + PYTHON_ROWS)
     const store = await openStore()
@@ -239,6 +249,16 @@ describe('a new database', () => {
     expect(query(`${count} = '${full.id}'`)).toEqual(['150|0'])
   })
 
+  test('forgets the cursors behind the place a run went back to', async () => {
+    const store = await openStore()
+    const lease = await store.acquire(CREATURES, 'test')
+    const job = await store.begin(lease, beginJob({ mode: 'full_refresh' }))
+    for (const page of [2, 4, 6, 3, 5]) await store.saveCheckpoint(lease, job, at(job.id, page), 'file')
+    expect(
+      query('SELECT from_source_iteration, to_source_iteration, rows_written FROM destination_cursors ORDER BY rowid'),
+    ).toEqual(['0|1|20', '2|2|10', '3|4|20'])
+  })
+
   test('leaves no other file behind once it is closed', async () => {
     const store = await openStore()
     const lease = await store.acquire(CREATURES, 'test')
@@ -333,7 +353,7 @@ describe('a database that cannot be used', () => {
     expect(await script.ended).toMatchObject({ code: 0, stderr: '' })
   })
 
-  test('that another program keeps locked is refused after the busy timeout', async () => {
+  test('that another program keeps locked can be read, and a write is refused after the busy timeout', async () => {
     await openStore()
     const script = await startScript(new URL('../../support/scripts/lock-database.ts', import.meta.url), [file])
     expect(await script.line()).toBe('locked')
@@ -344,6 +364,7 @@ describe('a database that cannot be used', () => {
     })
     opened.push(impatient)
     await impatient.open()
+    expect(await impatient.unfinishedJobs(CREATURES)).toEqual([])
     await expect(impatient.requestReset(CREATURES)).rejects.toMatchObject({
       ...refusal(`${file}: locked by another process`),
       retriable: true,

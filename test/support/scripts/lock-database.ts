@@ -5,6 +5,6 @@ import { loadSqlite } from '../../../connectors/sqlite.ts'
 
 const [path = ''] = process.argv.slice(2)
 const database = (await loadSqlite('internal')).open(path, { busyTimeoutMs: 5000 })
-database.exec('BEGIN IMMEDIATE')
+database.exec('BEGIN EXCLUSIVE')
 process.stdout.write('locked\n')
 setInterval(() => database.inTransaction, 1000)
