@@ -1,0 +1,77 @@
+// Recorded command-line cases: a folder with `cmd`, its input files, and what it printed: stdout, stderr, code.
+// Each runs in a fresh copy of its folder, with the built `bizon` on the PATH. BIZON_RECORD=1 records anew.
+
+import { execFile } from 'node:child_process'
+import { cp, mkdir, mkdtemp, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises'
+import { hostname, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const CASES = join(ROOT, 'test', 'cases')
+const RECORDED = ['stdout', 'stderr', 'code'] as const
+
+export type Printed = Record<(typeof RECORDED)[number], string>
+
+export async function listCases(): Promise<readonly string[]> {
+  const entries = await readdir(CASES, { withFileTypes: true })
+  return entries
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name)
+    .sort()
+}
+
+export async function recorded(name: string): Promise<Printed> {
+  const read = (file: string): Promise<string> => readFile(join(CASES, name, file), 'utf8')
+  return { stdout: await read('stdout'), stderr: await read('stderr'), code: await read('code') }
+}
+
+export async function record(name: string, printed: Printed): Promise<void> {
+  for (const file of RECORDED) await writeFile(join(CASES, name, file), printed[file])
+}
+
+export async function runCase(name: string): Promise<Printed> {
+  const scratch = await realpath(await mkdtemp(join(tmpdir(), 'bizon-case-')))
+  try {
+    const [work, bin] = [join(scratch, 'work'), join(scratch, 'bin')]
+    await cp(join(CASES, name), work, { recursive: true })
+    for (const file of [...RECORDED, 'cmd']) await rm(join(work, file), { force: true })
+    await mkdir(bin)
+    for (const program of ['bizon', 'bizon-extract', 'bizon-load']) {
+      const built = join(ROOT, 'dist', 'bin', `${program}.js`)
+      await writeFile(join(bin, program), `#!/bin/sh\nexec '${process.execPath}' '${built}' "$@"\n`, { mode: 0o755 })
+    }
+    const printed = await bash(join(CASES, name, 'cmd'), work, bin)
+    return {
+      stdout: normalise(printed.stdout, work),
+      stderr: normalise(printed.stderr, work),
+      code: printed.code,
+    }
+  } finally {
+    await rm(scratch, { recursive: true, force: true })
+  }
+}
+
+function bash(script: string, cwd: string, bin: string): Promise<Printed> {
+  const env = { PATH: `${bin}:${process.env.PATH}`, HOME: cwd, LANG: 'C.UTF-8', TZ: 'UTC', NO_COLOR: '1' }
+  return new Promise((resolve) => {
+    execFile('bash', [script], { cwd, env, maxBuffer: 16 << 20 }, (error, stdout, stderr) => {
+      resolve({ stdout, stderr, code: `${error === null ? 0 : (error.code ?? error.signal)}\n` })
+    })
+  })
+}
+
+const VARYING: readonly (readonly [RegExp, string])[] = [
+  [/\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)?/g, '<time>'],
+  [/^\d\d:\d\d:\d\d (?=\w+ )/gm, '<time> '],
+  [/\b[0-9a-f]{32}\b/g, '<id>'],
+  [/\bpid \d+/g, 'pid <pid>'],
+  [/\bin (\d+ h )?(\d+ min )?(\d+(\.\d+)? s)?(?=,)/g, 'in <seconds>'],
+  [/[\d,]+ records\/s/g, '<rate> records/s'],
+]
+
+/** Takes out what no two runs have in common, and nothing else. */
+export function normalise(text: string, work: string): string {
+  const placed = text.replaceAll(work, '<work>').replaceAll(` on ${hostname()}`, ' on <host>')
+  return VARYING.reduce((clean, [pattern, name]) => clean.replace(pattern, name), placed)
+}
