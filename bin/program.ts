@@ -63,13 +63,16 @@ export function requireFile(path: string, what = ''): string {
 export async function main(build: (terminal: Terminal) => Command): Promise<void> {
   const terminal = createTerminal(process)
   process.on('uncaughtException', (error) => {
-    process.exitCode = terminal.fail(error)
+    process.exitCode = terminal.fail(error, { stack: !(error instanceof BizonError) })
     process.exit()
   })
   try {
     await build(terminal).parseAsync()
   } catch (error) {
-    process.exitCode = error instanceof CommanderError ? usageExitCode(error) : terminal.fail(error)
+    process.exitCode =
+      error instanceof CommanderError
+        ? usageExitCode(error)
+        : terminal.fail(error, { stack: !(error instanceof BizonError) })
   }
 }
 

@@ -2,7 +2,7 @@
 // person sees them, one live line that log lines never cut, and no secret in either stream.
 
 import { inspect } from 'node:util'
-import { BizonError, type ErrorCode, exitCodeOf, messageOf } from '../lib/errors.ts'
+import { BizonError, exitCodeOf, messageOf } from '../lib/errors.ts'
 import { createLog, type Log, type LogLevel } from '../lib/log.ts'
 
 export type LogFormat = 'pretty' | 'json'
@@ -46,10 +46,11 @@ export function createTerminal({ stdout, stderr, env }: Streams): Terminal {
   let secrets: readonly string[] = []
   let shown: string | undefined
 
-  // A reader that has seen enough (`| head`) is no error; what it does not want is dropped.
-  for (const stream of [stdout, stderr]) {
+  for (const [name, stream] of Object.entries({ stdout, stderr })) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error
+      // A reader that has seen enough (`| head`) is no error; what it does not want is dropped.
+      if (error.code === 'EPIPE') return
+      throw new BizonError('destination', `cannot write to ${name}: ${error.message}`, { cause: error })
     })
   }
 
@@ -92,7 +93,7 @@ export function createTerminal({ stdout, stderr, env }: Streams): Terminal {
     fail(error, { stack = false } = {}) {
       const red = paint('Error:', 'red', color.err)
       for (const line of linesOf(error)) note(`${red} ${line}`)
-      const hint = hintOf(error)
+      const hint = hintOf(error, stack)
       if (hint) note(`Try: ${hint}`)
       if (stack) note(inspect(error), 'dim')
       return exitCodeOf(error)
@@ -106,10 +107,10 @@ function linesOf(error: unknown): readonly string[] {
   return error instanceof BizonError && error.code === 'config' ? message.split('\n') : [message]
 }
 
-const REPORT: ReadonlySet<ErrorCode> = new Set(['internal'])
-
-function hintOf(error: unknown): string | undefined {
-  if (error instanceof BizonError && !REPORT.has(error.code)) return error.hint
-  const hint = error instanceof BizonError ? error.hint : undefined
-  return hint ?? 'run it again with --log-level DEBUG to see where it happened; it may be a bug in bizon'
+/** What nobody foresaw has no hint: then the place in the code is what helps. */
+function hintOf(error: unknown, stack: boolean): string | undefined {
+  if (error instanceof BizonError && (error.hint || error.code !== 'internal')) return error.hint
+  return stack
+    ? 'this may be a bug in bizon; please report it with what follows'
+    : 'run it again with --log-level DEBUG to see where it happened; this may be a bug in bizon'
 }

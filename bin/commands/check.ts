@@ -1,6 +1,7 @@
 // bizon check: what a run would stumble over before its first record, without a run.
 
 import type { Command } from 'commander'
+import { BizonError } from '../../lib/errors.ts'
 import type { LogLevel } from '../../lib/log.ts'
 import { addCommand, requireFile } from '../program.ts'
 import { watchSignals } from '../signals.ts'
@@ -16,7 +17,7 @@ interface CheckOptions {
 export function addCheck(program: Command, terminal: Terminal): void {
   addCommand(program, 'check', 'Validate a pipeline file and connect to both ends, without running it.', [
     { what: 'before the first run', run: 'bizon check examples/weather.yml' },
-    { what: 'in CI, with variables from a file', run: 'bizon check examples/weather.yml --env-file ci.env' },
+    { what: 'with every step in the log', run: 'bizon check examples/weather.yml --log-level DEBUG' },
   ])
     .argument('<FILENAME>', 'the pipeline, a YAML file')
     .option('--env-file <path>', 'read variables from this file instead of .env; those already set win')
@@ -61,6 +62,14 @@ async function check(filename: string, { envFile, logLevel, logFormat }: CheckOp
       signals[Symbol.dispose]()
     }
   } catch (error) {
-    return terminal.fail(error, { stack: level === 'DEBUG' || level === 'TRACE' })
+    return terminal.fail(withoutHint(error, `bizon check ${filename}`), {
+      stack: level === 'DEBUG' || level === 'TRACE',
+    })
   }
+}
+
+/** Nobody wants to be told to do what was just done. */
+function withoutHint(error: unknown, hint: string): unknown {
+  if (!(error instanceof BizonError) || error.hint !== hint) return error
+  return new BizonError(error.code, error.message, { cause: error })
 }

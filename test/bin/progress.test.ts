@@ -1,7 +1,8 @@
-import { describe, expect, test } from 'vitest'
-import { duration, size, summary, Tally } from '../../bin/progress.ts'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { createProgress, duration, size, summary, Tally } from '../../bin/progress.ts'
 import type { Checkpoint } from '../../lib/checkpoint.ts'
 import type { Outcome } from '../../lib/events.ts'
+import { silentLog } from '../../lib/log.ts'
 
 const at = (rows: number): Checkpoint => ({ run: 'r', page: 1, rows, position: null, end: false })
 
@@ -36,6 +37,25 @@ describe('the line of a run that works', () => {
 
   test('has no rate before any time has passed', () => {
     expect(new Tally(5).line(5)).toBe('0 records, 0/s, 0 B, no checkpoint yet')
+  })
+})
+
+describe('where nobody watches', () => {
+  afterEach(() => void vi.useRealTimers())
+
+  test('a line is logged every ten seconds, until the run has ended', () => {
+    vi.useFakeTimers()
+    const lines: string[] = []
+    const log = { ...silentLog, info: (line: string) => void lines.push(line) }
+    const progress = createProgress({ terminal: { live: false, redraw: () => {} }, log, now: () => Date.now() })
+    progress.observe({ type: 'page', rows: 20, bytes: 500 })
+    vi.advanceTimersByTime(9_999)
+    expect(lines).toEqual([])
+    vi.advanceTimersByTime(10_001)
+    expect(lines).toEqual(['20 records, 2/s, 500 B, no checkpoint yet', '20 records, 1/s, 500 B, no checkpoint yet'])
+    progress.close()
+    vi.advanceTimersByTime(60_000)
+    expect(lines).toHaveLength(2)
   })
 })
 

@@ -1,0 +1,69 @@
+import { fileURLToPath } from 'node:url'
+import { type BuildOptions, build } from 'esbuild'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { Sandbox } from '../support/sandbox.ts'
+
+const COMMANDS = [
+  'bizon',
+  'bizon run',
+  'bizon check',
+  'bizon source',
+  'bizon source list',
+  'bizon stream',
+  'bizon stream list',
+  'bizon stream reset',
+  'bizon destination',
+  'bizon destination list',
+]
+
+describe('the examples of each help run as they stand', () => {
+  let sandbox: Sandbox
+  beforeAll(async () => {
+    sandbox = await Sandbox.create()
+    // What examples/incremental.yml asks its reader to do first.
+    await sandbox.run('mkdir -p output/incoming && cp examples/data/events.ndjson output/incoming/day-1.ndjson')
+  })
+  afterAll(() => sandbox.remove())
+  const run = (script: string) => sandbox.run(`bizon() { '${process.execPath}' dist/bin/bizon.js "$@"; }\n${script}`)
+
+  test.for(COMMANDS)('%s --help', async (command) => {
+    const help = await run(`${command} --help`)
+    const [, examples = ''] = help.stdout.split('\nExamples:\n')
+    expect(examples.trim()).not.toBe('')
+    expect(await run(examples)).toMatchObject({ code: 0 })
+  })
+
+  test('every command there is has its examples run here', async () => {
+    const listed = await Promise.all(
+      ['bizon', 'bizon source', 'bizon stream', 'bizon destination'].map(async (group) => {
+        const { stdout } = await run(`${group} --help`)
+        const [, commands = ''] = /^Commands:\n((?: .*\n)+)/m.exec(stdout) ?? []
+        return [...commands.matchAll(/^ {2}(\w+)/gm)].map(([, name]) => `${group} ${name}`)
+      }),
+    )
+    expect(['bizon', ...listed.flat()].sort()).toEqual([...COMMANDS].sort())
+  })
+})
+
+test('--help loads none of the packages that only a run needs', async () => {
+  const { metafile } = await build({
+    entryPoints: [fileURLToPath(new URL('../../bin/bizon.ts', import.meta.url))],
+    outdir: 'unused',
+    write: false,
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    external: ['better-sqlite3'],
+    metafile: true,
+    logLevel: 'error',
+  } satisfies BuildOptions)
+  const { outputs } = metafile
+  const reached = new Set(Object.keys(outputs).filter((name) => outputs[name]?.entryPoint === 'bin/bizon.ts'))
+  for (const name of reached) {
+    for (const { path, kind } of outputs[name]?.imports ?? []) if (kind === 'import-statement') reached.add(path)
+  }
+  const inputs = [...reached].flatMap((name) => Object.keys(outputs[name]?.inputs ?? {}))
+  const packages = inputs.map((input) => /node_modules\/([^/]+)/.exec(input)?.[1]).filter((name) => name !== undefined)
+  expect([...new Set(packages)]).toEqual(['commander'])
+})
