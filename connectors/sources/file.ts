@@ -1,0 +1,83 @@
+// Files of records: NDJSON, JSON, CSV and TSV, plain or gzipped, or standard input. The records reach the destination
+// as the bytes they are: JSON text by reference, CSV cells as JSON strings.
+//
+//   file/paths.ts     which files, and what is in them
+//   file/input.ts     bytes of a file, in blocks
+//   file/lines.ts  file/array.ts  file/csv.ts     blocks to records
+//   file/rows.ts  file/invalid.ts                 id, time, and what becomes of a record that is not valid
+//   file/progress.ts  file/read.ts                how far each file is read; files to pages
+
+import * as z from 'zod'
+import { defineSource } from '../../lib/source.ts'
+import { checkFiles, FORMATS, isAppendOnly, STDIN } from './file/paths.ts'
+import { readFiles } from './file/read.ts'
+
+const MIB = 1024 * 1024
+
+const config = z.strictObject({
+  path: z
+    .union([z.string().min(1), z.array(z.string().min(1)).min(1)])
+    .transform((path) => (typeof path === 'string' ? [path] : path))
+    .refine(
+      (paths) => paths.length === 1 || !paths.includes(STDIN),
+      'standard input (-) cannot be read with other files',
+    )
+    .describe('File, list of files, or patterns with `*`, `**` and `?`; `-` is standard input. Read sorted by name.'),
+  format: z
+    .enum(FORMATS)
+    .optional()
+    .describe('What the files hold. Default: by extension (.ndjson .jsonl .json .csv .tsv, also before .gz).'),
+  compression: z.enum(['none', 'gzip']).optional().describe('Default: gzip for files that end in .gz.'),
+  columns: z
+    .array(z.string().min(1))
+    .min(1)
+    .refine((names) => new Set(names).size === names.length, 'each column needs its own name')
+    .optional()
+    .describe('Names of the columns of CSV or TSV files without a header row. Default: the first row names them.'),
+  id_field: z
+    .string()
+    .optional()
+    .describe('Field with the id of a record: a string or an integer. Default: file:line.'),
+  timestamp_field: z
+    .string()
+    .optional()
+    .describe('Field with the time of a record: RFC 3339, or seconds or milliseconds since 1970.'),
+  on_invalid: z
+    .enum(['fail', 'skip', 'dead_letter'])
+    .default('fail')
+    .describe('What to do with a record that is not valid: fail, skip and count it, or write it to dead_letter_path.'),
+  dead_letter_path: z.string().min(1).optional().describe('Default: `<name of the pipeline>.dead_letter.ndjson`.'),
+  max_record_bytes: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .default(16 * MIB)
+    .describe('Largest record, in bytes.'),
+  page_bytes: z.coerce.number().int().min(1).default(MIB).describe('Bytes that are read and passed on together.'),
+  poll_interval: z.coerce
+    .number()
+    .min(0.01)
+    .default(1)
+    .describe('With `sync_mode: stream`: seconds between two looks for more.'),
+})
+
+export type FileConfig = z.output<typeof config>
+
+export default defineSource({
+  summary: 'NDJSON, JSON, CSV and TSV files, plain or gzipped, or standard input.',
+  config,
+  streams(options) {
+    if (options === undefined) return [{ name: '*', incremental: true, resumable: true }]
+    return [{ name: '*', incremental: isAppendOnly(options), resumable: !options.path.includes(STDIN) }]
+  },
+  create(options, context) {
+    const settings = {
+      ...options,
+      dead_letter_path: options.dead_letter_path ?? `${context.pipeline}.dead_letter.ndjson`,
+    }
+    return {
+      read: (from, signal) => readFiles(settings, context, from, signal),
+      check: () => checkFiles(settings),
+    }
+  },
+})

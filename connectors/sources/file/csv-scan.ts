@@ -1,0 +1,182 @@
+// The loop over the bytes of CSV and TSV (RFC 4180; lines end with LF or CRLF): each row becomes JSON text, every cell
+// a string, in one pass. A quote inside a cell that does not start with one is an ordinary character.
+
+import { escapeInto } from '../../../lib/json.ts'
+
+/** What JSON to write around the cells. */
+export interface Layout {
+  /** Before the n-th cell; the last one serves for all that follow. */
+  readonly prefixes: readonly Buffer[]
+  /** After the last cell. */
+  readonly close: Buffer
+  /** How many cells a row has; undefined: any number. */
+  readonly cells: number | undefined
+}
+
+/** Rows go here. */
+export interface RowSink {
+  row(json: Buffer, start: number, end: number, from: number, to: number, line: number): void
+  /** A row that does not fit; `from` and `to` bound its bytes in the input. */
+  misfit(problem: string, from: number, to: number, line: number): void
+}
+
+export interface Scan {
+  /** Index after the last complete row. */
+  readonly end: number
+  /** Lines up to there, the ones before included. */
+  readonly line: number
+  /** Whether what is behind it is a cell whose quote was not closed. */
+  readonly open: boolean
+}
+
+export type CsvScanner = (
+  input: Buffer,
+  start: number,
+  last: boolean,
+  line: number,
+  delimiter: number,
+  layout: Layout,
+  sink: RowSink,
+  maxRows?: number,
+) => Scan
+
+const OUTPUT_BYTES = 1024 * 1024
+/** Room for the JSON around a cell, and for the longest escape. */
+const SLACK = 32
+
+/** Delimiters. */
+export const COMMA = 0x2c
+export const TAB = 0x09
+
+export const scanCsv = createScanner()
+
+/** One closure, made once, for the reason given in lib/json-scan.ts: the tables must be constants. */
+function createScanner(): CsvScanner {
+  const LF = 0x0a
+  const CR = 0x0d
+  const SPACE = 0x20
+  const QUOTE = 0x22
+  const BACKSLASH = 0x5c
+  // What cannot just be copied: inside quotes, and outside of them.
+  const QUOTED_STOPS = Uint8Array.from({ length: 256 }, (_, c) => (c < SPACE || c === QUOTE || c === BACKSLASH ? 1 : 0))
+  const PLAIN_STOPS = QUOTED_STOPS.map((stop, c) => (stop === 1 || c === COMMA ? 1 : 0))
+
+  return function scan(input, start, last, firstLine, delimiter, { prefixes, close, cells }, sink, maxRows = Infinity) {
+    const end = input.length
+    const prefixBytes = Math.max(...prefixes.map((prefix) => prefix.length), close.length)
+    let output = Buffer.allocUnsafeSlow(Math.min(OUTPUT_BYTES, (end - start) * 2 + 1024))
+    let to = 0
+    let at = start
+    let line = firstLine
+    for (let rows = 0; at < end && rows < maxRows; ) {
+      const rowAt = at
+      const rowLine = line + 1
+      if (cells !== 1) {
+        const next = input[at] === CR ? at + 1 : at
+        if (input[next] === LF || (last && next === end)) {
+          at = Math.min(next + 1, end)
+          line++
+          continue
+        }
+      }
+      let rowTo = to
+      let cell = 0
+      let quoted = false
+      let problem = ''
+      let open = true
+      // One turn a cell, or a part of one: between special characters, and for as long as there is room.
+      let begin = true
+      while (open) {
+        let room = output.length - to - prefixBytes - SLACK
+        if (room < SLACK) {
+          const larger = Buffer.allocUnsafeSlow(Math.max(OUTPUT_BYTES, (to - rowTo) * 2 + prefixBytes + 4 * SLACK))
+          to = output.copy(larger, 0, rowTo, to)
+          rowTo = 0
+          output = larger
+          room = output.length - to - prefixBytes - SLACK
+        }
+        if (begin) {
+          begin = false
+          const prefix = prefixes[cell < prefixes.length ? cell : prefixes.length - 1] as Buffer
+          for (let k = 0; k < prefix.length; k++) output[to++] = prefix[k] as number
+          cell++
+          if (input[at] === QUOTE) {
+            quoted = true
+            at++
+          }
+        }
+        const stop = at + room < end ? at + room : end
+        let c = 0
+        if (quoted) {
+          while (at < stop) {
+            c = input[at] as number
+            if (QUOTED_STOPS[c] === 1) break
+            output[to++] = c
+            at++
+          }
+          if (at === stop) {
+            if (stop < end) continue
+            return { end: rowAt, line: rowLine - 1, open: true }
+          }
+          if (c !== QUOTE) {
+            if (c === LF) line++
+            to = escapeInto(input, at, at + 1, output, to)
+            at++
+            continue
+          }
+          if (input[at + 1] === QUOTE && at + 1 < end) {
+            output[to++] = BACKSLASH
+            output[to++] = QUOTE
+            at += 2
+            continue
+          }
+          // The closing quote, or, at the end of the block, half of a doubled one.
+          if (at + 1 === end && !last) return { end: rowAt, line: rowLine - 1, open: false }
+          quoted = false
+          at++
+          const after = input[at]
+          const ends = at === end || after === delimiter || after === LF
+          if (!ends && !(after === CR && (input[at + 1] === LF || at + 1 === end))) {
+            problem ||= `has text behind the closing quote of cell ${cell}`
+          }
+          continue
+        }
+        while (at < stop) {
+          c = input[at] as number
+          if (PLAIN_STOPS[c] === 1) break
+          output[to++] = c
+          at++
+        }
+        if (at === stop) {
+          if (stop < end) continue
+          if (!last) return { end: rowAt, line: rowLine - 1, open: false }
+          open = false
+        } else if (c === delimiter) {
+          at++
+          begin = true
+        } else if (c === LF) {
+          at++
+          open = false
+        } else if (c === CR && (at + 1 === end || input[at + 1] === LF)) {
+          if (at + 1 === end && !last) return { end: rowAt, line: rowLine - 1, open: false }
+          at = Math.min(at + 2, end)
+          open = false
+        } else {
+          to = escapeInto(input, at, at + 1, output, to)
+          at++
+        }
+      }
+      line++
+      rows++
+      for (let k = 0; k < close.length; k++) output[to++] = close[k] as number
+      if (cells !== undefined && cell !== cells) problem = `has ${cell} cells instead of ${cells}`
+      if (problem === '') {
+        sink.row(output, rowTo, to, rowAt, at, rowLine)
+      } else {
+        to = rowTo
+        sink.misfit(problem, rowAt, at, rowLine)
+      }
+    }
+    return { end: at, line, open: false }
+  }
+}

@@ -1,0 +1,98 @@
+// How far each file is read. The same map of files is the position to resume at and the watermark of the next
+// incremental run: both mean "go on behind this, and read what is not in the map from its start".
+
+import { createHash } from 'node:crypto'
+import * as z from 'zod'
+import { BizonError } from '../../../lib/errors.ts'
+import type { Json } from '../../../lib/record.ts'
+import type { Position, Start } from '../../../lib/source.ts'
+
+/** Where the next record of a file starts, and how to tell on a resume that the file is still the one that was read. */
+export interface Place {
+  /** Bytes before it, of the file as unpacked. */
+  readonly offset: number
+  /** Lines before it; in a JSON file: records. */
+  readonly line: number
+  /** Hash of the bytes just before the offset, at most TAIL_BYTES of them. */
+  readonly tail: string
+}
+
+export const TAIL_BYTES = 256
+export const START: Place = { offset: 0, line: 0, tail: '' }
+
+const places = z.record(z.string(), z.strictObject({ offset: z.int().min(0), line: z.int().min(0), tail: z.string() }))
+const positionShape = z.strictObject({ files: places, current: z.string().optional() })
+
+export class Progress {
+  readonly #places: Map<string, Place>
+  #current: string | undefined
+
+  constructor({ position, since }: Start) {
+    const start = position ?? since?.value
+    if (start === undefined && since !== undefined) throw unknownStart('the last run left no file positions')
+    const parsed = positionShape.safeParse(start ?? { files: {} })
+    if (!parsed.success) throw unknownStart('what is stored is not a position of the file source')
+    this.#places = new Map(Object.entries(parsed.data.files))
+    this.#current = position === undefined ? undefined : parsed.data.current
+  }
+
+  /** The file that was being read at the position this read started from. */
+  get startedIn(): string | undefined {
+    return this.#current
+  }
+
+  at(path: string): Place {
+    return this.#places.get(path) ?? START
+  }
+
+  move(path: string, place: Place): void {
+    this.#places.set(path, place)
+    this.#current = path
+  }
+
+  /** Where to resume, and what the next incremental run starts from. */
+  snapshot(): { readonly position: Position; readonly watermark: Json } {
+    const files = Object.fromEntries(this.#places) as unknown as Json
+    return { position: { files, ...(this.#current !== undefined && { current: this.#current }) }, watermark: { files } }
+  }
+}
+
+/** The last bytes that were read of a file, for the `tail` of its place. */
+export class Tail {
+  #bytes: Buffer
+
+  constructor(before: Buffer) {
+    this.#bytes = before
+  }
+
+  get byte(): number | undefined {
+    return this.#bytes.at(-1)
+  }
+
+  push(bytes: Buffer): void {
+    const all = bytes.length >= TAIL_BYTES ? bytes : Buffer.concat([this.#bytes, bytes])
+    this.#bytes = Buffer.from(all.subarray(Math.max(0, all.length - TAIL_BYTES)))
+  }
+
+  get hash(): string {
+    return createHash('sha256').update(this.#bytes).digest('hex').slice(0, 16)
+  }
+}
+
+export type Resumption = 'resume' | 'increment'
+
+/** The file is not the one that the position was in. */
+export function changedFile(path: string, what: string, kind: Resumption): BizonError {
+  return new BizonError('source', `${path} ${what}, so that nobody knows where to go on in it`, {
+    hint:
+      kind === 'resume'
+        ? 'Put the file back, or start over with source.force_ignore_checkpoint: true.'
+        : 'Only what is added to a file can be read by itself; load everything again with --reset.',
+  })
+}
+
+function unknownStart(why: string): BizonError {
+  return new BizonError('source', `cannot tell where to go on: ${why}`, {
+    hint: 'Load everything again: with --reset, or source.force_ignore_checkpoint: true.',
+  })
+}
