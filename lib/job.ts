@@ -44,7 +44,9 @@ export interface Decision {
 }
 
 export function decide(input: DecisionInput): Decision {
-  const { mode, unfinished, lastSucceeded } = input
+  const { mode, unfinished } = input
+  // A stream never ends, so that nothing can be added to it: after it comes a first run.
+  const lastSucceeded = input.lastSucceeded?.mode === 'stream' ? undefined : input.lastSucceeded
   const pending = input.resets.filter((request) => request.consumedByJobId === undefined)
   const incremental = mode === 'incremental'
   const [newest] = unfinished
@@ -92,9 +94,7 @@ function isReset(job: Job, { mode, resets }: DecisionInput): boolean {
   return mode === 'incremental' && job.mode === mode && resets.some(({ consumedByJobId }) => consumedByJobId === job.id)
 }
 
-/** A stream never ends, so that no time stands for what it has loaded. */
-function watermarkOf(job: Job): Watermark | undefined {
-  if (job.mode === 'stream') return undefined
+function watermarkOf(job: Job): Watermark {
   return { time: job.createdAt, ...(job.watermark !== undefined && { value: job.watermark }) }
 }
 

@@ -58,7 +58,7 @@ export class OpenLoad {
     const { backend } = config.engine
     const { definition, options: own } = config.destination
     const { stream, mode } = this.config.source
-    this.#store = backend.definition.create(backend)
+    this.#store = backend.definition.create(backend, { log: options.log })
     this.#destination = definition.create(own, {
       pipeline: config.name,
       stream,

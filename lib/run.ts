@@ -101,18 +101,20 @@ export async function openRun({
     ...(stored && { stored }),
   }
   const durable = await destination.open(run, signal)
-  const settled = reconcile(stored, durable, { job, resumable })
+  // Only a full refresh may be one whose positions mean nothing to a later process.
+  const settled = reconcile(stored, durable, { job, resumable: resumable || mode !== 'full_refresh' })
   if (settled.warning) log.warn(settled.warning)
-  if (durable && durable.page > (stored?.page ?? 0)) await save(durable, undefined)
+  if (settled.start && !sameStand(settled.start, stored)) await save(settled.start, undefined)
 
+  const { since } = decision
   const from = settled.start ?? {
     run: job.id,
     page: 0,
     rows: 0,
     position: null,
     end: false,
+    ...(since?.value !== undefined && { watermark: since.value }), // a run that finds nothing new hands it on
   }
-  const { since } = decision
   return {
     id: job.id,
     from,
@@ -139,6 +141,10 @@ export async function openRun({
       await store.finish(lease, job, { status: 'failed', error: messageOf(error) }).catch(() => {})
     },
   }
+}
+
+function sameStand(one: Checkpoint, other: Checkpoint | undefined): boolean {
+  return one.page === other?.page && one.end === other.end
 }
 
 export function identityOf({ name, source }: PipelineConfig): Identity {

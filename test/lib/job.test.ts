@@ -109,7 +109,7 @@ describe('the job of an incremental stream', () => {
       { lastSucceeded: done('full_refresh') },
       { ...START, ...INCREMENT },
     ],
-    ['a stream run gives no watermark', { lastSucceeded: done('stream') }, { ...START, complete: false }],
+    ['a stream run is no run to add to: a first run follows it', { lastSucceeded: done('stream') }, START],
     [
       'an unfinished run is resumed, whether or not positions survive a full refresh',
       { unfinished: [increment], lastSucceeded: done('incremental') },

@@ -5,7 +5,17 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Outcome, PipelineEvent } from '../../lib/events.ts'
-import { checkpoint, extract, load, type PipelineOptions, pipeline, runPipeline, transform } from '../../lib/index.ts'
+import {
+  checkpoint,
+  extract,
+  load,
+  type PipelineOptions,
+  pipeline,
+  runPipeline,
+  type Step,
+  transform,
+} from '../../lib/index.ts'
+import type { SourceDefinition } from '../../lib/source.ts'
 import { sleep } from '../../lib/wait.ts'
 import { type TestConfig, testConfig } from '../support/engine.ts'
 import { type Script, scriptedSource, shelf, shelfDestination } from '../support/shelf.ts'
@@ -216,6 +226,30 @@ describe('incremental runs', () => {
     expect(on.published).toEqual(upTo(6))
   })
 
+  it('hand the watermark on when they find nothing that has one', async () => {
+    const on = shelf()
+    const seen: unknown[] = []
+    const source = (watermark: number | undefined): SourceDefinition => ({
+      ...scriptedSource({ pages: [] }),
+      create: () => ({
+        async *read({ since }) {
+          seen.push(since?.value)
+          yield { records: [], next: null, ...(watermark !== undefined && { watermark }) }
+        },
+      }),
+    })
+    for (const watermark of [7, undefined, undefined]) {
+      const config = await testConfig({
+        folder,
+        source: source(watermark),
+        destination: shelfDestination(on),
+        ...incremental,
+      })
+      await runPipeline(config)
+    }
+    expect(seen).toEqual([undefined, 7, 7])
+  })
+
   it('do not move the watermark when they fail', async () => {
     const on = shelf()
     await run({ on, ...incremental, source: { pages: [2] } })
@@ -332,7 +366,7 @@ describe('a pipeline in a script', () => {
 })
 
 describe('the buffers of a page', () => {
-  async function released(step: Parameters<typeof pipeline>[1]): Promise<number[]> {
+  async function released(step: Step): Promise<number[]> {
     const on = shelf()
     const calls: number[] = []
     const source = scriptedSource({ pages: [1, 1, 1] })
