@@ -15,7 +15,7 @@ import {
   removePlace,
   STATE,
   stream,
-} from '../../support/files.ts'
+} from '../../support/file-destination.ts'
 import { load, runOf } from '../../support/load.ts'
 
 let place: Place

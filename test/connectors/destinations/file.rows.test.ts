@@ -7,7 +7,7 @@ import definition, { type FileOptions } from '../../../connectors/destinations/f
 import { RawJson, type SourceRecord } from '../../../lib/record.ts'
 import type { Page } from '../../../lib/source.ts'
 import { shortWrites } from '../../support/disk.ts'
-import { newPlace, type Place, removePlace } from '../../support/files.ts'
+import { newPlace, type Place, removePlace } from '../../support/file-destination.ts'
 import { load, runOf } from '../../support/load.ts'
 
 let place: Place

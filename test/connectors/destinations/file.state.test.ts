@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { realDisk } from '../../../connectors/destinations/file/disk.ts'
 import { Sidecar } from '../../../connectors/destinations/file/sidecar.ts'
 import type { Page } from '../../../lib/source.ts'
-import { A, B, full, more, newPlace, type Place, removePlace, STATE, stream } from '../../support/files.ts'
+import { A, B, full, more, newPlace, type Place, removePlace, STATE, stream } from '../../support/file-destination.ts'
 import { load } from '../../support/load.ts'
 
 let place: Place

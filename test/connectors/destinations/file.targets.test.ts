@@ -5,7 +5,7 @@ import { type Disk, type DiskFile, realDisk } from '../../../connectors/destinat
 import { RawJson } from '../../../lib/record.ts'
 import type { Page } from '../../../lib/source.ts'
 import { withFiles } from '../../support/disk.ts'
-import { A, B, full, newPlace, type Place, pages, removePlace } from '../../support/files.ts'
+import { A, B, full, newPlace, type Place, pages, removePlace } from '../../support/file-destination.ts'
 import { load } from '../../support/load.ts'
 
 let place: Place
