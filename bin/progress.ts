@@ -83,7 +83,7 @@ export class Tally {
 /** What a run did, for the person who started it: one sentence a line. */
 export function summary(outcome: Outcome): readonly string[] {
   const { rows, bytes, seconds, checkpoints, resumedFrom, totalRows, outputs } = outcome
-  const rate = seconds > 0 ? `, ${count(Math.round(rows / seconds))} records/s` : ''
+  const rate = seconds > 0 ? `, ${records(Math.round(rows / seconds))}/s` : ''
   const barriers = `${count(checkpoints)} checkpoint${checkpoints === 1 ? '' : 's'}`
   const lines = [`Loaded ${records(rows)} (${size(bytes)}) in ${duration(seconds)}${rate}, ${barriers}.`]
   if (resumedFrom)

@@ -1,9 +1,11 @@
 // bizon run: one pipeline in one process, from the file to the exit code.
 
 import { type Command, Option } from 'commander'
+import type { PipelineConfig } from '../../lib/config.ts'
 import { BizonError } from '../../lib/errors.ts'
 import type { Outcome } from '../../lib/events.ts'
 import { LOG_LEVELS, type LogLevel } from '../../lib/log.ts'
+import { findStream } from '../../lib/source.ts'
 import { addCommand, requireFile } from '../program.ts'
 import { createProgress, summary } from '../progress.ts'
 import { watchSignals } from '../signals.ts'
@@ -91,13 +93,13 @@ async function run(filename: string, options: RunOptions, terminal: Terminal): P
         ...(progress && { observe: progress.observe }),
       })
       progress?.close()
-      if (!options.quiet) await report(outcome, terminal)
+      if (!options.quiet) await report(outcome, whatIsNext(config), terminal)
       return outcome.status === 'complete' ? 0 : (signals.exitCode() ?? 0)
     } catch (error) {
       const interrupted = signals.exitCode()
       if (interrupted === undefined || !isInterruption(error)) throw error
       progress?.close()
-      terminal.note('Stopped at once; the next run goes on from the last checkpoint.')
+      terminal.note(`Stopped at once; ${whatIsNext(config)}.`)
       return interrupted
     } finally {
       progress?.close()
@@ -117,21 +119,29 @@ function isInterruption(error: unknown): boolean {
   return error instanceof Error && error.name === 'AbortError'
 }
 
-async function report(outcome: Outcome, terminal: Terminal): Promise<void> {
+/** Of a run that was stopped. */
+function whatIsNext({ source }: PipelineConfig): string {
+  const stream = findStream(source.definition.streams(source.options), source.stream)
+  return source.mode !== 'full_refresh' || stream?.resumable
+    ? 'the next run goes on from the last checkpoint'
+    : 'this source cannot go on where it was, so the next run starts over'
+}
+
+async function report(outcome: Outcome, next: string, terminal: Terminal): Promise<void> {
   if (outcome.status === 'complete') {
     terminal.print('Pipeline finished successfully.', 'green')
     for (const line of summary(outcome)) terminal.print(line)
-    const next = await nextStep(outcome)
-    if (next) terminal.print(`Try: ${next}`)
+    const look = await lookAt(outcome)
+    if (look) terminal.print(`Try: ${look}`)
     return
   }
-  terminal.print('Pipeline stopped at a checkpoint; the next run goes on from there.', 'yellow')
+  terminal.print(`Pipeline stopped; ${next}.`, 'yellow')
   for (const line of summary(outcome)) terminal.print(line)
   if (outcome.outputs.length === 0) terminal.print('Nothing is published before a run has read everything.')
 }
 
 /** A command that shows what was loaded, where that is a file. */
-async function nextStep({ outputs }: Outcome): Promise<string | undefined> {
+async function lookAt({ outputs }: Outcome): Promise<string | undefined> {
   const { stat } = await import('node:fs/promises')
   for (const output of outputs) {
     const found = await stat(output).catch(() => undefined)

@@ -67,7 +67,7 @@ const VARYING: readonly (readonly [RegExp, string])[] = [
   [/\b[0-9a-f]{32}\b/g, '<id>'],
   [/\bpid \d+/g, 'pid <pid>'],
   [/\bin (\d+ h )?(\d+ min )?(\d+(\.\d+)? s)?(?=,)/g, 'in <seconds>'],
-  [/[\d,]+ records\/s/g, '<rate> records/s'],
+  [/[\d,]+ records?\/s/g, '<rate> records/s'],
 ]
 
 /** Takes out what no two runs have in common, and nothing else. */
