@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach } from 'vitest'
 import source from '../../connectors/sources/file.ts'
+import { BizonError } from '../../lib/errors.ts'
 import { type Log, silentLog } from '../../lib/log.ts'
 import { textOf } from '../../lib/record.ts'
 import type { Page, Source, Start, SyncMode } from '../../lib/source.ts'
@@ -48,6 +49,17 @@ export async function read(config: object, settings: ReadSettings = {}): Promise
 /** The texts of all records. */
 export async function texts(config: object, settings: ReadSettings = {}): Promise<string[]> {
   return (await read(config, settings)).map((record) => record.text)
+}
+
+/** How the read fails; rejects if it does not. */
+export async function failure(config: object, settings: ReadSettings = {}): Promise<BizonError> {
+  try {
+    await pagesOf(config, settings)
+  } catch (error) {
+    if (error instanceof BizonError) return error
+    throw error
+  }
+  throw new Error('did not fail')
 }
 
 /** A folder for each test of the file, removed after it. */

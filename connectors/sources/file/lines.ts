@@ -73,13 +73,15 @@ export class LineParser implements Parser {
   #explain(buffer: Buffer, at: number, end: number, valueEnd: number): void {
     const first = skipWhitespace(buffer, at, end)
     if (first === end) return
-    const text = buffer.subarray(at, buffer[end - 1] === 0x0d ? end - 1 : end)
+    const textEnd = buffer[end - 1] === 0x0d ? end - 1 : end
+    const text = buffer.subarray(at, textEnd)
     const bad = valueEnd < 0 ? ~valueEnd : skipWhitespace(buffer, valueEnd, end)
     if (valueEnd >= 0 && bad === end) {
       this.#rows.reject(this.line + 1, 'is not a JSON object', text)
       return
     }
-    const what = bad === end ? 'the line ends too early' : `unexpected ${nameOfByte(buffer, bad)}`
-    this.#rows.reject(this.line + 1, `invalid JSON: ${what}`, text, buffer.toString('utf8', at, bad).length + 1)
+    const what = bad >= textEnd ? 'the line ends too early' : `unexpected ${nameOfByte(buffer, bad)}`
+    const column = buffer.toString('utf8', at, Math.min(bad, textEnd)).length + 1
+    this.#rows.reject(this.line + 1, `invalid JSON: ${what}`, text, column)
   }
 }

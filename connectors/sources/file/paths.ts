@@ -2,7 +2,7 @@
 // matches a name that starts with a dot.
 
 import { constants } from 'node:fs'
-import { access, readdir, stat } from 'node:fs/promises'
+import { access, open, readdir, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { BizonError, messageOf, systemCode } from '../../../lib/errors.ts'
 import type { FileConfig } from '../file.ts'
@@ -48,7 +48,13 @@ export async function listFiles(config: PathConfig, mustExist = true): Promise<F
 export async function checkFiles(config: PathConfig): Promise<void> {
   for (const { path } of await listFiles(config)) {
     if (path === STDIN) continue
-    await access(path, constants.R_OK).catch((error) => Promise.reject(cannotRead(path, error)))
+    try {
+      // To open is the surest check, but to open a pipe waits for its writer.
+      if ((await stat(path)).isFile()) await (await open(path)).close()
+      else await access(path, constants.R_OK)
+    } catch (error) {
+      throw cannotRead(path, error)
+    }
   }
 }
 

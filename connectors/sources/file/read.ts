@@ -97,7 +97,8 @@ async function* readFile(file: FileToRead, reader: Reader): AsyncGenerator<void,
       const block = await input.fill(carry, Math.max(settings.page_bytes, carry.length), signal)
       if (signal.aborted) return
       last = block === undefined
-      if (last && (carry.length === 0 || mayGrow(file, reader.mode))) break
+      // Only the parser knows whether JSON is complete when nothing is left over.
+      if (last && ((carry.length === 0 && file.format !== 'json') || mayGrow(file, reader.mode))) break
       const buffer = block ?? carry
       let start = 0
       if (unfinished) {
