@@ -65,11 +65,15 @@ export class Sidecar {
     this.#checkOwner(state, await this.read())
     faultPoint('commit.before')
     const temporary = `${this.path}.tmp`
+    // One that a process asleep on another host has open must not become ours: it would write into it on waking up.
+    if (!this.#claimed) await this.#disk.remove(temporary)
     await withFile(this.#disk, temporary, 'replace', async (file) => {
       await writeAll(file, Buffer.from(print(state)), 0)
       await file.sync()
     })
     faultPoint('commit.mid')
+    // Once more, as late as can be: this process may have been asleep since.
+    this.#checkOwner(state, await this.read())
     await this.#disk.rename(temporary, this.path)
     await this.#disk.syncFolder(dirname(this.path))
     this.#claimed = true
