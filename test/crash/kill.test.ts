@@ -1,0 +1,42 @@
+// Every fault point of every mode, at its first, second and last passing: killed there, a run is resumed to the
+// exact content. The points are read from the source, so that a new one without a case is a failure here.
+
+import { afterAll, describe, expect, test } from 'vitest'
+import { crash, finish, prepare } from './kill.ts'
+import { buildCountingTwin, occurrences, passesOf, pointNames, UNREACHED } from './points.ts'
+import { scenarios } from './scenario.ts'
+import { eachOf, type Workspace } from './workspace.ts'
+
+const counting = await buildCountingTwin()
+const prepared = new Map<string, { place: Workspace; passes: Map<string, number> }>()
+await eachOf(Object.entries(scenarios), async ([name, scenario]) => {
+  const place = await prepare(scenario)
+  prepared.set(name, { place, passes: await passesOf(place, counting, (copy, how) => finish(copy, scenario, how)) })
+})
+
+afterAll(async () => {
+  for (const { place } of prepared.values()) await place.remove()
+  await counting.remove()
+})
+
+for (const [name, scenario] of Object.entries(scenarios)) {
+  const { place, passes } = prepared.get(name) as { place: Workspace; passes: Map<string, number> }
+  describe(scenario.title, () => {
+    test.each([...passes])('killed at %s, of %d passings, it is resumed to the exact content', async (point, times) => {
+      const complaints: string[] = []
+      await eachOf(occurrences(times), async (at) => {
+        complaints.push(...(await crash(place, scenario, [`${point}@${at}`])))
+      })
+      expect(complaints).toEqual([])
+    })
+  })
+}
+
+test('every fault point of the source is passed by a run or by a recovery of these tests', async () => {
+  const passed = new Set([...prepared.values()].flatMap(({ passes }) => [...passes.keys()]))
+  const names = await pointNames()
+  const left = [...names].filter((name) => !passed.has(name) && !(name in UNREACHED))
+  // The recovery's own points are killed in recovery.test.ts.
+  expect(left.filter((name) => !name.startsWith('recover.'))).toEqual([])
+  expect(Object.keys(UNREACHED).filter((name) => passed.has(name) || !names.has(name))).toEqual([])
+})

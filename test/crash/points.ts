@@ -1,0 +1,70 @@
+// The fault points: which there are, from the source's own text, and which a run passes how often, from a twin that
+// writes them down.
+
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { buildTwin, type Twin } from './twin.ts'
+import { type Execution, NIGHTLY, ROOT, type Workspace } from './workspace.ts'
+
+/** Points that no run of today's connectors comes by, and why. */
+export const UNREACHED: { readonly [point: string]: string } = {
+  'lease.renew': 'for stores whose lease expires; that of SQLite is a lock of the kernel',
+}
+
+/** The name of every point in the product. */
+export async function pointNames(): Promise<Set<string>> {
+  const names = new Set<string>()
+  for (const folder of ['lib', 'connectors', 'bin']) {
+    const entries = await readdir(join(ROOT, folder), { recursive: true, withFileTypes: true })
+    for (const entry of entries.filter(({ name }) => name.endsWith('.ts'))) {
+      const text = await readFile(join(entry.parentPath, entry.name), 'utf8')
+      for (const match of text.matchAll(/(?<!function )faultPoint\(([^)]*)\)/g)) {
+        const literal = /^'([a-z_.]+)'$/.exec(match[1] ?? '')
+        if (!literal) throw new Error(`${entry.name}: ${match[0]} has a name that cannot be read from the text`)
+        names.add(literal[1] as string)
+      }
+    }
+  }
+  return names
+}
+
+export async function buildCountingTwin(): Promise<Twin> {
+  return buildTwin('counting', [
+    {
+      file: 'lib/fault.ts',
+      find: "import { BizonError } from './errors.ts'",
+      replace: "import { appendFileSync } from 'node:fs'\nimport { BizonError } from './errors.ts'",
+    },
+    {
+      file: 'lib/fault.ts',
+      find: 'export function faultPoint(name: string): void {',
+      replace:
+        "export function faultPoint(name: string): void {\n  appendFileSync(process.env.FAULT_POINTS ?? '', `${name}\\n`)",
+    },
+  ])
+}
+
+/** How often a run in a copy of the folder passes each point. */
+export async function passesOf(
+  place: Workspace,
+  counting: Twin,
+  execute: (place: Workspace, execution: Execution) => Promise<unknown>,
+): Promise<Map<string, number>> {
+  const copy = await place.copy()
+  try {
+    await execute(copy, { program: counting.program, env: { FAULT_POINTS: copy.path('points') } })
+    const passes = new Map<string, number>()
+    for (const name of (await copy.read('points'))?.toString().split('\n').slice(0, -1) ?? []) {
+      passes.set(name, (passes.get(name) ?? 0) + 1)
+    }
+    return passes
+  } finally {
+    await copy.remove()
+  }
+}
+
+/** At which passings of a point to kill: the first, the second and the last; nightly at up to twelve more between. */
+export function occurrences(passes: number): number[] {
+  const between = NIGHTLY ? Array.from({ length: 12 }, (_, at) => at + 3) : []
+  return [...new Set([1, 2, ...between, passes])].filter((at) => at <= passes)
+}

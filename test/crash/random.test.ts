@@ -1,0 +1,121 @@
+// Kills at moments that nobody chose. Each kill comes at a random time after the run has begun to write; a run that
+// got no further than the one before is given more time, so that there is an end.
+
+import { randomInt } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, test } from 'vitest'
+import { finish, prepare, resume } from './kill.ts'
+import { complaintsBetween, sidecarOf, stateOf } from './oracle.ts'
+import { lines, pipelineFile, type Scenario } from './scenario.ts'
+import { NIGHTLY, until, type Workspace } from './workspace.ts'
+
+const KILLS = NIGHTLY ? 300 : 10
+const ROWS = NIGHTLY ? 4000 : 2000
+const FIRST_WINDOW_MS = 30
+
+const seed = Number(process.env.BIZON_SEED ?? randomInt(2 ** 31))
+
+const ALL = lines(0, ROWS)
+const EARLIER = lines(0, 60)
+const [main, sidecar] = [{ path: 'out/records.json', holds: 'six columns' } as const, 'out/.records.state.json']
+const cases: readonly Scenario[] = [
+  {
+    title: 'full refresh',
+    files: { 'pipeline.yml': pipelineFile({ mode: 'full_refresh' }), 'source.ndjson': ALL },
+    targets: [{ ...main, after: ALL }],
+    sidecar,
+  },
+  {
+    title: 'incremental, appending',
+    earlier: { 'pipeline.yml': pipelineFile({ mode: 'incremental' }), 'source.ndjson': EARLIER },
+    files: { 'source.ndjson': ALL },
+    targets: [{ ...main, before: EARLIER, after: ALL }],
+    meanwhile: 'part of what was added',
+    sidecar,
+  },
+  {
+    title: 'stream',
+    files: { 'pipeline.yml': pipelineFile({ mode: 'stream' }), 'source.ndjson': ALL },
+    targets: [{ ...main, after: ALL }],
+    meanwhile: 'part of what was added',
+    stopAt: ROWS,
+    sidecar,
+  },
+]
+
+describe.each(cases)('$title', (scenario) => {
+  test(`killed ${KILLS} times at random moments, it ends exact (BIZON_SEED=${seed})`, async () => {
+    const random = generator(seed)
+    const prepared = await prepare(scenario)
+    let kills = 0
+    let within = 0
+    try {
+      while (kills < KILLS) {
+        const place = await prepared.copy()
+        try {
+          const counts = await killUntilDone(place, scenario, random, KILLS - kills)
+          kills += counts.kills
+          within += counts.within
+          expect(await resume(place, scenario)).toEqual([])
+        } finally {
+          await place.remove()
+        }
+      }
+    } finally {
+      await prepared.remove()
+    }
+    // Kills that all fall before the first commit or after the last would prove little.
+    expect(within).toBeGreaterThanOrEqual(kills / 4)
+  }, 1_200_000)
+})
+
+/** Kills until the run came through, or `most` times. `within`: how many fell between the first row and the last. */
+async function killUntilDone(place: Workspace, scenario: Scenario, random: () => number, most: number) {
+  let window = FIRST_WINDOW_MS
+  let [kills, within] = [0, 0]
+  let rows = await durableRows(place, scenario)
+  while (kills < most) {
+    const ended = await runAndKill(place, scenario, random() * window)
+    if (ended.signal !== 'SIGKILL') {
+      expect(ended).toMatchObject({ code: scenario.stopAt === undefined ? 0 : 143 })
+      break
+    }
+    kills += 1
+    expect(await complaintsBetween(place, scenario, await stateOf(place))).toEqual([])
+    const now = await durableRows(place, scenario)
+    if (now > 0 && now < ROWS) within += 1
+    if (now <= rows) window *= 1.5
+    rows = now
+  }
+  return { kills, within }
+}
+
+async function runAndKill(place: Workspace, scenario: Scenario, afterMs: number) {
+  const before = (await sidecarOf(place, scenario.sidecar))?.epoch
+  return finish(place, scenario, {
+    async during(child) {
+      const isOver = (): boolean => child.exitCode !== null || child.signalCode !== null
+      const hasBegun = async () => isOver() || (await sidecarOf(place, scenario.sidecar))?.epoch !== before
+      await until('it has begun to write', hasBegun)
+      await sleep(afterMs)
+      child.kill('SIGKILL')
+    },
+  })
+}
+
+/** Of the run at hand; that of an earlier run is another one. */
+async function durableRows(place: Workspace, { sidecar: path }: Scenario): Promise<number> {
+  const held = await sidecarOf(place, path)
+  return held?.phase === 'published' ? 0 : (held?.checkpoint?.rows ?? 0)
+}
+
+/** mulberry32: numbers from 0 to 1 that depend on the seed alone. */
+function generator(start: number): () => number {
+  let state = start
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let bits = Math.imul(state ^ (state >>> 15), 1 | state)
+    bits = (bits + Math.imul(bits ^ (bits >>> 7), 61 | bits)) ^ bits
+    return ((bits ^ (bits >>> 14)) >>> 0) / 2 ** 32
+  }
+}

@@ -1,0 +1,66 @@
+// Twins of the program: bundled from the same source but for a piece of text. One counts the fault points that it
+// passes, others have a fault on purpose. The product itself has no branch for either.
+
+import { mkdir, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { build, type Plugin } from 'esbuild'
+import { ROOT } from './workspace.ts'
+
+export interface Replacement {
+  /** Path in the repository. */
+  readonly file: string
+  /** Must be there exactly once: else the source has changed, and the twin is no longer what it was. */
+  readonly find: string
+  readonly replace: string
+}
+
+/** Within the repository, so that packages that are not bundled are found. */
+const TWINS = join(ROOT, 'node_modules', '.cache', 'bizon-twins')
+
+export interface Twin {
+  /** To be run in the place of the built program. */
+  readonly program: string
+  remove(): Promise<void>
+}
+
+export async function buildTwin(name: string, replacements: readonly Replacement[]): Promise<Twin> {
+  const folder = join(TWINS, `${name.replaceAll(/\W+/g, '-')}-${process.pid}`)
+  await mkdir(folder, { recursive: true })
+  await build({
+    absWorkingDir: ROOT,
+    entryPoints: ['bin/bizon.ts'],
+    outdir: folder,
+    outExtension: { '.js': '.mjs' },
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    external: ['better-sqlite3'],
+    banner: { js: "import{createRequire as twin}from'node:module';const require=twin(import.meta.url);" },
+    logLevel: 'error',
+    plugins: [replacing(replacements)],
+  })
+  return { program: join(folder, 'bizon.mjs'), remove: () => rm(folder, { recursive: true, force: true }) }
+}
+
+function replacing(replacements: readonly Replacement[]): Plugin {
+  return {
+    name: 'replacing',
+    setup({ onLoad }) {
+      onLoad({ filter: /\.ts$/ }, async ({ path }) => {
+        const own = replacements.filter(({ file }) => join(ROOT, file) === path)
+        if (own.length === 0) return undefined
+        const text = await readFile(path, 'utf8')
+        return { contents: own.reduce(replaceOnce, text), loader: 'ts' }
+      })
+    },
+  }
+}
+
+function replaceOnce(text: string, { file, find, replace }: Replacement): string {
+  const parts = text.split(find)
+  if (parts.length !== 2)
+    throw new Error(`${file}: ${JSON.stringify(find)} is there ${parts.length - 1} times, not once`)
+  return parts.join(replace)
+}
