@@ -6,6 +6,7 @@ import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import source from '../../../connectors/sources/file.ts'
 import { failure, openFile, pagesOf, read, texts, useFolder } from '../../support/file-source.ts'
+import { startScript } from '../../support/script.ts'
 
 const folder = useFolder()
 
@@ -110,6 +111,19 @@ describe('which files', () => {
     controller.abort()
     await reading
     await writer.close()
+  })
+})
+
+describe('standard input', () => {
+  it('gives each line as it comes, and lets the process end when it is told to stop', async () => {
+    const script = await startScript(new URL('../../support/scripts/read-stdin.ts', import.meta.url))
+    script.tell('{"a":1}')
+    expect(await script.line()).toBe('stdin:1')
+    script.tell('{"a":2}')
+    expect(await script.line()).toBe('stdin:2')
+    script.signal('SIGTERM')
+    expect(await script.line()).toBe('done')
+    expect(await script.ended).toMatchObject({ code: 0, stderr: '' })
   })
 })
 
