@@ -11,6 +11,7 @@ const BRACKET_END = 0x5d
 const BRACE = 0x7b
 
 export class ArrayParser implements Parser {
+  readonly byReference = true
   /** Records so far. */
   line: number
   readonly #rows: Rows

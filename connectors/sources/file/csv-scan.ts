@@ -15,6 +15,8 @@ export interface Layout {
 
 /** Rows go here. */
 export interface RowSink {
+  /** A buffer of at least so many bytes, to write rows into. */
+  room(bytes: number): Buffer
   row(json: Buffer, start: number, end: number, from: number, to: number, line: number): void
   /** A row that does not fit; `from` and `to` bound its bytes in the input. */
   misfit(problem: string, from: number, to: number, line: number): void
@@ -73,7 +75,7 @@ function createScanner(): CsvScanner {
   return function scan(input, start, last, firstLine, delimiter, { prefixes, close, cells }, sink, maxRows = Infinity) {
     const end = input.length
     const prefixBytes = Math.max(...prefixes.map((prefix) => prefix.length), close.length)
-    let output = Buffer.allocUnsafeSlow(Math.min(OUTPUT_BYTES, (end - start) * 2 + 1024))
+    let output = sink.room(Math.min(OUTPUT_BYTES, (end - start) * 2 + 1024))
     let to = 0
     let at = start
     let line = firstLine
@@ -98,7 +100,7 @@ function createScanner(): CsvScanner {
       while (open) {
         let room = output.length - to - prefixBytes - SLACK
         if (room < SLACK) {
-          const larger = Buffer.allocUnsafeSlow(Math.max(OUTPUT_BYTES, (to - rowTo) * 2 + prefixBytes + 4 * SLACK))
+          const larger = sink.room(Math.max(OUTPUT_BYTES, (to - rowTo) * 2 + prefixBytes + 4 * SLACK))
           to = output.copy(larger, 0, rowTo, to)
           rowTo = 0
           output = larger
@@ -114,7 +116,7 @@ function createScanner(): CsvScanner {
             at++
           }
         }
-        const stop = at + room < end ? at + room : end
+        const stop = Math.min(at + room, end)
         let c = 0
         if (quoted) {
           const from = at

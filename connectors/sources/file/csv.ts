@@ -9,6 +9,7 @@ import type { Block, Parser, Rows } from './rows.ts'
 const HEADER: Layout = { prefixes: [Buffer.from('["'), Buffer.from('","')], close: Buffer.from('"]'), cells: undefined }
 
 export class CsvParser implements Parser {
+  readonly byReference = false
   readonly settled = true
   line: number
   readonly #rows: Rows
@@ -45,6 +46,7 @@ export class CsvParser implements Parser {
     const rows = this.#rows
     const limit = rows.maxBytes
     return {
+      room: (bytes) => rows.pool.take(bytes),
       row(json, start, end, from, to, line) {
         if (to - from > limit) {
           rows.reject(line, `is longer than max_record_bytes (${limit} bytes)`, buffer.subarray(from, to))
@@ -61,6 +63,7 @@ export class CsvParser implements Parser {
   #readHeader(block: Block): { end: number; line: number; found: boolean } {
     let names: string[] | undefined
     const sink: RowSink = {
+      room: Buffer.allocUnsafe,
       row: (json, start, end, from, to, line) => {
         if (!isUtf8(block.buffer.subarray(from, to))) throw this.#badHeader(line, 'the header row is not UTF-8')
         names = JSON.parse(json.toString('utf8', start, end)) as string[]

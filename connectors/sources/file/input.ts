@@ -1,5 +1,5 @@
-// The bytes of a file in blocks. Each block is a fresh buffer, because records refer to it, and begins with what the
-// block before left over (a part of a record), so that every record lies within one buffer.
+// The bytes of a file in blocks. Each block is a buffer of its own, because records refer to it, and begins with what
+// the block before left over (a part of a record), so that every record lies within one buffer.
 
 import { createReadStream, open as openDescriptor } from 'node:fs'
 import { type FileHandle, open, stat } from 'node:fs/promises'
@@ -10,12 +10,13 @@ import { createGunzip } from 'node:zlib'
 import { BizonError, systemCode } from '../../../lib/errors.ts'
 import { orAborted } from '../../../lib/wait.ts'
 import { cannotRead, type FileToRead, STDIN } from './paths.ts'
+import type { Pool } from './pool.ts'
 
 export interface Input {
   /** Whether to wait for more may take long: what was read is then passed on without waiting for a full page. */
   readonly live: boolean
   /**
-   * `carry` and at least one more byte in a fresh buffer; about `want` bytes when there are so many.
+   * `carry` and at least one more byte in another buffer; about `want` bytes when there are so many.
    * Resolves to undefined at the end, and when the signal aborts.
    */
   fill(carry: Buffer, want: number, signal: AbortSignal): Promise<Buffer | undefined>
@@ -31,16 +32,21 @@ const STREAM_CHUNK = 256 * 1024
 const LINGER_MS = 10
 
 /** Undefined when the signal aborts while a named pipe waits for somebody to write into it. */
-export async function openInput({ path, gzip }: FileToRead, signal: AbortSignal): Promise<Input | undefined> {
-  if (path === STDIN) return streamed(path, process.stdin, gzip, true)
+export async function openInput(
+  { path, gzip }: FileToRead,
+  pool: Pool,
+  signal: AbortSignal,
+): Promise<Input | undefined> {
+  const streamed = (raw: Readable, live: boolean) => new StreamInput(path, raw, gzip, live, pool)
+  if (path === STDIN) return streamed(process.stdin, true)
   try {
     const { isFile, isFifo } = await kindOf(path)
-    if (isFile && !gzip) return new RegularInput(path, await open(path))
-    if (!isFifo) return streamed(path, createReadStream(path, { highWaterMark: STREAM_CHUNK }), gzip, !isFile)
+    if (isFile && !gzip) return new RegularInput(path, await open(path), pool)
+    if (!isFifo) return streamed(createReadStream(path, { highWaterMark: STREAM_CHUNK }), !isFile)
     // Reads of a pipe through the file system could neither be called off nor leave the other reads a thread.
     const fd = await orAborted(promisify(openDescriptor)(path, 'r'), signal)
     if (fd === undefined) return undefined
-    return streamed(path, new Socket({ fd, readable: true, writable: false }), gzip, true)
+    return streamed(new Socket({ fd, readable: true, writable: false }), true)
   } catch (error) {
     throw cannotRead(path, error)
   }
@@ -63,10 +69,12 @@ class RegularInput implements Input {
   readonly live = false
   readonly #path: string
   readonly #handle: FileHandle
+  readonly #pool: Pool
   #offset = 0
 
-  constructor(path: string, handle: FileHandle) {
+  constructor(path: string, handle: FileHandle, pool: Pool) {
     this.#path = path
+    this.#pool = pool
     this.#handle = handle
   }
 
@@ -75,7 +83,8 @@ class RegularInput implements Input {
     try {
       const left = (await this.#handle.stat()).size - this.#offset
       const length = Math.min(want, left > 0 ? left : PROBE_BYTES)
-      const block = Buffer.allocUnsafeSlow(carry.length + length)
+      const room = carry.length + length
+      const block = this.#pool.take(room).subarray(0, room)
       const read = await this.#read(block, carry.length, this.#offset)
       if (read === 0 || signal.aborted) return undefined
       carry.copy(block)
@@ -113,13 +122,6 @@ class RegularInput implements Input {
   }
 }
 
-function streamed(path: string, raw: Readable, gzip: boolean, live: boolean): Input {
-  if (!gzip) return new StreamInput(path, raw, raw, live)
-  const gunzip = createGunzip({ chunkSize: STREAM_CHUNK })
-  raw.on('error', (error) => gunzip.destroy(error))
-  return new StreamInput(path, raw, raw.pipe(gunzip), live)
-}
-
 /** What can only be read forwards: a pipe, or the inside of a gzip file. */
 class StreamInput implements Input {
   readonly live: boolean
@@ -127,15 +129,17 @@ class StreamInput implements Input {
   readonly #raw: Readable
   readonly #stream: Readable
   readonly #chunks: AsyncIterator<Buffer>
+  readonly #pool: Pool
   #pending: Promise<IteratorResult<Buffer>> | undefined
   #offset = 0
 
-  constructor(path: string, raw: Readable, stream: Readable, live: boolean) {
+  constructor(path: string, raw: Readable, gzip: boolean, live: boolean, pool: Pool) {
     this.#path = path
     this.#raw = raw
-    this.#stream = stream
+    this.#stream = gzip ? unzipped(raw) : raw
     this.live = live
-    this.#chunks = stream.iterator({ destroyOnReturn: false })
+    this.#pool = pool
+    this.#chunks = this.#stream.iterator({ destroyOnReturn: false })
   }
 
   async fill(carry: Buffer, want: number, signal: AbortSignal): Promise<Buffer | undefined> {
@@ -156,7 +160,11 @@ class StreamInput implements Input {
     } finally {
       clearTimeout(timer)
     }
-    return signal.aborted ? undefined : Buffer.concat(chunks, length)
+    if (signal.aborted) return undefined
+    const block = this.#pool.take(length).subarray(0, length)
+    let at = 0
+    for (const chunk of chunks) at += chunk.copy(block, at)
+    return block
   }
 
   async seek(offset: number, length: number, signal: AbortSignal): Promise<Buffer | undefined> {
@@ -212,4 +220,10 @@ class StreamInput implements Input {
     this.#stream.destroy()
     this.#raw.destroy()
   }
+}
+
+function unzipped(raw: Readable): Readable {
+  const gunzip = createGunzip({ chunkSize: STREAM_CHUNK })
+  raw.on('error', (error) => gunzip.destroy(error))
+  return raw.pipe(gunzip)
 }

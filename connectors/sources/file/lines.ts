@@ -10,6 +10,7 @@ const BRACE = 0x7b
 const KEPT_BYTES = 1024
 
 export class LineParser implements Parser {
+  readonly byReference = true
   line: number
   readonly #rows: Rows
   /** The start of a line that is too long, while its end is looked for. */

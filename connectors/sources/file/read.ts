@@ -82,8 +82,8 @@ async function* readFile(file: FileToRead, reader: Reader): AsyncGenerator<void,
   const place = progress.at(path)
   rows.file = path === STDIN ? 'stdin' : path
   const parser = parserOf(file, settings, rows, place.line, place.offset)
-  if (place.offset > 0 && !(await readHead(file, parser, settings, signal))) return
-  const input = await openInput(file, signal)
+  if (place.offset > 0 && !(await readHead(file, parser, reader))) return
+  const input = await openInput(file, rows.pool, signal)
   if (input === undefined) return
   try {
     const tail = await goTo(input, path, reader)
@@ -117,10 +117,13 @@ async function* readFile(file: FileToRead, reader: Reader): AsyncGenerator<void,
         }
         if (buffer.indexOf(BYTE_ORDER_MARK) === 0) start = BYTE_ORDER_MARK.length
       }
+      const found = rows.bytes
       const used = parser.parse({ buffer, start, last, utf8: isUtf8(wholeCharacters(buffer, last)) })
       offset += used
       tail.push(buffer.subarray(0, used))
-      carry = buffer.subarray(used)
+      // A copy: the block is the page's now, or free again if no record refers to it.
+      carry = Buffer.from(buffer.subarray(used))
+      if (rows.bytes === found || !parser.byReference) rows.pool.giveBack(buffer)
       if (parser.settled) progress.move(path, { offset, line: parser.line, tail: tail.hash })
       reader.bytesSincePage += used
       if (parser.settled && (input.live || reader.bytesSincePage * 2 >= settings.page_bytes)) yield
@@ -154,9 +157,9 @@ function parserOf(file: FileToRead, settings: Settings, rows: Rows, line: number
 }
 
 /** Reads again what the start of the file says about the rest. False if the signal aborted. */
-async function readHead(file: FileToRead, parser: Parser, settings: Settings, signal: AbortSignal): Promise<boolean> {
+async function readHead(file: FileToRead, parser: Parser, { settings, rows, signal }: Reader): Promise<boolean> {
   if (parser.readHead === undefined) return true
-  const input = await openInput(file, signal)
+  const input = await openInput(file, rows.pool, signal)
   try {
     let carry: Buffer = Buffer.alloc(0)
     for (;;) {

@@ -3,12 +3,18 @@
 import { isUtf8 } from 'node:buffer'
 import { fieldReader } from '../../../lib/json.ts'
 import { RawJson, type SourceRecord } from '../../../lib/record.ts'
+import type { Page } from '../../../lib/source.ts'
 import type { Fault, Invalid } from './invalid.ts'
+import { Pool } from './pool.ts'
+
+/** Room in a pooled buffer for what the block before left over. */
+const CARRY_BYTES = 16 * 1024
 
 export interface RowOptions {
   readonly id_field?: string | undefined
   readonly timestamp_field?: string | undefined
   readonly max_record_bytes: number
+  readonly page_bytes: number
 }
 
 /** What a parser needs to know of the bytes it is given. */
@@ -26,6 +32,8 @@ export interface Block {
 export interface Parser {
   /** Lines parsed so far, in JSON files records. */
   line: number
+  /** Whether its records are parts of the blocks. */
+  readonly byReference: boolean
   /** Whether the end of what was parsed is a place to resume at. */
   readonly settled: boolean
   /** Hands on the complete records of the block and returns the index of the first byte it has no use for yet. */
@@ -36,6 +44,8 @@ export interface Parser {
 
 export class Rows {
   readonly maxBytes: number
+  /** Where parsers and inputs get the buffers that records refer to. */
+  readonly pool: Pool
   readonly #invalid: Invalid
   readonly #id: ((raw: RawJson) => RawJson | undefined) | undefined
   readonly #idField: string | undefined
@@ -46,8 +56,9 @@ export class Rows {
   #records: SourceRecord[] = []
   #bytes = 0
 
-  constructor({ id_field, timestamp_field, max_record_bytes }: RowOptions, invalid: Invalid) {
+  constructor({ id_field, timestamp_field, max_record_bytes, page_bytes }: RowOptions, invalid: Invalid) {
     this.maxBytes = max_record_bytes
+    this.pool = new Pool(page_bytes + CARRY_BYTES)
     this.#invalid = invalid
     this.#idField = id_field
     this.#id = id_field === undefined ? undefined : fieldReader(id_field)
@@ -69,8 +80,8 @@ export class Rows {
   }
 
   /** Takes the records so far. */
-  take(): { records: readonly SourceRecord[]; bytes: number } {
-    const taken = { records: this.#records, bytes: this.#bytes }
+  take(): Pick<Page, 'records' | 'bytes' | 'release'> {
+    const taken = { records: this.#records, bytes: this.#bytes, release: this.pool.seal() }
     this.#records = []
     this.#bytes = 0
     return taken
