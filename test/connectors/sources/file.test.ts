@@ -228,7 +228,7 @@ describe('a record that is too long', () => {
     } finally {
       clearInterval(timer)
     }
-    expect(peak).toBeLessThan(60 * 1024 * 1024)
+    expect(peak).toBeLessThan(16 * 1024 * 1024)
   })
 
   it('is seen within a block too, in every format', async () => {
