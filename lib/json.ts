@@ -36,37 +36,52 @@ export function members(buffer: Buffer, start: number, end: number, visit: Membe
   } while (buffer[i] === COMMA)
 }
 
-/** Looks up one top-level member in many objects. As with JSON.parse the last of duplicates counts. */
-export function fieldReader(name: string): (raw: RawJson) => RawJson | undefined {
-  const plain = Buffer.from(JSON.stringify(name))
+/**
+ * Looks up top-level members, by name, in many objects, each in one pass. As with JSON.parse the last of duplicates
+ * counts. The result is in the order of the names.
+ */
+export function fieldsReader(names: readonly string[]): (raw: RawJson) => (RawJson | undefined)[] {
+  const spellings = names.map((name) => Buffer.from(JSON.stringify(name)))
   return ({ buffer, start, end }) => {
-    let from = -1
-    let to = -1
+    const found: (RawJson | undefined)[] = names.map(() => undefined)
     members(buffer, start, end, (keyStart, keyEnd, valueStart, valueEnd) => {
-      if (!keyIs(buffer, keyStart, keyEnd, plain, name)) return
-      from = valueStart
-      to = valueEnd
+      for (let index = 0; index < spellings.length; index++) {
+        if (isKey(buffer, keyStart, keyEnd, spellings[index] as Buffer, names[index] as string)) {
+          found[index] = new RawJson(buffer, valueStart, valueEnd)
+        }
+      }
     })
-    return from < 0 ? undefined : new RawJson(buffer, from, to)
+    return found
   }
 }
 
-/** One top-level member of an object; use `fieldReader` for many objects. */
+/** One top-level member of an object; use `fieldsReader` for many objects. */
 export function field(raw: RawJson, name: string): RawJson | undefined {
-  return fieldReader(name)(raw)
+  return fieldsReader([name])(raw)[0]
 }
 
-function keyIs(buffer: Buffer, start: number, end: number, plain: Buffer, name: string): boolean {
-  if (end - start === plain.length) {
+/** Whether the key in the buffer is the name, whose shortest spelling is given: others have an escape. */
+function isKey(buffer: Buffer, start: number, end: number, spelling: Buffer, name: string): boolean {
+  const length = end - start
+  if (length < spelling.length) return false
+  const first = buffer[start + 1]
+  if (first !== spelling[1] && first !== BACKSLASH && spelling[1] !== BACKSLASH) return false
+  if (length === spelling.length) {
     let i = 0
-    while (i < plain.length && buffer[start + i] === plain[i]) i++
-    if (i === plain.length) return true
+    while (i < length && buffer[start + i] === spelling[i]) i++
+    if (i === length) return true
   }
-  // Only an escape can spell the same key in other bytes.
   for (let i = start; i < end; i++) {
     if (buffer[i] === BACKSLASH) return JSON.parse(buffer.toString('utf8', start, end)) === name
   }
   return false
+}
+
+/** The text of a JSON string; undefined if the value is something else. */
+export function stringOf({ buffer, start, end }: RawJson): string | undefined {
+  if (buffer[start] !== QUOTE) return undefined
+  const text = buffer.toString('utf8', start + 1, end - 1)
+  return text.includes('\\') ? (JSON.parse(buffer.toString('utf8', start, end)) as string) : text
 }
 
 /** Whether the valid JSON text is an object. */

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import {
   escapeInto,
   field,
+  fieldsReader,
   isObject,
   MAX_DEPTH,
   members,
@@ -11,6 +12,7 @@ import {
   scanValue,
   skipWhitespace,
   stringifyJson,
+  stringOf,
 } from '../../lib/json.ts'
 import { type Json, RawJson } from '../../lib/record.ts'
 
@@ -199,6 +201,31 @@ describe('members and field', () => {
       seen.push(`${bytes.subarray(keyStart, keyEnd)}=${bytes.subarray(valueStart, valueEnd)}`)
     })
     expect(seen).toEqual(['"a"=1.10', '"b\\""=[ 1 ]', '"a"={}'])
+  })
+})
+
+describe('fieldsReader and stringOf', () => {
+  it('find several members in one pass, in the order of the names, under any spelling', () => {
+    const read = fieldsReader(['b', 'a', '', '\ud83d', 'none', 'c\n'])
+    const text = '{"a":1,"c\\u000A":[],"\\uD83D":2,"":3,"\\u0061":{"b":0},"b":"x","bb":4,"c":5}'
+    expect(read(RawJson.from(text)).map((raw) => raw?.toString())).toEqual([
+      '"x"',
+      '{"b":0}',
+      '3',
+      '2',
+      undefined,
+      '[]',
+    ])
+  })
+
+  it('decode strings and nothing else', () => {
+    fc.assert(
+      fc.property(string, (text) => {
+        const { buffer, start, end } = embed(Buffer.from(text), '"')
+        expect(stringOf(new RawJson(buffer, start, end))).toBe(JSON.parse(text))
+      }),
+    )
+    for (const text of ['1', 'null', '{"a":"b"}']) expect(stringOf(RawJson.from(text))).toBeUndefined()
   })
 })
 

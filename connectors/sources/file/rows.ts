@@ -1,10 +1,10 @@
 // Collects the records that the parsers find, with their id and time, until they make a page.
 
 import { isUtf8 } from 'node:buffer'
-import { fieldReader } from '../../../lib/json.ts'
+import { fieldsReader, stringOf } from '../../../lib/json.ts'
 import { RawJson, type SourceRecord } from '../../../lib/record.ts'
 import type { Page } from '../../../lib/source.ts'
-import type { Fault, Invalid } from './invalid.ts'
+import { excerpt, type Fault, type Invalid } from './invalid.ts'
 import { Pool } from './pool.ts'
 
 /** Room in a pooled buffer for what the block before left over. */
@@ -47,9 +47,9 @@ export class Rows {
   /** Where parsers and inputs get the buffers that records refer to. */
   readonly pool: Pool
   readonly #invalid: Invalid
-  readonly #id: ((raw: RawJson) => RawJson | undefined) | undefined
+  /** Finds the values of id_field and timestamp_field. */
+  readonly #fields: FieldFinder | undefined
   readonly #idField: string | undefined
-  readonly #time: ((raw: RawJson) => RawJson | undefined) | undefined
   readonly #timeField: string | undefined
   #file = ''
   #prefix = ''
@@ -61,9 +61,8 @@ export class Rows {
     this.pool = new Pool(page_bytes + CARRY_BYTES)
     this.#invalid = invalid
     this.#idField = id_field
-    this.#id = id_field === undefined ? undefined : fieldReader(id_field)
     this.#timeField = timestamp_field
-    this.#time = timestamp_field === undefined ? undefined : fieldReader(timestamp_field)
+    this.#fields = fieldsOf(id_field, timestamp_field)
   }
 
   get file(): string {
@@ -90,9 +89,12 @@ export class Rows {
   /** A record, valid JSON text of an object: `buffer[start, end)`. */
   add(buffer: Buffer, start: number, end: number, line: number): void {
     const data = new RawJson(buffer, start, end)
-    if (this.#id === undefined && this.#time === undefined) this.#records.push({ id: this.#prefix + line, data })
-    else if (!this.#addWithFields(data, line)) return
-    this.#bytes += end - start
+    if (this.#fields === undefined) {
+      this.#records.push({ id: this.#prefix + line, data })
+      this.#bytes += end - start
+    } else {
+      this.#addWithFields(data, line, this.#fields(data))
+    }
   }
 
   /** A record that is not valid; throws if that ends the run. */
@@ -109,49 +111,59 @@ export class Rows {
     return false
   }
 
-  #addWithFields(data: RawJson, line: number): boolean {
-    const id = this.#id === undefined ? this.#prefix + line : this.#idOf(data, line)
-    if (id === undefined) return false
-    const time = this.#time?.(data)
-    if (time === undefined || isAbsent(time)) {
+  #addWithFields(data: RawJson, line: number, [idValue, time]: readonly (RawJson | undefined)[]): void {
+    const id = this.#idField === undefined ? this.#prefix + line : idOf(idValue)
+    if (id === undefined) {
+      const why =
+        idValue === undefined ? 'is missing' : `is neither a string nor an integer: ${excerpt(idValue.bytes())}`
+      this.reject(line, `id_field ${this.#idField} ${why}`, data.bytes())
+      return
+    }
+    const timestamp = time === undefined || isAbsent(time) ? undefined : timeOf(time)
+    if (timestamp !== undefined) {
+      this.#records.push({ id, data, timestamp })
+    } else if (time === undefined || isAbsent(time)) {
       this.#records.push({ id, data })
-      return true
+    } else {
+      const what = `is not a time (RFC 3339, or seconds or milliseconds since 1970): ${excerpt(time.bytes())}`
+      this.reject(line, `${this.#timeField} ${what}`, data.bytes())
+      return
     }
-    const timestamp = timeOf(time)
-    if (timestamp === undefined) {
-      const problem = `${this.#timeField} is not a time (RFC 3339, or seconds or milliseconds since 1970): ${time}`
-      this.reject(line, problem, data.bytes())
-      return false
-    }
-    this.#records.push({ id, data, timestamp })
-    return true
-  }
-
-  #idOf(data: RawJson, line: number): string | undefined {
-    const value = this.#id?.(data)
-    const text = value?.toString() ?? ''
-    if (text.startsWith('"')) return JSON.parse(text) as string
-    if (/^-?\d+$/.test(text)) return text
-    const problem = value === undefined ? 'is missing' : `is neither a string nor an integer: ${text.slice(0, 60)}`
-    this.reject(line, `id_field ${this.#idField} ${problem}`, data.bytes())
-    return undefined
+    this.#bytes += data.byteLength
   }
 }
 
-function isAbsent(value: RawJson): boolean {
-  const text = value.byteLength <= 4 ? value.toString() : ''
-  return text === 'null' || text === '""'
+type FieldFinder = (raw: RawJson) => readonly (RawJson | undefined)[]
+
+/** Finds the values of the two fields, those that are configured, in one pass. */
+function fieldsOf(id: string | undefined, time: string | undefined): FieldFinder | undefined {
+  if (id === undefined && time === undefined) return undefined
+  if (time === undefined) return fieldsReader([id as string])
+  if (id !== undefined) return fieldsReader([id, time])
+  const timeOnly = fieldsReader([time])
+  return (raw) => [undefined, ...timeOnly(raw)]
+}
+
+function idOf(value: RawJson | undefined): string | undefined {
+  if (value === undefined) return undefined
+  const text = stringOf(value)
+  if (text !== undefined) return text
+  const json = value.toString()
+  return /^-?\d+$/.test(json) ? json : undefined
+}
+
+function isAbsent({ buffer, start, byteLength }: RawJson): boolean {
+  return (byteLength === 4 && buffer[start] === 0x6e) || (byteLength === 2 && buffer[start] === 0x22)
 }
 
 const RFC3339 =
-  /^(\d{4}-\d\d-\d\d)[Tt ](?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/
+  /^(\d{4})-(\d\d)-(\d\d)[Tt ](?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/
 
 /** RFC 3339 text stays text, so that no digit is lost; epochs, in CSV also as text, become a Date. */
 function timeOf(value: RawJson): string | Date | undefined {
-  const json = value.toString()
-  const text = json.startsWith('"') ? (JSON.parse(json) as string) : json
-  const date = RFC3339.exec(text)?.[1]
-  if (date !== undefined) return isDay(date) ? text : undefined
+  const text = stringOf(value) ?? value.toString()
+  const match = RFC3339.exec(text)
+  if (match !== null) return isDay(Number(match[1]), Number(match[2]), Number(match[3])) ? text : undefined
   if (!/^-?\d+(\.\d+)?([eE][+-]?\d+)?$/.test(text)) return undefined
   const number = Number(text)
   // As seconds 1e11 is the year 5138, as milliseconds 1973.
@@ -159,9 +171,10 @@ function timeOf(value: RawJson): string | Date | undefined {
   return Number.isNaN(time.getTime()) ? undefined : time
 }
 
-function isDay(date: string): boolean {
-  const time = new Date(`${date}T00:00:00Z`)
-  return !Number.isNaN(time.getTime()) && time.toISOString().startsWith(date)
+function isDay(year: number, month: number, day: number): boolean {
+  const leap = year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0)
+  const days = month === 2 ? (leap ? 29 : 28) : [4, 6, 9, 11].includes(month) ? 30 : 31
+  return month >= 1 && month <= 12 && day >= 1 && day <= days
 }
 
 function firstBadByte(buffer: Buffer, start: number, end: number): number {
