@@ -2,7 +2,7 @@
 // Between them each step can be told from its result, so that a kill anywhere is followed by doing it again.
 //
 //   replace:  rename staging over the published file        done: staging is gone
-//   append:   cut to the size before, copy staging behind   done: always from the cut
+//   append:   copy staging to where the published file ended when it was decided; a second time over the first
 
 import { dirname } from 'node:path'
 import { faultPoint } from '../../../lib/fault.ts'
@@ -97,7 +97,6 @@ async function appendAll({ disk, paths }: Site, state: FileState): Promise<{ [ke
     }
     await withFile(disk, paths.staging(key, state.mode), 'read', (staging) =>
       withFile(disk, path, 'write', async (main) => {
-        if (size > mainBefore) await main.truncate(mainBefore)
         await copy(staging, bytes, main, mainBefore)
         await main.sync()
       }),

@@ -6,7 +6,6 @@
 // Each step may be cut off and is then simply done again. Nothing is ever guessed: a file that is not as the last
 // commit left it is an error that names it.
 
-import { dirname } from 'node:path'
 import type { Run } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import { faultPoint } from '../../../lib/fault.ts'
@@ -62,15 +61,14 @@ async function resume(site: Site, found: FileState): Promise<FileState> {
 }
 
 async function begin(site: Site, run: Run, found: FileState | undefined): Promise<FileState> {
-  const { disk, paths } = site
+  const { paths } = site
   const published = found ? await settle(site, run, found) : {}
   const stale = new Set([
     ...Object.keys(found && found.mode !== 'stream' ? found.files : {}).flatMap((key) => stagingOf(paths, key)),
     ...stagingOf(paths, paths.target),
   ])
-  const folders = new Set<string>()
-  for (const path of stale) if (await drop(site, path)) folders.add(dirname(path))
-  for (const folder of folders) await disk.syncFolder(folder)
+  // Not synced: what comes back after a loss of power is in no state file, and is removed before it is written to.
+  for (const path of stale) await drop(site, path)
   return {
     format: 1,
     pipeline: run.pipeline,
@@ -91,11 +89,10 @@ function stagingOf(paths: Paths, key: string): string[] {
   return [paths.staging(key, 'full_refresh'), paths.staging(key, 'incremental')]
 }
 
-async function drop({ disk }: Site, path: string): Promise<boolean> {
-  if (!(await disk.stat(path))) return false
+async function drop({ disk }: Site, path: string): Promise<void> {
+  if (!(await disk.stat(path))) return
   await disk.remove(path)
   faultPoint('recover.cleanup')
-  return true
 }
 
 /**

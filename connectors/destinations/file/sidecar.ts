@@ -33,7 +33,7 @@ export interface FileState {
 }
 
 export interface StagedFile extends Extent {
-  /** While appending: the size to which the published file is cut back before it is tried again. */
+  /** While appending: where the published file ended before, and is cut to if the run is given up. */
   readonly mainBefore?: number
 }
 

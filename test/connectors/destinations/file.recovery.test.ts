@@ -32,6 +32,7 @@ describe('what the Python program left', () => {
     await writeFile(place.path('main_incremental.json'), '"stale"\n{"torn')
     await load(place.create('full_refresh'), full('a', 1), A)
     expect(await place.read('main.json')).toBe('"a1"\n"a2"\n')
+    expect(await readdir(place.folder)).toEqual([STATE, 'main.json'])
     await writeFile(place.path('main_incremental.json'), '{"torn')
     await load(place.create('incremental'), more('b', 2), B)
     expect(await place.read('main.json')).toBe('"a1"\n"a2"\n"b1"\n"b2"\n')
@@ -73,6 +74,17 @@ describe('what the Python program left', () => {
     await load(place.create('full_refresh'), full('reset', 2), A)
     expect(await place.read('main.json')).toBe('"a1"\n"a2"\n')
   })
+})
+
+test('a run that comes back in another mode starts over', async () => {
+  await load(place.create('full_refresh'), full('a', 1), A)
+  await load(place.create('incremental'), more('b', 2), B.slice(0, 1), { publish: false })
+  const destination = place.create('full_refresh')
+  expect(await destination.open(full('b', 3), signal)).toBeUndefined()
+  await destination.close()
+  await load(place.create('full_refresh'), full('b', 4), B)
+  expect(await place.read('main.json')).toBe('"b1"\n"b2"\n')
+  expect(await readdir(place.folder)).toEqual([STATE, 'main.json'])
 })
 
 describe('somebody changes the published file between two runs', () => {

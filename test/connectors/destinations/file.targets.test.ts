@@ -120,6 +120,12 @@ describe('targets', () => {
     }
   })
 
+  test('a stale staging file of a target that no state file names is not published', async () => {
+    await writeFile(place.path('other_temp.json'), '"stale"\n"stale"\n')
+    await load(place.create('full_refresh'), full('a', 1), [to(place.path('other'))])
+    expect(await place.read('other.json')).toBe('"1"\n')
+  })
+
   test('an empty complete extract into nothing leaves an empty file', async () => {
     await load(place.create('full_refresh'), full('a', 1), pages([]))
     expect(await place.read('main.json')).toBe('')
