@@ -182,9 +182,10 @@ function createScanner(): CsvScanner {
       line++
       rows++
       for (let k = 0; k < close.length; k++) output[to++] = close[k] as number
+      output[to++] = LF // rows that lie behind one another as lines can be copied together
       if (cells !== undefined && cell !== cells) problem = `has ${cell} cells instead of ${cells}`
       if (problem === '') {
-        sink.row(output, rowTo, to, rowAt, at, rowLine)
+        sink.row(output, rowTo, to - 1, rowAt, at, rowLine)
       } else {
         to = rowTo
         sink.misfit(problem, rowAt, at, rowLine)
