@@ -5,7 +5,7 @@ import { readdirSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { BizonError } from '../../lib/errors.ts'
-import { sizeOf } from '../../lib/record.ts'
+import { sizeOf, textOf } from '../../lib/record.ts'
 import type { Page, Position, Source, Start } from '../../lib/source.ts'
 
 export interface SourceUnderTest {
@@ -55,6 +55,21 @@ export function sourceContract(name: string, make: () => Promise<SourceUnderTest
         expect(bytes).toBeLessThanOrEqual(test.maxPageBytes)
         if (page.bytes !== undefined) expect(page.bytes).toBe(bytes)
       }
+    })
+
+    it('leaves alone what was not released, and gives the same when pages are', async () => {
+      const expected = (await readAll(test.open(), {})).map(textsOf)
+      const source = test.open()
+      const found: string[][] = []
+      const kept = new Map<number, Page>()
+      for await (const page of source.read({}, never)) {
+        found.push(textsOf(page))
+        if (found.length % 3 === 0) kept.set(found.length - 1, page)
+        else page.release?.()
+      }
+      await source.close?.()
+      expect(found).toEqual(expected)
+      for (const [index, page] of kept) expect(textsOf(page)).toEqual(expected[index])
     })
 
     it('makes positions and watermarks that survive JSON', async () => {
@@ -158,6 +173,10 @@ async function readAll(source: Source, from: Start, signal: AbortSignal = never)
 
 function idsOf(pages: readonly Page[]): string[] {
   return pages.flatMap((page) => page.records.map((record) => record.id))
+}
+
+function textsOf(page: Page): string[] {
+  return page.records.map(({ data }) => textOf(data))
 }
 
 function roundTrip(value: unknown): unknown {

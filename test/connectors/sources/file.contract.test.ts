@@ -6,16 +6,21 @@ import { sourceContract } from '../../contract/source.ts'
 import { openFile } from '../../support/file-source.ts'
 
 const ROWS = Array.from({ length: 40 }, (_, index) => ({ id: `r${index}`, note: `é${'x'.repeat((index * 37) % 90)}` }))
+const MANY = Array.from({ length: 3000 }, (_, index) => ({ id: `m${index}`, note: 'y'.repeat(index % 100) }))
 const NDJSON = ROWS.map((row) => `${JSON.stringify(row)}\n`).join('')
 const JSON_LIST = JSON.stringify(ROWS, undefined, 1)
 const delimited = (delimiter: string) =>
   `id${delimiter}note\r\n${ROWS.map(({ id, note }) => `${id}${delimiter}"${note}\n"\r\n`).join('')}`
 
+/** Large enough for blocks that are used again. */
+const LARGE = 20_000
+
 interface Case {
   readonly files: { readonly [name: string]: string | Buffer }
   readonly path?: string
-  /** Ids behind those of ROWS. */
-  readonly extra?: readonly string[]
+  /** Default: those of ROWS. */
+  readonly ids?: readonly string[]
+  readonly pageBytes?: number
 }
 
 const CASES: { readonly [name: string]: Case } = {
@@ -38,7 +43,22 @@ const CASES: { readonly [name: string]: Case } = {
   'csv, many files': {
     files: { 'a.csv': delimited(','), 'b.csv': 'id,other\nr40,x', 'c.csv': '', 'd.csv': 'id\n' },
     path: '*.csv',
-    extra: ['r40'],
+    ids: [...ROWS.map((row) => row.id), 'r40'],
+  },
+  'ndjson, large pages': {
+    files: { 'many.ndjson': MANY.map((row) => `${JSON.stringify(row)}\n`).join('') },
+    ids: MANY.map((row) => row.id),
+    pageBytes: LARGE,
+  },
+  'json, large pages': {
+    files: { 'many.json': JSON.stringify(MANY) },
+    ids: MANY.map((row) => row.id),
+    pageBytes: LARGE,
+  },
+  'csv, large pages': {
+    files: { 'many.csv': `id,note\n${MANY.map(({ id, note }) => `${id},${note}\n`).join('')}` },
+    ids: MANY.map((row) => row.id),
+    pageBytes: LARGE,
   },
   'many files': {
     files: {
@@ -50,17 +70,21 @@ const CASES: { readonly [name: string]: Case } = {
   },
 }
 
-for (const [name, { files, path = Object.keys(files)[0] as string, extra = [] }] of Object.entries(CASES)) {
+const IDS = ROWS.map((row) => row.id)
+
+for (const [name, { files, path = Object.keys(files)[0] as string, ids = IDS, pageBytes = 300 }] of Object.entries(
+  CASES,
+)) {
   sourceContract(`file: ${name}`, async () => {
     const folder = await mkdtemp(join(tmpdir(), 'bizon-contract-'))
     for (const [file, content] of Object.entries(files)) await writeFile(join(folder, file), content)
     return {
-      open: () => openFile({ path: join(folder, path), id_field: 'id', page_bytes: 300 }),
+      open: () => openFile({ path: join(folder, path), id_field: 'id', page_bytes: pageBytes }),
       openBroken: () => openFile({ path: join(folder, 'missing.ndjson') }),
-      ids: [...ROWS.map((row) => row.id), ...extra],
+      ids,
       resumable: true,
       // A gzip file is unpacked in larger portions than a page of 300 bytes.
-      maxPageBytes: path.endsWith('.gz') ? 256 * 1024 : 1000,
+      maxPageBytes: path.endsWith('.gz') ? 256 * 1024 : pageBytes * 2 + 400,
       dispose: () => rm(folder, { recursive: true }),
     }
   })
