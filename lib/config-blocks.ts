@@ -14,7 +14,7 @@ import type { RecordSchema } from './destination.ts'
 import { BizonError } from './errors.ts'
 import type { ConfigPath, Problems } from './problems.ts'
 import { isMapping } from './references.ts'
-import { type Connectors, findDestination, findSource, findStore } from './registry.ts'
+import { type Connectors, findDestination, findQueue, findSource, findStore } from './registry.ts'
 import { keysOf, valueAt } from './schema.ts'
 import { findStream, type SourceDefinition } from './source.ts'
 import { suggestion } from './suggest.ts'
@@ -214,7 +214,11 @@ async function engineBlock(
       definition: await findStore(type, connectors),
     },
     checkpointPages: config.syncCursorInDBEvery,
-    queue: { type: queue.type, maxPages: queue.config.queue.max_size },
+    queue: {
+      type: queue.type,
+      maxPages: queue.config.queue.max_size,
+      definition: await findQueue(queue.type, connectors),
+    },
     runner: { type: runner.type, logLevel: runner.log_level },
   }
 }

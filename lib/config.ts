@@ -7,6 +7,7 @@ import type { DestinationDefinition, DestinationOptions } from './destination.ts
 import { BizonError } from './errors.ts'
 import type { LogLevel } from './log.ts'
 import { type Locate, Problems } from './problems.ts'
+import type { QueueConfig } from './queue.ts'
 import { type Environment, isMapping, readEnvironment, redactor, resolveReferences } from './references.ts'
 import type { Connectors } from './registry.ts'
 import type { SourceDefinition, SyncMode } from './source.ts'
@@ -44,11 +45,7 @@ export interface EngineConfig {
   readonly backend: StoreConfig & { readonly definition: StoreDefinition }
   /** Pages between two checkpoints: `syncCursorInDBEvery`. */
   readonly checkpointPages: number
-  readonly queue: {
-    readonly type: 'python_queue'
-    /** Pages waiting at most; 0: bounded by bytes alone. */
-    readonly maxPages: number
-  }
+  readonly queue: QueueConfig
   readonly runner: {
     readonly type: 'thread' | 'process' | 'stream'
     readonly logLevel: LogLevel

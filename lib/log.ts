@@ -13,7 +13,13 @@ export interface Log {
 }
 
 const nothing = (): void => {}
-export const silentLog: Log = { trace: nothing, debug: nothing, info: nothing, warn: nothing, error: nothing }
+export const silentLog: Log = {
+  trace: nothing,
+  debug: nothing,
+  info: nothing,
+  warn: nothing,
+  error: nothing,
+}
 
 export interface LogOptions {
   /** Lines below it are dropped. Default INFO. */
@@ -42,7 +48,13 @@ export function createLog({ level = 'INFO', format, color = false, write }: LogO
     return (message: string): void =>
       write(format === 'json' ? jsonLine(name, message) : prettyLine(name, message, color))
   }
-  return { trace: at('TRACE'), debug: at('DEBUG'), info: at('INFO'), warn: at('WARNING'), error: at('ERROR') }
+  return {
+    trace: at('TRACE'),
+    debug: at('DEBUG'),
+    info: at('INFO'),
+    warn: at('WARNING'),
+    error: at('ERROR'),
+  }
 }
 
 function jsonLine(level: LogLevel, message: string): string {

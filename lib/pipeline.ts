@@ -32,7 +32,7 @@ export async function pipeline(...stages: Stages): Promise<Outcome> {
     const sink = await to.prepare(source, { log, signal, observe, lost: fail })
     opened = sink
     const { from: standing, start, ready } = await sink.open()
-    const queue = await openQueue(sink.config.engine, signal)
+    const queue = await openQueue(sink.config.engine.queue, signal)
 
     const extracting = flow(
       signal,

@@ -2,8 +2,6 @@
 // A queue keeps order, carries pages and checkpoints alike, and never decides that an extract is complete.
 
 import type { Item } from './checkpoint.ts'
-import type { EngineConfig } from './config.ts'
-import { findQueue } from './registry.ts'
 
 /** One item on its way to a loader. */
 export interface Delivery {
@@ -41,16 +39,20 @@ export interface QueueDefinition {
   create(options: QueueOptions): Queue
 }
 
+/** `engine.queue` of the config. */
+export interface QueueConfig {
+  readonly type: string
+  /** Pages waiting at most; 0: bounded by bytes alone. */
+  readonly maxPages: number
+  readonly definition: QueueDefinition
+}
+
 /** Payload bytes that one process reads ahead of what it writes; the stages around the queue hold a page each. */
 const READ_AHEAD_BYTES = 4 << 20
 
 /** The queue that the config names, open. */
-export async function openQueue({ queue }: EngineConfig, signal: AbortSignal): Promise<Queue> {
-  const definition = await findQueue(queue.type)
-  const opened = definition.create({
-    maxBytes: READ_AHEAD_BYTES,
-    maxItems: queue.maxPages || Infinity,
-  })
-  await opened.open(signal)
-  return opened
+export async function openQueue({ definition, maxPages }: QueueConfig, signal: AbortSignal): Promise<Queue> {
+  const queue = definition.create({ maxBytes: READ_AHEAD_BYTES, maxItems: maxPages || Infinity })
+  await queue.open(signal)
+  return queue
 }

@@ -75,7 +75,7 @@ export const connectors: Connectors = {
   },
   destinations: { file: entry<DestinationDefinition>(file), logger: entry<DestinationDefinition>(logger) },
   stores: { sqlite: entry(store), sqlite_in_memory: entry(store) },
-  queues: {},
+  queues: { python_queue: () => import('../../connectors/queues/memory.ts') },
 }
 
 /** A folder for one test, removed afterwards. */
