@@ -78,7 +78,7 @@ describe('what the Python program left', () => {
 
 test('a run that comes back in another mode starts over', async () => {
   await load(place.create('full_refresh'), full('a', 1), A)
-  await load(place.create('incremental'), more('b', 2), B.slice(0, 1), { publish: false })
+  await load(place.create('incremental'), first('b', 2), B.slice(0, 1), { publish: false })
   const destination = place.create('full_refresh')
   expect(await destination.open(full('b', 3), signal)).toBeUndefined()
   await destination.close()
