@@ -26,10 +26,12 @@ export async function recover(site: Site, run: Run): Promise<FileState> {
   const { sidecar, paths, disk } = site
   const found = await sidecar.read()
   if (found) checkIdentity(found, run, sidecar.path)
-  else if (run.mode === 'stream' && run.stored?.receipt) throw stateLost(sidecar.path)
+  const own = found && isSameRun(found, run) ? found : undefined
+  // Told before anything is cleaned up: what is staged is still of use once the state file is put back.
+  if (!own && run.stored?.receipt) throw stateLost(sidecar.path, found)
 
   await sizeOfFile(disk, paths.main(paths.target))
-  const state = found && isSameRun(found, run) ? await resume(site, found) : await begin(site, run, found)
+  const state = own ? await resume(site, own) : await begin(site, run, found)
   if (state.phase === 'staging') await checkMains(site, state)
   const claimed = { ...state, epoch: run.epoch }
   await sidecar.commit(claimed)
@@ -164,8 +166,9 @@ export async function appendableExtent({ disk, paths }: Site, state: FileState, 
 const PUT_BACK = 'Put the file back as it was, or replace it by a run with --reset.'
 const START_OVER = 'Start over with source.force_ignore_checkpoint: true, or with --reset.'
 
-function stateLost(path: string): BizonError {
-  return new BizonError('edited', `${path} is missing, so how much of the output counts is not known`, {
+function stateLost(path: string, found: FileState | undefined): BizonError {
+  const what = found ? `is of run ${found.run}, not of the one to go on with` : 'is missing'
+  return new BizonError('edited', `${path} ${what}, so how much of the output counts is not known`, {
     hint: 'Put it back. Or read the source from its beginning again with source.force_ignore_checkpoint: true.',
   })
 }
