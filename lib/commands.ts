@@ -1,7 +1,6 @@
 // What `bizon run` and `bizon check` do: a whole config in one process.
 
 import type { PipelineConfig } from './config.ts'
-import { BizonError } from './errors.ts'
 import type { Outcome } from './events.ts'
 import { extract } from './extract.ts'
 import { load } from './load.ts'
@@ -11,19 +10,10 @@ import type { PipelineOptions } from './steps.ts'
 
 /** Runs the pipeline that the config describes. */
 export async function runPipeline(config: PipelineConfig, options: PipelineOptions = {}): Promise<Outcome> {
-  if (config.engine.runner.type === 'process') {
-    throw new BizonError(
-      'config',
-      `${config.path} engine.runner.type: the process runner is not available in this version`,
-      {
-        hint: 'use `--runner thread`, which overlaps extract and load in one process',
-      },
-    )
-  }
   return pipeline(extract(config), load(config), options)
 }
 
-/** Connects to both ends and to the state store, and changes nothing. Rejects with the first failure. */
+/** Connects to both ends and to the state store, whose tables it creates if there are none; loads nothing. Rejects with the first failure. */
 export async function checkPipeline(
   config: PipelineConfig,
   { log = silentLog, signal = never }: PipelineOptions = {},

@@ -27,6 +27,7 @@ const LATER_BLOCKS = ['transforms', 'alerting', 'monitoring', 'secrets', 'stream
 const LATER_TYPES = [
   { block: 'backend', types: ['postgres', 'bigquery'], instead: 'sqlite or sqlite_in_memory' },
   { block: 'queue', types: ['kafka', 'rabbitmq'], instead: 'python_queue' },
+  { block: 'runner', types: ['process'], instead: 'thread, which overlaps extract and load in one process' },
 ]
 /** Keys that a connector may give a shape of its own. */
 const OVERRIDABLE = ['authentication', 'api_config', 'record_schemas', 'init_pipeline']

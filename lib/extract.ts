@@ -15,6 +15,11 @@ export interface ReadOptions {
   readonly stop?: AbortSignal | undefined
   /** Awaited before a page is asked for: how the `stream` runner goes without read-ahead. */
   readonly ready?: ((pagesRead: number) => Promise<void>) | undefined
+  /**
+   * Told when the source fails. The read then just ends early, so that the pages before become durable and are not
+   * read again; whoever is told must see to it that the run fails. Absent: the read throws.
+   */
+  readonly failed?: (error: unknown) => void
 }
 
 /** A source that was created from its config and is ready to be read once. */
@@ -51,7 +56,16 @@ export class OpenExtract {
    * Pages until the source is exhausted, was told to stop, or gave `max_iterations`. A batch source that just
    * stops, without a page that has `next: null`, fails the run: that it is exhausted must be said.
    */
-  async *read(from: Start, { signal, stop = never, ready }: ReadOptions): AsyncGenerator<Page, void, void> {
+  async *read(from: Start, options: ReadOptions): AsyncGenerator<Page, void, void> {
+    try {
+      yield* this.#pages(from, options)
+    } catch (error) {
+      if (!options.failed || options.signal.aborted) throw error
+      options.failed(error)
+    }
+  }
+
+  async *#pages(from: Start, { signal, stop = never, ready }: ReadOptions): AsyncGenerator<Page, void, void> {
     const { maxIterations = Infinity, mode, name } = this.config.source
     const enough = new AbortController()
     const halted = AbortSignal.any([signal, stop, enough.signal])

@@ -32,43 +32,32 @@ export async function pipeline(...stages: Stages): Promise<Outcome> {
     const sink = await to.prepare(source, { log, signal, observe, lost: fail })
     opened = sink
     const { from: standing, start, ready } = await sink.open()
+    const broken: unknown[] = [] // by the source: what it gave before that is kept, and the run fails after it
+    const failed = (error: unknown): void => void broken.push(error)
     const queue = await openQueue(sink.config.engine.queue, signal)
 
     const extracting = flow(
       signal,
-      readable((inner) => (standing.end ? nothing() : source.read(start, { signal: inner, stop, ready })), PAGES),
-      ...transforms.map((apply) =>
-        through<Page, Page>(
-          {
-            each: async (page, push) => push(await applyTransform(apply, page, signal)),
-          },
-          PAGES,
-        ),
-      ),
-      through(checkpoints(standing, checkpointing ?? checkpointsOf(sink.config)), PAGES),
-      writable<Item>(
-        {
-          write: (item) => queue.put(item, signal),
-          final: () => queue.finish(),
-        },
+      readable(
+        (inner) => (standing.end ? nothing() : source.read(start, { signal: inner, stop, ready, failed })),
         PAGES,
       ),
+      ...transforms.map((apply) =>
+        through<Page, Page>({ each: async (page, push) => push(await applyTransform(apply, page, signal)) }, PAGES),
+      ),
+      through(checkpoints(standing, checkpointing ?? checkpointsOf(sink.config)), PAGES),
+      writable<Item>({ write: (item) => queue.put(item, signal), final: () => queue.finish() }, PAGES),
     )
     const loading = flow(
       signal,
       readable((inner) => queue.take(inner), DELIVERIES),
-      writable<Delivery>(
-        {
-          write: (delivery) => sink.write(delivery),
-          final: () => sink.final(),
-        },
-        DELIVERIES,
-      ),
+      writable<Delivery>({ write: (delivery) => sink.write(delivery), final: () => sink.final() }, DELIVERIES),
     )
 
     await Promise.all([extracting.catch(fail), loading.catch(fail)])
     await queue.close()
     signal.throwIfAborted()
+    if (broken.length > 0) throw broken[0]
     return sink.outcome()
   } catch (error) {
     await opened?.fail(error)

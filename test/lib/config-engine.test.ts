@@ -21,7 +21,6 @@ describe('each key of `engine` is accepted', () => {
     ['max_size', withEngine(`${QUEUE}queue: {max_size: 7}`), { engine: { queue: { maxPages: 7 } } }],
     ['max_nb_messages', withEngine(`${QUEUE}max_nb_messages: 1000`), {}],
     ['poll_interval', withEngine(`${QUEUE}consumer: {poll_interval: 1}`), {}],
-    ['runner.type process', withEngine(`${RUNNER}type: process`), { engine: { runner: { type: 'process' } } }],
     ['log_level', withEngine(`${RUNNER}log_level: TRACE`), { engine: { runner: { logLevel: 'TRACE' } } }],
     [
       'runner.config',
@@ -143,6 +142,13 @@ describe('each key of `engine` is checked', () => {
         'config.yml:9:36 engine.queue.config.queue.queue_name: is required',
         `config.yml:9:17 engine.queue.type: rabbitmq ${later}; use python_queue`,
       ].sort((a, b) => Number(a.split(':')[2]?.split(' ')[0]) - Number(b.split(':')[2]?.split(' ')[0])),
+    ],
+    [
+      'runner.type of a later version',
+      withEngine(`${RUNNER}type: process`),
+      [
+        'config.yml:10:11 engine.runner.type: process is not available in this version; use thread, which overlaps extract and load in one process',
+      ],
     ],
     [
       'runner.type',

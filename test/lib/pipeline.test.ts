@@ -112,6 +112,14 @@ describe('a run that fails', () => {
     },
   )
 
+  it('in the source keeps every page that came before, whatever the settings of checkpoints', async () => {
+    const on = shelf()
+    const source = { interfere: failing('fetch', 3) }
+    await expect(run({ on, checkpointPages: 100, source })).rejects.toThrow('fetch failed')
+    expect(on.committed?.rows).toEqual(upTo(4))
+    expect(on.calls).not.toContain('publish')
+  })
+
   it('that stops short without saying that it is exhausted is not taken for complete', async () => {
     const on = shelf()
     const stopsShort = run({ on, source: { ending: 'return' } })
