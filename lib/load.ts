@@ -9,9 +9,9 @@ import type { OpenExtract } from './extract.ts'
 import { faultPoint } from './fault.ts'
 import type { Log } from './log.ts'
 import type { Delivery } from './queue.ts'
-import { holder, identityOf, type OpenRun, openRun } from './run.ts'
+import { identityOf, type OpenRun, openRun } from './run.ts'
 import type { Start } from './source.ts'
-import type { Lease, StateStore } from './state.ts'
+import { holder, type Lease, type StateStore } from './state.ts'
 import { Signpost } from './wait.ts'
 
 export interface LoadOptions {

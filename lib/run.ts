@@ -1,7 +1,6 @@
 // One run's bookkeeping, from the choice of its job to the last status: job.ts decides, the destination says where
 // it stands, the state store remembers. Every step can be repeated by the next process.
 
-import { hostname } from 'node:os'
 import type { Checkpoint, Receipt } from './checkpoint.ts'
 import type { PipelineConfig } from './config.ts'
 import type { Destination, Run } from './destination.ts'
@@ -149,9 +148,4 @@ function sameStand(one: Checkpoint, other: Checkpoint | undefined): boolean {
 
 export function identityOf({ name, source }: PipelineConfig): Identity {
   return { name, source: source.name, stream: source.stream }
-}
-
-/** Who holds a lock, for the message that the next one reads. */
-export function holder(): string {
-  return `pid ${process.pid} on ${hostname()} since ${new Date().toISOString()}`
 }

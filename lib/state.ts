@@ -1,10 +1,16 @@
 // The state store keeps what a pipeline did and hands out the right to run it. It stores and fences, and decides
 // nothing: job.ts decides. One store is opened per run and closed at its end.
 
+import { hostname } from 'node:os'
 import type { Checkpoint, Receipt } from './checkpoint.ts'
 import type { Log } from './log.ts'
 import type { Json } from './record.ts'
 import type { SyncMode } from './source.ts'
+
+/** Who holds a lock, in words for whoever finds it taken. */
+export function holder(): string {
+  return `pid ${process.pid} on ${hostname()} since ${new Date().toISOString()}`
+}
 
 /** What a pipeline's state is filed under. */
 export interface Identity {

@@ -5,7 +5,6 @@
 //   publish → rename over, or append with a way back (file/publish.ts)
 //   open    → lock, then put right what a dead process left (file/recover.ts)
 
-import { hostname } from 'node:os'
 import { basename, dirname, relative, resolve, sep } from 'node:path'
 import * as z from 'zod'
 import type { Checkpoint, Receipt } from '../../lib/checkpoint.ts'
@@ -14,6 +13,7 @@ import { BizonError } from '../../lib/errors.ts'
 import { faultPoint } from '../../lib/fault.ts'
 import type { SourceRecord } from '../../lib/record.ts'
 import type { Page, SyncMode } from '../../lib/source.ts'
+import { holder } from '../../lib/state.ts'
 import { type FileLock, lockFile } from '../lock.ts'
 import { Columns, schemaFor } from './file/columns.ts'
 import { type DataFile, DataFiles, Output } from './file/data.ts'
@@ -76,8 +76,7 @@ export class FileDestination implements Destination {
     signal.throwIfAborted()
     const { disk, paths } = this.#site
     await ensureFolder(disk, paths.folder)
-    const holder = `pid ${process.pid} on ${hostname()} since ${new Date().toISOString()}`
-    this.#lock = await lockFile(paths.lock, holder, { code: 'destination' })
+    this.#lock = await lockFile(paths.lock, holder(), { code: 'destination' })
     const state = await recover(this.#site, run)
     for (const [key, { bytes }] of Object.entries(state.phase === 'staging' ? state.files : {})) {
       paths.claim(key, state.mode)
