@@ -49,6 +49,15 @@ export async function killAt(
 
 /** After a kill, however it came: complaints about what it left, and about what the next run makes of it. */
 export async function resume(place: Workspace, scenario: Scenario, program?: string): Promise<string[]> {
+  try {
+    return await resumeAndJudge(place, scenario, program)
+  } catch (error) {
+    // For instance files that the other programs cannot read.
+    return [error instanceof Error ? error.message : String(error)]
+  }
+}
+
+async function resumeAndJudge(place: Workspace, scenario: Scenario, program?: string): Promise<string[]> {
   const before = await stateOf(place)
   const complaints = await complaintsBetween(place, scenario, before)
   const succeeded = before.jobs.filter(({ status }) => status === 'succeeded').length
@@ -75,8 +84,6 @@ export async function crash(
     }
     if (complaints.length === 0) complaints.push(...(await resume(place, scenario, program)))
     return complaints.map((complaint) => `${failpoints.join(', then ')}: ${complaint}`)
-  } catch (error) {
-    return [`${failpoints.join(', then ')}: ${error instanceof Error ? error.message : String(error)}`]
   } finally {
     await place.remove()
   }

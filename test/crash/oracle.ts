@@ -15,7 +15,12 @@ interface Sidecar {
 
 export interface State {
   readonly jobs: readonly { readonly id: string; readonly status: string }[]
-  readonly checkpoints: readonly { readonly run: string; readonly page: number; readonly end: boolean | number }[]
+  readonly checkpoints: readonly {
+    readonly run: string
+    readonly page: number
+    readonly rows: number
+    readonly end: boolean
+  }[]
   readonly epoch: number
 }
 
@@ -56,7 +61,7 @@ export async function complaintsAfter(place: Workspace, scenario: Scenario, befo
   const statuses = state.jobs.map(({ status }) => status)
   if (!isDeepStrictEqual(statuses, expected)) complaints.push(`jobs are ${statuses}, not ${expected}`)
   const last = state.checkpoints.at(-1)
-  if (!last || Boolean(last.end) !== (scenario.stopAt === undefined)) {
+  if (!last || last.end !== (scenario.stopAt === undefined)) {
     complaints.push(`the last checkpoint is ${JSON.stringify(last)}`)
   }
   if (!(state.epoch > before.epoch)) complaints.push(`the epoch went from ${before.epoch} to ${state.epoch}`)
@@ -91,7 +96,7 @@ async function idComplaints(place: Workspace, { path }: Target, scenario: Scenar
 }
 
 /** The source's lines as the published file gives them back. */
-async function sourceLines(place: Workspace, { path, holds }: Target): Promise<string | undefined> {
+export async function sourceLines(place: Workspace, { path, holds }: Target): Promise<string | undefined> {
   const bytes = await place.read(path)
   if (bytes === undefined) return undefined
   if (holds === 'six columns') return jq(place, ['-r', '.source_data', path])
@@ -121,7 +126,12 @@ export async function jq(place: Workspace, args: readonly string[]): Promise<str
 
 export async function sidecarOf(place: Workspace, path: string): Promise<Sidecar | undefined> {
   const text = await place.read(path)
-  return text && (JSON.parse(text.toString()) as Sidecar)
+  if (text === undefined) return undefined
+  try {
+    return JSON.parse(text.toString()) as Sidecar
+  } catch (error) {
+    throw new Error(`${path} is not whole: ${text}`, { cause: error })
+  }
 }
 
 /**

@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest'
 import { finish, prepare, resume } from './kill.ts'
 import { complaintsBetween, sidecarOf, stateOf } from './oracle.ts'
 import { lines, pipelineFile, type Scenario } from './scenario.ts'
-import { NIGHTLY, until, type Workspace } from './workspace.ts'
+import { NIGHTLY, TEST_LIMIT_MS, until, type Workspace } from './workspace.ts'
 
 const KILLS = NIGHTLY ? 300 : 10
 const ROWS = NIGHTLY ? 4000 : 2000
@@ -44,29 +44,33 @@ const cases: readonly Scenario[] = [
 ]
 
 describe.each(cases)('$title', (scenario) => {
-  test(`killed ${KILLS} times at random moments, it ends exact (BIZON_SEED=${seed})`, async () => {
-    const random = generator(seed)
-    const prepared = await prepare(scenario)
-    let kills = 0
-    let within = 0
-    try {
-      while (kills < KILLS) {
-        const place = await prepared.copy()
-        try {
-          const counts = await killUntilDone(place, scenario, random, KILLS - kills)
-          kills += counts.kills
-          within += counts.within
-          expect(await resume(place, scenario)).toEqual([])
-        } finally {
-          await place.remove()
+  test(
+    `killed ${KILLS} times at random moments, it ends exact (BIZON_SEED=${seed})`,
+    async () => {
+      const random = generator(seed)
+      const prepared = await prepare(scenario)
+      let kills = 0
+      let within = 0
+      try {
+        while (kills < KILLS) {
+          const place = await prepared.copy()
+          try {
+            const counts = await killUntilDone(place, scenario, random, KILLS - kills)
+            kills += counts.kills
+            within += counts.within
+            expect(await resume(place, scenario)).toEqual([])
+          } finally {
+            await place.remove()
+          }
         }
+      } finally {
+        await prepared.remove()
       }
-    } finally {
-      await prepared.remove()
-    }
-    // Kills that all fall before the first commit or after the last would prove little.
-    expect(within).toBeGreaterThanOrEqual(kills / 4)
-  }, 1_200_000)
+      // Kills that all fall before the first commit or after the last would prove little.
+      expect(within).toBeGreaterThanOrEqual(kills / 4)
+    },
+    TEST_LIMIT_MS,
+  )
 })
 
 /** Kills until the run came through, or `most` times. `within`: how many fell between the first row and the last. */

@@ -6,7 +6,7 @@ import { crash, finish, killAt, prepare, resume } from './kill.ts'
 import { sidecarOf } from './oracle.ts'
 import { buildCountingTwin, occurrences, passesOf, pointNames } from './points.ts'
 import { lines, type Scenario, scenarios } from './scenario.ts'
-import { eachOf, NIGHTLY, type Workspace } from './workspace.ts'
+import { eachOf, inTurn, NIGHTLY, TEST_LIMIT_MS, type Workspace } from './workspace.ts'
 
 const counting = await buildCountingTwin()
 const folders: Workspace[] = []
@@ -36,6 +36,7 @@ await eachOf(crashed, async (each) => {
   if (complaints.length > 0) throw new Error(complaints.join('\n'))
   each.passes = await passesOf(place, counting, (copy, how) => finish(copy, scenario, how))
   for (const point of each.passes.keys()) passed.add(point)
+  return []
 })
 
 async function begin(name: keyof typeof scenarios) {
@@ -48,17 +49,19 @@ async function begin(name: keyof typeof scenarios) {
 /** The points of opening and publishing; what lies between is no different from a first run, so that it waits for the night. */
 const isRecovery = (point: string): boolean => /^(run|recover|commit|publish|cleanup)\./.test(point)
 
-describe.each(crashed)('$scenario.title, killed at $failpoint', ({ place, scenario, passes }) => {
-  test('is killed once more at each point of the run that resumes it, and ends exact', async () => {
-    const points = [...passes].filter(([point]) => NIGHTLY || isRecovery(point))
-    const cases = points.flatMap(([point, times]) => (NIGHTLY ? occurrences(times) : [1]).map((at) => `${point}@${at}`))
-    expect(cases.length).toBeGreaterThan(3)
-    const complaints: string[] = []
-    await eachOf(cases, async (second) => {
-      complaints.push(...(await crash(place, scenario, [second])))
-    })
-    expect(complaints).toEqual([])
-  })
+describe.concurrent.each(crashed)('$scenario.title, killed at $failpoint', ({ place, scenario, passes }) => {
+  test(
+    'is killed once more at each point of the run that resumes it, and ends exact',
+    async () => {
+      const points = [...passes].filter(([point]) => NIGHTLY || isRecovery(point))
+      const cases = points.flatMap(([point, times]) =>
+        (NIGHTLY ? occurrences(times) : [1]).map((at) => `${point}@${at}`),
+      )
+      expect(cases.length).toBeGreaterThan(3)
+      expect(await eachOf(cases, (second) => crash(place, scenario, [second]))).toEqual([])
+    },
+    TEST_LIMIT_MS,
+  )
 })
 
 test('every point of a recovery is among those', async () => {
@@ -80,14 +83,14 @@ const DEEP: readonly (readonly [scenario: keyof typeof scenarios, failpoints: re
   ['reset', ['publish.before', 'commit.mid@2', 'commit.after@2', 'publish.mid', 'commit.before@2', 'status.before']],
 ]
 
-test.each(DEEP)('%s killed six times in a row, at %j, ends exact', async (name, failpoints) => {
+test.concurrent.each(DEEP)('%s killed six times in a row, at %j, ends exact', async (name, failpoints) => {
   const scenario = scenarios[name]
   const place = await prepare(scenario)
   folders.push(place)
-  expect(await crash(place, scenario, failpoints)).toEqual([])
+  expect(await inTurn(() => crash(place, scenario, failpoints))).toEqual([])
 })
 
-test.each(['stage.mid@3', 'stage.after@3', 'fsync.after@3', 'commit.mid@4'])(
+test.concurrent.each(['stage.mid@3', 'stage.after@3', 'fsync.after@3', 'commit.mid@4'])(
   'rows that the source has changed since a kill at %s are taken as they are now, and only once',
   async (failpoint) => {
     const place = await prepare(scenarios.fullRefreshOver)

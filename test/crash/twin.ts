@@ -38,7 +38,7 @@ export async function buildTwin(name: string, replacements: readonly Replacement
     target: 'node20',
     external: ['better-sqlite3'],
     banner: { js: "import{createRequire as twin}from'node:module';const require=twin(import.meta.url);" },
-    logLevel: 'error',
+    logLevel: 'silent',
     plugins: [replacing(replacements)],
   })
   return { program: join(folder, 'bizon.mjs'), remove: () => rm(folder, { recursive: true, force: true }) }

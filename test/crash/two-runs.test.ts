@@ -1,13 +1,11 @@
 // Two runs of one pipeline: the second is refused while the first lives, also when that one is only asleep; and one
 // that wakes up after another host has taken over may not write any more.
 
-import type { ChildProcess } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
 import { forge } from './forge.ts'
 import { finish, prepare, resume } from './kill.ts'
 import { type Scenario, scenarios } from './scenario.ts'
-import { BIZON, type Ended, until, type Workspace } from './workspace.ts'
+import { BIZON, type Ended, isStopped, until, type Workspace } from './workspace.ts'
 
 const { fullRefreshOver, incrementalAppend, stream } = scenarios
 
@@ -27,11 +25,6 @@ async function asleepAt(
       child.kill('SIGCONT')
     },
   })
-}
-
-async function isStopped({ pid }: ChildProcess): Promise<boolean> {
-  const status = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
-  return status.slice(status.lastIndexOf(')') + 2).startsWith('T')
 }
 
 const SLEEPS = ['commit.before@3', 'commit.mid@3', 'stage.after@3', 'fsync.after@3']

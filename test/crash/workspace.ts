@@ -11,6 +11,9 @@ export const ROOT = resolve(import.meta.dirname, '../..')
 export const BIZON = join(ROOT, 'dist', 'bin', 'bizon.js')
 export const NIGHTLY = process.env.BIZON_NIGHTLY === '1'
 
+/** For tests that work through many cases, two at a time, beside others. */
+export const TEST_LIMIT_MS = NIGHTLY ? 3_600_000 : 180_000
+
 /** A run that takes longer hangs. */
 const LIMIT_SECONDS = 60
 const AT_A_TIME = 2
@@ -145,11 +148,33 @@ export async function until(what: string, holds: () => Promise<boolean>, child?:
   }
 }
 
-/** Works on all, two at a time. */
-export async function eachOf<Item>(items: Iterable<Item>, work: (item: Item) => Promise<void>): Promise<void> {
-  const waiting = [...items]
-  const worker = async (): Promise<void> => {
-    for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) await work(item)
+/** Whether SIGSTOP has taken effect. */
+export async function isStopped({ pid }: ChildProcess): Promise<boolean> {
+  const status = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
+  return status.slice(status.lastIndexOf(')') + 2).startsWith('T')
+}
+
+const waiting: (() => void)[] = []
+let free = AT_A_TIME
+
+/** Works as soon as fewer than two others of the same test file do, however many tests run at once. */
+export async function inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+  if (free > 0) free -= 1
+  else await new Promise<void>((resolve) => waiting.push(resolve))
+  try {
+    return await work()
+  } finally {
+    const next = waiting.shift()
+    if (next) next()
+    else free += 1
   }
-  await Promise.all(Array.from({ length: AT_A_TIME }, worker))
+}
+
+/** Works on all, each in its turn. Collects the complaints. */
+export async function eachOf<Item>(
+  items: Iterable<Item>,
+  work: (item: Item) => Promise<readonly string[]>,
+): Promise<string[]> {
+  const complaints = await Promise.all([...items].map((item) => inTurn(() => work(item))))
+  return complaints.flat()
 }

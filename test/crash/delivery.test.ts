@@ -1,0 +1,77 @@
+// docs/delivery.md says what these tests prove, no more and no less. `npm run docs` writes its tables anew.
+
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { jq, stateOf } from './oracle.ts'
+import { pointNames } from './points.ts'
+import { points, pointTable, promises, promiseTable } from './promises.ts'
+import { lines, pipelineFile, type Scenario, scenarios } from './scenario.ts'
+import { BIZON, ROOT, Workspace } from './workspace.ts'
+
+const PAGE = join(ROOT, 'docs', 'delivery.md')
+
+describe('docs/delivery.md', () => {
+  test.each([
+    ['promises', promiseTable()],
+    ['points', pointTable()],
+  ])('its table of %s is that of the tests', async (name, table) => {
+    const text = await readFile(PAGE, 'utf8')
+    const [begin, end] = [`<!-- ${name}: npm run docs -->\n`, `<!-- end of ${name} -->\n`]
+    const parts = text.split(begin)
+    const after = parts[1]?.split(end)
+    expect([parts.length, after?.length]).toEqual([2, 2])
+    const fresh = `${parts[0]}${begin}${table}${end}${after?.[1]}`
+    if (process.env.BIZON_RECORD === '1') await writeFile(PAGE, fresh)
+    else expect(text).toBe(fresh)
+  })
+
+  test('every fault point of the source is explained, and no other', async () => {
+    expect(Object.keys(points).sort()).toEqual([...(await pointNames())].sort())
+  })
+
+  test('every promise is proved by a scenario, and every scenario proves one', () => {
+    const proofs = promises.flatMap(({ proof }) => proof)
+    expect([...proofs].sort()).toEqual([...Object.keys(scenarios), 'logger'].sort())
+    for (const { readers, proof } of promises) {
+      for (const name of proof) {
+        if (name === 'logger') continue
+        const { meanwhile }: Scenario = scenarios[name]
+        expect(meanwhile !== undefined, name).toBe(readers !== 'the old content or the new')
+      }
+    }
+  })
+})
+
+describe('the logger', () => {
+  const ALL = lines(0, 60)
+
+  test.each(['fetch.after@3', 'end.received', 'cursor.before@2', 'cursor.after@2', 'status.before'])(
+    'killed at %s, logs each record, and only those since the last checkpoint again',
+    async (failpoint) => {
+      const config = pipelineFile({ mode: 'full_refresh' }).replace(
+        /^destination:\n(.*\n)*?(?=engine:)/m,
+        'destination:\n  name: logger\n',
+      )
+      const place = await Workspace.create({ 'pipeline.yml': config, 'source.ndjson': ALL })
+      try {
+        const log = async (env: NodeJS.ProcessEnv) => {
+          const command = [process.execPath, BIZON, 'run', 'pipeline.yml', '--log-format', 'json']
+          const { code, signal, stderr } = await place.execute(command, env)
+          await place.write({ log: stderr })
+          const program = 'fromjson? | .message | select(startswith("[full_refresh] {")) | ltrimstr("[full_refresh] ")'
+          return { code, signal, records: (await jq(place, ['-R', '-r', program, 'log'])).split('\n').slice(0, -1) }
+        }
+        const first = await log({ BIZON_FAILPOINT: `${failpoint}:kill` })
+        expect(first).toMatchObject({ signal: 'SIGKILL' })
+        const { checkpoints } = await stateOf(place)
+        const second = await log({})
+        expect(second).toMatchObject({ code: 0 })
+        expect(new Set([...first.records, ...second.records])).toEqual(new Set(ALL.split('\n').slice(0, -1)))
+        expect(second.records.length).toBe(60 - (checkpoints.at(-1)?.rows ?? 0))
+      } finally {
+        await place.remove()
+      }
+    },
+  )
+})

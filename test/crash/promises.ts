@@ -1,0 +1,136 @@
+// What is promised, for each destination and mode, and what a kill at each point leaves. The tests prove each row, and
+// `npm run docs` prints them into docs/delivery.md, so that the page cannot promise what no test has shown.
+
+import type { scenarios } from './scenario.ts'
+
+export interface DeliveryPromise {
+  readonly destination: string
+  readonly mode: string
+  readonly delivery: 'exactly once' | 'at least once'
+  /** What may be there twice, and when. */
+  readonly repeats: string
+  /** What readers may see at any moment, also between a crash and the next run. */
+  readonly readers: 'the old content or the new' | 'the old content, then a growing part of what is added' | 'a log'
+  /** The scenarios that are killed everywhere to prove it. */
+  readonly proof: readonly (keyof typeof scenarios | 'logger')[]
+}
+
+export const promises: readonly DeliveryPromise[] = [
+  {
+    destination: '`file`',
+    mode: '`full_refresh`',
+    delivery: 'exactly once',
+    repeats: 'nothing',
+    readers: 'the old content or the new',
+    proof: ['fullRefresh', 'fullRefreshOver', 'unnest'],
+  },
+  {
+    destination: '`file`',
+    mode: '`incremental`, first run or reset',
+    delivery: 'exactly once',
+    repeats: 'nothing',
+    readers: 'the old content or the new',
+    proof: ['incrementalFirst', 'reset'],
+  },
+  {
+    destination: '`file`',
+    mode: '`incremental`, adding',
+    delivery: 'exactly once',
+    repeats: 'nothing',
+    readers: 'the old content, then a growing part of what is added',
+    proof: ['incrementalAppend', 'pageByPage'],
+  },
+  {
+    destination: '`file`',
+    mode: '`stream`',
+    delivery: 'exactly once',
+    repeats: 'nothing, as long as the state store is kept; without it, what was loaded is loaded again',
+    readers: 'the old content, then a growing part of what is added',
+    proof: ['stream', 'routed'],
+  },
+  {
+    destination: '`logger`',
+    mode: 'every mode',
+    delivery: 'at least once',
+    repeats: 'after a crash, the records since the last checkpoint',
+    readers: 'a log',
+    proof: ['logger'],
+  },
+]
+
+interface Point {
+  readonly happened: string
+  /** What a process killed here leaves, and what the next one does with it. */
+  readonly next: string
+}
+
+export const points: { readonly [name: string]: Point } = {
+  'run.created': {
+    happened: 'the job is in the state store',
+    next: 'the job is gone on with; nothing else has happened',
+  },
+  'recover.truncate': { happened: 'rows behind the last commit were cut off', next: 'there is nothing left to cut' },
+  'recover.cleanup': { happened: 'a staging file that no commit knows was removed', next: 'the rest is removed' },
+  'fetch.before': { happened: 'a page is about to be asked for', next: 'it is asked for again' },
+  'fetch.after': { happened: 'a page has come', next: 'it is asked for again, unless it was committed' },
+  'stage.mid': { happened: 'rows were written to the staging file', next: 'they are cut off, and fetched again' },
+  'stage.after': { happened: 'all rows up to a checkpoint are written', next: 'they are cut off, and fetched again' },
+  'fsync.before': { happened: 'the same', next: 'they are cut off, and fetched again' },
+  'fsync.after': {
+    happened: 'the rows are on disk, and no state file says so',
+    next: 'they are cut off, and fetched again',
+  },
+  'commit.before': { happened: 'the state file is about to be written', next: 'the commit before it counts' },
+  'commit.mid': {
+    happened: 'the new state file is on disk under a temporary name',
+    next: 'the commit before it counts',
+  },
+  'commit.after': {
+    happened: 'the new state file has its name: committed',
+    next: 'the rows are kept, the run goes on behind them',
+  },
+  'cursor.before': {
+    happened: 'the state store does not know of the commit yet',
+    next: 'it is told by the destination',
+  },
+  'cursor.after': { happened: 'the state store knows of the commit', next: 'the run goes on behind it' },
+  'end.received': { happened: 'the source has said that it gave everything', next: 'the last page is fetched again' },
+  'publish.before': { happened: 'everything is staged, nothing is published', next: 'it is published' },
+  'publish.mid': {
+    happened: 'one file has been replaced, or added to',
+    next: 'what is done is recognised, or done over; the rest is done',
+  },
+  'publish.after': { happened: 'everything is published, and the state file says so', next: 'the job is finished' },
+  'cleanup.mid': { happened: 'the staging file of an append is gone', next: 'the job is finished' },
+  'status.before': { happened: 'the job does not count as done yet', next: 'it is finished, without loading anything' },
+  'status.after': { happened: 'the job is done', next: 'the next run is a new one' },
+  'lease.renew': {
+    happened: 'a lease that expires is about to be renewed',
+    next: 'it expires; then the next run may begin',
+  },
+}
+
+export function promiseTable(): string {
+  return table(
+    ['Destination', 'Mode', 'Each record is there', 'May be repeated', 'Readers see'],
+    promises.map(({ destination, mode, delivery, repeats, readers }) => [
+      destination,
+      mode,
+      delivery,
+      repeats,
+      readers,
+    ]),
+  )
+}
+
+export function pointTable(): string {
+  return table(
+    ['Point', 'What has happened', 'What the next run finds, or does'],
+    Object.entries(points).map(([name, { happened, next }]) => [`\`${name}\``, happened, next]),
+  )
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |\n`
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('')
+}

@@ -1,0 +1,79 @@
+// The exhaustive sweep: a small pipeline is killed at every single system call that changes one of its files, whoever
+// makes it (the program, SQLite, the lock), and every time is resumed to the exact content.
+
+import { afterAll, describe, expect, test } from 'vitest'
+import { prepare, resume } from './kill.ts'
+import { lines, pipelineFile, type Scenario, scenarios } from './scenario.ts'
+import { type Call, callsOf, canTrace, interfere } from './strace.ts'
+import { eachOf, NIGHTLY, TEST_LIMIT_MS, type Workspace } from './workspace.ts'
+
+const ALL = lines(0, 48)
+const EARLIER = lines(0, 20)
+const [main, sidecar] = [{ path: 'out/records.json', holds: 'six columns' } as const, 'out/.records.state.json']
+
+/** Two pages of 4 KiB each, and one that is longer. */
+const swept: readonly Scenario[] = [
+  {
+    title: 'full refresh, where nothing is yet',
+    files: { 'pipeline.yml': pipelineFile({ mode: 'full_refresh' }), 'source.ndjson': ALL },
+    targets: [{ ...main, after: ALL }],
+    sidecar,
+  },
+  {
+    title: 'incremental, appending',
+    earlier: { 'pipeline.yml': pipelineFile({ mode: 'incremental' }), 'source.ndjson': EARLIER },
+    files: { 'source.ndjson': ALL },
+    targets: [{ ...main, before: EARLIER, after: ALL }],
+    meanwhile: 'part of what was added',
+    sidecar,
+  },
+  ...(NIGHTLY ? [scenarios.routed, scenarios.reset, scenarios.fullRefreshOver] : []),
+]
+
+const traced = await canTrace()
+const prepared: { scenario: Scenario; place: Workspace; calls: Call[] }[] = []
+if (traced) {
+  for (const scenario of swept) {
+    const place = await prepare(scenario)
+    prepared.push({ scenario, place, calls: await callsOf(place, scenario) })
+  }
+}
+afterAll(async () => {
+  for (const { place } of prepared) await place.remove()
+})
+
+describe.concurrent.each(prepared)('$scenario.title', ({ scenario, place, calls }) => {
+  test.each(calls)(
+    'killed at $name of $path, each of $times times, it is resumed to the exact content',
+    async (call) => {
+      const complaints = await eachOf(chosen(call), async (at) => {
+        const copy = await place.copy()
+        try {
+          const { code, signal, stderr } = await interfere(copy, scenario, call, at, 'signal=SIGKILL')
+          if (signal !== 'SIGKILL') return [`call ${at} did not come: exit ${code} ${stderr}`]
+          return (await resume(copy, scenario)).map((complaint) => `call ${at}: ${complaint}`)
+        } finally {
+          await copy.remove()
+        }
+      })
+      expect(complaints).toEqual([])
+    },
+    TEST_LIMIT_MS,
+  )
+})
+
+test('the sweep meets every kind of call that a commit is made of', () => {
+  if (!traced) return
+  const names = new Set(prepared.flatMap(({ calls }) => calls.map(({ name }) => name)))
+  expect([...names]).toEqual(expect.arrayContaining(['pwrite64', 'fdatasync', 'fsync', 'rename', 'unlink']))
+})
+
+/**
+ * All by night. By day a sample of SQLite's own writes, which are many and alike: a page of its log takes two, and
+ * between two commits of a transaction one place is as good as another. All calls on the output and on state files.
+ */
+function chosen({ path, times }: Call): number[] {
+  const all = Array.from({ length: times }, (_, at) => at + 1)
+  if (NIGHTLY || !/\.sqlite3(-\w+)?$/.test(path)) return all
+  return all.filter((at) => at === 1 || at === times || at % 12 === 0)
+}
