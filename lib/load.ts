@@ -52,6 +52,7 @@ export class OpenLoad {
       ...config,
       source: source.config.source,
       destination: config.destination,
+      secrets: [...config.secrets, ...source.config.secrets],
     }
     this.#source = source
     this.#options = options

@@ -6,8 +6,9 @@ import type { PipelineConfig } from './config.ts'
 import type { Destination, Run } from './destination.ts'
 import { messageOf } from './errors.ts'
 import { faultPoint } from './fault.ts'
-import { decide, reconcile } from './job.ts'
+import { decide, type Reconciled, reconcile } from './job.ts'
 import type { Log } from './log.ts'
+import { redactor } from './references.ts'
 import type { Start, StreamInfo } from './source.ts'
 import type { Identity, Lease, StateStore } from './state.ts'
 
@@ -82,6 +83,10 @@ export async function openRun({
   })
   faultPoint('run.created')
 
+  const fail: OpenRun['fail'] = async (error) => {
+    const reason = redactor(config.secrets)(messageOf(error))
+    await store.finish(lease, job, { status: 'failed', error: reason }).catch(() => {})
+  }
   const save: OpenRun['save'] = async (checkpoint, receipt) => {
     faultPoint('cursor.before')
     await store.saveCheckpoint(lease, job, { ...checkpoint, ...(receipt && { receipt }) }, config.destination.name)
@@ -99,11 +104,18 @@ export async function openRun({
     complete: decision.complete,
     ...(stored && { stored }),
   }
-  const durable = await destination.open(run, signal)
-  // Only a full refresh may be one whose positions mean nothing to a later process.
-  const settled = reconcile(stored, durable, { job, resumable: resumable || mode !== 'full_refresh' })
-  if (settled.warning) log.warn(settled.warning)
-  if (settled.start && !sameStand(settled.start, stored)) await save(settled.start, undefined)
+  const settle = async (): Promise<Reconciled> => {
+    const durable = await destination.open(run, signal)
+    // Only a full refresh may be one whose positions mean nothing to a later process.
+    const settled = reconcile(stored, durable, { job, resumable: resumable || mode !== 'full_refresh' })
+    if (settled.warning) log.warn(settled.warning)
+    if (settled.start && !sameStand(settled.start, stored)) await save(settled.start, undefined)
+    return settled
+  }
+  const settled = await settle().catch(async (error) => {
+    await fail(error)
+    throw error
+  })
 
   const { since } = decision
   const from = settled.start ?? {
@@ -136,9 +148,7 @@ export async function openRun({
     async pause() {
       await store.finish(lease, job, { status: 'running' })
     },
-    async fail(error) {
-      await store.finish(lease, job, { status: 'failed', error: messageOf(error) }).catch(() => {})
-    },
+    fail,
   }
 }
 

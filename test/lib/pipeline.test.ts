@@ -1,6 +1,6 @@
 // The flow as a whole, over a real state store: what is written, in which order, and what a failure leaves.
 
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -180,6 +180,27 @@ function dieAfter(type: PipelineEvent['type'], n: number) {
     if (event.type === type && ++seen === n) throw new Error('observer died')
   }
 }
+
+it('keeps what references stand for out of the state', async () => {
+  process.env.BIZON_TEST_CANARY = 'canary-7431'
+  try {
+    const destination = shelfDestination(shelf(), () => {
+      throw new Error('refused: canary-7431')
+    })
+    const config = await testConfig({
+      folder,
+      source: scriptedSource({ pages: [1] }),
+      destination,
+      sourceKeys: { cursor_field: 'env://BIZON_TEST_CANARY' },
+    })
+    await expect(runPipeline(config)).rejects.toThrow()
+  } finally {
+    delete process.env.BIZON_TEST_CANARY
+  }
+  const written = await Promise.all((await readdir(folder)).map((name) => readFile(join(folder, name), 'latin1')))
+  expect(written.join('')).toContain('refused: ***')
+  expect(written.join('')).not.toContain('canary-7431')
+})
 
 describe('a run that is stopped', () => {
   it('by max_iterations reads exactly so many pages, publishes nothing, and goes on next time', async () => {
