@@ -4,6 +4,7 @@
 import { inspect } from 'node:util'
 import { BizonError, exitCodeOf, messageOf } from '../lib/errors.ts'
 import { createLog, type Log, type LogLevel } from '../lib/log.ts'
+import { redactor } from '../lib/redact.ts'
 
 export type LogFormat = 'pretty' | 'json'
 export type Color = 'red' | 'green' | 'yellow' | 'dim'
@@ -43,7 +44,8 @@ export interface Streams {
 export function createTerminal({ stdout, stderr, env }: Streams): Terminal {
   const color = { out: colorWanted(stdout.isTTY, env), err: colorWanted(stderr.isTTY, env) }
   const live = Boolean(stderr.isTTY) && env.TERM !== 'dumb'
-  let secrets: readonly string[] = []
+  const secrets: string[] = []
+  let scrub = redactor(secrets)
   let shown: string | undefined
 
   for (const [name, stream] of Object.entries({ stdout, stderr })) {
@@ -54,7 +56,6 @@ export function createTerminal({ stdout, stderr, env }: Streams): Terminal {
     })
   }
 
-  const scrub = (text: string): string => secrets.reduce((clean, secret) => clean.replaceAll(secret, '***'), text)
   const paint = (text: string, name: Color | undefined, on: boolean): string =>
     name && on ? `\u001b[${CODES[name]}m${text}\u001b[0m` : text
 
@@ -85,8 +86,8 @@ export function createTerminal({ stdout, stderr, env }: Streams): Terminal {
       show()
     },
     conceal(values) {
-      // The longest first, so that a secret that contains another one is hidden whole.
-      secrets = [...secrets, ...values].filter(Boolean).sort((a, b) => b.length - a.length)
+      secrets.push(...values)
+      scrub = redactor(secrets)
     },
     log: ({ level, format = stderr.isTTY ? 'pretty' : 'json' }) =>
       createLog({ level, format, color: color.err, write: (line) => above(() => stderr.write(scrub(line))) }),

@@ -5,6 +5,7 @@ import { type ConfigInput, type ConfigOf, loadConfig } from './config.ts'
 import { BizonError } from './errors.ts'
 import { faultPoint } from './fault.ts'
 import { type Log, silentLog } from './log.ts'
+import { redactLog } from './redact.ts'
 import { findStream, type Page, type Position, type Source, type Start, type StreamInfo } from './source.ts'
 import { endGenerator, orAborted } from './wait.ts'
 
@@ -38,7 +39,7 @@ export class OpenExtract {
       pipeline: config.name,
       stream,
       mode,
-      log,
+      log: redactLog(log, config.secrets),
     })
   }
 

@@ -9,6 +9,7 @@ import type { OpenExtract } from './extract.ts'
 import { faultPoint } from './fault.ts'
 import type { Log } from './log.ts'
 import type { Delivery } from './queue.ts'
+import { redactLog } from './redact.ts'
 import { identityOf, type OpenRun, openRun } from './run.ts'
 import type { Start } from './source.ts'
 import { holder, type Lease, type StateStore } from './state.ts'
@@ -55,16 +56,17 @@ export class OpenLoad {
       secrets: [...config.secrets, ...source.config.secrets],
     }
     this.#source = source
-    this.#options = options
+    const log = redactLog(options.log, this.config.secrets)
+    this.#options = { ...options, log }
     const { backend } = config.engine
     const { definition, options: own } = config.destination
     const { stream, mode } = this.config.source
-    this.#store = backend.definition.create(backend, { log: options.log })
+    this.#store = backend.definition.create(backend, { log })
     this.#destination = definition.create(own, {
       pipeline: config.name,
       stream,
       mode,
-      log: options.log,
+      log,
     })
   }
 
@@ -111,7 +113,7 @@ export class OpenLoad {
     }
   }
 
-  /** Whether both ends and the state store can be reached; changes nothing. */
+  /** Whether both ends and the state store can be reached. Creates the tables of the state; loads nothing. */
   async check(): Promise<void> {
     await this.#source.check(this.#options.signal)
     await this.#store.open()

@@ -12,6 +12,7 @@ import type { Outcome } from './events.ts'
 import type { OpenLoad } from './load.ts'
 import { silentLog } from './log.ts'
 import { type Delivery, openQueue } from './queue.ts'
+import { redactError } from './redact.ts'
 import type { Page } from './source.ts'
 import { arrange, checkpointsOf, type Stages } from './steps.ts'
 import { flow, readable, through, writable } from './streamx.ts'
@@ -43,7 +44,7 @@ export async function pipeline(...stages: Stages): Promise<Outcome> {
         PAGES,
       ),
       ...transforms.map((apply) =>
-        through<Page, Page>({ each: async (page, push) => push(await applyTransform(apply, page, signal)) }, PAGES),
+        through<Page, Page>({ each: (page, push) => applyTransform(apply, page, signal).then(push) }, PAGES),
       ),
       through(checkpoints(standing, checkpointing ?? checkpointsOf(sink.config)), PAGES),
       writable<Item>({ write: (item) => queue.put(item, signal), final: () => queue.finish() }, PAGES),
@@ -61,10 +62,10 @@ export async function pipeline(...stages: Stages): Promise<Outcome> {
     return sink.outcome()
   } catch (error) {
     await opened?.fail(error)
+    redactError(error, opened?.config.secrets ?? source.config.secrets)
     throw error
   } finally {
-    await opened?.close()
-    await source.close()
+    await Promise.resolve(opened?.close()).finally(() => source.close())
   }
 }
 

@@ -149,16 +149,6 @@ export async function readEnvironment(file: string | undefined): Promise<Environ
   }
 }
 
-/** Replaces secrets by `***`, for logs. */
-export function redactor(secrets: readonly string[]): (text: string) => string {
-  if (secrets.length === 0) return (text) => text
-  const longestFirst = [...secrets].sort((a, b) => b.length - a.length)
-  const any = new RegExp(longestFirst.map(escapeRegExp).join('|'), 'g')
-  return (text) => text.replace(any, '***')
-}
-
-const escapeRegExp = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
-
 function isScript(path: ConfigPath): boolean {
   return path.length === 3 && path[0] === 'transforms' && path[2] === 'python'
 }

@@ -8,7 +8,7 @@ import { messageOf } from './errors.ts'
 import { faultPoint } from './fault.ts'
 import { decide, type Reconciled, reconcile } from './job.ts'
 import type { Log } from './log.ts'
-import { redactor } from './references.ts'
+import { redactor } from './redact.ts'
 import type { Start, StreamInfo } from './source.ts'
 import type { Identity, Lease, StateStore } from './state.ts'
 

@@ -35,8 +35,6 @@ export function readable<Item extends object>(
 }
 
 export interface ThroughSteps<In, Out> {
-  /** Before the first item; the stage may push from a timer as long as it is not closed. */
-  open?(push: (item: Out) => void): void
   each(item: In, push: (item: Out) => void): void | Promise<void>
   /** After the last item of a clean end. */
   end?(push: (item: Out) => void): void | Promise<void>
@@ -53,7 +51,6 @@ export function through<In extends object, Out extends object>(
   const stage: Transform = new Transform({
     highWaterMark: holdBytes,
     byteLength: sizeOf as (item: unknown) => number,
-    open: callback(async () => steps.open?.(push)),
     transform: callback(async (item: unknown) => steps.each(item as In, push)),
     flush: callback(async () => steps.end?.(push)),
     predestroy: () => steps.close?.(),

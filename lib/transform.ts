@@ -3,6 +3,7 @@
 import { BizonError, messageOf } from './errors.ts'
 import type { SourceRecord } from './record.ts'
 import type { Page } from './source.ts'
+import { orAborted } from './wait.ts'
 
 /** Called once per page, in order, one call at a time. A throw fails the run. Must not keep or change its input. */
 export type Transform = (
@@ -15,9 +16,14 @@ export async function applyTransform(apply: Transform, page: Page, signal: Abort
   try {
     // The size is another one now, and the transform may have kept a record: the page is not released.
     const { bytes: _bytes, release: _release, ...rest } = page
-    return { ...rest, records: await apply(page.records, signal) }
+    // A transform that minds no signal is left to itself.
+    const records = await orAborted(Promise.resolve(apply(page.records, signal)), signal)
+    signal.throwIfAborted()
+    if (!Array.isArray(records))
+      throw new TypeError(`it returned ${typeof records} where a list of records was expected`)
+    return { ...rest, records }
   } catch (cause) {
-    if (cause instanceof BizonError) throw cause
+    if (signal.aborted || cause instanceof BizonError) throw cause
     throw new BizonError('transform', `a transform failed: ${messageOf(cause)}`, { cause })
   }
 }

@@ -13,9 +13,13 @@ import {
   pipeline,
   runPipeline,
   type Step,
+  silentLog,
+  type Transform,
   transform,
 } from '../../lib/index.ts'
+import { OpenLoad } from '../../lib/load.ts'
 import type { SourceDefinition } from '../../lib/source.ts'
+import type { StoreDefinition } from '../../lib/state.ts'
 import { sleep } from '../../lib/wait.ts'
 import { type TestConfig, testConfig } from '../support/engine.ts'
 import { type Script, scriptedSource, shelf, shelfDestination } from '../support/shelf.ts'
@@ -65,6 +69,44 @@ describe('a run that ends', () => {
     on.published = [1, 2, 3]
     expect(await run({ on, source: { pages: [] } })).toMatchObject({ status: 'complete', rows: 0 })
     expect(on.published).toEqual([])
+  })
+
+  it('moves the positions behind a page in one order: destination, state store, source, queue', async () => {
+    const order: string[] = []
+    const on = shelf()
+    const config = await testConfig({
+      folder,
+      source: scriptedSource({ pages: [1, 1], acknowledged: () => order.push('source') }),
+      destination: shelfDestination(on, (step) => void (step === 'flush' && order.push('destination'))),
+    })
+    const { backend } = config.engine
+    const telling: StoreDefinition = {
+      ...backend.definition,
+      create(...given) {
+        const store = backend.definition.create(...given)
+        const save = store.saveCheckpoint.bind(store)
+        return Object.assign(store, {
+          saveCheckpoint: async (...args: Parameters<typeof save>) => {
+            await save(...args)
+            order.push('store')
+          },
+        })
+      },
+    }
+    const watched = { ...config, engine: { ...config.engine, backend: { ...backend, definition: telling } } }
+    const source = await extract(config).open()
+    const sink = new OpenLoad(watched, source, {
+      log: silentLog,
+      signal: new AbortController().signal,
+      observe: () => {},
+      lost: () => {},
+    })
+    await sink.open()
+    order.length = 0
+    const at = { run: 'r', page: 1, rows: 1, position: { page: 1 }, end: false }
+    await sink.write({ item: at, ack: async () => void order.push('queue') })
+    await sink.close()
+    expect(order).toEqual(['destination', 'store', 'source', 'queue'])
   })
 
   it('tells an observer of every step in the order it became true', async () => {
@@ -362,6 +404,25 @@ describe('a pipeline in a script', () => {
       message: expect.stringContaining('no such field'),
     })
     expect(on.calls).not.toContain('publish')
+  })
+
+  it('does not take a transform that returns nothing for one that drops everything', async () => {
+    const on = shelf()
+    const config = await parts(on)
+    const forgetful = transform((() => {}) as unknown as Transform)
+    await expect(pipeline(extract(config), forgetful, load(config))).rejects.toMatchObject({ code: 'transform' })
+    expect(on.calls).not.toContain('publish')
+  })
+
+  it('ends at once although a transform minds no signal', async () => {
+    const config = await parts(shelf())
+    const controller = new AbortController()
+    const reason = new Error('enough')
+    const deaf = transform(() => {
+      controller.abort(reason)
+      return new Promise(() => {})
+    })
+    await expect(pipeline(extract(config), deaf, load(config), { signal: controller.signal })).rejects.toBe(reason)
   })
 
   it('gives pages to a loop, with no load and no state', async () => {

@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Problems } from '../../lib/problems.ts'
-import { readEnvironment, redactor, replaceReferences, resolveReferences } from '../../lib/references.ts'
+import { redactor } from '../../lib/redact.ts'
+import { readEnvironment, replaceReferences, resolveReferences } from '../../lib/references.ts'
 import { inFolder } from '../support/yaml-config.ts'
 
 const environment = { HOST: 'db.example', USER: 'me', EMPTY: '', TRICKY: '$&${env://USER}', BIZON_ENV_KEY: 'legacy' }

@@ -1,0 +1,40 @@
+// What references stood for must not be shown: not in a log, not in an error, not in the state.
+
+import type { Log } from './log.ts'
+
+/** Replaces secrets by `***`, also where they stand in JSON text, or in JSON text within JSON text. */
+export function redactor(secrets: readonly string[]): (text: string) => string {
+  const forms = secrets.filter(Boolean).flatMap((secret) => [secret, quoted(secret), quoted(quoted(secret))])
+  if (forms.length === 0) return (text) => text
+  // The longest first, so that a secret that contains another one is hidden whole.
+  const longestFirst = [...new Set(forms)].sort((a, b) => b.length - a.length)
+  const any = new RegExp(longestFirst.map(escapeRegExp).join('|'), 'g')
+  return (text) => text.replace(any, '***')
+}
+
+/** The log without them. */
+export function redactLog(log: Log, secrets: readonly string[]): Log {
+  if (secrets.length === 0) return log
+  const redact = redactor(secrets)
+  return {
+    trace: (message) => log.trace(redact(message)),
+    debug: (message) => log.debug(redact(message)),
+    info: (message) => log.info(redact(message)),
+    warn: (message) => log.warn(redact(message)),
+    error: (message) => log.error(redact(message)),
+  }
+}
+
+/** Takes them out of the error and of what caused it. */
+export function redactError(error: unknown, secrets: readonly string[]): void {
+  const redact = redactor(secrets)
+  for (let each = error; each instanceof Error; each = each.cause) {
+    const message = redact(each.message)
+    if (message !== each.message) each.message = message
+    if (each.stack !== undefined) each.stack = redact(each.stack)
+  }
+}
+
+const quoted = (text: string): string => JSON.stringify(text).slice(1, -1)
+
+const escapeRegExp = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
