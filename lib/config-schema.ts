@@ -5,8 +5,12 @@ import * as z from 'zod'
 import { LOG_LEVELS } from './log.ts'
 
 const name = (what: string) => z.string().min(1).describe(what)
-const size = (least: number, fallback: number, what: string) =>
-  z.number().int().min(least).default(fallback).describe(what)
+const size = (least: number, fallback: number, what: string, most?: number) => {
+  const from = z.number().int().min(least)
+  return (most === undefined ? from : from.max(most)).default(fallback).describe(what)
+}
+/** In seconds; a timer that is to wait longer than 2^31 ms fires at once. */
+const LONGEST_TIMER = 2_147_483
 const flag = (what: string) => z.boolean().default(false).describe(what)
 const unused = 'Accepted, without effect here.'
 
@@ -62,6 +66,7 @@ export const destinationConfigSchema = z.object({
     0,
     600,
     'Seconds after which records are written even when no more come; 0: no limit. Default 600.',
+    LONGEST_TIMER,
   ),
   max_concurrent_threads: size(1, 10, unused),
   record_schemas: z.array(recordSchema).default([]).describe('Columns for each target, for `unnest`.'),

@@ -11,6 +11,7 @@ import {
   LineCounter,
   type Pair,
   parseDocument,
+  type Scalar,
   type Tags,
   type YAMLMap,
 } from 'yaml'
@@ -123,7 +124,7 @@ class Reader {
     const inside = [...where.inside, node]
     if (isMap(node)) return Object.fromEntries(this.#entries(node, { ...where, inside }))
     if (isSeq(node)) return node.items.map((item, i) => this.#value(item, { path: [...where.path, i], inside }))
-    return isScalar(node) ? node.value : null
+    return isScalar(node) ? scalarOf(node) : null
   }
 
   #entries(map: YAMLMap, { path, inside }: Where): Map<string, unknown> {
@@ -190,6 +191,11 @@ class Reader {
     const offset = isScalar(node) || isCollection(node) || isAlias(node) ? node.range?.[0] : undefined
     return offset === undefined ? {} : { place: this.placeAt(offset) }
   }
+}
+
+/** The library takes `e9` for a number without digits; to YAML and to people it is a name. */
+function scalarOf({ value, source = '' }: Scalar): unknown {
+  return typeof value === 'number' && /^[-+]?e/i.test(source) ? source : value
 }
 
 const isMerge = ({ key }: Pair): boolean => isScalar(key) && typeof key.value === 'symbol'

@@ -88,6 +88,11 @@ describe('each key of `destination` is checked', () => {
       ['config.yml:8:18 destination.config.buffer_size: expected an integer of 0 or more, got "50 MB"'],
     ],
     [
+      'buffer_flush_timeout that no timer can wait',
+      withConfig('buffer_flush_timeout: 3000000'),
+      ['config.yml:8:27 destination.config.buffer_flush_timeout: expected an integer from 0 to 2147483, got 3000000'],
+    ],
+    [
       'buffer_flush_timeout',
       withConfig('buffer_flush_timeout: 1.5'),
       ['config.yml:8:27 destination.config.buffer_flush_timeout: expected an integer of 0 or more, got 1.5'],
