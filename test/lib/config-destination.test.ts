@@ -95,7 +95,7 @@ describe('each key of `destination` is checked', () => {
     [
       'buffer_flush_timeout',
       withConfig('buffer_flush_timeout: 1.5'),
-      ['config.yml:8:27 destination.config.buffer_flush_timeout: expected an integer of 0 or more, got 1.5'],
+      ['config.yml:8:27 destination.config.buffer_flush_timeout: expected an integer from 0 to 2147483, got 1.5'],
     ],
     [
       'max_concurrent_threads',
