@@ -95,7 +95,8 @@ export function summary(outcome: Outcome): readonly string[] {
 }
 
 export function count(value: number): string {
-  return value.toLocaleString('en-US')
+  // By hand: a number format of the system's takes 10 ms to load, a tenth of a small run.
+  return String(value).replace(/\B(?=(\d{3})+$)/g, ',')
 }
 
 export function records(value: number): string {
