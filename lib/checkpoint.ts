@@ -31,10 +31,17 @@ export function isPage(item: Item): item is Page {
   return 'records' in item
 }
 
-/** What an item weighs in a buffer: the payload bytes of a page, as good as nothing for a checkpoint. */
+/** What a record takes in memory beside its payload: it, its id, its place in the page. */
+export const RECORD_BYTES = 200
+
+/** What an item weighs in a buffer: a page its payloads and its records, a checkpoint as good as nothing. */
 export function bytesOf(item: Item): number {
-  if (!isPage(item)) return 1
-  return item.bytes ?? item.records.reduce((bytes, record) => bytes + sizeOf(record.data), 0)
+  return isPage(item) ? payloadBytesOf(item) + item.records.length * RECORD_BYTES : 1
+}
+
+/** The payload bytes of a page, which people are shown and limits are set in. */
+export function payloadBytesOf({ bytes, records }: Page): number {
+  return bytes ?? records.reduce((sum, record) => sum + sizeOf(record.data), 0)
 }
 
 /** When to put a checkpoint into the flow: at whichever comes first. One that is left out sets no limit. */
@@ -77,7 +84,7 @@ export function checkpoints(
         ...watermarkOf(page, latest),
       }
       pages += 1
-      bytes += bytesOf(page)
+      bytes += payloadBytesOf(page)
       push(page)
       if (latest.end) return // the barrier behind the last page is `end`'s
       if (pages >= everyPages || bytes >= everyBytes) mark(push)

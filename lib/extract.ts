@@ -1,6 +1,6 @@
 // The source's end of a pipeline: a definition, its config, and the loop that asks for one page after another.
 
-import { bytesOf } from './checkpoint.ts'
+import { payloadBytesOf } from './checkpoint.ts'
 import { type ConfigInput, type ConfigOf, loadConfig } from './config.ts'
 import { BizonError } from './errors.ts'
 import { faultPoint } from './fault.ts'
@@ -83,7 +83,7 @@ export class OpenExtract {
         if (next.done && mode === 'stream') return
         if (next.done) throw stoppedShort(name)
         const page = next.value
-        yield { ...page, extractedAt, bytes: bytesOf(page) }
+        yield { ...page, extractedAt, bytes: payloadBytesOf(page) }
         if (page.next === null) return
       }
     } finally {

@@ -1,7 +1,7 @@
 // The destination's end of a pipeline: opens what a run needs, writes pages, makes checkpoints durable, publishes.
 // The order at a checkpoint is the promise: destination, then state store, then source and queue.
 
-import { bytesOf, type Checkpoint, isPage } from './checkpoint.ts'
+import { type Checkpoint, isPage, payloadBytesOf } from './checkpoint.ts'
 import { type ConfigInput, type ConfigOf, loadConfig, type PipelineConfig } from './config.ts'
 import type { Destination } from './destination.ts'
 import type { Observer, Outcome } from './events.ts'
@@ -126,7 +126,7 @@ export class OpenLoad {
     if (isPage(item)) {
       await this.#destination.write(item, signal)
       item.release?.()
-      const bytes = bytesOf(item)
+      const bytes = payloadBytesOf(item)
       this.#counts.pages += 1
       this.#counts.rows += item.records.length
       this.#counts.bytes += bytes

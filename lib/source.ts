@@ -72,6 +72,8 @@ export interface Source {
   check?(signal: AbortSignal): Promise<void>
   /** How many records there are, for progress only; a failure is ignored. */
   count?(signal: AbortSignal): Promise<number | undefined>
+  /** Whether it would read this local path, if it were there; the engine refuses a destination that writes there. */
+  reads?(path: string): boolean
   /** Everything before the position is durable downstream. May be called again with the same one. */
   acknowledge?(position: Position): Promise<void>
   /** Always called, also after a failed `check`. Safe twice. */
@@ -92,6 +94,8 @@ export interface SourceDefinition<Schema extends z.ZodType = z.ZodType> {
   readonly summary: string
   /** The keys under `source:` that are this connector's own. */
   readonly config: Schema
+  /** Keys of `config` that change how it reads, not what: an unfinished run is gone on with after they change. */
+  readonly tuning?: readonly string[]
   /** The streams, given the config if there is one. A stream named `*` stands for any name. */
   streams(config?: z.output<Schema>): readonly StreamInfo[]
   /** Does no I/O. */

@@ -16,6 +16,9 @@ export function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<
   })
 }
 
+/** The longest wait: a timer set for more ends at once. */
+export const MOST_SECONDS = 2_147_483
+
 /** Resolves after the time, or as soon as the signal aborts. */
 export function sleep(seconds: number, signal: AbortSignal): Promise<void> {
   let timer: NodeJS.Timeout | undefined

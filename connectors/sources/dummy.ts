@@ -5,7 +5,7 @@ import * as z from 'zod'
 import { BizonError } from '../../lib/errors.ts'
 import type { JsonObject } from '../../lib/record.ts'
 import { defineSource, type Page, type Source, type Start } from '../../lib/source.ts'
-import { sleep } from '../../lib/wait.ts'
+import { MOST_SECONDS, sleep } from '../../lib/wait.ts'
 import { generate } from './dummy/generator.ts'
 
 const FIRST = 'vfvfvuhfefpeiduzhihxb'
@@ -50,7 +50,7 @@ function answers(first: readonly Row[], second: readonly Row[], third: readonly 
 }
 
 const config = z.strictObject({
-  sleep: z.number().min(0).default(0).describe('Seconds to wait before each page.'),
+  sleep: z.number().min(0).max(MOST_SECONDS).default(0).describe('Seconds to wait before each page.'),
   records: z.number().int().min(0).default(1000).describe('Stream `generator`: how many records.'),
   record_bytes: z.coerce
     .number()
@@ -71,6 +71,7 @@ const config = z.strictObject({
 export default defineSource({
   summary: 'Five records that need no network, or any number of seeded ones; for trying things out.',
   config,
+  tuning: ['sleep', 'records', 'fail_at_page'], // with more records it is the same data, grown
   streams: () => [
     { name: 'creatures', resumable: true, primaryKey: ['id'] },
     { name: 'plants', resumable: true, primaryKey: ['id'] },

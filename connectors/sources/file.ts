@@ -5,12 +5,16 @@
 //   file/input.ts     bytes of a file, in blocks
 //   file/lines.ts  file/array.ts  file/csv.ts     blocks to records
 //   file/rows.ts  file/invalid.ts                 id, time, and what becomes of a record that is not valid
-//   file/progress.ts  file/read.ts                how far each file is read; files to pages
+//   file/progress.ts  file/identity.ts            how far each file is read, and what tells it from others
+//   file/recognise.ts file/read.ts                whether files are those that were read; files to pages
+//   file/reads.ts                                 whether it would read some path
 
 import * as z from 'zod'
 import { defineSource } from '../../lib/source.ts'
+import { MOST_SECONDS } from '../../lib/wait.ts'
 import { checkFiles, FORMATS, isAppendOnly, STDIN } from './file/paths.ts'
 import { readFiles } from './file/read.ts'
+import { wouldRead } from './file/reads.ts'
 
 const MIB = 1024 * 1024
 
@@ -57,6 +61,7 @@ const config = z.strictObject({
   poll_interval: z.coerce
     .number()
     .min(0.01)
+    .max(MOST_SECONDS)
     .default(1)
     .describe('With `sync_mode: stream`: seconds between two looks for more.'),
 })
@@ -66,6 +71,7 @@ export type FileConfig = z.output<typeof config>
 export default defineSource({
   summary: 'NDJSON, JSON, CSV and TSV files, plain or gzipped, or standard input.',
   config,
+  tuning: ['page_bytes', 'max_record_bytes', 'poll_interval', 'dead_letter_path'],
   streams(options) {
     if (options === undefined) return [{ name: '*', incremental: true, resumable: true }]
     return [{ name: '*', incremental: isAppendOnly(options), resumable: !options.path.includes(STDIN) }]
@@ -78,6 +84,7 @@ export default defineSource({
     return {
       read: (from, signal) => readFiles(settings, context, from, signal),
       check: () => checkFiles(settings),
+      reads: (path) => wouldRead(path, settings),
     }
   },
 })

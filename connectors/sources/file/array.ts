@@ -18,12 +18,11 @@ export class ArrayParser implements Parser {
   #kind: 'list' | 'object' | undefined
   #closed = false
   /** Offset in the file of the block's start, for messages. */
-  #offset: number
+  #offset = 0
 
-  constructor(rows: Rows, line: number, offset: number) {
+  constructor(rows: Rows, line: number) {
     this.#rows = rows
     this.line = line
-    this.#offset = offset
   }
 
   /** Before the opening and behind the closing bracket is no place to resume at: those around them serve. */
@@ -37,13 +36,8 @@ export class ArrayParser implements Parser {
     return first !== undefined
   }
 
-  parse(block: Block): number {
-    const used = this.#parse(block)
-    this.#offset += used
-    return used
-  }
-
-  #parse({ buffer, start, last, utf8 }: Block): number {
+  parse({ buffer, offset, start, last, utf8 }: Block): number {
+    this.#offset = offset
     const end = buffer.length
     const before = this.line
     let done = start
@@ -82,9 +76,11 @@ export class ArrayParser implements Parser {
       done = valueEnd
       this.line += 1
       if (valueEnd - at > this.#rows.maxBytes) throw this.#tooLong(buffer, at)
-      if (!utf8 && !this.#rows.checkUtf8(buffer, at, valueEnd, this.line)) continue
-      if (buffer[at] === BRACE) this.#rows.add(buffer, at, valueEnd, this.line)
-      else this.#rows.reject(this.line, 'is not a JSON object', buffer.subarray(at, valueEnd))
+      if (utf8 || this.#rows.checkUtf8(buffer, at, valueEnd, this.line)) {
+        if (buffer[at] === BRACE) this.#rows.add(buffer, at, valueEnd, this.line)
+        else this.#rows.reject(this.line, 'is not a JSON object', buffer.subarray(at, valueEnd))
+      }
+      if (this.#rows.pausing) return done
     }
   }
 

@@ -13,13 +13,13 @@ export interface Layout {
   readonly cells: number | undefined
 }
 
-/** Rows go here. */
+/** Rows go here. `row` and `misfit` return whether that is enough for now. */
 export interface RowSink {
   /** A buffer of at least so many bytes, to write rows into. */
   room(bytes: number): Buffer
-  row(json: Buffer, start: number, end: number, from: number, to: number, line: number): void
+  row(json: Buffer, start: number, end: number, from: number, to: number, line: number): boolean
   /** A row that does not fit; `from` and `to` bound its bytes in the input. */
-  misfit(problem: string, from: number, to: number, line: number): void
+  misfit(problem: string, from: number, to: number, line: number): boolean
 }
 
 export interface Scan {
@@ -29,6 +29,8 @@ export interface Scan {
   readonly line: number
   /** Whether what is behind it is a cell whose quote was not closed. */
   readonly open: boolean
+  /** Whether it stopped because the sink has enough, so that more rows may follow in the input. */
+  readonly enough: boolean
 }
 
 export type CsvScanner = (
@@ -39,7 +41,6 @@ export type CsvScanner = (
   delimiter: number,
   layout: Layout,
   sink: RowSink,
-  maxRows?: number,
 ) => Scan
 
 const OUTPUT_BYTES = 1024 * 1024
@@ -72,14 +73,15 @@ function createScanner(): CsvScanner {
   const QUOTED_STOPS = Uint8Array.from({ length: 256 }, (_, c) => (c < SPACE || c === QUOTE || c === BACKSLASH ? 1 : 0))
   const PLAIN_STOPS = QUOTED_STOPS.map((stop, c) => (stop === 1 || c === COMMA ? 1 : 0))
 
-  return function scan(input, start, last, firstLine, delimiter, { prefixes, close, cells }, sink, maxRows = Infinity) {
+  return function scan(input, start, last, firstLine, delimiter, { prefixes, close, cells }, sink) {
     const end = input.length
     const prefixBytes = Math.max(...prefixes.map((prefix) => prefix.length), close.length)
     let output = sink.room(Math.min(OUTPUT_BYTES, (end - start) * 2 + 1024))
     let to = 0
     let at = start
     let line = firstLine
-    for (let rows = 0; at < end && rows < maxRows; ) {
+    let enough = false
+    while (at < end && !enough) {
       const rowAt = at
       const rowLine = line + 1
       if (cells !== 1) {
@@ -128,7 +130,7 @@ function createScanner(): CsvScanner {
           to = copyBytes(input, from, at, output, to)
           if (at === stop) {
             if (stop < end) continue
-            return { end: rowAt, line: rowLine - 1, open: true }
+            return { end: rowAt, line: rowLine - 1, open: true, enough }
           }
           if (c !== QUOTE) {
             if (c === LF) line++
@@ -143,7 +145,7 @@ function createScanner(): CsvScanner {
             continue
           }
           // The closing quote, or, at the end of the block, half of a doubled one.
-          if (at + 1 === end && !last) return { end: rowAt, line: rowLine - 1, open: false }
+          if (at + 1 === end && !last) return { end: rowAt, line: rowLine - 1, open: false, enough }
           quoted = false
           at++
           const after = input[at]
@@ -162,7 +164,7 @@ function createScanner(): CsvScanner {
         to = copyBytes(input, from, at, output, to)
         if (at === stop) {
           if (stop < end) continue
-          if (!last) return { end: rowAt, line: rowLine - 1, open: false }
+          if (!last) return { end: rowAt, line: rowLine - 1, open: false, enough }
           open = false
         } else if (c === delimiter) {
           at++
@@ -171,7 +173,7 @@ function createScanner(): CsvScanner {
           at++
           open = false
         } else if (c === CR && (at + 1 === end || input[at + 1] === LF)) {
-          if (at + 1 === end && !last) return { end: rowAt, line: rowLine - 1, open: false }
+          if (at + 1 === end && !last) return { end: rowAt, line: rowLine - 1, open: false, enough }
           at = Math.min(at + 2, end)
           open = false
         } else {
@@ -180,17 +182,16 @@ function createScanner(): CsvScanner {
         }
       }
       line++
-      rows++
       for (let k = 0; k < close.length; k++) output[to++] = close[k] as number
       output[to++] = LF // rows that lie behind one another as lines can be copied together
       if (cells !== undefined && cell !== cells) problem = `has ${cell} cells instead of ${cells}`
       if (problem === '') {
-        sink.row(output, rowTo, to - 1, rowAt, at, rowLine)
+        enough = sink.row(output, rowTo, to - 1, rowAt, at, rowLine)
       } else {
         to = rowTo
-        sink.misfit(problem, rowAt, at, rowLine)
+        enough = sink.misfit(problem, rowAt, at, rowLine)
       }
     }
-    return { end: at, line, open: false }
+    return { end: at, line, open: false, enough }
   }
 }

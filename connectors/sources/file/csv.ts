@@ -38,7 +38,7 @@ export class CsvParser implements Parser {
     if (this.#layout === undefined) return start
     const scanned = scanCsv(buffer, start, last, this.line, this.#delimiter, this.#layout, this.#sinkFor(block))
     this.line = scanned.line
-    this.#checkRest(block, scanned.end, scanned.open)
+    if (!scanned.enough) this.#checkRest(block, scanned.end, scanned.open)
     return scanned.end
   }
 
@@ -53,9 +53,11 @@ export class CsvParser implements Parser {
         } else if (utf8 || rows.checkUtf8(buffer, from, to, line)) {
           rows.add(json, start, end, line)
         }
+        return rows.pausing
       },
       misfit(problem, from, to, line) {
         rows.reject(line, problem, trimmed(buffer.subarray(from, to)))
+        return rows.pausing
       },
     }
   }
@@ -67,12 +69,13 @@ export class CsvParser implements Parser {
       row: (json, start, end, from, to, line) => {
         if (!isUtf8(block.buffer.subarray(from, to))) throw this.#badHeader(line, 'the header row is not UTF-8')
         names = JSON.parse(json.toString('utf8', start, end)) as string[]
+        return true
       },
       misfit: (problem, _from, _to, line) => {
         throw this.#badHeader(line, problem)
       },
     }
-    const scanned = scanCsv(block.buffer, block.start, block.last, this.line, this.#delimiter, HEADER, sink, 1)
+    const scanned = scanCsv(block.buffer, block.start, block.last, this.line, this.#delimiter, HEADER, sink)
     if (names === undefined) {
       this.#checkRest(block, scanned.end, scanned.open)
     } else {

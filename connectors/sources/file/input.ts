@@ -2,19 +2,22 @@
 // the block before left over (a part of a record), so that every record lies within one buffer.
 
 import { createReadStream, open as openDescriptor } from 'node:fs'
-import { type FileHandle, open, stat } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
 import { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 import { promisify } from 'node:util'
 import { createGunzip } from 'node:zlib'
 import { BizonError, systemCode } from '../../../lib/errors.ts'
 import { orAborted } from '../../../lib/wait.ts'
+import { type Identity, kindOf } from './identity.ts'
 import { cannotRead, type FileToRead, STDIN } from './paths.ts'
 import type { Pool } from './pool.ts'
 
 export interface Input {
   /** Whether to wait for more may take long: what was read is then passed on without waiting for a full page. */
   readonly live: boolean
+  /** Of a regular file, when it was opened. */
+  readonly identity: Identity | undefined
   /**
    * `carry` and at least one more byte in another buffer; about `want` bytes when there are so many.
    * Resolves to undefined at the end, and when the signal aborts.
@@ -37,12 +40,13 @@ export async function openInput(
   pool: Pool,
   signal: AbortSignal,
 ): Promise<Input | undefined> {
-  const streamed = (raw: Readable, live: boolean) => new StreamInput(path, raw, gzip, live, pool)
+  const streamed = (raw: Readable, live: boolean, identity?: Identity) =>
+    new StreamInput(path, raw, { gzip, live, identity }, pool)
   if (path === STDIN) return streamed(process.stdin, true)
   try {
-    const { isFile, isFifo } = await kindOf(path)
-    if (isFile && !gzip) return new RegularInput(path, await open(path), pool)
-    if (!isFifo) return streamed(createReadStream(path, { highWaterMark: STREAM_CHUNK }), !isFile)
+    const { isFile, isFifo, identity } = await kindOf(path)
+    if (isFile && !gzip) return new RegularInput(path, await open(path), identity, pool)
+    if (!isFifo) return streamed(createReadStream(path, { highWaterMark: STREAM_CHUNK }), !isFile, identity)
     // Reads of a pipe through the file system could neither be called off nor leave the other reads a thread.
     const fd = await orAborted(promisify(openDescriptor)(path, 'r'), signal)
     if (fd === undefined) return undefined
@@ -52,27 +56,16 @@ export async function openInput(
   }
 }
 
-/** How many bytes there are on disk now; 0 for what is no regular file. */
-export async function sizeOnDisk(path: string): Promise<number> {
-  return stat(path).then(
-    (there) => there.size,
-    () => 0,
-  )
-}
-
-async function kindOf(path: string): Promise<{ isFile: boolean; isFifo: boolean }> {
-  const there = await stat(path)
-  return { isFile: there.isFile(), isFifo: there.isFIFO() || there.isSocket() }
-}
-
 class RegularInput implements Input {
   readonly live = false
+  readonly identity: Identity | undefined
   readonly #path: string
   readonly #handle: FileHandle
   readonly #pool: Pool
   #offset = 0
 
-  constructor(path: string, handle: FileHandle, pool: Pool) {
+  constructor(path: string, handle: FileHandle, identity: Identity | undefined, pool: Pool) {
+    this.identity = identity
     this.#path = path
     this.#pool = pool
     this.#handle = handle
@@ -122,9 +115,16 @@ class RegularInput implements Input {
   }
 }
 
+interface StreamKind {
+  readonly gzip: boolean
+  readonly live: boolean
+  readonly identity: Identity | undefined
+}
+
 /** What can only be read forwards: a pipe, or the inside of a gzip file. */
 class StreamInput implements Input {
   readonly live: boolean
+  readonly identity: Identity | undefined
   readonly #path: string
   readonly #raw: Readable
   readonly #stream: Readable
@@ -133,7 +133,8 @@ class StreamInput implements Input {
   #pending: Promise<IteratorResult<Buffer>> | undefined
   #offset = 0
 
-  constructor(path: string, raw: Readable, gzip: boolean, live: boolean, pool: Pool) {
+  constructor(path: string, raw: Readable, { gzip, live, identity }: StreamKind, pool: Pool) {
+    this.identity = identity
     this.#path = path
     this.#raw = raw
     this.#stream = gzip ? unzipped(raw) : raw

@@ -18,6 +18,8 @@ export interface Fault {
 
 const QUOTED_CHARACTERS = 60
 const DEAD_LETTER_BYTES = 64 * 1024
+/** So much of them is held. */
+const DUE_CHARACTERS = 1024 * 1024
 
 export class Invalid {
   readonly #policy: 'fail' | 'skip' | 'dead_letter'
@@ -40,6 +42,11 @@ export class Invalid {
     const { file, line, text } = fault
     const kept = text.toString('utf8', 0, DEAD_LETTER_BYTES)
     this.#deadLetters += `${JSON.stringify({ file, line, error: messageFor(fault), text: kept })}\n`
+  }
+
+  /** Whether so much is to be written that `settle` must come before the next report. */
+  get due(): boolean {
+    return this.#deadLetters.length >= DUE_CHARACTERS
   }
 
   /**

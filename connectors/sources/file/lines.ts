@@ -52,6 +52,7 @@ export class LineParser implements Parser {
       }
       this.line += 1
       at = end + 1
+      if (rows.pausing) break
     }
     return Math.min(at, buffer.length)
   }

@@ -3,7 +3,7 @@
 
 import { constants } from 'node:fs'
 import { access, open, readdir, stat } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { join, normalize, resolve } from 'node:path'
 import { BizonError, messageOf, systemCode } from '../../../lib/errors.ts'
 import type { FileConfig } from '../file.ts'
 
@@ -11,7 +11,7 @@ export const FORMATS = ['ndjson', 'json', 'csv', 'tsv'] as const
 export type Format = (typeof FORMATS)[number]
 export const STDIN = '-'
 
-/** A file to read. `path` is as the config or the pattern spells it: it names the file in positions, ids and errors. */
+/** A file to read. `path`, as the config or the pattern spells it but without detours, names it in positions, ids and errors. */
 export interface FileToRead {
   readonly path: string
   readonly format: Format
@@ -38,7 +38,7 @@ export async function listFiles(config: PathConfig, mustExist = true): Promise<F
   for (const path of config.path) {
     for (const match of await expand(path, mustExist)) {
       const absolute = resolve(match)
-      if (absolute !== deadLetters && !found.has(absolute)) found.set(absolute, match)
+      if (absolute !== deadLetters && !found.has(absolute)) found.set(absolute, normalize(match))
     }
   }
   return [...found.values()].sort().map((path) => describe(path, config))
@@ -144,7 +144,8 @@ async function walk(folder: string, [segment, ...rest]: string[]): Promise<strin
   return matches
 }
 
-function patternOf(segment: string): RegExp {
+/** What the names match that one segment of a pattern means. */
+export function patternOf(segment: string): RegExp {
   const source = segment
     .replace(/[.+^${}()|[\]\\]/g, '\\$&')
     .replace(/\*+/g, '.*')

@@ -2,10 +2,12 @@
 // incremental run: both mean "go on behind this, and read what is not in the map from its start".
 
 import { createHash } from 'node:crypto'
+import { resolve } from 'node:path'
 import * as z from 'zod'
 import { BizonError } from '../../../lib/errors.ts'
 import type { Json } from '../../../lib/record.ts'
 import type { Position, Start } from '../../../lib/source.ts'
+import { IDENTITY, type Identity } from './identity.ts'
 
 /** Where the next record of a file starts, and how to tell on a resume that the file is still the one that was read. */
 export interface Place {
@@ -15,16 +17,24 @@ export interface Place {
   readonly line: number
   /** Hash of the bytes just before the offset, at most TAIL_BYTES of them. */
   readonly tail: string
+  /** Of a regular file, when it was opened to be read up to here. */
+  readonly file?: Identity | undefined
 }
 
 export const TAIL_BYTES = 256
 export const START: Place = { offset: 0, line: 0, tail: '' }
 
-const places = z.record(z.string(), z.strictObject({ offset: z.int().min(0), line: z.int().min(0), tail: z.string() }))
+const place = z.strictObject({
+  offset: z.int().min(0),
+  line: z.int().min(0),
+  tail: z.string(),
+  file: z.string().regex(IDENTITY).optional(),
+})
+const places = z.record(z.string(), place)
 const positionShape = z.strictObject({ files: places, current: z.string().optional() })
 
 export class Progress {
-  readonly #places: Map<string, Place>
+  #places: Map<string, Place>
   #current: string | undefined
 
   constructor({ position, since }: Start) {
@@ -50,10 +60,55 @@ export class Progress {
     this.#current = path
   }
 
-  /** Where to resume, and what the next incremental run starts from. */
-  snapshot(): { readonly position: Position; readonly watermark: Json } {
-    const files = Object.fromEntries(this.#places) as unknown as Json
-    return { position: { files, ...(this.#current !== undefined && { current: this.#current }) }, watermark: { files } }
+  /** What the file system says of the file now; it is known to be the one that was read. */
+  identify(path: string, file: Identity | undefined): void {
+    const place = this.#places.get(path)
+    if (place !== undefined && file !== undefined) this.#places.set(path, { ...place, file })
+  }
+
+  get places(): ReadonlyMap<string, Place> {
+    return this.#places
+  }
+
+  /** Takes over these spellings for files that are known by others, such as `./a` for `a`. */
+  respell(paths: readonly string[]): void {
+    const known = new Map([...this.#places.keys()].map((path) => [resolve(path), path]))
+    const moves = paths.flatMap((path): [string, string][] => {
+      const from = known.get(resolve(path))
+      return from === undefined || from === path || this.#places.has(path) ? [] : [[from, path]]
+    })
+    this.rename(moves)
+  }
+
+  /** Files have other names now. All at once, since one may have got the old name of another. */
+  rename(moves: readonly (readonly [from: string, to: string])[]): void {
+    const current = this.#current
+    const moved = moves.map(([from, to]) => [to, this.at(from)] as const)
+    for (const [from] of moves) this.#places.delete(from)
+    for (const [to, place] of moved) this.#places.set(to, place)
+    this.#current = moves.find(([from]) => from === current)?.[1] ?? current
+  }
+
+  /** Forgets the files that are not among these. */
+  keep(paths: readonly string[]): void {
+    const kept = new Set(paths)
+    this.#places = new Map([...this.#places].filter(([path]) => kept.has(path)))
+  }
+
+  /** Where to resume. */
+  get position(): Position {
+    return { files: this.#files, ...(this.#current !== undefined && { current: this.#current }) }
+  }
+
+  /** What the next incremental run starts from. */
+  get watermark(): Json {
+    return { files: this.#files }
+  }
+
+  get #files(): Json {
+    // A copy, and without what is undefined: the map goes on changing.
+    const files = [...this.#places].map(([path, { file, ...place }]) => [path, { ...place, ...(file && { file }) }])
+    return Object.fromEntries(files) as Json
   }
 }
 

@@ -2,20 +2,20 @@
 // says how far every file is read. In stream mode the files are looked at again and again, until the signal aborts.
 
 import { isUtf8 } from 'node:buffer'
+import { scanValue, skipWhitespace } from '../../../lib/json.ts'
 import type { Page, SourceContext, Start, SyncMode } from '../../../lib/source.ts'
 import { sleep } from '../../../lib/wait.ts'
-import type { FileConfig } from '../file.ts'
 import { ArrayParser } from './array.ts'
 import { CsvParser } from './csv.ts'
 import { COMMA, TAB } from './csv-scan.ts'
-import { type Input, openInput, sizeOnDisk } from './input.ts'
+import type { Identity } from './identity.ts'
+import { openInput } from './input.ts'
 import { Invalid } from './invalid.ts'
 import { LineParser } from './lines.ts'
 import { type FileToRead, listFiles, STDIN } from './paths.ts'
-import { changedFile, Progress, type Resumption, TAIL_BYTES, Tail } from './progress.ts'
+import { changedFile, Progress, START } from './progress.ts'
+import { goTo, identitiesOf, type Reader, recognise, type Settings } from './recognise.ts'
 import { type Parser, Rows } from './rows.ts'
-
-type Settings = FileConfig & { readonly dead_letter_path: string }
 
 export async function* readFiles(
   settings: Settings,
@@ -28,45 +28,39 @@ export async function* readFiles(
   const rows = new Rows(settings, invalid)
   const progress = new Progress(stdin ? {} : from)
   const resumption = mode === 'incremental' && from.position === undefined ? 'increment' : 'resume'
-  const reader: Reader = { settings, mode, signal, progress, rows, resumption, bytesSincePage: 0 }
-  const nextPage = async (end: boolean): Promise<Page> => {
+  const reader: Reader = { settings, mode, log, signal, progress, rows, invalid, resumption, bytesSincePage: 0 }
+  const nextPage = async (rest: Buffer | undefined): Promise<Page> => {
     await invalid.settle()
     reader.bytesSincePage = 0
-    const { position, watermark } = progress.snapshot()
-    return { ...rows.take(), next: end ? null : position, watermark }
+    return { ...rows.take(rest), next: progress.position }
   }
-  const sizes = new Map<string, number>()
+  const seen = new Map<string, Identity | undefined>()
   try {
     for (let round = 0; !signal.aborted; round++) {
       const files = await listFiles(settings, round === 0)
+      const there = await identitiesOf(files)
+      await recognise(files, there, reader)
       if (round === 0) checkStart(files, progress)
+      // What is gone would only be carried on from run to run.
+      if (mode === 'incremental') progress.keep(files.map(({ path }) => path))
       for (const file of files) {
-        const size = await sizeOnDisk(file.path)
-        if (round > 0 && size === sizes.get(file.path)) continue
-        for await (const _ of readFile(file, reader)) yield await nextPage(false)
-        sizes.set(file.path, size)
+        const identity = there.get(file.path)
+        if (round > 0 && seen.has(file.path) && identity === seen.get(file.path)) continue
+        for await (const rest of readFile(file, reader)) yield await nextPage(rest)
+        seen.set(file.path, identity)
         if (signal.aborted) return
       }
       if (mode !== 'stream' || stdin) {
-        yield await nextPage(true)
+        const { watermark } = progress
+        yield { ...(await nextPage(undefined)), next: null, ...(mode !== 'stream' && { watermark }) }
         return
       }
-      if (reader.bytesSincePage > 0) yield await nextPage(false)
+      if (reader.bytesSincePage > 0) yield await nextPage(undefined)
       await sleep(settings.poll_interval, signal)
     }
   } finally {
     invalid.finish()
   }
-}
-
-interface Reader {
-  readonly settings: Settings
-  readonly mode: SyncMode
-  readonly signal: AbortSignal
-  readonly progress: Progress
-  readonly rows: Rows
-  readonly resumption: Resumption
-  bytesSincePage: number
 }
 
 /** The file in which the read goes on must still be there; others may be gone, they were read. */
@@ -75,30 +69,38 @@ function checkStart(files: readonly FileToRead[], progress: Progress): void {
   if (path !== undefined && !files.some((file) => file.path === path)) throw changedFile(path, 'is gone', 'resume')
 }
 
-/** Reads a file from where it was left; yields whenever there is enough for a page. */
-async function* readFile(file: FileToRead, reader: Reader): AsyncGenerator<void, void, void> {
+/**
+ * Reads a file from where it was left. Yields whenever there is enough for a page: the block that is not parsed to
+ * its end, if there is one.
+ */
+async function* readFile(file: FileToRead, reader: Reader): AsyncGenerator<Buffer | undefined, void, void> {
   const { settings, signal, progress, rows } = reader
   const { path } = file
   const place = progress.at(path)
   rows.file = path === STDIN ? 'stdin' : path
-  const parser = parserOf(file, settings, rows, place.line, place.offset)
+  const parser = parserOf(file, settings, rows, place.line)
   if (place.offset > 0 && !(await readHead(file, parser, reader))) return
   const input = await openInput(file, rows.pool, signal)
   if (input === undefined) return
   try {
     const tail = await goTo(input, path, reader)
     if (tail === undefined) return
+    progress.identify(path, input.identity)
     let offset = place.offset
     let carry: Buffer = Buffer.alloc(0)
     // A last line was taken without its line end: the end, when it came since, belongs to it.
-    let unfinished = offset > 0 && file.format !== 'json' && tail.byte !== LINE_END
+    let unfinished = offset > 0 && place.line > 0 && file.format !== 'json' && tail.byte !== LINE_END
     for (let last = false; !last; ) {
       // What does not hold one record yet is doubled, so that a long record is not looked at too often.
       const block = await input.fill(carry, Math.max(settings.page_bytes, carry.length), signal)
       if (signal.aborted) return
       last = block === undefined
       // Only the parser knows whether JSON is complete when nothing is left over.
-      if (last && ((carry.length === 0 && file.format !== 'json') || mayGrow(file, reader.mode))) break
+      if (last && carry.length === 0 && file.format !== 'json') break
+      if (last && isHalfWritten(carry, file, reader.mode)) {
+        leaveLastLine(carry, parser.line + 1, reader)
+        break
+      }
       const buffer = block ?? carry
       let start = 0
       if (unfinished) {
@@ -117,38 +119,73 @@ async function* readFile(file: FileToRead, reader: Reader): AsyncGenerator<void,
         }
         if (buffer.indexOf(BYTE_ORDER_MARK) === 0) start = BYTE_ORDER_MARK.length
       }
-      const found = rows.bytes
-      const used = parser.parse({ buffer, start, last, utf8: isUtf8(wholeCharacters(buffer, last)) })
-      offset += used
-      tail.push(buffer.subarray(0, used))
+      // A byte order mark without anything behind it is no progress: its line is still to come.
+      const marked = offset === 0 ? start : 0
+      const utf8 = isUtf8(wholeCharacters(buffer, last))
+      const blockOffset = offset
+      let found = rows.bytes
+      let at = 0
+      for (;;) {
+        const from = Math.max(at, start)
+        const parsed = parser.parse({ buffer, offset: blockOffset, start: from, last, utf8 })
+        const used = parsed === marked ? 0 : parsed
+        tail.push(buffer.subarray(at, used))
+        reader.bytesSincePage += used - at
+        offset = blockOffset + used
+        at = used
+        if (parser.settled) progress.move(path, { offset, line: parser.line, tail: tail.hash, file: input.identity })
+        if (!rows.pausing) break
+        // So many small records in one block that it makes several pages, or dead letters that must be written first.
+        if (rows.full) {
+          yield buffer
+          if (signal.aborted) return
+          found = rows.bytes
+        } else {
+          await reader.invalid.settle()
+        }
+      }
       // A copy: the block is the page's now, or free again if no record refers to it.
-      carry = Buffer.from(buffer.subarray(used))
+      carry = Buffer.from(buffer.subarray(at))
       if (rows.bytes === found || !parser.byReference) rows.pool.giveBack(buffer)
-      if (parser.settled) progress.move(path, { offset, line: parser.line, tail: tail.hash })
-      reader.bytesSincePage += used
-      if (parser.settled && (input.live || reader.bytesSincePage * 2 >= settings.page_bytes)) yield
+      if (parser.settled && (input.live || reader.bytesSincePage * 2 >= settings.page_bytes)) yield undefined
     }
-    if (offset === 0) progress.move(path, { offset: 0, line: 0, tail: '' })
+    if (offset === 0) progress.move(path, START)
   } finally {
     await input.close()
   }
 }
 
-/** Whether what has no line end yet may be half of a line that somebody is writing. */
-function mayGrow({ path, format, gzip }: FileToRead, mode: SyncMode): boolean {
+/**
+ * Whether the last line, which has no line end, may be half of one that somebody is writing. An object that is complete
+ * is no half of another, but any row of CSV may be.
+ */
+function isHalfWritten(carry: Buffer, { path, format, gzip }: FileToRead, mode: SyncMode): boolean {
   if (mode === 'full_refresh' || path === STDIN || gzip) return false
-  return mode === 'stream' || format !== 'json'
+  return format === 'json' ? mode === 'stream' : format !== 'ndjson' || !isObject(carry)
+}
+
+function isObject(line: Buffer): boolean {
+  const end = scanValue(line, 0, line.length)
+  if (end < 0 || line[skipWhitespace(line, 0, line.length)] !== BRACE) return false
+  return skipWhitespace(line, end, line.length) === line.length
+}
+
+/** Says so, but not at every look of a stream. */
+function leaveLastLine(carry: Buffer, line: number, { mode, log, rows }: Reader): void {
+  if (mode !== 'incremental' || skipWhitespace(carry, 0, carry.length) === carry.length) return
+  log.warn(`${rows.file}:${line} has no line end yet and may be half written: it is left to the next run`)
 }
 
 const LINE_END = 0x0a
+const BRACE = 0x7b
 const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf])
 
-function parserOf(file: FileToRead, settings: Settings, rows: Rows, line: number, offset: number): Parser {
+function parserOf(file: FileToRead, settings: Settings, rows: Rows, line: number): Parser {
   switch (file.format) {
     case 'ndjson':
       return new LineParser(rows, line)
     case 'json':
-      return new ArrayParser(rows, line, offset)
+      return new ArrayParser(rows, line)
     case 'csv':
       return new CsvParser(rows, line, COMMA, settings.columns)
     case 'tsv':
@@ -167,7 +204,8 @@ async function readHead(file: FileToRead, parser: Parser, { settings, rows, sign
       if (signal.aborted) return false
       const buffer = block ?? carry
       const start = buffer.indexOf(BYTE_ORDER_MARK) === 0 ? BYTE_ORDER_MARK.length : 0
-      if (parser.readHead({ buffer, start, last: block === undefined, utf8: false }) || block === undefined) return true
+      if (parser.readHead({ buffer, offset: 0, start, last: block === undefined, utf8: false }) || block === undefined)
+        return true
       carry = block
     }
   } finally {
@@ -176,20 +214,6 @@ async function readHead(file: FileToRead, parser: Parser, { settings, rows, sign
 }
 
 const HEAD_BYTES = 64 * 1024
-
-/** Goes to where the file was left and makes sure that it is still the same up to there. Undefined if aborted. */
-async function goTo(input: Input, path: string, { progress, signal, resumption }: Reader): Promise<Tail | undefined> {
-  const place = progress.at(path)
-  const before = await input.seek(place.offset, TAIL_BYTES, signal)
-  if (signal.aborted) return undefined
-  if (before === undefined)
-    throw changedFile(path, `is shorter than the ${place.offset} bytes that were read of it`, resumption)
-  const tail = new Tail(before)
-  if (place.offset > 0 && tail.hash !== place.tail) {
-    throw changedFile(path, `is not the file it was: it differs before byte ${place.offset}`, resumption)
-  }
-  return tail
-}
 
 /** Length of the line end at the start; 0 if there is none, negative if more bytes are needed to tell. */
 function lineEndAt(buffer: Buffer, last: boolean): number {

@@ -1,14 +1,18 @@
 // Collects the records that the parsers find, with their id and time, until they make a page.
 
 import { isUtf8 } from 'node:buffer'
+import { RECORD_BYTES } from '../../../lib/checkpoint.ts'
 import { fieldsReader, stringOf } from '../../../lib/json.ts'
 import { RawJson, type SourceRecord } from '../../../lib/record.ts'
 import type { Page } from '../../../lib/source.ts'
+import { parseTime } from '../../../lib/time.ts'
 import { excerpt, type Fault, type Invalid } from './invalid.ts'
 import { Pool } from './pool.ts'
 
 /** Room in a pooled buffer for what the block before left over. */
 const CARRY_BYTES = 16 * 1024
+/** A page may have so many records, however small `page_bytes` is. */
+const FEW_RECORDS = 64
 
 export interface RowOptions {
   readonly id_field?: string | undefined
@@ -20,6 +24,8 @@ export interface RowOptions {
 /** What a parser needs to know of the bytes it is given. */
 export interface Block {
   readonly buffer: Buffer
+  /** Where the buffer begins in the file. */
+  readonly offset: number
   /** Where what is not parsed yet begins. */
   readonly start: number
   /** Nothing follows. */
@@ -36,7 +42,10 @@ export interface Parser {
   readonly byReference: boolean
   /** Whether the end of what was parsed is a place to resume at. */
   readonly settled: boolean
-  /** Hands on the complete records of the block and returns the index of the first byte it has no use for yet. */
+  /**
+   * Hands on the complete records of the block, until `Rows.pausing`, and returns the index of the first byte that it
+   * did not use.
+   */
   parse(block: Block): number
   /** Before a resume: reads what the file says at its start about all the rest. Returns whether that was all there. */
   readHead?(block: Block): boolean
@@ -49,6 +58,7 @@ export class Rows {
   readonly #invalid: Invalid
   /** Finds the values of id_field and timestamp_field. */
   readonly #fields: FieldFinder | undefined
+  readonly #maxRecords: number
   readonly #idField: string | undefined
   readonly #timeField: string | undefined
   #file = ''
@@ -60,6 +70,7 @@ export class Rows {
     this.maxBytes = max_record_bytes
     this.pool = new Pool(page_bytes + CARRY_BYTES)
     this.#invalid = invalid
+    this.#maxRecords = Math.max(FEW_RECORDS, Math.ceil(page_bytes / RECORD_BYTES))
     this.#idField = id_field
     this.#timeField = timestamp_field
     this.#fields = fieldsOf(id_field, timestamp_field)
@@ -78,9 +89,19 @@ export class Rows {
     return this.#bytes
   }
 
-  /** Takes the records so far. */
-  take(): Pick<Page, 'records' | 'bytes' | 'release'> {
-    const taken = { records: this.#records, bytes: this.#bytes, release: this.pool.seal() }
+  /** Whether the records make a page: however small they are, so many take as much memory as large ones. */
+  get full(): boolean {
+    return this.#records.length >= this.#maxRecords
+  }
+
+  /** Whether to stop parsing, also in the middle of a block, until what there is was taken or written. */
+  get pausing(): boolean {
+    return this.#records.length >= this.#maxRecords || this.#invalid.due
+  }
+
+  /** Takes the records so far. `rest`: the block that is not parsed to its end. */
+  take(rest: Buffer | undefined): Pick<Page, 'records' | 'bytes' | 'release'> {
+    const taken = { records: this.#records, bytes: this.#bytes, release: this.pool.seal(rest) }
     this.#records = []
     this.#bytes = 0
     return taken
@@ -156,25 +177,15 @@ function isAbsent({ buffer, start, byteLength }: RawJson): boolean {
   return (byteLength === 4 && buffer[start] === 0x6e) || (byteLength === 2 && buffer[start] === 0x22)
 }
 
-const RFC3339 =
-  /^(\d{4})-(\d\d)-(\d\d)[Tt ](?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/
-
 /** RFC 3339 text stays text, so that no digit is lost; epochs, in CSV also as text, become a Date. */
 function timeOf(value: RawJson): string | Date | undefined {
   const text = stringOf(value) ?? value.toString()
-  const match = RFC3339.exec(text)
-  if (match !== null) return isDay(Number(match[1]), Number(match[2]), Number(match[3])) ? text : undefined
+  if (parseTime(text) !== undefined) return text
   if (!/^-?\d+(\.\d+)?([eE][+-]?\d+)?$/.test(text)) return undefined
   const number = Number(text)
   // As seconds 1e11 is the year 5138, as milliseconds 1973.
   const time = new Date(Math.abs(number) < 1e11 ? number * 1000 : number)
   return Number.isNaN(time.getTime()) ? undefined : time
-}
-
-function isDay(year: number, month: number, day: number): boolean {
-  const leap = year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0)
-  const days = month === 2 ? (leap ? 29 : 28) : [4, 6, 9, 11].includes(month) ? 30 : 31
-  return month >= 1 && month <= 12 && day >= 1 && day <= days
 }
 
 function firstBadByte(buffer: Buffer, start: number, end: number): number {
