@@ -92,6 +92,10 @@ export class OpenExtract {
     }
   }
 
+  reads(path: string): boolean {
+    return this.#source.reads?.(path) ?? false
+  }
+
   async acknowledge(position: Position): Promise<void> {
     await this.#source.acknowledge?.(position)
   }

@@ -1,9 +1,11 @@
 // The destination's end of a pipeline: opens what a run needs, writes pages, makes checkpoints durable, publishes.
 // The order at a checkpoint is the promise: destination, then state store, then source and queue.
 
+import { relative } from 'node:path'
 import { type Checkpoint, isPage, payloadBytesOf } from './checkpoint.ts'
 import { type ConfigInput, type ConfigOf, loadConfig, type PipelineConfig } from './config.ts'
 import type { Destination } from './destination.ts'
+import { BizonError } from './errors.ts'
 import type { Observer, Outcome } from './events.ts'
 import type { OpenExtract } from './extract.ts'
 import { faultPoint } from './fault.ts'
@@ -73,6 +75,7 @@ export class OpenLoad {
   /** Takes the lock, chooses the job, and asks the destination where it stands: there the extract goes on. */
   async open(): Promise<Opening> {
     const { signal, log, observe, lost } = this.#options
+    this.#checkApart()
     await this.#store.open()
     const lease = await this.#store.acquire(identityOf(this.config), holder())
     this.#lease = lease
@@ -115,6 +118,7 @@ export class OpenLoad {
 
   /** Whether both ends and the state store can be reached. Creates the tables of the state; loads nothing. */
   async check(): Promise<void> {
+    this.#checkApart()
     await this.#source.check(this.#options.signal)
     await this.#store.open()
     await this.#destination.check?.(this.#options.signal)
@@ -182,6 +186,19 @@ export class OpenLoad {
       ...(this.#open.from.page > 0 && { resumedFrom: this.#open.from }),
       outputs: this.#complete || direct ? (this.#destination.outputs?.() ?? []) : [],
     }
+  }
+
+  /** A run that writes where it reads would destroy its input, or feed on itself. */
+  #checkApart(): void {
+    const both = this.#destination.occupies?.().find((path) => this.#source.reads(path))
+    if (both === undefined) return
+    throw new BizonError(
+      'config',
+      `${this.config.path}: the destination writes ${relative('', both)}, which the source reads`,
+      {
+        hint: 'Choose another destination_id, or a path that leaves it out.',
+      },
+    )
   }
 
   get #open(): OpenRun {
