@@ -1,5 +1,14 @@
 import { describe, expect, it, vi } from 'vitest'
-import { type Checkpoint, type CheckpointOptions, checkpoints, type Item, isPage } from '../../lib/checkpoint.ts'
+import {
+  bytesOf,
+  type Checkpoint,
+  type CheckpointOptions,
+  checkpoints,
+  type Item,
+  isPage,
+  payloadBytesOf,
+  RECORD_BYTES,
+} from '../../lib/checkpoint.ts'
 import { RawJson } from '../../lib/record.ts'
 import type { Page } from '../../lib/source.ts'
 
@@ -59,6 +68,11 @@ describe('the checkpoint stage', () => {
     expect(await passed({}, [page(1, { rows: 0, last: true })])).toEqual(['p', '1/0 end'])
   })
 
+  it('counts payloads, however many records they are in', async () => {
+    const pages = [page(1, { rows: 1000, bytes: 60 }), page(2, { bytes: 30 }), page(3, { bytes: 10, last: true })]
+    expect(await passed({ everyBytes: 90 }, pages)).toEqual(['p', 'p', '2/1001', 'p', '3/1002 end'])
+  })
+
   it('carries the newest watermark, also over pages that have none', async () => {
     const seen: unknown[] = []
     const stage = checkpoints(START, {})
@@ -91,5 +105,16 @@ describe('the checkpoint stage', () => {
     } finally {
       vi.useRealTimers()
     }
+  })
+})
+
+describe('the weight of an item', () => {
+  it('of a page is that of its payloads and of its records, so that a million empty ones are not nothing', () => {
+    const { bytes, ...measured } = page(1, { rows: 3 })
+    expect(bytes).toBe(10)
+    expect(payloadBytesOf(measured)).toBe(6)
+    expect(bytesOf(measured)).toBe(6 + 3 * RECORD_BYTES)
+    expect(bytesOf({ ...measured, bytes: 10 })).toBe(10 + 3 * RECORD_BYTES)
+    expect(bytesOf(START)).toBe(1)
   })
 })

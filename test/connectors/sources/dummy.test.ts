@@ -88,6 +88,11 @@ describe('the generator', () => {
     expect(await read(make('generator', { records: 0 }))).toMatchObject([{ records: [], next: null }])
   })
 
+  it('sleeps at most as long as a timer can wait: more would be no sleep at all', () => {
+    expect(dummy.config.safeParse({ sleep: 2_147_483 }).success).toBe(true)
+    expect(dummy.config.safeParse({ sleep: 2_147_484 }).success).toBe(false)
+  })
+
   it('fails at the page that was asked for', async () => {
     await expect(read(make('generator', { ...keys, fail_at_page: 2 }))).rejects.toMatchObject({ code: 'source' })
   })

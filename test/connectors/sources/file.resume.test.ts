@@ -1,6 +1,8 @@
-import { appendFile, rm, truncate, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, rename, rm, truncate, utimes, writeFile } from 'node:fs/promises'
+import { setTimeout as wait } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
+import { silentLog } from '../../../lib/log.ts'
 import type { Page, Position, Start } from '../../../lib/source.ts'
 import { failure, openFile, pagesOf, type ReadSettings, seenIn, texts, useFolder } from '../../support/file-source.ts'
 
@@ -11,6 +13,10 @@ const lines = (from: number, to: number) =>
 const numbers = (found: readonly string[]) => found.map((text) => JSON.parse(text).n)
 const range = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => from + index)
 
+interface Files {
+  readonly files: { readonly [path: string]: unknown }
+}
+
 /** The position after the first page. */
 async function firstPosition(config: object): Promise<Position> {
   for await (const page of openFile(config).read({}, never)) {
@@ -20,9 +26,13 @@ async function firstPosition(config: object): Promise<Position> {
 }
 
 /** An incremental run: what it gives, and what the next one starts from. */
-async function increment(config: object, since?: unknown): Promise<{ found: string[]; since: unknown }> {
+async function increment(
+  config: object,
+  since?: unknown,
+  log = silentLog,
+): Promise<{ found: string[]; since: unknown }> {
   const start = since === undefined ? {} : { since: { time: new Date(), value: since } }
-  const pages = await pagesOf(config, { mode: 'incremental', from: start as Start })
+  const pages = await pagesOf(config, { mode: 'incremental', from: start as Start, log })
   expect(pages.at(-1)?.next).toBeNull()
   return { found: seenIn(pages).map(({ text }) => text), since: JSON.parse(JSON.stringify(pages.at(-1)?.watermark)) }
 }
@@ -54,6 +64,47 @@ describe('a resume', () => {
     expect(failed.code).toBe('source')
     expect(failed.message).toMatch(message)
     expect(failed.hint).toContain('force_ignore_checkpoint: true')
+  })
+
+  it.each([
+    [
+      'replaced',
+      /it was replaced/,
+      async (path: string, text: string) => {
+        await writeFile(`${path}.new`, text)
+        await rename(`${path}.new`, path)
+      },
+    ],
+    ['written over in place', /it was written to and is as long as before/, writeFile],
+  ] as const)(
+    'of a full refresh refuses a file that was %s with rows changed before the position',
+    async (_, message, change) => {
+      const config = { path: await folder.write('a.ndjson', lines(10, 90)), page_bytes: 400 }
+      const position = await firstPosition(config)
+      await change(config.path, lines(10, 90).replace('{"n":10}', '{"n":99}'))
+      await utimes(config.path, 1, 1) // file systems tell times by the clock's tick
+      const failed = await failure(config, { from: { position } })
+      expect(failed.message).toMatch(message)
+      expect(failed.hint).toContain('force_ignore_checkpoint: true')
+    },
+  )
+
+  it('of an incremental run looks at the end of what was read alone', async () => {
+    const config = { path: await folder.write('a.ndjson', lines(10, 90)), page_bytes: 400 }
+    const position = await firstPosition(config)
+    const seen = (await pagesOf(config))[0]?.records.length as number
+    await rm(config.path)
+    await folder.write('a.ndjson', lines(10, 90))
+    expect(numbers(await texts(config, { mode: 'incremental', from: { position } }))).toEqual(range(10 + seen, 90))
+  })
+
+  it('goes on in a file that is spelled otherwise now', async () => {
+    const config = { path: await folder.write('a.ndjson', lines(0, 40)), page_bytes: 50 }
+    const { files } = (await firstPosition(config)) as { files: { [path: string]: object } }
+    const old = `${folder.path('x')}/.././a.ndjson`
+    const position = { files: { [old]: Object.values(files)[0] }, current: old }
+    const seen = (await pagesOf(config))[0]?.records.length as number
+    expect(numbers(await texts(config, { from: { position } as Start }))).toEqual(range(seen, 40))
   })
 
   it('does not mind that a file it has read to the end is gone', async () => {
@@ -114,17 +165,111 @@ describe('an incremental read', () => {
     expect((await increment(config, third.since)).found).toEqual([])
   })
 
-  it('leaves a line that is not finished to the next run', async () => {
-    for (const [name, head, tail] of [
-      ['a.ndjson', '{"n":0}\n{"n"', ':1}\n'],
-      ['a.csv', 'n\n0\n"1', '"\n'],
+  it('leaves a line that may be half written to the next run, and says so once', async () => {
+    for (const [name, line, head, tail] of [
+      ['a.ndjson', 2, '{"n":0}\n{"n"', ':1}\n'],
+      ['b.ndjson', 2, '{"n":0}\n[1', ']\n{"n":1}\n'],
+      ['a.csv', 3, 'n\n0\n"1', '"\n'],
+      ['b.csv', 3, 'n\n0\n1', '2\n'],
     ] as const) {
-      const config = { path: await folder.write(name, head), page_bytes: 3 }
-      const first = await increment(config)
+      const config = { path: await folder.write(name, head), page_bytes: 3, on_invalid: 'skip' }
+      const warnings: string[] = []
+      const log = { ...silentLog, warn: (message: string) => warnings.push(message) }
+      const first = await increment(config, undefined, log)
+      expect(warnings).toEqual([expect.stringContaining(`${config.path}:${line} has no line end yet`)])
       expect(first.found).toHaveLength(1)
       await appendFile(config.path, tail)
       expect((await increment(config, first.since)).found).toHaveLength(1)
     }
+  })
+
+  it('takes a last line of NDJSON that has no line end but is a whole object, and its line end later', async () => {
+    for (const lineEnd of ['\n', '\r\n']) {
+      const config = { path: await folder.write('a.ndjson', '{"n":0}\n{"n":1}'), page_bytes: 3 }
+      const first = await increment(config)
+      expect(numbers(first.found)).toEqual([0, 1])
+      const idle = await increment(config, first.since)
+      expect(idle.found).toEqual([])
+      await appendFile(config.path, `${lineEnd}{"n":2}`)
+      expect(numbers((await increment(config, idle.since)).found)).toEqual([2])
+    }
+  })
+
+  it('waits for the first line behind a byte order mark', async () => {
+    for (const [name, parts] of [
+      ['a.csv', ['', 'n', '\n', '1\n2\n']],
+      ['a.ndjson', ['', '{"n"', ':"1"}\n', '{"n":"2"}\n']],
+    ] as const) {
+      const config = { path: await folder.write(name, '\ufeff') }
+      const found: string[] = []
+      let since: unknown
+      for (const part of parts) {
+        await appendFile(config.path, part)
+        const run = await increment(config, since)
+        found.push(...run.found)
+        since = run.since
+      }
+      expect(found).toEqual(['{"n":"1"}', '{"n":"2"}'])
+    }
+  })
+
+  it('knows a file by another spelling of its path', async () => {
+    const path = await folder.write('a.ndjson', lines(0, 3))
+    await mkdir(folder.path('x'))
+    const { since } = await increment({ path: `${folder.path('x')}/.././a.ndjson` })
+    await appendFile(path, lines(3, 5))
+    expect(numbers((await increment({ path }, since)).found)).toEqual([3, 4])
+    const stored = {
+      files: Object.fromEntries(
+        Object.entries((since as Files).files).map(([, place]) => [`${folder.path('x')}/../a.ndjson`, place]),
+      ),
+    }
+    expect(numbers((await increment({ path }, stored)).found)).toEqual([3, 4])
+  })
+
+  it('knows files that were renamed, also when a new one has the old name', async () => {
+    const config = { path: folder.path('log*'), format: 'ndjson' }
+    await folder.write('log', lines(0, 3))
+    const first = await increment(config)
+    await appendFile(folder.path('log'), lines(3, 4))
+    await rename(folder.path('log'), folder.path('log.1'))
+    await folder.write('log', lines(4, 6))
+    const second = await increment(config, first.since)
+    expect(numbers(second.found)).toEqual([4, 5, 3])
+    await rename(folder.path('log.1'), folder.path('log.2'))
+    await rename(folder.path('log'), folder.path('log.1'))
+    const third = await increment(config, second.since)
+    expect(third.found).toEqual([])
+    await rename(folder.path('log.2'), folder.path('log.3'))
+    expect((await increment(config, third.since)).found).toEqual([])
+  })
+
+  it('takes a new file for new, although it got the inode and the content of one that is gone', async () => {
+    const config = { path: folder.path('day-*'), format: 'ndjson' }
+    await folder.write('day-0', lines(7, 8))
+    await folder.write('day-1', lines(0, 3))
+    let { since } = await increment(config)
+    for (let day = 2; day < 12; day++) {
+      await rm(folder.path(`day-${day - 1}`))
+      await wait(20) // the clock of the file system must tick
+      await folder.write(`day-${day}`, lines(0, 3))
+      const next = await increment(config, since)
+      expect(numbers(next.found)).toEqual([0, 1, 2])
+      since = next.since
+    }
+  })
+
+  it('says where all files stand on its last page only, and forgets those that are gone', async () => {
+    for (const name of ['a.ndjson', 'b.ndjson']) await folder.write(name, lines(0, 40))
+    const config = { path: folder.path('*.ndjson'), page_bytes: 50 }
+    const pages = await pagesOf(config, { mode: 'incremental' })
+    expect(pages.length).toBeGreaterThan(3)
+    expect(pages.map((page) => page.watermark !== undefined)).toEqual(pages.map((page) => page.next === null))
+    const since = pages.at(-1)?.watermark
+    expect(Object.keys((since as unknown as Files).files)).toEqual([folder.path('a.ndjson'), folder.path('b.ndjson')])
+    await rm(folder.path('a.ndjson'))
+    const next = (await increment(config, since)).since as Files
+    expect(Object.keys(next.files)).toEqual([folder.path('b.ndjson')])
   })
 
   it('after a full refresh takes the line end that came later for what it is', async () => {
@@ -198,6 +343,7 @@ describe('stream mode', () => {
     const positions: Position[] = []
     for await (const page of openFile(config, { mode: 'stream' }).read({}, controller.signal)) {
       expect(page.next).not.toBeNull()
+      expect(page.watermark).toBeUndefined()
       positions.push(page.next as Position)
       found.push(...numbers(seenIn([page]).map(({ text }) => text)))
       if (page.records.length > 0) await steps.shift()?.()

@@ -255,3 +255,10 @@ async function sparseLine(path: string, bytes: number): Promise<void> {
   for (let written = 0; written < bytes; written += megabyte.length) await appendFile(path, megabyte)
   await appendFile(path, '"}\n{"a":2}\n')
 }
+
+describe('poll_interval', () => {
+  it('is at most what a timer can wait: more would be no wait at all', () => {
+    expect(() => openFile({ path: 'a.ndjson', poll_interval: 2_147_483 })).not.toThrow()
+    expect(() => openFile({ path: 'a.ndjson', poll_interval: 2_147_484 })).toThrow('2147483')
+  })
+})
