@@ -20,6 +20,13 @@ export interface Run {
   readonly epoch: number
   /** Whether the records are all there is (no watermark was given), so that publishing replaces. */
   readonly complete: boolean
+  /**
+   * Incremental, adding: the run whose watermark this one starts from, so that what is published must be what that run
+   * left. Absent: nothing is known of it.
+   */
+  readonly previous?: string
+  /** `force_ignore_checkpoint`: nothing that an earlier run read is gone on with. */
+  readonly startOver?: boolean
   /** The run's last checkpoint as the state store remembers it. May be behind the destination, never the truth. */
   readonly stored?: Checkpoint & { readonly receipt?: Receipt }
 }
@@ -49,6 +56,8 @@ export interface Destination {
   check?(signal: AbortSignal): Promise<void>
   /** Where a person finds what was published: paths, table names. Asked for after `publish`. */
   outputs?(): readonly string[]
+  /** Local paths it writes; a source must not read them. Absolute, and known before `open`. */
+  occupies?(): readonly string[]
 }
 
 export interface DestinationContext {
@@ -65,6 +74,8 @@ export interface DestinationDefinition<Schema extends z.ZodType = z.ZodType> {
   readonly summary: string
   /** The keys under `destination.config:` that are this connector's own. */
   readonly config: Schema
+  /** Keys of `config` that change how it writes, not what: an unfinished run is gone on with after they change. */
+  readonly tuning?: readonly string[]
   /** Does no I/O. `config` also holds the keys that all destinations share. */
   create(config: z.output<Schema> & DestinationOptions, context: DestinationContext): Destination
 }

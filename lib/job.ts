@@ -20,6 +20,8 @@ export interface DecisionInput {
   readonly resets: readonly ResetRequest[]
   /** Whether the stream's positions survive, so that a full refresh may go on where it was. */
   readonly resumable: boolean
+  /** Of what is configured to be loaded. */
+  readonly configHash?: string
 }
 
 export interface Decision {
@@ -36,6 +38,8 @@ export interface Decision {
   readonly complete: boolean
   /** Incremental: only what is newer. Never together with `complete`. */
   readonly since?: Watermark
+  /** The run that `since` is of. */
+  readonly previous?: string
   /** Whether an incremental stream is fetched whole and replaced. */
   readonly asReset: boolean
   /** Why, in words for people. */
@@ -45,13 +49,12 @@ export interface Decision {
 
 export function decide(input: DecisionInput): Decision {
   const { mode, unfinished } = input
-  // A stream never ends, so that nothing can be added to it: after it comes a first run.
-  const lastSucceeded = input.lastSucceeded?.mode === 'stream' ? undefined : input.lastSucceeded
   const pending = input.resets.filter((request) => request.consumedByJobId === undefined)
   const incremental = mode === 'incremental'
   const [newest] = unfinished
   const obstacle = newest && obstacleTo(newest, input, pending.length)
   const job = obstacle === undefined ? newest : undefined
+  const lastSucceeded = job ? input.lastSucceeded : notStreamedOver(input)
 
   // A cancelled run that was a reset has not done it: the request passes to the run that replaces it.
   const inherited = (job ? [job] : unfinished).some((each) => isReset(each, input))
@@ -68,6 +71,7 @@ export function decide(input: DecisionInput): Decision {
     bindReset: asReset && !job && pending.length === 0,
     complete,
     ...(since && { since }),
+    ...(since && lastSucceeded && { previous: lastSucceeded.id }),
     asReset,
     reasons: [firstReason(newest, obstacle), ...fetchReasons({ asReset, complete, since }, input)],
     warnings: incremental ? [] : warningsOf(input, pending.length),
@@ -82,11 +86,25 @@ function obstacleTo(job: Job, input: DecisionInput, pendingResets: number): stri
   if (mode === 'stream') return undefined
   // What such a run staged is not where or as we stage; nothing is lost, since the watermark has not moved.
   if (!job.ours) return 'another program made it'
+  const { configHash } = input
+  if (job.configHash !== undefined && configHash !== undefined && job.configHash !== configHash)
+    return 'its configuration was another'
   if (mode === 'full_refresh')
     return input.resumable ? undefined : "the source's positions are of no use to a later process"
   if (pendingResets > 0) return 'a reset was requested'
   if (input.reset && !isReset(job, input)) return 'reset is set'
   return undefined
+}
+
+/**
+ * The run to go on from, unless a stream has written behind it: what a stream brought is in no watermark, so that after
+ * it comes a first run.
+ */
+function notStreamedOver({ lastSucceeded, unfinished }: DecisionInput): Job | undefined {
+  if (!lastSucceeded || lastSucceeded.mode === 'stream') return undefined
+  // Of ours every unfinished one is newer; the other program leaves them lying about.
+  const isNewer = (job: Job): boolean => job.ours || job.createdAt >= lastSucceeded.createdAt
+  return unfinished.some((job) => job.mode === 'stream' && isNewer(job)) ? undefined : lastSucceeded
 }
 
 /** Only incremental runs are resets; other modes take requests to be rid of them. */
@@ -176,7 +194,14 @@ function lost(job: Job, stored: Checkpoint, found: string): BizonError {
     'edited',
     `the destination lost rows of run ${job.id}: ${show(stored)} was durable, and it holds ${found}`,
     {
-      hint: 'Put the destination back as it was, or start over: source.force_ignore_checkpoint: true for one run, or bizon stream reset.',
+      hint: `Put the destination back as it was. Or start over: ${startingOver(job.mode)}.`,
     },
   )
+}
+
+/** How to give up what an unfinished run has read, in words for people; begins in lower case and has no full stop. */
+export function startingOver(mode: SyncMode): string {
+  if (mode === 'full_refresh') return 'set source.force_ignore_checkpoint: true for one run'
+  if (mode === 'incremental') return 'run with --reset, which fetches everything again and replaces the output'
+  return 'move the output and its state file away, and set source.force_ignore_checkpoint: true for one run'
 }

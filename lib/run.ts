@@ -1,6 +1,7 @@
 // One run's bookkeeping, from the choice of its job to the last status: job.ts decides, the destination says where
 // it stands, the state store remembers. Every step can be repeated by the next process.
 
+import { createHash } from 'node:crypto'
 import type { Checkpoint, Receipt } from './checkpoint.ts'
 import type { PipelineConfig } from './config.ts'
 import type { Destination, Run } from './destination.ts'
@@ -9,6 +10,7 @@ import { faultPoint } from './fault.ts'
 import { decide, type Reconciled, reconcile } from './job.ts'
 import type { Log } from './log.ts'
 import { redactor } from './redact.ts'
+import { isMapping } from './references.ts'
 import type { Start, StreamInfo } from './source.ts'
 import type { Identity, Lease, StateStore } from './state.ts'
 
@@ -56,6 +58,7 @@ export async function openRun({
   const { mode, cursorField, forceIgnoreCheckpoint, reset } = config.source
   const resumable = stream.resumable ?? false
   const identity = identityOf(config)
+  const configHash = configHashOf(config)
   const unfinished = await store.unfinishedJobs(identity)
   const lastSucceeded = await store.lastSucceeded(identity)
   const decision = decide({
@@ -69,6 +72,7 @@ export async function openRun({
       unfinished.map((job) => job.id),
     ),
     resumable,
+    configHash,
   })
   for (const warning of decision.warnings) log.warn(warning)
   const job = await store.begin(lease, {
@@ -77,6 +81,7 @@ export async function openRun({
     ...(decision.job && { resume: decision.job.id }),
     mode,
     complete: decision.complete,
+    configHash,
     ...(total !== undefined && { totalRecords: total }),
     consume: decision.consume,
     bindReset: decision.bindReset,
@@ -102,6 +107,8 @@ export async function openRun({
     mode: decision.asReset ? 'full_refresh' : mode,
     epoch: lease.epoch,
     complete: decision.complete,
+    ...(decision.previous !== undefined && { previous: decision.previous }),
+    ...(forceIgnoreCheckpoint && { startOver: true }),
     ...(stored && { stored }),
   }
   const settle = async (): Promise<Reconciled> => {
@@ -158,4 +165,31 @@ function sameStand(one: Checkpoint, other: Checkpoint | undefined): boolean {
 
 export function identityOf({ name, source }: PipelineConfig): Identity {
   return { name, source: source.name, stream: source.stream }
+}
+
+/**
+ * Of what is loaded, and where to: a run begun with one goes on with no other. Settings for how it is done are left
+ * out. A hash alone, because settings may hold what references stand for.
+ */
+function configHashOf({ source, destination }: PipelineConfig): string {
+  const loaded = {
+    source: source.name,
+    stream: source.stream,
+    cursorField: source.cursorField,
+    sourceOptions: without(source.options, source.definition.tuning),
+    destination: destination.name,
+    destinationOptions: without(destination.options, destination.definition.tuning),
+  }
+  return createHash('sha256').update(JSON.stringify(loaded, inOrder)).digest('hex').slice(0, 16)
+}
+
+function without(options: unknown, keys: readonly string[] = []): unknown {
+  if (!isMapping(options)) return options
+  return Object.fromEntries(Object.entries(options).filter(([key]) => !keys.includes(key)))
+}
+
+/** The order of keys in the file says nothing. */
+function inOrder(_key: string, value: unknown): unknown {
+  if (!isMapping(value)) return value
+  return Object.fromEntries(Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1)))
 }

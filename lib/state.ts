@@ -39,6 +39,8 @@ export interface Job extends Identity {
   readonly ours: boolean
   /** Whether publishing replaces the target: full refresh, a reset, or a first incremental run. */
   readonly complete: boolean
+  /** A hash of the settings that say what it loads; absent where nobody noted it. */
+  readonly configHash?: string
 }
 
 /** One row of `stream_resets`. Pending until consumed. */
@@ -80,10 +82,13 @@ export interface StateStore {
   lastCheckpoint(job: Job): Promise<StoredCheckpoint | undefined>
   /** Requests that no job has taken, and those the given jobs took. */
   resets(identity: Identity, jobIds: readonly string[]): Promise<readonly ResetRequest[]>
-  /** In one transaction: cancels jobs, creates or restarts one, binds reset requests to it. Resolves to the job as stored. */
+  /**
+   * In one transaction, which a loss of power does not take back: cancels jobs, creates or restarts one, binds reset
+   * requests to it. Resolves to the job as stored.
+   */
   begin(lease: Lease, change: BeginJob): Promise<Job>
   saveCheckpoint(lease: Lease, job: Job, checkpoint: StoredCheckpoint, destination: string): Promise<void>
-  /** Ends (`succeeded`) or interrupts (`failed`, `running`) a job. */
+  /** Ends (`succeeded`) or interrupts (`failed`, `running`) a job. A loss of power does not take it back. */
   finish(
     lease: Lease,
     job: Job,
@@ -108,6 +113,8 @@ export interface BeginJob {
   readonly resume?: string
   readonly mode: SyncMode
   readonly complete: boolean
+  /** See `Job`; that of a job that is restarted is replaced. */
+  readonly configHash?: string
   readonly totalRecords?: number
   /** Reset requests to mark as consumed by the job. */
   readonly consume: readonly string[]

@@ -24,6 +24,7 @@ export interface JobRow {
   /** Null: a row of the Python program. */
   readonly epoch: number | null
   readonly complete: number | null
+  readonly config_hash: string | null
 }
 
 export interface CursorRow {
@@ -58,6 +59,7 @@ export function jobOf(row: JobRow): Job {
     ...(row.error_message !== null && { errorMessage: row.error_message }),
     ours: row.epoch !== null,
     complete: row.complete === null ? row.sync_mode === 'full_refresh' : row.complete !== 0,
+    ...(row.config_hash !== null && { configHash: row.config_hash }),
   }
 }
 

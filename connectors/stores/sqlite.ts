@@ -87,8 +87,8 @@ export class SqliteStore implements StateStore {
       try {
         checkVersion(database, path)
         database.pragma('journal_mode = WAL')
-        // Killed processes lose nothing with it. A power cut may take the last commits, and that does no harm
-        // either: this is a copy, and the destination, which is asked first, syncs what it holds.
+        // Killed processes lose nothing with it. A power cut may take the last checkpoints, and that does no harm:
+        // they are copies, and the destination, which is asked first, syncs its own. Jobs are no copy; see #lastingly.
         database.pragma('synchronous = NORMAL')
         migrate(database, path)
         return
@@ -102,7 +102,7 @@ export class SqliteStore implements StateStore {
   async acquire(identity: Identity, holder: string): Promise<Lease> {
     const lock = await this.#options.lock(identity, holder)
     try {
-      const epoch = this.#change((database) => raiseEpoch(database, identity, holder))
+      const epoch = this.#lastingly(() => this.#change((database) => raiseEpoch(database, identity, holder)))
       return { epoch, release: () => lock.release() }
     } catch (error) {
       await lock.release()
@@ -128,14 +128,16 @@ export class SqliteStore implements StateStore {
 
   async begin(lease: Lease, change: BeginJob): Promise<Job> {
     const { identity, resume } = change
-    return this.#fenced(lease, identity, (database) => {
-      for (const id of change.cancel) cancelJob(database, identity, id)
-      const id = resume ?? createJob(database, lease, change)
-      if (resume !== undefined) restartJob(database, lease, change, resume)
-      for (const request of change.consume) consumeReset(database, identity, request, id)
-      if (change.bindReset) insertReset(database, identity, id)
-      return readJob(database, identity, id)
-    })
+    return this.#lastingly(() =>
+      this.#fenced(lease, identity, (database) => {
+        for (const id of change.cancel) cancelJob(database, identity, id)
+        const id = resume ?? createJob(database, lease, change)
+        if (resume !== undefined) restartJob(database, lease, change, resume)
+        for (const request of change.consume) consumeReset(database, identity, request, id)
+        if (change.bindReset) insertReset(database, identity, id)
+        return readJob(database, identity, id)
+      }),
+    )
   }
 
   async saveCheckpoint(lease: Lease, job: Job, checkpoint: StoredCheckpoint, destination: string): Promise<void> {
@@ -143,7 +145,7 @@ export class SqliteStore implements StateStore {
   }
 
   async finish(lease: Lease, job: Job, end: Parameters<StateStore['finish']>[2]): Promise<void> {
-    this.#fenced(lease, job, (database) => endJob(database, job, end))
+    this.#lastingly(() => this.#fenced(lease, job, (database) => endJob(database, job, end)))
   }
 
   async requestReset(identity: Identity): Promise<boolean> {
@@ -169,6 +171,19 @@ export class SqliteStore implements StateStore {
       return work(database)
     } catch (error) {
       throw sqliteError(error, this.#options.path, 'state')
+    }
+  }
+
+  /**
+   * Which runs there were and how they ended is nowhere else, so that a power cut must not take it back: the work's
+   * transaction is synced.
+   */
+  #lastingly<Result>(work: () => Result): Result {
+    this.#use((database) => database.pragma('synchronous = FULL'))
+    try {
+      return work()
+    } finally {
+      this.#use((database) => database.pragma('synchronous = NORMAL'))
     }
   }
 

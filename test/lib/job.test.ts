@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Checkpoint } from '../../lib/checkpoint.ts'
+import type { BizonError } from '../../lib/errors.ts'
 import { type DecisionInput, decide, reconcile } from '../../lib/job.ts'
 import type { SyncMode } from '../../lib/source.ts'
 import type { Job, ResetRequest } from '../../lib/state.ts'
@@ -38,7 +39,7 @@ function outcome(given: DecisionInput): unknown {
 
 const START = { action: 'start', cancel: [], consume: [], bindReset: false, complete: true, asReset: false }
 const RESUME = { ...START, action: 'resume', job: 'a' }
-const INCREMENT = { complete: false, since: { time: NOON } }
+const INCREMENT = { complete: false, since: { time: NOON }, previous: 'done' }
 
 const full = job('a', 'full_refresh', { complete: true })
 const increment = job('a', 'incremental')
@@ -102,7 +103,7 @@ describe('the job of an incremental stream', () => {
     [
       "the watermark of the source goes with the last run's start",
       { lastSucceeded: done('incremental', { watermark: { seq: 7 } }) },
-      { ...START, complete: false, since: { time: NOON, value: { seq: 7 } } },
+      { ...START, ...INCREMENT, since: { time: NOON, value: { seq: 7 } } },
     ],
     [
       'a full refresh that succeeded counts as the last run',
@@ -110,6 +111,35 @@ describe('the job of an incremental stream', () => {
       { ...START, ...INCREMENT },
     ],
     ['a stream run is no run to add to: a first run follows it', { lastSucceeded: done('stream') }, START],
+    [
+      'nor is one that an unfinished stream has written behind',
+      { lastSucceeded: done('incremental'), unfinished: [stream] },
+      { ...START, cancel: ['a'] },
+    ],
+    [
+      'a stream that another program left before the last run is not behind it',
+      { lastSucceeded: done('incremental'), unfinished: [{ ...stream, ours: false, createdAt: new Date(0) }] },
+      { ...START, ...INCREMENT, cancel: ['a'] },
+    ],
+    [
+      'an unfinished run keeps what it adds to, whatever streams another program left',
+      { lastSucceeded: done('incremental'), unfinished: [increment, { ...stream, id: 'b', ours: false }] },
+      { ...RESUME, ...INCREMENT, cancel: ['b'] },
+    ],
+    [
+      'an unfinished run of another configuration is cancelled, and the watermark stays',
+      {
+        lastSucceeded: done('incremental'),
+        unfinished: [{ ...increment, configHash: 'old' }],
+        configHash: 'new',
+      },
+      { ...START, ...INCREMENT, cancel: ['a'] },
+    ],
+    [
+      'an unfinished run whose configuration nobody noted is resumed',
+      { lastSucceeded: done('incremental'), unfinished: [increment], configHash: 'new' },
+      { ...RESUME, ...INCREMENT },
+    ],
     [
       'an unfinished run is resumed, whether or not positions survive a full refresh',
       { unfinished: [increment], lastSucceeded: done('incremental') },
@@ -234,6 +264,11 @@ describe('the job of a stream', () => {
       { unfinished: [job('a', 'stream', { ours: false })] },
       { ...STREAM, action: 'resume', job: 'a' },
     ],
+    [
+      'the running job is used again with another configuration',
+      { unfinished: [{ ...stream, configHash: 'old' }], configHash: 'new' },
+      { ...STREAM, action: 'resume', job: 'a' },
+    ],
     ['force_ignore_checkpoint starts over', { unfinished: [stream], force: true }, { ...STREAM, cancel: ['a'] }],
     ['an unfinished full refresh is cancelled', { unfinished: [full] }, { ...STREAM, cancel: ['a'] }],
     ['an earlier success gives no watermark', { lastSucceeded: done('incremental') }, STREAM],
@@ -260,6 +295,11 @@ describe('what people are told', () => {
       'both modes when the mode has changed',
       input('stream', { unfinished: [full] }),
       /was full_refresh and now is stream/,
+    ],
+    [
+      'that the configuration has changed',
+      input('full_refresh', { unfinished: [{ ...full, configHash: 'old' }], configHash: 'new', resumable: true }),
+      /run a, .*its configuration was another/,
     ],
     [
       'that another program made the run',
@@ -340,8 +380,22 @@ describe('where a run goes on', () => {
   })
   test('nowhere when the destination has nothing of what was durable', () => {
     expect(() => start(at(5), undefined, true)).toThrow(
-      expect.objectContaining({ code: 'edited', hint: expect.stringMatching(/force_ignore_checkpoint.*stream reset/) }),
+      expect.objectContaining({ code: 'edited', hint: expect.stringMatching(/force_ignore_checkpoint/) }),
     )
+  })
+  test('and the advice is of use in the mode of the run', () => {
+    const advice = (mode: SyncMode): string | undefined => {
+      try {
+        reconcile(at(5), undefined, { job: job('a', mode), resumable: true })
+      } catch (error) {
+        return (error as BizonError).hint
+      }
+      return undefined
+    }
+    expect(advice('full_refresh')).not.toContain('--reset')
+    expect(advice('incremental')).toContain('--reset')
+    expect(advice('incremental')).not.toContain('force_ignore_checkpoint')
+    expect(advice('stream')).not.toContain('--reset')
   })
   test('nowhere when the destination has nothing of an empty extract that had ended', () => {
     expect(() => start(end(0), undefined)).toThrow(expect.objectContaining({ code: 'edited' }))

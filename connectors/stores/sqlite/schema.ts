@@ -5,7 +5,7 @@
 import { BizonError } from '../../../lib/errors.ts'
 import type { Database } from '../../sqlite.ts'
 
-export const SCHEMA_VERSION = 1
+export const SCHEMA_VERSION = 2
 
 const IDENTITY = {
   name: 'VARCHAR(100) NOT NULL',
@@ -27,6 +27,7 @@ const TABLES: { readonly [table: string]: { readonly [column: string]: string } 
     error_message: 'VARCHAR(255)',
     epoch: 'INTEGER',
     complete: 'BOOLEAN',
+    config_hash: 'VARCHAR',
   },
   source_cursors: {
     id: 'VARCHAR(100) NOT NULL PRIMARY KEY',

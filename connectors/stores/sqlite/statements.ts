@@ -85,27 +85,43 @@ export function readJob(database: Database, identity: Identity, id: string): Job
 export function createJob(
   database: Database,
   lease: Lease,
-  { identity, mode, totalRecords, complete }: BeginJob,
+  { identity, mode, totalRecords, complete, configHash }: BeginJob,
 ): string {
   const id = newId()
   database
     .prepare(
       `INSERT INTO stream_jobs (id, name, source_name, stream_name, sync_mode, attempt, total_records_to_fetch,
-         created_at, updated_at, status, epoch, complete) VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, 'running', ?, ?)`,
+         created_at, updated_at, status, epoch, complete, config_hash)
+       VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, 'running', ?, ?, ?)`,
     )
-    .run(id, ...keyOf(identity), mode, totalRecords ?? null, now(), now(), lease.epoch, complete ? 1 : 0)
+    .run(
+      id,
+      ...keyOf(identity),
+      mode,
+      totalRecords ?? null,
+      now(),
+      now(),
+      lease.epoch,
+      complete ? 1 : 0,
+      configHash ?? null,
+    )
   return id
 }
 
 /** Keeps `created_at`, which is the watermark of the runs after it. */
-export function restartJob(database: Database, lease: Lease, { identity, complete }: BeginJob, id: string): void {
+export function restartJob(
+  database: Database,
+  lease: Lease,
+  { identity, complete, configHash }: BeginJob,
+  id: string,
+): void {
   const { changes } = database
     .prepare(
       `UPDATE stream_jobs SET status = 'running', attempt = coalesce(attempt, 0) + 1, updated_at = ?,
-         error_message = NULL, epoch = ?, complete = ?
+         error_message = NULL, epoch = ?, complete = ?, config_hash = ?
        WHERE id = ? AND ${IDENTITY} AND status IN ('started', 'running', 'failed')`,
     )
-    .run(now(), lease.epoch, complete ? 1 : 0, id, ...keyOf(identity))
+    .run(now(), lease.epoch, complete ? 1 : 0, configHash ?? null, id, ...keyOf(identity))
   if (changes === 0) throw gone(identity, id)
 }
 

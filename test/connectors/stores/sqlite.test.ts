@@ -190,7 +190,7 @@ describe('a database of the Python program', () => {
     await store.saveCheckpoint(lease, job, at(job.id, 6, { position: null, end: true }), 'file')
     await store.finish(lease, job, { status: 'succeeded' })
 
-    expect(query('SELECT * FROM stream_jobs').slice(0, 4)).toEqual(before.map((row) => `${row}||`))
+    expect(query('SELECT * FROM stream_jobs').slice(0, 4)).toEqual(before.map((row) => `${row}|||`))
     expect(
       query(`SELECT sync_mode, attempt, total_records_to_fetch, status,
              created_at GLOB '????-??-?? ??:??:??.??????', updated_at >= created_at
@@ -222,6 +222,53 @@ describe('a database of the Python program', () => {
   })
 })
 
+test('a database of version 1 is taken over with its jobs, of whose configuration nothing is known', async () => {
+  const earlier = await openStore()
+  const lease = await earlier.acquire(CREATURES, 'test')
+  const job = await earlier.begin(lease, beginJob({ mode: 'incremental' }))
+  await earlier.saveCheckpoint(lease, job, at(job.id, 3), 'file')
+  await lease.release()
+  await earlier.close()
+  query('ALTER TABLE stream_jobs DROP COLUMN config_hash; PRAGMA user_version = 1')
+  const store = await openStore()
+  expect(query('PRAGMA user_version')).toEqual(['2'])
+  expect(await store.unfinishedJobs(CREATURES)).toEqual([job])
+  expect(await store.lastCheckpoint(job)).toEqual(at(job.id, 3))
+  const next = await store.acquire(CREATURES, 'test')
+  const resumed = await store.begin(next, beginJob({ mode: 'incremental', resume: job.id, configHash: 'abc' }))
+  expect(resumed.configHash).toBe('abc')
+})
+
+test('jobs are synced to disk, checkpoints are not', async () => {
+  const statements: string[] = []
+  const store = new SqliteStore({
+    path: file,
+    onStatement: (sql) => statements.push(sql),
+    lock: async () => ({ release: async () => {} }),
+  })
+  opened.push(store)
+  await store.open()
+  /** What `synchronous` is at each commit. */
+  const commits = (): string[] => {
+    let level = 'NORMAL'
+    const levels: string[] = []
+    for (const sql of statements.splice(0)) {
+      level = /synchronous = (\w+)/.exec(sql)?.[1] ?? level
+      if (sql === 'COMMIT') levels.push(level)
+    }
+    return levels
+  }
+  commits()
+  const lease = await store.acquire(CREATURES, 'test')
+  expect(commits()).toEqual(['FULL'])
+  const job = await store.begin(lease, beginJob())
+  expect(commits()).toEqual(['FULL'])
+  await store.saveCheckpoint(lease, job, at(job.id, 3), 'file')
+  expect(commits()).toEqual(['NORMAL'])
+  await store.finish(lease, job, { status: 'succeeded' })
+  expect(commits()).toEqual(['FULL'])
+})
+
 describe('a new database', () => {
   test('has the tables that the Python program makes, with null allowed where we added', async () => {
     await openStore()
@@ -232,7 +279,12 @@ describe('a new database', () => {
     const ours = columns(file)
     expect(ours.filter((column) => columns(theirs).includes(column))).toEqual(columns(theirs))
     const added = ours.filter((column) => !columns(theirs).includes(column) && !column.startsWith('bizon_leases'))
-    expect(added).toEqual(['destination_cursors checkpoint 0', 'stream_jobs complete 0', 'stream_jobs epoch 0'])
+    expect(added).toEqual([
+      'destination_cursors checkpoint 0',
+      'stream_jobs complete 0',
+      'stream_jobs config_hash 0',
+      'stream_jobs epoch 0',
+    ])
   })
 
   test('keeps the newest hundred cursors of a stream, and all of other jobs', async () => {
@@ -298,12 +350,12 @@ describe('a database that cannot be used', () => {
   })
 
   test('of a newer program is refused and left alone', async () => {
-    query('CREATE TABLE t (x); PRAGMA user_version = 2')
+    query('CREATE TABLE t (x); PRAGMA user_version = 3')
     await expect(createStore().open()).rejects.toMatchObject(
-      refusal(`${file}: its tables have version 2, and this program knows 1 at most`),
+      refusal(`${file}: its tables have version 3, and this program knows 2 at most`),
     )
     expect(query('PRAGMA user_version; PRAGMA journal_mode; SELECT name FROM sqlite_schema')).toEqual([
-      '2',
+      '3',
       'delete',
       't',
     ])
