@@ -18,11 +18,13 @@ import { type FileLock, lockFile } from '../lock.ts'
 import { Columns, schemaFor } from './file/columns.ts'
 import { type DataFile, DataFiles, Output } from './file/data.ts'
 import { type Disk, ensureFolder, realDisk, sizeOfFile, withoutSync } from './file/disk.ts'
+import { appendableExtent } from './file/mains.ts'
 import { Paths } from './file/paths.ts'
 import { publish } from './file/publish.ts'
-import { appendableExtent, recover, type Site } from './file/recover.ts'
+import { recover, type Site } from './file/recover.ts'
 import { BizonRows, writePlain } from './file/rows.ts'
 import { type FileState, Sidecar } from './file/sidecar.ts'
+import { beginStaging } from './file/staging.ts'
 
 const config = z.strictObject({
   format: z.literal('json').default('json').describe('`json`: one JSON object a line (NDJSON), named .json.'),
@@ -45,6 +47,7 @@ export type FileOptions = z.output<typeof config> & DestinationOptions
 export default defineDestination({
   summary: 'NDJSON files, appended to or replaced exactly once.',
   config,
+  tuning: ['durability', 'on_empty'],
   create: (options, { stream, mode }) => new FileDestination(options, { stream, mode }),
 })
 
@@ -162,6 +165,13 @@ export class FileDestination implements Destination {
     return keys.map((key) => shortest(paths.main(key)))
   }
 
+  occupies(): readonly string[] {
+    const { paths } = this.#site
+    const { target } = paths
+    const modes = ['stream', 'full_refresh', 'incremental'] as const
+    return [...modes.map((mode) => paths.staging(target, mode)), paths.sidecar, paths.lock]
+  }
+
   #opened(): { state: FileState; output: Output; rows: BizonRows } {
     if (this.#state && this.#session) return { state: this.#state, ...this.#session }
     throw new BizonError('internal', 'the file destination is not open')
@@ -223,7 +233,7 @@ export class FileDestination implements Destination {
     paths.claim(key, state.mode)
     await ensureFolder(disk, dirname(path))
     if (state.mode !== 'stream') {
-      await disk.remove(path) // by a killed process, never committed
+      this.#state = await beginStaging(this.#site, state, [key])
       return this.#data.add(key, path, 0, true)
     }
     // Rows go straight behind what is there already: how much that is must be durable before the first of them.

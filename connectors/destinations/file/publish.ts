@@ -7,9 +7,11 @@
 import { dirname } from 'node:path'
 import { faultPoint } from '../../../lib/fault.ts'
 import { type DiskFile, ensureFolder, readFrom, sizeOfFile, withFile, writeAll } from './disk.ts'
-import { checkExtent, type Extent, edited, extentOf, readTail } from './extent.ts'
-import { appendableExtent, checkReplaceable, type Site } from './recover.ts'
+import { checkExtent, cutTo, type Extent, edited, extentOf, readTail } from './extent.ts'
+import { appendableExtent, checkReplaceable, putBack } from './mains.ts'
+import type { Site } from './recover.ts'
 import { type FileState, replaces, type StagedFile } from './sidecar.ts'
+import { beginStaging } from './staging.ts'
 
 const COPY_BYTES = 1 << 20
 
@@ -28,44 +30,47 @@ export async function publish(site: Site, state: FileState, { onEmpty }: Publish
   let announced = state
   if (state.phase === 'staging') {
     faultPoint('publish.before')
-    const files = replaces(state) ? await toReplace(site, state, onEmpty) : await toAppend(site, state)
-    announced = { ...state, phase: 'publishing', files }
+    announced = replaces(state) ? await toReplace(site, state, onEmpty) : await toAppend(site, state)
     await site.sidecar.commit(announced)
   }
   const extents = replaces(state) ? await replaceAll(site, announced) : await appendAll(site, announced)
-  const done: FileState = { ...announced, phase: 'published', published: { ...state.published, ...extents } }
+  const done: FileState = {
+    ...announced,
+    phase: 'published',
+    published: { ...state.published, ...extents },
+    publishedBy: state.run,
+  }
   await site.sidecar.commit(done)
   faultPoint('publish.after')
   await cleanUp(site, done)
   return done
 }
 
-/** The staged files, and an empty one for each target that has no rows any more. */
-async function toReplace(site: Site, state: FileState, onEmpty: string): Promise<FileState['files']> {
+/** With an empty staged file for each target that has no rows any more. */
+async function toReplace(site: Site, state: FileState, onEmpty: string): Promise<FileState> {
   const { disk, paths } = site
+  const targets = Object.keys(state.published)
+  if (Object.keys(state.files).length === 0) targets.push(paths.target)
+  const empty = onEmpty === 'publish' ? [...new Set(targets)].filter((key) => !(key in state.files)) : []
+  const begun = await beginStaging(site, state, empty)
   const files: { [key: string]: StagedFile } = { ...state.files }
-  if (onEmpty === 'publish') {
-    const targets = Object.keys(state.published)
-    if (Object.keys(state.files).length === 0) targets.push(paths.target)
-    for (const key of targets) {
-      if (key in files) continue
-      const staging = paths.staging(key, state.mode)
-      await ensureFolder(disk, dirname(staging))
-      await withFile(disk, staging, 'replace', (file) => file.sync())
-      await disk.syncFolder(dirname(staging))
-      files[key] = extentOf(0, Buffer.alloc(0))
-    }
+  for (const key of empty) {
+    const staging = paths.staging(key, state.mode)
+    await ensureFolder(disk, dirname(staging))
+    await withFile(disk, staging, 'replace', (file) => file.sync())
+    await disk.syncFolder(dirname(staging))
+    files[key] = extentOf(0, Buffer.alloc(0))
   }
   for (const key of Object.keys(files)) await checkReplaceable(site, state, key)
-  return files
+  return { ...begun, phase: 'publishing', files }
 }
 
-async function toAppend(site: Site, state: FileState): Promise<FileState['files']> {
+async function toAppend(site: Site, state: FileState): Promise<FileState> {
   const files: { [key: string]: StagedFile } = {}
   for (const [key, file] of Object.entries(state.files)) {
     files[key] = { ...file, mainBefore: (await appendableExtent(site, state, key)).bytes }
   }
-  return files
+  return { ...state, phase: 'publishing', files }
 }
 
 async function replaceAll({ disk, paths }: Site, state: FileState): Promise<{ [key: string]: Extent }> {
@@ -75,10 +80,12 @@ async function replaceAll({ disk, paths }: Site, state: FileState): Promise<{ [k
     extents[key] = { bytes, tail }
     const staged = await disk.stat(staging)
     if (!staged) {
-      await checkExtent(disk, paths.main(key), { bytes, tail }, { whole: true, hint: START_OVER })
+      await checkExtent(disk, paths.main(key), { bytes, tail }, { whole: true, hint: putBack(state.mode) })
       continue
     }
-    if (staged.bytes !== bytes) throw edited(staging, `it has ${staged.bytes} bytes instead of ${bytes}`, START_OVER)
+    if (staged.bytes !== bytes) {
+      throw edited(staging, `it has ${staged.bytes} bytes instead of ${bytes}`, putBack(state.mode))
+    }
     await disk.rename(staging, paths.main(key))
     faultPoint('publish.mid')
   }
@@ -86,17 +93,36 @@ async function replaceAll({ disk, paths }: Site, state: FileState): Promise<{ [k
   return extents
 }
 
-async function appendAll({ disk, paths }: Site, state: FileState): Promise<{ [key: string]: Extent }> {
+/** All or nothing: after an error that can still be answered, readers see none of the rows. */
+async function appendAll(site: Site, state: FileState): Promise<{ [key: string]: Extent }> {
+  const begun = new Map<string, number>()
+  try {
+    return await append(site, state, begun)
+  } catch (error) {
+    // As far as it goes: the next run cuts what is left.
+    for (const [path, before] of begun) await cutTo(site.disk, path, before).catch(() => {})
+    throw error
+  }
+}
+
+/** Notes where each file ended before it is written to. */
+async function append(
+  { disk, paths }: Site,
+  state: FileState,
+  begun: Map<string, number>,
+): Promise<{ [key: string]: Extent }> {
   const extents: { [key: string]: Extent } = {}
   const created: string[] = []
+  const hint = putBack(state.mode)
   for (const [key, { bytes, mainBefore = 0 }] of Object.entries(state.files)) {
     const path = paths.main(key)
     const size = await sizeOfFile(disk, path)
     if (size < mainBefore || size > mainBefore + bytes) {
-      throw edited(path, `it has ${size} bytes, and had ${mainBefore} before ${bytes} were to be added`, START_OVER)
+      throw edited(path, `it has ${size} bytes, and had ${mainBefore} before ${bytes} were to be added`, hint)
     }
     await withFile(disk, paths.staging(key, state.mode), 'read', (staging) =>
       withFile(disk, path, 'write', async (main) => {
+        begun.set(path, mainBefore)
         await copy(staging, bytes, main, mainBefore)
         await main.sync()
       }),
@@ -112,7 +138,8 @@ async function appendAll({ disk, paths }: Site, state: FileState): Promise<{ [ke
 async function copy(from: DiskFile, bytes: number, to: DiskFile, at: number): Promise<void> {
   for (let done = 0; done < bytes; ) {
     const chunk = await readFrom(from, done, Math.min(COPY_BYTES, bytes - done))
-    if (chunk.length === 0) throw edited('the staged file', `it ends after ${done} of ${bytes} bytes`, START_OVER)
+    if (chunk.length === 0)
+      throw edited('the staged file', `it ends after ${done} of ${bytes} bytes`, putBack('incremental'))
     await writeAll(to, chunk, at + done)
     done += chunk.length
   }
@@ -131,5 +158,3 @@ async function cleanUp({ disk, paths }: Site, state: FileState): Promise<void> {
 async function syncFolders(syncFolder: (path: string) => Promise<void>, paths: readonly string[]): Promise<void> {
   for (const folder of new Set(paths.map((path) => dirname(path)))) await syncFolder(folder)
 }
-
-const START_OVER = 'Start over with source.force_ignore_checkpoint: true, or with --reset.'

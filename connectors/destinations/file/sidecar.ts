@@ -23,14 +23,23 @@ export interface FileState {
   readonly mode: SyncMode
   /** Whether publishing replaces; see `Run`. */
   readonly complete: boolean
+  /** The run whose watermark it starts from; see `Run`. */
+  readonly previous: string | null
   /** `publishing`: decided, perhaps half done; only ever completed, or rolled back by another run. */
   readonly phase: 'staging' | 'publishing' | 'published'
   readonly checkpoint: Checkpoint | null
   /** What the run has written, by id: in staging files, or in stream mode in the published ones. */
   readonly files: { readonly [key: string]: StagedFile }
+  /** Ids of further files that are being staged, perhaps; the configured target's always may be. */
+  readonly begun: readonly string[]
   /** The published files as the last publish left them. */
   readonly published: { readonly [key: string]: Extent }
+  /** The run of that last publish; null: not known. */
+  readonly publishedBy: string | null
 }
+
+/** As the first versions wrote it. */
+type FirstState = Omit<FileState, 'previous' | 'publishedBy' | 'begun'> & Partial<FileState>
 
 export interface StagedFile extends Extent {
   /** While appending: where the published file ended before, and is cut to if the run is given up. */
@@ -45,7 +54,8 @@ export function replaces({ mode, complete }: Pick<FileState, 'mode' | 'complete'
 export class Sidecar {
   readonly path: string
   readonly #disk: Disk
-  #claimed = false
+  /** Whose the last commit of this process is. */
+  #claim: Pick<FileState, 'run' | 'epoch'> | undefined
 
   constructor(disk: Disk, path: string) {
     this.#disk = disk
@@ -66,7 +76,7 @@ export class Sidecar {
     faultPoint('commit.before')
     const temporary = `${this.path}.tmp`
     // One that a process asleep on another host has open must not become ours: it would write into it on waking up.
-    if (!this.#claimed) await this.#disk.remove(temporary)
+    if (!this.#claim) await this.#disk.remove(temporary)
     await withFile(this.#disk, temporary, 'replace', async (file) => {
       await writeAll(file, Buffer.from(print(state)), 0)
       await file.sync()
@@ -76,13 +86,13 @@ export class Sidecar {
     this.#checkOwner(state, await this.read())
     await this.#disk.rename(temporary, this.path)
     await this.#disk.syncFolder(dirname(this.path))
-    this.#claimed = true
+    this.#claim = { run: state.run, epoch: state.epoch }
     faultPoint('commit.after')
   }
 
   #checkOwner(mine: FileState, found: FileState | undefined): void {
     if (found) refuseNewer(found, mine, this.path)
-    if (this.#claimed && (found?.run !== mine.run || found.epoch !== mine.epoch)) {
+    if (this.#claim && (found?.run !== this.#claim.run || found.epoch !== this.#claim.epoch)) {
       throw new BizonError('edited', `${this.path} was removed or replaced while this run was writing`, {
         hint: 'Leave the file where it is while a pipeline runs; then run again.',
       })
@@ -120,10 +130,15 @@ function parse(text: string, path: string): FileState {
   const body = match && `${match[1]}}`
   if (!body || sha256(body) !== match[2]) {
     throw new BizonError('edited', `${path} is damaged: it is not as this program wrote it`, {
-      hint: `Restore it from a copy. Or check the output, move ${basename(path)} away, and run with --reset.`,
+      hint: `Restore it from a copy. Or move ${basename(path)} and the output away, and fetch everything again: incremental with --reset, else with source.force_ignore_checkpoint: true.`,
     })
   }
-  const state = parseJson(body) as unknown as FileState
+  const state: FileState = {
+    previous: null,
+    publishedBy: null,
+    begun: [],
+    ...(parseJson(body) as unknown as FirstState),
+  }
   if (state.format !== 1) {
     throw new BizonError('edited', `${path} has format ${state.format}, and this version of bizon knows format 1`, {
       hint: 'Run it with the version of bizon that wrote it, or a newer one.',

@@ -27,16 +27,14 @@ afterEach(() => removePlace(place))
 const signal = new AbortController().signal
 
 describe('what the Python program left', () => {
-  test('stale staging files, also with a torn last line, are not published', async () => {
-    await writeFile(place.path('main_temp.json'), '"stale"\n')
-    await writeFile(place.path('main_incremental.json'), '"stale"\n{"torn')
-    await load(place.create('full_refresh'), full('a', 1), A)
-    expect(await place.read('main.json')).toBe('"a1"\n"a2"\n')
-    expect(await readdir(place.folder)).toEqual([STATE, 'main.json'])
-    await writeFile(place.path('main_incremental.json'), '{"torn')
-    await load(place.create('incremental'), more('b', 2), B)
-    expect(await place.read('main.json')).toBe('"a1"\n"a2"\n"b1"\n"b2"\n')
-    expect(await readdir(place.folder)).toEqual([STATE, 'main.json'])
+  test('a staging file is neither published nor removed', async () => {
+    await writeFile(place.path('main_temp.json'), '"stale"\n{"torn')
+    await expect(load(place.create('full_refresh'), full('a', 1), A)).rejects.toMatchObject({
+      code: 'edited',
+      message: `${place.path('main_temp.json')} exists and is not this pipeline's staging`,
+    })
+    expect(await place.read('main_temp.json')).toBe('"stale"\n{"torn')
+    expect(await place.read('main.json')).toBeUndefined()
   })
 
   test('a published file is appended to', async () => {
@@ -76,6 +74,61 @@ describe('what the Python program left', () => {
   })
 })
 
+describe('a file with the name of a staging file', () => {
+  test.each([
+    ['before the first run', async () => {}],
+    ['after a run that was published', () => load(place.create('full_refresh'), full('a', 1), A)],
+    [
+      'after a run of another mode that was not',
+      () => load(place.create('incremental'), first('a', 1), B.slice(0, 1), { publish: false }),
+    ],
+  ])('%s is left alone, and the run stops', async (_, before) => {
+    await before()
+    await writeFile(place.path('main_temp.json'), '"precious"\n')
+    const found = await place.read('main.json')
+    for (const epoch of [2, 3])
+      await expect(load(place.create('full_refresh'), full('b', epoch), B)).rejects.toMatchObject({
+        code: 'edited',
+        message: expect.stringMatching(/main_temp\.json exists and is not this pipeline's staging/),
+        hint: expect.stringMatching(/Move it away/),
+      })
+    expect(await place.read('main_temp.json')).toBe('"precious"\n')
+    expect(await place.read('main.json')).toBe(found)
+  })
+
+  test('that the mode of the run does not use is none of its business', async () => {
+    await writeFile(place.path('main_incremental.json'), '"precious"\n')
+    await load(place.create('full_refresh'), full('a', 1), A)
+    await load(place.create('stream'), stream('b', 2), B)
+    expect(await place.read('main_incremental.json')).toBe('"precious"\n')
+    expect(await place.read('main.json')).toBe('"a1"\n"a2"\n"b1"\n"b2"\n')
+  })
+
+  test('of a target that has no rows any more is not emptied', async () => {
+    const other = pages(['o1']).map((page) => ({
+      ...page,
+      records: page.records.map((record) => ({ ...record, destinationId: place.path('other') })),
+    }))
+    await load(place.create('full_refresh'), full('a', 1), other)
+    await writeFile(place.path('other_temp.json'), '"precious"\n')
+    await expect(load(place.create('full_refresh'), full('b', 2), B)).rejects.toMatchObject({ code: 'edited' })
+    expect(await place.read('other_temp.json')).toBe('"precious"\n')
+  })
+
+  test('is removed when a killed process of this pipeline began it, and when it was left over by an append', async () => {
+    const destination = place.create('full_refresh')
+    await destination.open(full('a', 1), signal)
+    await writeFile(place.path('main_temp.json'), '"uncommitted"\n')
+    await destination.close()
+    await load(place.create('full_refresh'), full('b', 2), A)
+    await load(place.create('incremental'), more('c', 3), B)
+    await writeFile(place.path('main_incremental.json'), '"b1"\n"b2"\n')
+    await load(place.create('incremental'), more('d', 4), B)
+    expect(await place.read('main.json')).toBe('"a1"\n"a2"\n"b1"\n"b2"\n"b1"\n"b2"\n')
+    expect(await readdir(place.folder)).toEqual([STATE, 'main.json'])
+  })
+})
+
 test('a run that comes back in another mode starts over', async () => {
   await load(place.create('full_refresh'), full('a', 1), A)
   await load(place.create('incremental'), first('b', 2), B.slice(0, 1), { publish: false })
@@ -102,7 +155,7 @@ describe('somebody changes the published file between two runs', () => {
       await expect(load(place.create(mode), runOf('b', mode, 2), B)).rejects.toMatchObject({
         code: 'edited',
         message: expect.stringContaining(place.path('main.json')),
-        hint: expect.stringContaining('--reset'),
+        hint: expect.stringContaining(mode === 'stream' ? 'force_ignore_checkpoint' : '--reset'),
       })
       expect(await place.read('main.json')).toBe(found)
     })

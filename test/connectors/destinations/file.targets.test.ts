@@ -120,9 +120,22 @@ describe('targets', () => {
     }
   })
 
-  test('a stale staging file of a target that no state file names is not published', async () => {
+  test('a file with the name of a staging file is only written over when a killed process of this pipeline began it', async () => {
     await writeFile(place.path('other_temp.json'), '"stale"\n"stale"\n')
-    await load(place.create('full_refresh'), full('a', 1), [to(place.path('other'))])
+    const run = () => load(place.create('full_refresh'), full('a', 2), [to(place.path('other'))])
+    for (const _ of ['first', 'again'])
+      await expect(run()).rejects.toMatchObject({
+        code: 'edited',
+        message: `${place.path('other_temp.json')} exists and is not this pipeline's staging`,
+      })
+    expect(await place.read('other_temp.json')).toBe('"stale"\n"stale"\n')
+    await rm(place.path('other_temp.json'))
+    const destination = place.create('full_refresh')
+    await destination.open(full('a', 2), signal)
+    await destination.write(to(place.path('other')), signal)
+    await writeFile(place.path('other_temp.json'), '"uncommitted"\n"uncommitted"\n')
+    await destination.close()
+    await run()
     expect(await place.read('other.json')).toBe('"1"\n')
   })
 

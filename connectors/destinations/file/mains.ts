@@ -1,0 +1,69 @@
+// The published files, as a run finds them: may they be replaced, can rows be put behind what is there? Nothing is
+// guessed: a file that is not as the last commit left it is an error that names it.
+
+import type { Run } from '../../../lib/destination.ts'
+import { BizonError } from '../../../lib/errors.ts'
+import { startingOver } from '../../../lib/job.ts'
+import type { SyncMode } from '../../../lib/source.ts'
+import { sizeOfFile } from './disk.ts'
+import { checkExtent, type Extent, extentOf, readTail } from './extent.ts'
+import type { Site } from './recover.ts'
+import { type FileState, replaces } from './sidecar.ts'
+
+/** Before the source is asked for anything: can the published files take what this run brings? */
+export async function checkMains(site: Site, run: Run, state: FileState): Promise<void> {
+  if (state.mode === 'full_refresh') return
+  if (!replaces(state) && state.mode !== 'stream' && run.previous !== undefined) await checkAppendable(site, state)
+  const keys = new Set([site.paths.target, ...Object.keys(state.published)])
+  for (const key of keys) {
+    if (key in state.files && state.mode === 'stream') continue
+    if (replaces(state)) await checkReplaceable(site, state, key)
+    else await appendableExtent(site, state, key)
+  }
+}
+
+/** Rows that are only what is new since another run belong behind what that run left, so that must be here. */
+async function checkAppendable({ disk, paths }: Site, state: FileState): Promise<void> {
+  if (state.publishedBy !== null || Object.keys(state.published).length > 0) return
+  const main = paths.main(paths.target)
+  if (await disk.stat(main)) return
+  throw new BizonError(
+    'edited',
+    `${main} is missing, and this run would only add what is new since the last one that succeeded`,
+    { hint: 'Put it back with its state file, or set destination_id back. Or fetch everything again with --reset.' },
+  )
+}
+
+/** A first incremental run replaces only what this pipeline published; a full refresh replaces whatever is there. */
+export async function checkReplaceable({ disk, paths, sidecar }: Site, state: FileState, key: string): Promise<void> {
+  if (state.mode === 'full_refresh' || key in state.published) return
+  const main = paths.main(key)
+  if ((await sizeOfFile(disk, main)) === 0) return
+  throw new BizonError('edited', `${main} exists, and ${sidecar.path} does not say that this pipeline wrote it`, {
+    hint: 'Move it away, or run with --reset to replace it.',
+  })
+}
+
+/** The published file as it is, if rows may be put behind it: the way the last publish left it, or unknown but whole. */
+export async function appendableExtent({ disk, paths }: Site, state: FileState, key: string): Promise<Extent> {
+  const main = paths.main(key)
+  const known = state.published[key]
+  if (known) {
+    await checkExtent(disk, main, known, { whole: true, hint: putBack(state.mode) })
+    return known
+  }
+  // Not ours: for instance the Python program's. Taken over as it is.
+  const size = await sizeOfFile(disk, main)
+  const tail = await readTail(disk, main, size)
+  if (size > 0 && tail.at(-1) !== 0x0a) {
+    throw new BizonError('edited', `${main} does not end with a line end: its last line may be cut off`, {
+      hint: 'Complete or remove the last line, or move the file away.',
+    })
+  }
+  return extentOf(size, tail)
+}
+
+/** What to do about files that are not as the last commit left them. */
+export function putBack(mode: SyncMode): string {
+  return `Put the file back as it was. Or ${startingOver(mode)}.`
+}
