@@ -102,7 +102,8 @@ describe('a resume', () => {
     const config = { path: await folder.write('a.ndjson', lines(0, 40)), page_bytes: 50 }
     const { files } = (await firstPosition(config)) as { files: { [path: string]: object } }
     const old = `${folder.path('x')}/.././a.ndjson`
-    const position = { files: { [old]: Object.values(files)[0] }, current: old }
+    const place = { ...Object.values(files)[0], file: undefined } // its inode tells nothing
+    const position = { files: { [old]: place }, current: old }
     const seen = (await pagesOf(config))[0]?.records.length as number
     expect(numbers(await texts(config, { from: { position } as Start }))).toEqual(range(seen, 40))
   })
@@ -242,6 +243,15 @@ describe('an incremental read', () => {
     expect(third.found).toEqual([])
     await rename(folder.path('log.2'), folder.path('log.3'))
     expect((await increment(config, third.since)).found).toEqual([])
+  })
+
+  it('takes a file that was renamed and then filled with something else for new', async () => {
+    const config = { path: folder.path('*.ndjson') }
+    await folder.write('a.ndjson', lines(0, 3))
+    const { since } = await increment(config)
+    await rename(folder.path('a.ndjson'), folder.path('b.ndjson'))
+    await writeFile(folder.path('b.ndjson'), lines(10, 20))
+    expect(numbers((await increment(config, since)).found)).toEqual(range(10, 20))
   })
 
   it('takes a new file for new, although it got the inode and the content of one that is gone', async () => {
