@@ -136,14 +136,16 @@ export class Tail {
 
 export type Resumption = 'resume' | 'increment'
 
+const HINTS = {
+  resume: 'Put the file back, or start over with source.force_ignore_checkpoint: true.',
+  increment: 'Only what is added to a file can be read by itself; load everything again with --reset.',
+  // Put back, it would still be another file.
+  replaced: 'Start over with source.force_ignore_checkpoint: true.',
+}
+
 /** The file is not the one that the position was in. */
-export function changedFile(path: string, what: string, kind: Resumption): BizonError {
-  return new BizonError('source', `${path} ${what}, so that nobody knows where to go on in it`, {
-    hint:
-      kind === 'resume'
-        ? 'Put the file back, or start over with source.force_ignore_checkpoint: true.'
-        : 'Only what is added to a file can be read by itself; load everything again with --reset.',
-  })
+export function changedFile(path: string, what: string, kind: keyof typeof HINTS): BizonError {
+  return new BizonError('source', `${path} ${what}, so that nobody knows where to go on in it`, { hint: HINTS[kind] })
 }
 
 function unknownStart(why: string): BizonError {

@@ -81,7 +81,7 @@ export async function goTo(input: Input, path: string, reader: Reader): Promise<
   // A full refresh is one picture of the file; the others take what is added to it, whoever holds the rest.
   if (mode === 'full_refresh' && place.file !== undefined && input.identity !== undefined) {
     const change = changeOf(place.file, input.identity)
-    if (change !== undefined) throw changedFile(path, `is not the file it was: ${change}`, resumption)
+    if (change !== undefined) throw changedFile(path, `is not the file it was: ${change}`, 'replaced')
   }
   return tail
 }
