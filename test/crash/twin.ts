@@ -1,7 +1,7 @@
 // Twins of the program: bundled from the same source but for a piece of text. One counts the fault points that it
 // passes, others have a fault on purpose. The product itself has no branch for either.
 
-import { mkdir, readFile, rm } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { build, type Plugin } from 'esbuild'
 import { ROOT } from './workspace.ts'
@@ -25,7 +25,6 @@ export interface Twin {
 
 export async function buildTwin(name: string, replacements: readonly Replacement[]): Promise<Twin> {
   const folder = join(TWINS, `${name.replaceAll(/\W+/g, '-')}-${process.pid}`)
-  await mkdir(folder, { recursive: true })
   await build({
     absWorkingDir: ROOT,
     entryPoints: ['bin/bizon.ts'],
