@@ -24,7 +24,6 @@ export async function checkPipeline(
       log,
       signal,
       observe: () => {},
-      lost: () => {},
     })
     await sink.check().finally(() => sink.close())
   } finally {

@@ -21,8 +21,6 @@ export interface LoadOptions {
   readonly log: Log
   readonly signal: AbortSignal
   readonly observe: Observer
-  /** Ends everything at once: the lease is lost, and nothing may be written any more. */
-  lost(error: unknown): void
 }
 
 export interface Opening {
@@ -44,7 +42,6 @@ export class OpenLoad {
   readonly #written = new Signpost()
   readonly #startedAt = performance.now()
   #lease: Lease | undefined
-  #renewal: NodeJS.Timeout | undefined
   #run: OpenRun | undefined
   #durable: Checkpoint | undefined
   #complete = false
@@ -74,18 +71,11 @@ export class OpenLoad {
 
   /** Takes the lock, chooses the job, and asks the destination where it stands: there the extract goes on. */
   async open(): Promise<Opening> {
-    const { signal, log, observe, lost } = this.#options
+    const { signal, log, observe } = this.#options
     this.#checkApart()
     await this.#store.open()
     const lease = await this.#store.acquire(identityOf(this.config), holder())
     this.#lease = lease
-    if (lease.renew && lease.renewSeconds) {
-      const renew = (): void => {
-        faultPoint('lease.renew')
-        lease.renew?.().catch(lost)
-      }
-      this.#renewal = setInterval(renew, lease.renewSeconds * 1000).unref()
-    }
     await this.#source.check(signal)
     const total = await this.#source.count(signal)
     const run = await openRun({
@@ -168,7 +158,6 @@ export class OpenLoad {
 
   /** In reverse order of opening, every step even when one fails. */
   async close(): Promise<void> {
-    clearInterval(this.#renewal)
     const steps = [() => this.#destination.close(), () => this.#lease?.release(), () => this.#store.close()]
     const failures: unknown[] = []
     for (const step of steps) await Promise.resolve(step()).catch((error) => failures.push(error))

@@ -30,7 +30,7 @@ export async function pipeline(...stages: Stages): Promise<Outcome> {
   const source = await from.open(log)
   let opened: OpenLoad | undefined
   try {
-    const sink = await to.prepare(source, { log, signal, observe, lost: fail })
+    const sink = await to.prepare(source, { log, signal, observe })
     opened = sink
     const { from: standing, start, ready } = await sink.open()
     const broken: unknown[] = [] // by the source: what it gave before that is kept, and the run fails after it

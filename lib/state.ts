@@ -54,9 +54,6 @@ export interface ResetRequest {
 export interface Lease {
   /** Greater than that of any earlier holder, in this store and, by the clock, in a lost one. */
   readonly epoch: number
-  /** Called at intervals of `renewSeconds`, when the store asks for it. Rejects with code `fenced` once lost. */
-  renew?(): Promise<void>
-  readonly renewSeconds?: number
   /** Safe twice. */
   release(): Promise<void>
 }

@@ -6,11 +6,6 @@ import { join } from 'node:path'
 import { buildTwin, type Twin } from './twin.ts'
 import { type Execution, NIGHTLY, ROOT, type Workspace } from './workspace.ts'
 
-/** Points that no run of today's connectors comes by, and why. */
-export const UNREACHED: { readonly [point: string]: string } = {
-  'lease.renew': 'for stores whose lease expires; that of SQLite is a lock of the kernel',
-}
-
 /** The name of every point in the product. */
 export async function pointNames(): Promise<Set<string>> {
   const names = new Set<string>()

@@ -104,10 +104,6 @@ export const points: { readonly [name: string]: Point } = {
   'cleanup.mid': { happened: 'the staging file of an append is gone', next: 'the job is finished' },
   'status.before': { happened: 'the job does not count as done yet', next: 'it is finished, without loading anything' },
   'status.after': { happened: 'the job is done', next: 'the next run is a new one' },
-  'lease.renew': {
-    happened: 'a lease that expires is about to be renewed',
-    next: 'it expires; then the next run may begin',
-  },
 }
 
 export function promiseTable(): string {

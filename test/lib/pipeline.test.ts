@@ -99,7 +99,6 @@ describe('a run that ends', () => {
       log: silentLog,
       signal: new AbortController().signal,
       observe: () => {},
-      lost: () => {},
     })
     await sink.open()
     order.length = 0
