@@ -5,7 +5,7 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { crash, finish, killAt, prepare, resume } from './kill.ts'
 import { sidecarOf } from './oracle.ts'
 import { buildCountingTwin, occurrences, passesOf, pointNames } from './points.ts'
-import { lines, type Scenario, scenarios } from './scenario.ts'
+import { grown, lines, type Scenario, scenarios } from './scenario.ts'
 import { eachOf, inTurn, NIGHTLY, TEST_LIMIT_MS, type Workspace } from './workspace.ts'
 
 const counting = await buildCountingTwin()
@@ -99,7 +99,7 @@ test.concurrent.each(['stage.mid@3', 'stage.after@3', 'fsync.after@3', 'commit.m
     const kept = (await sidecarOf(place, scenarios.fullRefreshOver.sidecar))?.checkpoint?.rows ?? 0
     expect(kept).toBeGreaterThan(0)
     const now = lines(0, kept) + lines(kept, kept + 2, 'changed')
-    await place.write({ 'source.ndjson': now })
+    await place.write({ 'source.ndjson': grown(now) })
     const [target] = scenarios.fullRefreshOver.targets
     expect(
       await resume(place, { ...scenarios.fullRefreshOver, targets: [{ ...target, after: now } as never] }),

@@ -42,6 +42,11 @@ export function lines(from: number, to: number, version?: string): string {
   return Array.from({ length: to - from }, (_, at) => `${line(from + at, version)}\n`).join('')
 }
 
+/** Fewer rows in a file that is longer than the one with all: a full refresh does not go on in one that was cut. */
+export function grown(rows: string): string {
+  return rows + '\n'.repeat(Math.max(0, ALL.length - rows.length) + ROWS * 8)
+}
+
 interface Pipeline {
   readonly mode: 'full_refresh' | 'incremental' | 'stream'
   /** Further lines below `source:` and `destination.config:`. */

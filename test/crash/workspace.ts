@@ -2,7 +2,7 @@
 // point where it kills itself, or until the test ends it.
 
 import { type ChildProcess, spawn } from 'node:child_process'
-import { cp, mkdir, mkdtemp, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises'
+import { cp, link, mkdir, mkdtemp, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -54,10 +54,14 @@ export class Workspace {
     return workspace
   }
 
-  /** As it is, files of a dead process included. */
+  /** As it is, files of a dead process included. The source is the same file under both names, as it is for a resume. */
   async copy(): Promise<Workspace> {
     const { folder } = await Workspace.create()
-    await cp(this.folder, folder, { recursive: true })
+    const source = this.path('source.ndjson')
+    await cp(this.folder, folder, { recursive: true, filter: (path) => path !== source })
+    await link(source, join(folder, 'source.ndjson')).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error
+    })
     return new Workspace(folder)
   }
 
