@@ -282,6 +282,96 @@ export function destinationContract(name: string, { create, readBack, idOf }: Tr
       }
     })
 
+    test('an append that fails shows none of its rows, whatever fails', async () => {
+      const run = runOf('new', 'incremental', 2)
+      const clean = failAt(0)
+      const operations: string[] = []
+      const noted = (operation: string): void => {
+        operations.push(operation)
+        clean.before(operation)
+      }
+      await load(create(await published('incremental'), { mode: 'incremental', before: noted }), run, NEW)
+      const seen = new Set<boolean>()
+      for (let n = 1; n <= clean.passed(); n++) {
+        const folder = await published('incremental')
+        const failing = load(create(folder, { mode: 'incremental', before: failAt(n).before }), run, NEW)
+        await expect(failing).rejects.toBeInstanceOf(Injected)
+        const rows = await readBack(folder, 'main')
+        const appended = rows?.length === old.length + fresh.length
+        seen.add(appended)
+        // All of them only once nothing is left to do but to note that they are there, and to tidy up.
+        if (appended) expect(operations.slice(n - 1).join()).not.toMatch(/main\.json/)
+        else expect(rows, `failed at operation ${n}`).toEqual(old)
+      }
+      expect(seen.has(false)).toBe(true)
+    })
+
+    describe('what is published is not what the run before left', () => {
+      const after = (previous: string, epoch: number): Run => ({ ...runOf('next', 'incremental', epoch), previous })
+      const NEXT = pagesOf('next', 1)
+
+      test('because one more was published: it is taken back if it was added, whatever fails on the way', async () => {
+        const clean = failAt(0)
+        const prepared = async (): Promise<string> => {
+          const folder = await published('incremental')
+          const more = { ...runOf('unknown', 'incremental', 2), previous: 'old' }
+          await load(create(folder, { mode: 'incremental' }), more, NEW)
+          expect(await readBack(folder, 'main')).toEqual([...old, ...fresh])
+          return folder
+        }
+        await load(create(await prepared(), { mode: 'incremental', before: clean.before }), after('old', 3), NEXT)
+        for (let n = 0; n <= clean.passed(); n++) {
+          const folder = await prepared()
+          const first = load(create(folder, { mode: 'incremental', before: failAt(n).before }), after('old', 3), NEXT)
+          if (n > 0) await expect(first).rejects.toBeInstanceOf(Injected)
+          else await first
+          await load(create(folder, { mode: 'incremental' }), after('old', 4), NEXT)
+          expect(await readBack(folder, 'main'), `failed at operation ${n}`).toEqual([...old, ...idsOf(NEXT)])
+        }
+      })
+
+      test('because it was replaced, or more than one was added: the run is refused and changes nothing', async () => {
+        const replaced = await published('incremental')
+        await load(create(replaced, { mode: 'full_refresh' }), runOf('unknown', 'full_refresh', 2), NEW)
+        const twice = await published('incremental')
+        for (const [id, previous, epoch] of [
+          ['one', 'old', 2],
+          ['two', 'one', 3],
+        ] as const)
+          await load(create(twice, { mode: 'incremental' }), { ...runOf(id, 'incremental', epoch), previous }, NEW)
+        for (const folder of [replaced, twice]) {
+          const before = await readBack(folder, 'main')
+          const refused = load(create(folder, { mode: 'incremental' }), after('old', 4), NEXT)
+          await expect(refused).rejects.toMatchObject({ code: 'edited', hint: expect.stringContaining('--reset') })
+          expect(await readBack(folder, 'main')).toEqual(before)
+        }
+      })
+
+      test('because there is nothing: the run is refused', async () => {
+        const folder = await newFolder()
+        const refused = load(create(folder, { mode: 'incremental' }), after('old', 2), NEXT)
+        await expect(refused).rejects.toMatchObject({ code: 'edited', hint: expect.stringContaining('--reset') })
+        expect(await readBack(folder, 'main')).toBeUndefined()
+      })
+    })
+
+    test('a stream is gone on with by a run that the store knows nothing of, unless that is to start over', async () => {
+      const folder = await newFolder()
+      const at = await load(create(folder, { mode: 'stream' }), runOf('lost', 'stream', 1), NEW.slice(0, 2), {
+        publish: false,
+      })
+      const next = create(folder, { mode: 'stream' })
+      expect(await next.open(runOf('next', 'stream', 2), never)).toEqual({ ...at, run: 'next' })
+      await next.close()
+      await load(create(folder, { mode: 'stream' }), runOf('next', 'stream', 3), NEW)
+      expect(await readBack(folder, 'main')).toEqual(fresh)
+      const anew = await newFolder()
+      await load(create(anew, { mode: 'stream' }), runOf('lost', 'stream', 1), NEW.slice(0, 2), { publish: false })
+      const over = create(anew, { mode: 'stream' })
+      expect(await over.open({ ...runOf('over', 'stream', 2), startOver: true }, never)).toBeUndefined()
+      await over.close()
+    })
+
     test('the modes follow one another on the same target', async () => {
       const folder = await published('full_refresh')
       const parts = ['a', 'b', 'c'].map((prefix) => pagesOf(prefix, 2)) as [Page[], Page[], Page[]]

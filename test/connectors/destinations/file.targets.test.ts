@@ -144,6 +144,11 @@ describe('targets', () => {
     expect(await place.read('main.json')).toBe('')
   })
 
+  test('what it occupies is known before it is opened', () => {
+    const names = ['main.json', 'main_temp.json', 'main_incremental.json', '.main.state.json', '.main.lock']
+    expect(place.create('full_refresh').occupies()).toEqual(names.map((name) => place.path(name)))
+  })
+
   test('outputs are the published files, as a person would name them', async () => {
     const destination = place.create('full_refresh')
     expect(destination.outputs()).toEqual([])
