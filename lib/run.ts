@@ -131,7 +131,6 @@ export async function openRun({
     rows: 0,
     position: null,
     end: false,
-    ...(since?.value !== undefined && { watermark: since.value }), // a run that finds nothing new hands it on
   }
   return {
     id: job.id,
@@ -144,12 +143,10 @@ export async function openRun({
     },
     reasons: [...decision.reasons, settled.reason],
     save,
-    async succeed({ watermark }) {
+    async succeed({ watermark = since?.value }) {
       faultPoint('status.before')
-      await store.finish(lease, job, {
-        status: 'succeeded',
-        ...(watermark !== undefined && { watermark }),
-      })
+      // A run that found nothing new hands on what it was given.
+      await store.finish(lease, job, { status: 'succeeded', ...(watermark !== undefined && { watermark }) })
       faultPoint('status.after')
     },
     async pause() {
