@@ -307,7 +307,7 @@ export function destinationContract(name: string, { create, readBack, idOf }: Tr
     })
 
     describe('what is published is not what the run before left', () => {
-      const after = (previous: string, epoch: number): Run => ({ ...runOf('next', 'incremental', epoch), previous })
+      const nextAfter = (previous: string, epoch: number): Run => ({ ...runOf('next', 'incremental', epoch), previous })
       const NEXT = pagesOf('next', 1)
 
       test('because one more was published: it is taken back if it was added, whatever fails on the way', async () => {
@@ -319,13 +319,17 @@ export function destinationContract(name: string, { create, readBack, idOf }: Tr
           expect(await readBack(folder, 'main')).toEqual([...old, ...fresh])
           return folder
         }
-        await load(create(await prepared(), { mode: 'incremental', before: clean.before }), after('old', 3), NEXT)
+        await load(create(await prepared(), { mode: 'incremental', before: clean.before }), nextAfter('old', 3), NEXT)
         for (let n = 0; n <= clean.passed(); n++) {
           const folder = await prepared()
-          const first = load(create(folder, { mode: 'incremental', before: failAt(n).before }), after('old', 3), NEXT)
+          const first = load(
+            create(folder, { mode: 'incremental', before: failAt(n).before }),
+            nextAfter('old', 3),
+            NEXT,
+          )
           if (n > 0) await expect(first).rejects.toBeInstanceOf(Injected)
           else await first
-          await load(create(folder, { mode: 'incremental' }), after('old', 4), NEXT)
+          await load(create(folder, { mode: 'incremental' }), nextAfter('old', 4), NEXT)
           expect(await readBack(folder, 'main'), `failed at operation ${n}`).toEqual([...old, ...idsOf(NEXT)])
         }
       })
@@ -341,7 +345,7 @@ export function destinationContract(name: string, { create, readBack, idOf }: Tr
           await load(create(twice, { mode: 'incremental' }), { ...runOf(id, 'incremental', epoch), previous }, NEW)
         for (const folder of [replaced, twice]) {
           const before = await readBack(folder, 'main')
-          const refused = load(create(folder, { mode: 'incremental' }), after('old', 4), NEXT)
+          const refused = load(create(folder, { mode: 'incremental' }), nextAfter('old', 4), NEXT)
           await expect(refused).rejects.toMatchObject({ code: 'edited', hint: expect.stringContaining('--reset') })
           expect(await readBack(folder, 'main')).toEqual(before)
         }
@@ -349,7 +353,7 @@ export function destinationContract(name: string, { create, readBack, idOf }: Tr
 
       test('because there is nothing: the run is refused', async () => {
         const folder = await newFolder()
-        const refused = load(create(folder, { mode: 'incremental' }), after('old', 2), NEXT)
+        const refused = load(create(folder, { mode: 'incremental' }), nextAfter('old', 2), NEXT)
         await expect(refused).rejects.toMatchObject({ code: 'edited', hint: expect.stringContaining('--reset') })
         expect(await readBack(folder, 'main')).toBeUndefined()
       })
