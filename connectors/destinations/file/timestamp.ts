@@ -2,8 +2,7 @@
 // A Date has only milliseconds, so text keeps its own digits.
 
 import { BizonError } from '../../../lib/errors.ts'
-
-const RFC3339 = /^(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)$/
+import { parseTime } from '../../../lib/time.ts'
 
 export function timestampOf(date: Date): string {
   const text = date.toISOString()
@@ -18,18 +17,12 @@ export function timestampText(time: Date | string, id: string): string {
     if (Number.isNaN(time.getTime())) throw invalid('an invalid Date', id)
     return timestampOf(time)
   }
-  const match = RFC3339.exec(time)
-  if (!match) throw invalid(JSON.stringify(time.slice(0, 60)), id)
-  const [, day, clock, fraction = '', zone = 'Z'] = match
+  const parts = parseTime(time)
+  if (!parts) throw invalid(JSON.stringify(time.slice(0, 60)), id)
+  const { day, clock, fraction, zone } = parts
   // The fraction is left out of the arithmetic: an offset is whole minutes.
-  const instant = new Date(`${day}T${clock}${zone.toUpperCase()}`)
-  if (Number.isNaN(instant.getTime()) || !isDay(day as string)) throw invalid(JSON.stringify(time), id)
+  const instant = new Date(`${day}T${clock}${zone}`)
   return withFraction(instant.toISOString().slice(0, -5), fraction.slice(0, 6).padEnd(6, '0'))
-}
-
-/** `Date` takes February 30 for March 1. */
-function isDay(day: string): boolean {
-  return Number(day.slice(8)) <= 28 || new Date(`${day}T00:00:00Z`).toISOString().startsWith(day)
 }
 
 function withFraction(seconds: string, micros: string): string {
