@@ -2,6 +2,7 @@
 // Nothing here loads the engine, so that --help answers at once; commands import it when they run.
 
 import { statSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { Command, CommanderError } from 'commander'
 import { BizonError, systemCode } from '../lib/errors.ts'
 import manifest from '../package.json' with { type: 'json' }
@@ -54,7 +55,8 @@ export function requireFile(path: string, what = ''): string {
     if (error instanceof BizonError) throw error
     const code = systemCode(error)
     const reason = code === 'ENOENT' || code === 'ENOTDIR' ? 'no such file' : String(error)
-    throw new BizonError('usage', `${prefix}${path}: ${reason}`, { cause: error })
+    const hint = `ls ${dirname(path)}`
+    throw new BizonError('usage', `${prefix}${path}: ${reason}`, { cause: error, hint })
   }
   return path
 }

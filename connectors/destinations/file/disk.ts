@@ -136,7 +136,11 @@ export async function sizeOfFile(disk: Disk, path: string): Promise<number> {
 export async function ensureFolder(disk: Disk, path: string): Promise<void> {
   const found = await disk.stat(path)
   if (found?.kind === 'folder') return
-  if (found) throw new BizonError('destination', `${path} is a file, but a folder is needed there`)
+  if (found) {
+    throw new BizonError('destination', `${path} is a file, but a folder is needed there`, {
+      hint: 'Choose another destination_id, or move that file away.',
+    })
+  }
   const parent = dirname(path)
   await ensureFolder(disk, parent)
   await disk.makeFolder(path)
