@@ -367,6 +367,28 @@ describe('the stream runner', () => {
   })
 })
 
+it('reads ahead by bytes, not by pages: a dozen MiB of a source that has much more', async () => {
+  let asked = 0
+  const large: SourceDefinition = {
+    ...scriptedSource({ pages: [] }),
+    create: () => ({
+      async *read() {
+        for (asked = 1; ; asked++) yield { records: [], next: { asked }, bytes: 1 << 20 }
+      },
+    }),
+  }
+  const controller = new AbortController()
+  const stalled = shelfDestination(shelf(), async (step) => {
+    if (step !== 'write') return
+    await sleep(0.2, controller.signal)
+    controller.abort(new Error('seen enough'))
+  })
+  const config = await testConfig({ folder, source: large, destination: stalled })
+  await expect(runPipeline(config, { signal: controller.signal })).rejects.toThrow('seen enough')
+  expect(asked).toBeGreaterThan(3)
+  expect(asked).toBeLessThanOrEqual(14)
+})
+
 describe('stream mode', () => {
   it('keeps one job for ever, and goes on after the last position', async () => {
     const on = shelf()
