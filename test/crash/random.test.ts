@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { finish, prepare, resume } from './kill.ts'
 import { complaintsBetween, sidecarOf, stateOf } from './oracle.ts'
-import { lines, pipelineFile, type Scenario } from './scenario.ts'
+import { appendOf, fullRefreshOf, lines, pipelineFile, type Scenario } from './scenario.ts'
 import { NIGHTLY, TEST_LIMIT_MS, until, type Workspace } from './workspace.ts'
 
 const KILLS = NIGHTLY ? 300 : 10
@@ -20,20 +20,8 @@ const ALL = lines(0, ROWS)
 const EARLIER = lines(0, 60)
 const [main, sidecar] = [{ path: 'out/records.json', holds: 'six columns' } as const, 'out/.records.state.json']
 const cases: readonly Scenario[] = [
-  {
-    title: 'full refresh',
-    files: { 'pipeline.yml': pipelineFile({ mode: 'full_refresh' }), 'source.ndjson': ALL },
-    targets: [{ ...main, after: ALL }],
-    sidecar,
-  },
-  {
-    title: 'incremental, appending',
-    earlier: { 'pipeline.yml': pipelineFile({ mode: 'incremental' }), 'source.ndjson': EARLIER },
-    files: { 'source.ndjson': ALL },
-    targets: [{ ...main, before: EARLIER, after: ALL }],
-    meanwhile: 'part of what was added',
-    sidecar,
-  },
+  fullRefreshOf(ALL),
+  appendOf(EARLIER, ALL),
   {
     title: 'stream',
     files: { 'pipeline.yml': pipelineFile({ mode: 'stream' }), 'source.ndjson': ALL },

@@ -101,12 +101,29 @@ const UNNESTED = ALL.replaceAll(/^\{(.*), ("zero".*),("pad":"[^"]*")\}$/gm, '{$3
 const main = { path: 'out/records.json', holds: 'six columns' } as const
 const sidecar = 'out/.records.state.json'
 
-const fullRefresh: Scenario = {
-  title: 'full refresh',
-  files: { 'pipeline.yml': pipelineFile({ mode: 'full_refresh' }), 'source.ndjson': ALL },
-  targets: [{ ...main, after: ALL }],
-  sidecar,
+/** Six columns, into a folder where nothing is yet. */
+export function fullRefreshOf(all: string): Scenario {
+  return {
+    title: 'full refresh',
+    files: { 'pipeline.yml': pipelineFile({ mode: 'full_refresh' }), 'source.ndjson': all },
+    targets: [{ ...main, after: all }],
+    sidecar,
+  }
 }
+
+/** A first run of what was there earlier, and one that adds the rest. */
+export function appendOf(earlier: string, all: string): Scenario {
+  return {
+    title: 'incremental, appending',
+    earlier: { 'pipeline.yml': pipelineFile({ mode: 'incremental' }), 'source.ndjson': earlier },
+    files: { 'source.ndjson': all },
+    targets: [{ ...main, before: earlier, after: all }],
+    meanwhile: 'part of what was added',
+    sidecar,
+  }
+}
+
+const fullRefresh = fullRefreshOf(ALL)
 
 const fullRefreshOver: Scenario = {
   title: 'full refresh over a published file, bytes alone',
@@ -126,14 +143,7 @@ const incrementalFirst: Scenario = {
   sidecar,
 }
 
-const incrementalAppend: Scenario = {
-  title: 'incremental, appending',
-  earlier: { 'pipeline.yml': pipelineFile({ mode: 'incremental' }), 'source.ndjson': EARLIER },
-  files: { 'source.ndjson': ALL },
-  targets: [{ ...main, before: EARLIER, after: ALL }],
-  meanwhile: 'part of what was added',
-  sidecar,
-}
+const incrementalAppend = appendOf(EARLIER, ALL)
 
 const reset: Scenario = {
   title: 'incremental, reset',

@@ -3,30 +3,17 @@
 
 import { afterAll, describe, expect, test } from 'vitest'
 import { prepare, resume } from './kill.ts'
-import { lines, pipelineFile, type Scenario, scenarios } from './scenario.ts'
+import { appendOf, fullRefreshOf, lines, type Scenario, scenarios } from './scenario.ts'
 import { type Call, callsOf, canTrace, interfere } from './strace.ts'
 import { eachOf, NIGHTLY, TEST_LIMIT_MS, type Workspace } from './workspace.ts'
 
 const ALL = lines(0, 48)
 const EARLIER = lines(0, 20)
-const [main, sidecar] = [{ path: 'out/records.json', holds: 'six columns' } as const, 'out/.records.state.json']
 
 /** Two pages of 4 KiB each, and one that is longer. */
 const swept: readonly Scenario[] = [
-  {
-    title: 'full refresh, where nothing is yet',
-    files: { 'pipeline.yml': pipelineFile({ mode: 'full_refresh' }), 'source.ndjson': ALL },
-    targets: [{ ...main, after: ALL }],
-    sidecar,
-  },
-  {
-    title: 'incremental, appending',
-    earlier: { 'pipeline.yml': pipelineFile({ mode: 'incremental' }), 'source.ndjson': EARLIER },
-    files: { 'source.ndjson': ALL },
-    targets: [{ ...main, before: EARLIER, after: ALL }],
-    meanwhile: 'part of what was added',
-    sidecar,
-  },
+  fullRefreshOf(ALL),
+  appendOf(EARLIER, ALL),
   ...(NIGHTLY ? [scenarios.routed, scenarios.reset, scenarios.fullRefreshOver] : []),
 ]
 
