@@ -110,7 +110,6 @@ export class OpenExtract {
  * `for await (const page of extract('pipeline.yml'))`. Read alone it starts at the beginning and keeps no state.
  */
 export class Extract implements AsyncIterable<Page> {
-  readonly kind = 'extract'
   readonly #input: ConfigInput
 
   constructor(input: ConfigInput) {

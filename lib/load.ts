@@ -198,7 +198,6 @@ export class OpenLoad {
 
 /** The destination end of a pipeline, from a YAML file or the same mapping as an object. */
 export class Load {
-  readonly kind = 'load'
   readonly #input: ConfigInput
 
   constructor(input: ConfigInput) {
