@@ -4,6 +4,7 @@ import { payloadBytesOf } from './checkpoint.ts'
 import { type ConfigInput, type ConfigOf, loadConfig } from './config.ts'
 import { BizonError } from './errors.ts'
 import { faultPoint } from './fault.ts'
+import { createHttp } from './http.ts'
 import { type Log, silentLog } from './log.ts'
 import { redactLog } from './redact.ts'
 import { findStream, type Page, type Position, type Source, type Start, type StreamInfo } from './source.ts'
@@ -40,6 +41,7 @@ export class OpenExtract {
       stream,
       mode,
       log: redactLog(log, config.secrets),
+      http: createHttp(),
     })
   }
 

@@ -2,6 +2,7 @@
 // what follows it; backpressure is that nobody asks for the next page yet.
 
 import type { z } from 'zod'
+import type { CreateHttp } from './http.ts'
 import type { Log } from './log.ts'
 import type { Json, JsonObject, SourceRecord } from './record.ts'
 
@@ -86,6 +87,8 @@ export interface SourceContext {
   readonly stream: string
   readonly mode: SyncMode
   readonly log: Log
+  /** The source's way to the network; with it retries, rate limits, `--record` and `--replay` work. */
+  readonly http: CreateHttp
 }
 
 /** One per source file, its default export; `connectors/index.ts` maps a name to it. */

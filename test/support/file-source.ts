@@ -9,6 +9,7 @@ import { BizonError } from '../../lib/errors.ts'
 import { type Log, silentLog } from '../../lib/log.ts'
 import { textOf } from '../../lib/record.ts'
 import type { Page, Source, Start, SyncMode } from '../../lib/source.ts'
+import { sourceContext } from './source-context.ts'
 
 export interface ReadSettings {
   readonly mode?: SyncMode
@@ -25,7 +26,7 @@ export interface Seen {
 }
 
 export function openFile(config: object, { mode = 'full_refresh', log = silentLog }: ReadSettings = {}): Source {
-  return source.create(source.config.parse(config), { pipeline: 'pipe', stream: 'events', mode, log })
+  return source.create(source.config.parse(config), sourceContext({ pipeline: 'pipe', stream: 'events', mode, log }))
 }
 
 export async function pagesOf(config: object, settings: ReadSettings = {}): Promise<Page[]> {

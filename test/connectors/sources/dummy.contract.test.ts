@@ -1,10 +1,10 @@
 import dummy from '../../../connectors/sources/dummy.ts'
-import { silentLog } from '../../../lib/log.ts'
 import type { Source } from '../../../lib/source.ts'
 import { sourceContract } from '../../contract/source.ts'
+import { sourceContext } from '../../support/source-context.ts'
 
 const open = (stream: string, keys: object = {}): Source =>
-  dummy.create(dummy.config.parse(keys), { pipeline: 'p', stream, mode: 'full_refresh', log: silentLog })
+  dummy.create(dummy.config.parse(keys), sourceContext({ stream }))
 
 sourceContract('dummy: creatures', async () => ({
   open: () => open('creatures'),

@@ -2,12 +2,12 @@
 
 import { describe, expect, it } from 'vitest'
 import dummy from '../../../connectors/sources/dummy.ts'
-import { silentLog } from '../../../lib/log.ts'
 import { objectOf, textOf } from '../../../lib/record.ts'
 import type { Page, Start, SyncMode } from '../../../lib/source.ts'
+import { sourceContext } from '../../support/source-context.ts'
 
 function make(stream: string, keys: { [key: string]: unknown } = {}, mode: SyncMode = 'full_refresh') {
-  return dummy.create(dummy.config.parse(keys), { pipeline: 'p', stream, mode, log: silentLog })
+  return dummy.create(dummy.config.parse(keys), sourceContext({ stream, mode }))
 }
 
 async function read(source: ReturnType<typeof make>, from: Start = {}): Promise<Page[]> {

@@ -1,0 +1,62 @@
+// What the blocks of sources and destinations have in common: a name that stands for a connector, whose own keys
+// stand beside the common ones.
+
+import * as z from 'zod'
+import { BizonError } from './errors.ts'
+import type { ConfigPath, Problems } from './problems.ts'
+import { keysOf } from './schema.ts'
+import { checkKeys } from './validate.ts'
+
+/** Keys that a connector may give a shape of its own. */
+const OVERRIDABLE = ['authentication', 'api_config', 'record_schemas', 'init_pipeline']
+
+export type Raw = Readonly<Record<string, unknown>>
+
+/** The definition that the block's `name` names; undefined, and reported, when there is none. */
+export async function named<Definition>(
+  { name }: Raw,
+  at: ConfigPath,
+  problems: Problems,
+  find: (name: string) => Promise<Definition>,
+): Promise<Definition | undefined> {
+  const path = [...at, 'name']
+  if (typeof name !== 'string' || name === '' || problems.has(path)) return undefined
+  try {
+    return await find(name)
+  } catch (error) {
+    if (!(error instanceof BizonError) || error.code !== 'config') throw error
+    const said = problems.isHidden(path)
+      ? `there is no ${at[0]} of the name ${problems.show(path, name)}`
+      : error.message
+    problems.add(path, said, { hint: error.hint })
+    return undefined
+  }
+}
+
+/**
+ * Which keys of a block go to the common schema and which to the connector's. A key that both know goes to both,
+ * unless the connector gives it a shape of its own.
+ */
+export function split(
+  commonSchema: z.ZodObject,
+  ownSchema: z.ZodType | undefined,
+  raw: Raw,
+  at: ConfigPath,
+  problems: Problems,
+): { common: Record<string, unknown>; own: Record<string, unknown> } {
+  const commonKeys = new Set(Object.keys(commonSchema.shape))
+  const ownKeys = new Set(ownSchema ? keysOf(ownSchema, raw) : [])
+  const common: Record<string, unknown> = {}
+  const own: Record<string, unknown> = {}
+  for (const [key, value] of Object.entries(raw)) {
+    const isCommon = commonKeys.has(key) && !(ownKeys.has(key) && OVERRIDABLE.includes(key))
+    if (isCommon) common[key] = value
+    if (!isCommon || ownKeys.has(key)) own[key] = value
+  }
+  if (ownSchema) {
+    const kept = Object.entries(commonSchema.shape).filter(([key]) => !(ownKeys.has(key) && OVERRIDABLE.includes(key)))
+    const rest = z.object(Object.fromEntries(kept))
+    checkKeys([rest, ownSchema], raw, at, problems)
+  }
+  return { common, own }
+}

@@ -1,0 +1,66 @@
+// `source` of a config: the common keys beside those of the connector it names, and whether it has the stream.
+
+import type { SourceConfig } from './config.ts'
+import { named, type Raw, split } from './config-connector.ts'
+import { sourceSchema } from './config-schema.ts'
+import type { ConfigPath, Problems } from './problems.ts'
+import { isMapping } from './references.ts'
+import { type Connectors, findSource } from './registry.ts'
+import { findStream, type SourceDefinition } from './source.ts'
+import { suggestion } from './suggest.ts'
+import { validate } from './validate.ts'
+
+/** `source`, or undefined when there are problems. */
+export async function sourceBlock(
+  raw: unknown,
+  problems: Problems,
+  connectors?: Connectors,
+): Promise<SourceConfig | undefined> {
+  const at: ConfigPath = ['source']
+  if (!isMapping(raw)) {
+    problems.add(at, `expected a mapping, got ${problems.show(at, raw)}`)
+    return undefined
+  }
+  if (typeof raw.source_file_path === 'string') {
+    problems.add([...at, 'source_file_path'], 'custom source files are not available in this version')
+  }
+  const definition = await named(raw, at, problems, (name) => findSource(name, connectors))
+  const { common, own } = split(sourceSchema, definition?.config, raw, at, problems)
+  const keys = validate(sourceSchema, common, at, problems)
+  const options = definition && validate(definition.config, own, at, problems)
+  if (definition) checkStream(definition, options, raw, problems)
+  if (!keys || !definition) return undefined
+  return {
+    name: keys.name,
+    stream: keys.stream,
+    mode: keys.sync_mode,
+    ...(keys.cursor_field !== undefined && { cursorField: keys.cursor_field }),
+    forceIgnoreCheckpoint: keys.force_ignore_checkpoint,
+    reset: keys.reset,
+    ...(keys.max_iterations !== undefined && { maxIterations: keys.max_iterations }),
+    definition,
+    options,
+  }
+}
+
+function checkStream(definition: SourceDefinition, options: unknown, raw: Raw, problems: Problems): void {
+  const { name, stream, sync_mode: mode } = raw
+  if (typeof stream !== 'string' || stream === '') return
+  const streams = definition.streams(options)
+  const info = findStream(streams, stream)
+  const path = ['source', 'stream']
+  if (!info) {
+    const names = streams.map((one) => one.name)
+    const meant = problems.isHidden(path) ? '' : suggestion(stream, names, 'streams')
+    problems.add(path, `unknown stream ${problems.show(path, stream)} of ${name}${meant}`, {
+      hint: `bizon stream list ${name}`,
+    })
+  } else if (mode === 'incremental' && !info.incremental) {
+    const able = streams.filter((one) => one.incremental).map((one) => one.name)
+    const instead = able.length > 0 ? `; of ${name} these can: ${able.sort().join(', ')}` : '; use full_refresh'
+    problems.add(
+      ['source', 'sync_mode'],
+      `stream ${problems.show(path, stream)} cannot be read incrementally${instead}`,
+    )
+  }
+}
