@@ -1,9 +1,10 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { type Authenticator, authenticationOf, createAuthenticator } from '../../lib/auth.ts'
 import { BizonError } from '../../lib/errors.ts'
-import type { HttpRequest, HttpResponse } from '../../lib/http.ts'
+import { createHttp } from '../../lib/http.ts'
 import { type Log, silentLog } from '../../lib/log.ts'
-import { type Answer, type TokenServer, tokenServer } from '../support/token-server.ts'
+import type { Clock } from '../../lib/rate-limit.ts'
+import { type Answer, FaultServer } from '../support/fault-server.ts'
 
 /** Lets a test and its server wait for each other. */
 function latch(): { promise: Promise<void>; resolve: () => void } {
@@ -16,24 +17,25 @@ function latch(): { promise: Promise<void>; resolve: () => void } {
 
 const never = new AbortController().signal
 const ownSignal = () => new AbortController().signal
-const servers: TokenServer[] = []
+const closers: (() => Promise<void>)[] = []
 afterEach(async () => {
-  for (const server of servers.splice(0)) await server.close()
+  for (const close of closers.splice(0).reverse()) await close()
 })
 
-/** What the client does with one request that needs no second attempt. */
-async function send({ url, method = 'GET', headers, form, accept }: HttpRequest, signal: AbortSignal) {
-  const answer = await fetch(url, {
-    method,
-    ...(headers && { headers }),
-    ...(form && { body: new URLSearchParams(form) }),
-    signal,
-  })
-  if (answer.status >= 400 && !accept?.includes(answer.status)) {
-    throw new BizonError('source', `POST ${url} answered ${answer.status}`, { hint: 'later', retriable: true })
-  }
-  const body = Buffer.from(await answer.arrayBuffer())
-  return { status: answer.status, headers: Object.fromEntries(answer.headers), body, url } satisfies HttpResponse
+/** A token endpoint on loopback. */
+interface TokenServer {
+  readonly url: string
+  /** What was sent, one entry a request. */
+  readonly forms: Record<string, string>[]
+  close(): Promise<void>
+}
+
+async function tokenServer(answer: (count: number) => Answer | Promise<Answer>): Promise<TokenServer> {
+  const api = await FaultServer.start()
+  closers.push(() => api.close())
+  const forms: Record<string, string>[] = []
+  api.on('/token', ({ body }) => answer(forms.push(Object.fromEntries(new URLSearchParams(body))) - 1))
+  return { url: `${api.url}/token`, forms, close: () => api.close() }
 }
 
 interface Given {
@@ -47,7 +49,9 @@ async function oauth(
   { params = {}, now, log }: Given = {},
 ): Promise<{ server: TokenServer; authenticator: Authenticator }> {
   const server = await tokenServer(typeof answer === 'function' ? answer : () => answer)
-  servers.push(server)
+  const http = createHttp()
+  closers.push(() => http.close())
+  const client = http({ api: { retry_limit: 0 } })
   const authentication = authenticationOf('oauth').parse({
     type: 'oauth',
     params: {
@@ -59,14 +63,14 @@ async function oauth(
     },
   })
   const authenticator = createAuthenticator(authentication, {
-    send,
+    send: (request, signal) => client.request(request, signal),
     log: { ...silentLog, ...log },
     ...(now && { now }),
   })
   return { server, authenticator }
 }
 
-const token = (count: number, more: object = {}): Answer => ({ body: { access_token: `access-${count}`, ...more } })
+const token = (count: number, more: object = {}): Answer => ({ json: { access_token: `access-${count}`, ...more } })
 
 describe('the form', () => {
   test.each<[string, Record<string, unknown>, Record<string, string>]>([
@@ -114,10 +118,10 @@ describe('the form', () => {
 
 describe('the answer', () => {
   test.each<[string, Record<string, unknown>, Answer]>([
-    ['names of its own', { access_token_name: 'key' }, { body: { key: 'T' } }],
-    ['a path', { response_field_path: 'data/auth' }, { body: { data: { auth: { access_token: 'T' } } } }],
-    ['a path with a slash before it', { response_field_path: '/data' }, { body: { data: { access_token: 'T' } } }],
-    ['a path through a list', { response_field_path: 'all/0' }, { body: { all: [{ access_token: 'T' }] } }],
+    ['names of its own', { access_token_name: 'key' }, { json: { key: 'T' } }],
+    ['a path', { response_field_path: 'data/auth' }, { json: { data: { auth: { access_token: 'T' } } } }],
+    ['a path with a slash before it', { response_field_path: '/data' }, { json: { data: { access_token: 'T' } } }],
+    ['a path through a list', { response_field_path: 'all/0' }, { json: { all: [{ access_token: 'T' }] } }],
     [
       'a form',
       {},
@@ -200,7 +204,7 @@ describe('one fetch for all', () => {
   })
 
   test('a failed fetch fails all that wait for it, and the next one starts anew', async () => {
-    const { server, authenticator } = await oauth((count) => (count === 0 ? { status: 400, body: {} } : token(count)))
+    const { server, authenticator } = await oauth((count) => (count === 0 ? { status: 400, json: {} } : token(count)))
     const all = await Promise.allSettled(Array.from({ length: 5 }, () => authenticator.headers(never)))
     expect(all.map(({ status }) => status)).toEqual(Array.from({ length: 5 }, () => 'rejected'))
     expect(await authenticator.headers(never)).toEqual({ authorization: 'Bearer access-1' })
@@ -274,65 +278,71 @@ describe('no token', () => {
     [
       'the error of the standard',
       {},
-      { status: 400, body: { error: 'invalid_grant', error_description: 'Token was revoked.' } },
+      { status: 400, json: { error: 'invalid_grant', error_description: 'Token was revoked.' } },
       'answered 400: invalid_grant: Token was revoked.',
       'the refresh token has ended, was taken back or replaced: get a new one and put it into the config',
     ],
     [
       'an error alone',
       {},
-      { status: 401, body: { error: 'invalid_client' } },
+      { status: 401, json: { error: 'invalid_client' } },
       'answered 401: invalid_client',
       'check c',
     ],
-    ['an error with status 200', {}, { body: { error: 'bad_code' } }, 'answered 200: bad_code', undefined],
+    ['an error with status 200', {}, { json: { error: 'bad_code' } }, 'answered 200: bad_code', undefined],
     ['a page', {}, { status: 404, body: '<h1>Not\n here</h1>' }, 'answered 404: <h1>Not here</h1>', undefined],
     ['nothing', {}, { status: 403, body: '' }, 'answered 403: an empty answer', undefined],
     ['a long text', {}, { status: 403, body: 'x'.repeat(5000) }, `answered 403: ${'x'.repeat(200)}…`, undefined],
     ['no JSON', {}, { body: 'hello' }, 'answered 200: its answer is not a JSON object', 'check token_refresh'],
-    ['a list', {}, { body: [] }, 'answered 200: its answer is not a JSON object', 'check token_refresh'],
+    ['a list', {}, { json: [] }, 'answered 200: its answer is not a JSON object', 'check token_refresh'],
     [
       'another field',
       {},
-      { body: { token: 'very-secret', expires_in: 5 } },
+      { json: { token: 'very-secret', expires_in: 5 } },
       'answered 200: its answer has no token at access_token; fields there: token, expires_in',
       'set access_token_name and response_field_path',
     ],
     [
       'another path',
       { response_field_path: 'data/auth' },
-      { body: { data: { access_token: 'very-secret' } } },
+      { json: { data: { access_token: 'very-secret' } } },
       'its answer has no token at data/auth/access_token; fields there: data',
       'set access_token_name',
     ],
     [
       'a token that is none',
       {},
-      { body: { access_token: null } },
+      { json: { access_token: null } },
       'has no token at access_token',
       'set access_token_name',
     ],
-    ['a broken token', {}, { body: { access_token: 'very-secret\n' } }, 'holds characters that no header', undefined],
+    ['a broken token', {}, { json: { access_token: 'very-secret\n' } }, 'holds characters that no header', undefined],
     [
       'a lifetime that cannot be read',
       {},
-      { body: { access_token: 'very-secret', expires_in: 'soon' } },
+      { json: { access_token: 'very-secret', expires_in: 'soon' } },
       'expires_in of its answer is neither seconds nor a date that can be read',
       'set token_expiry_date_format',
     ],
     [
       'a message that repeats the secret',
       {},
-      { status: 400, body: { error: 'bad', error_description: 'hush-hush is wrong, so is refresh-1' } },
+      { status: 400, json: { error: 'bad', error_description: 'hush-hush is wrong, so is refresh-1' } },
       'answered 400: bad: *** is wrong, so is ***',
       undefined,
     ],
-    ['a status that the client does not try again', {}, { status: 503, body: '' }, 'answered 503', 'later'],
+    [
+      'a status that the client does not try again',
+      {},
+      { status: 503, body: '' },
+      '503 Service Unavailable',
+      'Run again later',
+    ],
   ])('because of %s', async (_title, params, answer, said, hint) => {
     const { server, authenticator } = await oauth(answer, { params })
     const error: unknown = await authenticator.headers(never).catch((thrown: unknown) => thrown)
     if (!(error instanceof BizonError)) throw error
-    expect(error.message).toContain(`no access token: POST ${server.url} answered`)
+    expect(error.message).toContain(`no access token: POST ${server.url}`)
     expect(error.message).toContain(said)
     expect(error.code).toBe('source')
     if (hint === undefined) expect(error.hint).toBeUndefined()
@@ -350,7 +360,7 @@ describe('no token', () => {
 
   test('never makes a header without one', async () => {
     const { authenticator } = await oauth(
-      { body: {} },
+      { json: {} },
       { params: { token_expiry_date: '2999-01-01T00:00:00Z' }, now: () => 0 },
     )
     await expect(authenticator.headers(never)).rejects.toThrow('no access token')
@@ -373,4 +383,72 @@ test('its secrets are those of the config and all that were fetched', async () =
     'access-1',
     'refresh-3',
   ])
+})
+
+describe('with the client', () => {
+  const authentication = (endpoint: string) =>
+    authenticationOf('oauth').parse({
+      type: 'oauth',
+      params: { token_refresh_endpoint: endpoint, client_id: 'me', client_secret: 'hush-hush' },
+    })
+
+  async function setUp(): Promise<{ api: FaultServer; request: () => Promise<string> }> {
+    const api = await FaultServer.start()
+    const http = createHttp({ clock: impatient })
+    closers.push(
+      () => api.close(),
+      () => http.close(),
+    )
+    const client = http({ baseUrl: api.url, authentication: authentication(`${api.url}/token`) })
+    const request = async () => (await client.request({ url: '/items' }, ownSignal())).body.toString()
+    return { api, request }
+  }
+
+  /** Waits for nothing. */
+  const impatient: Clock = { now: Date.now, sleep: async () => {} }
+  let given = 0
+  const fresh = (): Answer => ({ json: { access_token: `access-${given++}` } })
+
+  test('20 requests at once fetch one token, and one more when all are refused', async () => {
+    const { api, request } = await setUp()
+    const valid = new Set<unknown>()
+    api.on('/token', () => {
+      const answer = fresh()
+      valid.add(`Bearer ${(answer.json as { access_token: string }).access_token}`)
+      return answer
+    })
+    api.on('/items', ({ headers }) => (valid.has(headers.authorization) ? { body: 'ok' } : { status: 401 }))
+    const all = () => Promise.all(Array.from({ length: 20 }, request))
+    expect(new Set(await all())).toEqual(new Set(['ok']))
+    expect(api.asked('/token')).toHaveLength(1)
+    valid.clear()
+    expect(new Set(await all())).toEqual(new Set(['ok']))
+    expect(api.asked('/token')).toHaveLength(2)
+    expect(api.asked('/items').length).toBeLessThanOrEqual(60)
+  })
+
+  test('a second 401 is the error', async () => {
+    const { api, request } = await setUp()
+    api.on('/token', fresh)
+    api.on('/items', { status: 401, json: { message: 'not for you' } })
+    await expect(request()).rejects.toThrow(/\/items: 401 Unauthorized: not for you/)
+    expect(api.asked('/items')).toHaveLength(2)
+    expect(api.asked('/token')).toHaveLength(2)
+  })
+
+  test('a token endpoint that fails in passing is asked again', async () => {
+    const { api, request } = await setUp()
+    api.on('/token', { fault: 'reset' }, { status: 503 }, { status: 429 }, { json: { access_token: 'T' } })
+    api.on('/items', ({ headers }) => ({ body: String(headers.authorization) }))
+    expect(await request()).toBe('Bearer T')
+    expect(api.asked('/token')).toHaveLength(4)
+  })
+
+  test('one that does not listen is named, and nothing of the secret', async () => {
+    const { api, request } = await setUp()
+    await api.close()
+    const error = await request().catch((thrown: unknown) => thrown)
+    expect((error as Error).message).toMatch(/^no access token: POST http:\S+\/token: connection refused .*11 tries/)
+    expect(`${(error as Error).stack} ${String((error as Error).cause)}`).not.toContain('hush-hush')
+  })
 })
