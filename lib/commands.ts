@@ -4,12 +4,14 @@ import type { PipelineConfig } from './config.ts'
 import type { Outcome } from './events.ts'
 import { extract } from './extract.ts'
 import { load } from './load.ts'
-import { silentLog } from './log.ts'
+import { type Log, silentLog } from './log.ts'
 import { pipeline } from './pipeline.ts'
+import { redactLog } from './redact.ts'
 import type { PipelineOptions } from './steps.ts'
 
 /** Runs the pipeline that the config describes. */
 export async function runPipeline(config: PipelineConfig, options: PipelineOptions = {}): Promise<Outcome> {
+  warn(config, options.log)
   return pipeline(extract(config), load(config), options)
 }
 
@@ -18,6 +20,7 @@ export async function checkPipeline(
   config: PipelineConfig,
   { log = silentLog, signal = never }: PipelineOptions = {},
 ): Promise<void> {
+  warn(config, log)
   const source = await extract(config).open(log)
   try {
     const sink = await load(config).prepare(source, {
@@ -29,6 +32,11 @@ export async function checkPipeline(
   } finally {
     await source.close()
   }
+}
+
+function warn({ warnings, secrets }: PipelineConfig, log: Log = silentLog): void {
+  const clean = redactLog(log, secrets)
+  for (const warning of warnings) clean.warn(warning)
 }
 
 const never = new AbortController().signal
