@@ -5,6 +5,7 @@ import type { Command } from 'commander'
 import { addCheck } from './commands/check.ts'
 import { addDestination } from './commands/destination.ts'
 import { addRun } from './commands/run.ts'
+import { addSchema } from './commands/schema.ts'
 import { addSource } from './commands/source.ts'
 import { addStream } from './commands/stream.ts'
 import { createProgram, examplesText, main } from './program.ts'
@@ -20,6 +21,7 @@ function bizon(terminal: Terminal): Command {
   addSource(program, terminal)
   addStream(program, terminal)
   addDestination(program, terminal)
+  addSchema(program, terminal)
   return program.addHelpText(
     'after',
     examplesText([

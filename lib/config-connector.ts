@@ -9,7 +9,13 @@ import { keysOf } from './schema.ts'
 import { checkKeys } from './validate.ts'
 
 /** Keys that a connector may give a shape of its own. */
-const OVERRIDABLE = ['authentication', 'api_config', 'record_schemas', 'init_pipeline', 'destination_id']
+export const OVERRIDABLE: readonly string[] = [
+  'authentication',
+  'api_config',
+  'record_schemas',
+  'init_pipeline',
+  'destination_id',
+]
 
 export type Raw = Readonly<Record<string, unknown>>
 

@@ -14,6 +14,7 @@ const COMMANDS = [
   'bizon stream reset',
   'bizon destination',
   'bizon destination list',
+  'bizon schema',
 ]
 
 describe('the examples of each help run as they stand', () => {

@@ -1,0 +1,115 @@
+// Everything in docs/ that is written by the program itself is as the program would write it now.
+// `npm run docs` writes it.
+
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { parse as parseYaml } from 'yaml'
+import { loadConfig } from '../../lib/config.ts'
+import { pipelineJsonSchema } from '../../lib/json-schema.ts'
+import { committed, expectRecorded } from '../support/recorded.ts'
+import { CHECKOUT } from '../support/sandbox.ts'
+import { cliPage, everyHelp, type Help, summaryOf } from './cli-page.ts'
+import { configPage, EXAMPLES } from './config-page.ts'
+import { connectorPage, everyConnector, exampleOf, indexPage, pageOf } from './connector-pages.ts'
+
+const connectors = await everyConnector()
+const PAGES = ['docs/config.md', 'docs/cli.md', 'docs/connectors/README.md', ...connectors.map(pageOf)]
+
+describe('what is generated is up to date', () => {
+  test('docs/bizon.schema.json', async () => {
+    await expectRecorded('docs/bizon.schema.json', `${JSON.stringify(await pipelineJsonSchema(), null, 2)}\n`)
+  })
+
+  test('docs/config.md', async () => {
+    await expectRecorded('docs/config.md', configPage())
+  })
+
+  test('docs/cli.md', async () => {
+    await expectRecorded('docs/cli.md', cliPage(await everyHelp()))
+  })
+
+  test('docs/connectors/README.md', async () => {
+    await expectRecorded('docs/connectors/README.md', indexPage(connectors))
+  })
+
+  test.each(connectors)('the page of $kind $name', async (connector) => {
+    const page = pageOf(connector)
+    await expectRecorded(page, connectorPage(connector, await committed(page)))
+  })
+
+  test('no page is left of a connector that is gone', async () => {
+    const pages = await readdir(join(CHECKOUT, 'docs/connectors'))
+    const known = ['README.md', ...connectors.map((connector) => pageOf(connector).replace('docs/connectors/', ''))]
+    expect(pages.filter((page) => !known.includes(page))).toEqual([])
+  })
+})
+
+describe('the generated pages', () => {
+  test.each(PAGES)('%s: every link to a place on a page leads there', async (page) => {
+    const text = await committed(page)
+    const links = [...text.matchAll(/\]\(([^)#\s]*)#([^)]+)\)/g)]
+    for (const [link, file = '', place = ''] of links) {
+      const target = file === '' ? text : await committed(join(page, '..', file))
+      expect(placesOf(target), link).toContain(place)
+    }
+  })
+})
+
+describe('an example', () => {
+  test.each(connectors)('of $kind $name is a valid pipeline', async (connector) => {
+    await loadConfig(parseYaml(exampleOf(connector)), ['source', 'destination'])
+  })
+
+  test.each(Object.entries(EXAMPLES))('of %s is valid in a pipeline', async (_, text) => {
+    const whole = {
+      name: 'example',
+      source: { name: 'dummy', stream: 'creatures' },
+      destination: { name: 'logger' },
+      ...parseYaml(text),
+    }
+    await loadConfig(whole, ['source', 'destination'])
+  })
+})
+
+describe('every command', () => {
+  let help: readonly Help[]
+  beforeAll(async () => {
+    help = await everyHelp()
+  })
+
+  test('says in one sentence what it does', () => {
+    expect(help.length).toBeGreaterThan(9)
+    for (const { command, text } of help) expect(summaryOf(text), command).toMatch(/^[A-Z].*[.;]/)
+  })
+
+  test('shows an example that names it', () => {
+    for (const { command, text, isGroup } of help) {
+      const [, examples = ''] = text.split('\nExamples:\n')
+      if (!text.includes('Not available')) expect(examples, command).toContain(isGroup ? `${command} ` : command)
+    }
+  })
+
+  test('explains every argument and option', () => {
+    for (const { command, text } of help) {
+      const listed = [...text.matchAll(/^ {2}(-[\w-]+|<\w+>|\w+)[^\n]*\n/gm)]
+      const bare = listed.map(([line]) => line).filter((line) => /^ {2}\S+(?: <\w+>)?\s*$/.test(line))
+      expect(bare, command).toEqual([])
+    }
+  })
+})
+
+/** The anchors of a page: those it sets itself, and those that GitHub makes of its headings. */
+function placesOf(text: string): string[] {
+  const set = [...text.matchAll(/<a id="([^"]+)">/g)].map((match) => String(match[1]))
+  const headings = [...text.matchAll(/^#+ (.*)$/gm)].map((match) => String(match[1]))
+  return [
+    ...set,
+    ...headings.map((heading) =>
+      heading
+        .toLowerCase()
+        .replaceAll(/[^\w\s-]/g, '')
+        .replaceAll(' ', '-'),
+    ),
+  ]
+}
