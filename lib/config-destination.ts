@@ -2,9 +2,9 @@
 
 import type * as z from 'zod'
 import type { DestinationConfig } from './config.ts'
-import { named, split } from './config-connector.ts'
+import { fileIn, fromFile, named, split } from './config-connector.ts'
 import { destinationConfigSchema, destinationSchema } from './config-schema.ts'
-import type { RecordSchema } from './destination.ts'
+import type { DestinationDefinition, RecordSchema } from './destination.ts'
 import type { ConfigPath, Problems } from './problems.ts'
 import { isMapping } from './references.ts'
 import { type Connectors, findDestination } from './registry.ts'
@@ -23,7 +23,11 @@ export async function destinationBlock(
     problems.add(at, `expected a mapping, got ${problems.show(at, raw)}`)
     return undefined
   }
-  const definition = await named(raw, at, problems, (name) => findDestination(name, connectors))
+  const file = fileIn(raw, 'destination_file_path')
+  const definition =
+    file === undefined
+      ? await named(raw, at, problems, (name) => findDestination(name, connectors))
+      : await fromFile(file, [...at, 'destination_file_path'], problems, loadCustom)
   const keys = validate(destinationSchema, { ...raw }, at, problems)
   if (!definition) return undefined
 
@@ -43,6 +47,7 @@ export async function destinationBlock(
   return {
     name: keys.name,
     alias: keys.alias ?? keys.name,
+    ...(file !== undefined && { file }),
     definition,
     options: {
       ...(isMapping(options) && options),
@@ -54,6 +59,9 @@ export async function destinationBlock(
     flushTimeoutSeconds: shared.buffer_flush_timeout,
   }
 }
+
+const loadCustom = async (file: string): Promise<DestinationDefinition> =>
+  (await import('./custom-definition.ts')).customDestination(file)
 
 function columnsOf(
   schemas: z.output<typeof destinationConfigSchema>['record_schemas'],

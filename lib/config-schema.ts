@@ -24,7 +24,11 @@ const authentication = z.looseObject({
 export const sourceSchema = z.object({
   name: name('Connector; `bizon source list` shows all.'),
   stream: name('Stream of that connector; `bizon stream list` shows all.'),
-  source_file_path: z.string().optional().describe('Path of a custom source. Not available in this version.'),
+  source_file_path: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('File that defines the source (.mjs, .js, .ts); `name` is then only a label. Default: a built-in one.'),
   sync_mode: z
     .enum(['full_refresh', 'incremental', 'stream'])
     .default('full_refresh')
@@ -44,6 +48,13 @@ export const sourceSchema = z.object({
 /** `destination`, around the connector's own keys. */
 export const destinationSchema = z.object({
   name: name('Connector; `bizon destination list` shows all.'),
+  destination_file_path: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'File that defines the destination (.mjs, .js, .ts); `name` is then only a label. Default: a built-in one.',
+    ),
   alias: z.string().min(1).optional().describe('Name in monitoring. Default: the connector.'),
   config: z.record(z.string(), z.unknown()).default({}).describe('Shared keys and those of the connector.'),
 })

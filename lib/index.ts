@@ -57,3 +57,4 @@ export {
   transform,
 } from './steps.ts'
 export type { Transform } from './transform.ts'
+export * as z from './z.ts'
