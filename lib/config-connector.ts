@@ -19,6 +19,30 @@ export const OVERRIDABLE: readonly string[] = [
 
 export type Raw = Readonly<Record<string, unknown>>
 
+/** The path in `key`, when the block has one: the definition is in that file, and `name` only a label. */
+export function fileIn(raw: Raw, key: string): string | undefined {
+  const path = raw[key]
+  return typeof path === 'string' && path !== '' ? path : undefined
+}
+
+/** The definition in a file; undefined, and reported at `path`, when there is none. */
+export async function fromFile<Definition>(
+  file: string,
+  path: ConfigPath,
+  problems: Problems,
+  load: (file: string) => Promise<Definition>,
+): Promise<{ readonly shape: Definition; readonly definition: Definition } | undefined> {
+  try {
+    const definition = await load(file)
+    return { shape: definition, definition }
+  } catch (error) {
+    if (!(error instanceof BizonError) || error.code !== 'config') throw error
+    const said = problems.isHidden(path) ? error.message.replaceAll(file, problems.show(path, file)) : error.message
+    problems.add(path, problems.scrub(said), { hint: error.hint })
+    return undefined
+  }
+}
+
 /** What the block's `name` names; undefined, and reported, when there is nothing of that name. */
 export async function named<Found>(
   { name }: Raw,

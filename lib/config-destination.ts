@@ -1,10 +1,10 @@
 // `destination` of a config: the keys that all destinations share beside those of the connector it names.
 
 import type { DestinationConfig } from './config.ts'
-import { addNotBuilt, named, split, withoutIgnored } from './config-connector.ts'
+import { addNotBuilt, fileIn, fromFile, named, split, withoutIgnored } from './config-connector.ts'
 import { destinationConfigSchema, destinationSchema } from './config-schema.ts'
 import { oneOfAName, type StreamRoute, targetRules, withColumns } from './config-streams.ts'
-import type { RecordSchema } from './destination.ts'
+import type { DestinationDefinition, RecordSchema } from './destination.ts'
 import type { DestinationShape } from './planned.ts'
 import type { ConfigPath, Problems } from './problems.ts'
 import { isMapping } from './references.ts'
@@ -26,7 +26,11 @@ export async function destinationBlock(
     problems.add(at, `expected a mapping, got ${problems.show(at, raw)}`)
     return undefined
   }
-  const found = await named(raw, at, problems, (name) => knownDestination(name, connectors))
+  const file = fileIn(raw, 'destination_file_path')
+  const found =
+    file === undefined
+      ? await named(raw, at, problems, (name) => knownDestination(name, connectors))
+      : await fromFile(file, [...at, 'destination_file_path'], problems, loadCustom)
   const { config: given, ...outer } = withoutIgnored(raw, found?.shape.ignoredBeside, at, problems)
   const keys = validate(destinationSchema, { ...outer, config: given }, at, problems)
   if (!found) return undefined
@@ -54,6 +58,7 @@ export async function destinationBlock(
   return {
     name: keys.name,
     alias: keys.alias ?? shape.alias ?? keys.name,
+    ...(file !== undefined && { file }),
     definition,
     options: {
       ...(isMapping(options) && options),
@@ -65,6 +70,9 @@ export async function destinationBlock(
     flushTimeoutSeconds: shared.buffer_flush_timeout,
   }
 }
+
+const loadCustom = async (file: string): Promise<DestinationDefinition> =>
+  (await import('./custom-definition.ts')).customDestination(file)
 
 function columnRules(
   lists: readonly unknown[],

@@ -8,6 +8,13 @@ const LONGEST_TIMER = 2_147_483
 
 export const destinationSchema = z.object({
   name: text('Connector; `bizon destination list` shows all.'),
+  destination_file_path: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'File that defines the destination (.mjs, .js, .ts); `name` is then only a label. Default: a built-in one.',
+    ),
   alias: z.string().min(1).optional().describe('Name in monitoring. Default: the connector, `bigquery` for all three.'),
   config: z.record(z.string(), z.unknown()).default({}).describe('Shared keys and those of the connector.'),
 })

@@ -8,7 +8,11 @@ import { apiConfigSchema } from './http-config.ts'
 export const sourceSchema = z.object({
   name: text('Connector; `bizon source list` shows all.'),
   stream: text('Stream of that connector; `bizon stream list` shows all.'),
-  source_file_path: z.string().optional().describe('Path of a custom source. Not available in this version.'),
+  source_file_path: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('File that defines the source (.mjs, .js, .ts); `name` is then only a label. Default: a built-in one.'),
   sync_mode: z
     .enum(['full_refresh', 'incremental', 'stream'])
     .default('full_refresh')

@@ -18,6 +18,8 @@ import type { StoreConfig, StoreDefinition } from './state.ts'
 export interface SourceConfig {
   readonly name: string
   readonly stream: string
+  /** The file that defines it, of a custom source. */
+  readonly file?: string
   readonly mode: SyncMode
   readonly cursorField?: string
   /** Cancel an unfinished job and start over. */
@@ -34,6 +36,8 @@ export interface SourceConfig {
 export interface DestinationConfig {
   readonly name: string
   readonly alias: string
+  /** The file that defines it, of a custom destination. */
+  readonly file?: string
   readonly definition: DestinationDefinition
   /** What `definition.config` made of the connector's own keys, and the shared keys. */
   readonly options: DestinationOptions
@@ -84,6 +88,7 @@ export interface ConfigOverrides {
   readonly reset?: boolean
   readonly stream?: string
   readonly customSource?: string
+  readonly customDestination?: string
   /** Loaded instead of `.env` of the working directory; variables already set win. */
   readonly envFile?: string
   /** Keep what the source asks its API, and the answers, in this new file. */
@@ -172,7 +177,7 @@ function override(value: unknown, given: ConfigOverrides): { raw: unknown; flags
     if (setting === undefined) return
     let block = raw
     for (const key of path.slice(0, -1)) {
-      const inner = block[key] ?? (key === 'source' ? undefined : {})
+      const inner = block[key] ?? (key === 'source' || key === 'destination' ? undefined : {})
       if (!isMapping(inner)) return
       block = block[key] = { ...inner }
     }
@@ -182,6 +187,7 @@ function override(value: unknown, given: ConfigOverrides): { raw: unknown; flags
   set('--stream', ['source', 'stream'], given.stream)
   set('--reset', ['source', 'reset'], given.reset)
   set('--custom-source', ['source', 'source_file_path'], given.customSource)
+  set('--custom-destination', ['destination', 'destination_file_path'], given.customDestination)
   set('--runner', ['engine', 'runner', 'type'], given.runner)
   set('--log-level', ['engine', 'runner', 'log_level'], given.logLevel)
   return { raw, flags }

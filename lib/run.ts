@@ -2,6 +2,7 @@
 // it stands, the state store remembers. Every step can be repeated by the next process.
 
 import { createHash } from 'node:crypto'
+import { normalize } from 'node:path'
 import type { Checkpoint, Receipt } from './checkpoint.ts'
 import type { PipelineConfig } from './config.ts'
 import type { Destination, Run } from './destination.ts'
@@ -171,10 +172,12 @@ export function identityOf({ name, source }: PipelineConfig): Identity {
 function configHashOf({ source, destination }: PipelineConfig): string {
   const loaded = {
     source: source.name,
+    sourceFile: source.file && normalize(source.file),
     stream: source.stream,
     cursorField: source.cursorField,
     sourceOptions: without(source.options, source.definition.tuning),
     destination: destination.name,
+    destinationFile: destination.file && normalize(destination.file),
     destinationOptions: without(destination.options, destination.definition.tuning),
   }
   return createHash('sha256').update(JSON.stringify(loaded, inOrder)).digest('hex').slice(0, 16)

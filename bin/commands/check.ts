@@ -6,9 +6,18 @@ import type { LogLevel } from '../../lib/log.ts'
 import { addCommand, requireFile } from '../program.ts'
 import { watchSignals } from '../signals.ts'
 import type { LogFormat, Terminal } from '../terminal.ts'
-import { logFormatOption, logLevelOption, recordOption, replayOption } from './run.ts'
+import {
+  customDestinationOption,
+  customSourceOption,
+  logFormatOption,
+  logLevelOption,
+  recordOption,
+  replayOption,
+} from './run.ts'
 
 interface CheckOptions {
+  readonly customSource?: string
+  readonly customDestination?: string
   readonly envFile?: string
   readonly record?: string
   readonly replay?: string
@@ -22,6 +31,8 @@ export function addCheck(program: Command, terminal: Terminal): void {
     { what: 'with every step in the log', run: 'bizon check examples/weather.yml --log-level DEBUG' },
   ])
     .argument('<FILENAME>', 'the pipeline, a YAML file')
+    .addOption(customSourceOption())
+    .addOption(customDestinationOption())
     .option('--env-file <path>', 'read variables from this file instead of .env; those already set win')
     .addOption(recordOption())
     .addOption(replayOption())
@@ -31,18 +42,22 @@ export function addCheck(program: Command, terminal: Terminal): void {
       requireFile(filename)
       if (options.envFile !== undefined) requireFile(options.envFile, '--env-file')
       if (options.replay !== undefined) requireFile(options.replay, '--replay')
+      if (options.customSource !== undefined) requireFile(options.customSource, '--custom-source')
+      if (options.customDestination !== undefined) requireFile(options.customDestination, '--custom-destination')
       process.exitCode = await check(filename, options, terminal)
     })
 }
 
 async function check(filename: string, options: CheckOptions, terminal: Terminal) {
-  const { envFile, record, replay, logLevel, logFormat } = options
+  const { customSource, customDestination, envFile, record, replay, logLevel, logFormat } = options
   let level = logLevel
   try {
     const { loadConfig } = await import('../../lib/config.ts')
     const { checkPipeline } = await import('../../lib/commands.ts')
     const config = await loadConfig(filename, ['source', 'destination'], {
       ...(level && { logLevel: level }),
+      ...(customSource !== undefined && { customSource }),
+      ...(customDestination !== undefined && { customDestination }),
       ...(envFile !== undefined && { envFile }),
       ...(record !== undefined && { record }),
       ...(replay !== undefined && { replay }),

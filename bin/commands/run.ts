@@ -13,6 +13,7 @@ import type { LogFormat, Terminal } from '../terminal.ts'
 
 interface RunOptions {
   readonly customSource?: string
+  readonly customDestination?: string
   readonly runner?: string
   readonly logLevel?: LogLevel
   readonly logFormat?: LogFormat
@@ -34,7 +35,8 @@ export function addRun(program: Command, terminal: Terminal): void {
     { what: 'keep the log as JSON lines', run: 'bizon run examples/weather.yml --log-format json 2> run.log' },
   ])
     .argument('<FILENAME>', 'the pipeline, a YAML file')
-    .option('--custom-source <path>', 'read from the source defined in this file (source.source_file_path)')
+    .addOption(customSourceOption())
+    .addOption(customDestinationOption())
     .addOption(
       new Option('--runner <type>', 'how to run (default: engine.runner.type of the file)').choices([
         'thread',
@@ -54,8 +56,20 @@ export function addRun(program: Command, terminal: Terminal): void {
       if (options.envFile !== undefined) requireFile(options.envFile, '--env-file')
       if (options.customSource !== undefined) requireFile(options.customSource, '--custom-source')
       if (options.replay !== undefined) requireFile(options.replay, '--replay')
+      if (options.customDestination !== undefined) requireFile(options.customDestination, '--custom-destination')
       process.exitCode = await run(filename, options, terminal)
     })
+}
+
+export function customSourceOption(): Option {
+  return new Option('--custom-source <path>', 'read from the source defined in this file (source.source_file_path)')
+}
+
+export function customDestinationOption(): Option {
+  return new Option(
+    '--custom-destination <path>',
+    'write to the destination defined in this file (destination.destination_file_path)',
+  )
 }
 
 export function logLevelOption(): Option {
@@ -87,10 +101,11 @@ async function run(filename: string, options: RunOptions, terminal: Terminal): P
   try {
     const { loadConfig } = await import('../../lib/config.ts')
     const { runPipeline } = await import('../../lib/commands.ts')
-    const { customSource, runner, envFile, record, replay, reset } = options
+    const { customSource, customDestination, runner, envFile, record, replay, reset } = options
     const config = await loadConfig(filename, ['source', 'destination'], {
       ...(level && { logLevel: level }),
       ...(customSource !== undefined && { customSource }),
+      ...(customDestination !== undefined && { customDestination }),
       ...(runner && { runner }),
       ...(envFile !== undefined && { envFile }),
       ...(record !== undefined && { record }),

@@ -146,7 +146,9 @@ describe('each key of `source` is checked', () => {
     [
       'source_file_path',
       withSource('source_file_path: my.py'),
-      ['config.yml:5:21 source.source_file_path: custom source files are not available in this version'],
+      [
+        'config.yml:5:21 source.source_file_path: my.py: a custom source is JavaScript or TypeScript here; see docs/writing-a-source.md',
+      ],
     ],
     [
       'a key of the connector',
