@@ -9,16 +9,18 @@ import { sourceBlock } from './config-source.ts'
 import type { Problems } from './problems.ts'
 import { isMapping } from './references.ts'
 import type { Connectors } from './registry.ts'
+import { type TransformConfig, transformsBlock } from './transform-config.ts'
 import { checkKeys, validate } from './validate.ts'
 
 const LATER = 'is not available in this version'
 /** Top-level blocks that are empty or refused, never silently without effect. */
-const LATER_BLOCKS = ['transforms', 'alerting', 'monitoring', 'secrets', 'streams']
+const LATER_BLOCKS = ['alerting', 'monitoring', 'secrets', 'streams']
 
 export interface Blocks {
   readonly name: string
   readonly source?: SourceConfig
   readonly destination?: DestinationConfig
+  readonly transforms: readonly TransformConfig[]
   readonly engine: EngineConfig
 }
 
@@ -40,14 +42,16 @@ export async function pipelineBlocks(
       (Array.isArray(value) && value.length === 0) || (isMapping(value) && Object.keys(value).length === 0)
     if (typeof value === 'object' && value !== null && !isEmpty) problems.add([block], LATER, { part: 'key' })
   }
-  const top = validate(pipelineSchema, { ...raw }, [], problems)
+  const { transforms: scripts, ...rest } = raw
+  const top = validate(pipelineSchema, rest, [], problems)
   const source = isAbsent(raw.source) ? undefined : await sourceBlock(raw.source, problems, connectors)
   const destination = isAbsent(raw.destination)
     ? undefined
     : await destinationBlock(raw.destination, problems, connectors)
+  const transforms = transformsBlock(scripts, top?.name ?? '', problems)
   const engine = await engineBlock(raw.engine, problems, connectors)
   if (!top || !engine) return undefined
-  return { name: top.name, ...(source && { source }), ...(destination && { destination }), engine }
+  return { name: top.name, ...(source && { source }), ...(destination && { destination }), transforms, engine }
 }
 
 const isAbsent = (value: unknown): boolean => value === undefined || value === null

@@ -3,6 +3,7 @@
 
 import * as z from 'zod'
 import { LOG_LEVELS } from './log.ts'
+import { transformsSchema } from './transform-config.ts'
 
 const name = (what: string) => z.string().min(1).describe(what)
 const size = (least: number, fallback: number, what: string, most?: number) => {
@@ -186,7 +187,7 @@ export const pipelineSchema = z.object({
   source: z.unknown().optional().describe('Where records come from.'),
   destination: z.unknown().optional().describe('Where records go.'),
   engine: z.unknown().optional().describe('How it runs: backend, queue, runner.'),
-  transforms: z.array(z.unknown()).optional().describe(later),
+  transforms: transformsSchema.optional().describe('Scripts that see every record, in this order.'),
   alerting: z.record(z.string(), z.unknown()).optional().describe(later),
   monitoring: z.record(z.string(), z.unknown()).optional().describe(later),
   secrets: z.record(z.string(), z.unknown()).optional().describe(later),

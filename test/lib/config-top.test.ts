@@ -23,11 +23,6 @@ describe('each key of the top level is checked', () => {
       pipeline({ rest: 'egnine: {}\n' }),
       ['config.yml:8:1 egnine: unknown key; did you mean "engine"?'],
     ],
-    [
-      'transforms',
-      pipeline({ rest: 'transforms:\n  - {label: a, python: "x = 1"}\n' }),
-      [`config.yml:8:1 transforms: ${later}`],
-    ],
     ['alerting', pipeline({ rest: 'alerting: {type: slack}\n' }), [`config.yml:8:1 alerting: ${later}`]],
     ['monitoring', pipeline({ rest: 'monitoring:\n  type: datadog\n' }), [`config.yml:8:1 monitoring: ${later}`]],
     ['secrets', pipeline({ rest: 'secrets: {gsm: {project_id: x}}\n' }), [`config.yml:8:1 secrets: ${later}`]],
