@@ -8,6 +8,7 @@ import { type Log, silentLog } from './log.ts'
 import { pipeline } from './pipeline.ts'
 import { redactLog } from './redact.ts'
 import type { PipelineOptions } from './steps.ts'
+import { openTransforms } from './transforms.ts'
 
 /** Runs the pipeline that the config describes. */
 export async function runPipeline(config: PipelineConfig, options: PipelineOptions = {}): Promise<Outcome> {
@@ -15,12 +16,17 @@ export async function runPipeline(config: PipelineConfig, options: PipelineOptio
   return pipeline(extract(config), load(config), options)
 }
 
-/** Connects to both ends and to the state store, whose tables it creates if there are none; loads nothing. Rejects with the first failure. */
+/**
+ * Connects to both ends and to the state store, whose tables it creates if there are none, and compiles the transforms;
+ * loads nothing. Rejects with the first failure.
+ */
 export async function checkPipeline(
   config: PipelineConfig,
   { log = silentLog, signal = never }: PipelineOptions = {},
 ): Promise<void> {
   warn(config, log)
+  const scripts = await openTransforms(config.transforms, { log, signal })
+  await scripts.close()
   const source = await extract(config).open(log)
   try {
     const sink = await load(config).prepare(source, {

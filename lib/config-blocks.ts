@@ -11,11 +11,9 @@ import { streamRules, streamsBlock } from './config-streams.ts'
 import type { Problems } from './problems.ts'
 import { isMapping } from './references.ts'
 import type { Connectors } from './registry.ts'
+import { type TransformConfig, transformsBlock } from './transform-config.ts'
 import { checkKeys, validate } from './validate.ts'
 
-const LATER = 'is not available in this version'
-/** Top-level blocks that are empty or refused, never silently without effect. */
-const LATER_BLOCKS = ['transforms']
 /** An example of the Python bizon has them, where they do nothing. */
 const IGNORED = { backend: 'it belongs under "engine"', pipeline: 'leave it out' }
 
@@ -23,6 +21,7 @@ export interface Blocks {
   readonly name: string
   readonly source?: SourceConfig
   readonly destination?: DestinationConfig
+  readonly transforms: readonly TransformConfig[]
   readonly engine: EngineConfig
   /** `secrets.gsm.project_id`. */
   readonly gsmProject?: string
@@ -41,18 +40,14 @@ export async function pipelineBlocks(
   }
   const raw = withoutIgnored(given, IGNORED, [], problems)
   checkKeys([pipelineSchema], raw, [], problems)
-  for (const block of LATER_BLOCKS) {
-    const value = raw[block]
-    const isEmpty =
-      (Array.isArray(value) && value.length === 0) || (isMapping(value) && Object.keys(value).length === 0)
-    if (typeof value === 'object' && value !== null && !isEmpty) problems.add([block], LATER, { part: 'key' })
-  }
-  const top = validate(pipelineSchema, { ...raw }, [], problems)
+  const { transforms: scripts, ...rest } = raw
+  const top = validate(pipelineSchema, rest, [], problems)
   const streams = streamsBlock(raw.streams ?? undefined, problems)
   const source = isAbsent(raw.source) ? undefined : await sourceBlock(raw.source, streams, problems, connectors)
   const destination = isAbsent(raw.destination)
     ? undefined
     : await destinationBlock(raw.destination, { streams, resets: resets(raw.source, problems) }, problems, connectors)
+  const transforms = transformsBlock(scripts, top?.name ?? '', problems)
   const engine = await engineBlock(raw.engine, streams.length > 0 ? 'stream' : 'thread', problems, connectors)
   streamRules(streams, raw, problems)
   if (!top || !engine) return undefined
@@ -63,6 +58,7 @@ export async function pipelineBlocks(
     name: top.name,
     ...(source && { source }),
     ...(destination && { destination }),
+    transforms,
     engine,
     ...(gsmProject !== undefined && { gsmProject }),
   }

@@ -5,6 +5,7 @@ import * as z from 'zod'
 import { text } from './config-fields.ts'
 import { alertingSchema, monitoringSchema, secretsSchema } from './config-schema-services.ts'
 import { streamsSchema } from './config-schema-streams.ts'
+import { transformsSchema } from './transform-config.ts'
 
 export { destinationConfigSchema, destinationSchema } from './config-schema-destination.ts'
 export { engineSchema } from './config-schema-engine.ts'
@@ -12,15 +13,13 @@ export { alertingSchema, monitoringSchema, secretsSchema } from './config-schema
 export { sourceSchema } from './config-schema-source.ts'
 export { streamSchema, streamsSchema } from './config-schema-streams.ts'
 
-const later = 'Not available in this version.'
-
 /** The whole file, but for what its three main blocks hold. */
 export const pipelineSchema = z.object({
   name: text('Name of the pipeline; with source and stream it is what the state is filed under.'),
   source: z.unknown().optional().describe('Where records come from.'),
   destination: z.unknown().optional().describe('Where records go.'),
   engine: z.unknown().optional().describe('How it runs: backend, queue, runner.'),
-  transforms: z.array(z.unknown()).optional().describe(later),
+  transforms: transformsSchema.optional().describe('Scripts that see every record, in this order.'),
   alerting: alertingSchema.optional().describe('Who is told when something goes wrong.'),
   monitoring: monitoringSchema.optional().describe('Where metrics go.'),
   secrets: secretsSchema.optional().describe('Where references to secrets are looked up.'),

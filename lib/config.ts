@@ -14,6 +14,7 @@ import { type Environment, isMapping, readEnvironment, resolveReferences } from 
 import type { Connectors } from './registry.ts'
 import type { SourceDefinition, SyncMode } from './source.ts'
 import type { StoreConfig, StoreDefinition } from './state.ts'
+import type { TransformConfig } from './transform-config.ts'
 
 export interface SourceConfig {
   readonly name: string
@@ -64,6 +65,8 @@ export interface PipelineConfig {
   readonly name: string
   readonly source: SourceConfig
   readonly destination: DestinationConfig
+  /** In the order in which records go through them. */
+  readonly transforms: readonly TransformConfig[]
   readonly engine: EngineConfig
   /** What references stand for, to be kept out of logs; only what is long enough to be recognised. */
   readonly secrets: readonly string[]

@@ -15,7 +15,8 @@ import { redactLog } from './redact.ts'
 import { identityOf, type OpenRun, openRun } from './run.ts'
 import type { Start } from './source.ts'
 import { holder, type Lease, type StateStore } from './state.ts'
-import { Signpost } from './wait.ts'
+import { transformsOf } from './transforms.ts'
+import { closeAll, Signpost } from './wait.ts'
 
 export interface LoadOptions {
   readonly log: Log
@@ -52,6 +53,7 @@ export class OpenLoad {
       ...config,
       source: source.config.source,
       destination: config.destination,
+      transforms: transformsOf(source.config.transforms, config.transforms),
       secrets: [...config.secrets, ...source.config.secrets],
     }
     this.#source = source
@@ -158,10 +160,11 @@ export class OpenLoad {
 
   /** In reverse order of opening, every step even when one fails. */
   async close(): Promise<void> {
-    const steps = [() => this.#destination.close(), () => this.#lease?.release(), () => this.#store.close()]
-    const failures: unknown[] = []
-    for (const step of steps) await Promise.resolve(step()).catch((error) => failures.push(error))
-    if (failures.length > 0) throw failures[0]
+    await closeAll(
+      () => this.#destination.close(),
+      () => this.#lease?.release(),
+      () => this.#store.close(),
+    )
   }
 
   outcome(): Outcome {

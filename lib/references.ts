@@ -150,7 +150,7 @@ export async function readEnvironment(file: string | undefined): Promise<Environ
 }
 
 function isScript(path: ConfigPath): boolean {
-  return path.length === 3 && path[0] === 'transforms' && path[2] === 'python'
+  return path.length === 3 && path[0] === 'transforms' && (path[2] === 'python' || path[2] === 'javascript')
 }
 
 /** A plain object, as YAML and object literals make them. */

@@ -1,8 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { load, pipeline, problemsOf } from '../support/yaml-config.ts'
 
-const later = 'is not available in this version'
-
 describe('each key of the top level is accepted', () => {
   test.each<[string, string, object]>([
     [
@@ -22,11 +20,6 @@ describe('each key of the top level is checked', () => {
       'unknown key at the top',
       pipeline({ rest: 'egnine: {}\n' }),
       ['config.yml:8:1 egnine: unknown key; did you mean "engine"?'],
-    ],
-    [
-      'transforms',
-      pipeline({ rest: 'transforms:\n  - {label: a, python: "x = 1"}\n' }),
-      [`config.yml:8:1 transforms: ${later}`],
     ],
     ['alerting', pipeline({ rest: 'alerting: {type: slack}\n' }), ['config.yml:8:1 alerting.config: is required']],
     [
