@@ -4,7 +4,7 @@ import { payloadBytesOf } from './checkpoint.ts'
 import { type ConfigInput, type ConfigOf, loadConfig } from './config.ts'
 import { BizonError } from './errors.ts'
 import { faultPoint } from './fault.ts'
-import { createHttp } from './http.ts'
+import { createHttp, type Http } from './http.ts'
 import { type Log, silentLog } from './log.ts'
 import { redactLog } from './redact.ts'
 import { findStream, type Page, type Position, type Source, type Start, type StreamInfo } from './source.ts'
@@ -29,6 +29,7 @@ export class OpenExtract {
   readonly config: ConfigOf<'source'>
   readonly stream: StreamInfo
   readonly #source: Source
+  readonly #http: Http
 
   constructor(config: ConfigOf<'source'>, log: Log) {
     const { definition, options, stream, mode } = config.source
@@ -36,13 +37,9 @@ export class OpenExtract {
     this.stream = findStream(definition.streams(options), stream) ?? {
       name: stream,
     }
-    this.#source = definition.create(options, {
-      pipeline: config.name,
-      stream,
-      mode,
-      log: redactLog(log, config.secrets),
-      http: createHttp(),
-    })
+    const redacted = redactLog(log, config.secrets)
+    this.#http = createHttp({ log: redacted, secrets: config.secrets })
+    this.#source = definition.create(options, { pipeline: config.name, stream, mode, log: redacted, http: this.#http })
   }
 
   /** Rejects, saying why, if the source cannot be read. */
@@ -103,7 +100,11 @@ export class OpenExtract {
   }
 
   async close(): Promise<void> {
-    await this.#source.close?.()
+    try {
+      await this.#source.close?.()
+    } finally {
+      await this.#http.close()
+    }
   }
 }
 

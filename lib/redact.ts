@@ -35,6 +35,14 @@ export function redactError(error: unknown, secrets: readonly string[]): void {
   }
 }
 
+/** Shorter ones would be found in innocent words. */
+const SECRET_CHARACTERS = 4
+
+/** Each once, as far as it can be recognised in a text. */
+export function recognisable(secrets: Iterable<string>): readonly string[] {
+  return [...new Set(secrets)].filter((secret) => secret.length >= SECRET_CHARACTERS)
+}
+
 const quoted = (text: string): string => JSON.stringify(text).slice(1, -1)
 
 const escapeRegExp = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
