@@ -17,7 +17,7 @@ const LATER = 'is not available in this version'
 /** Top-level blocks that are empty or refused, never silently without effect. */
 const LATER_BLOCKS = ['transforms']
 /** An example of the Python bizon has them, where they do nothing. */
-const IGNORED = { backend: 'it belongs under "engine"', pipeline: 'leave it out' }
+export const IGNORED = { backend: 'it belongs under "engine"', pipeline: 'leave it out' }
 
 export interface Blocks {
   readonly name: string

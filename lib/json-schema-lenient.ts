@@ -33,7 +33,7 @@ export const lenientDefinitions = {
 
 /** The schema and what else the loader takes for it. `optional`: a value that may be absent may be empty. */
 export function lenient(schema: JsonSchema, optional = false): JsonSchema {
-  const { title, description, default: fallback, examples, ...shape } = schema
+  const { title, description, default: fallback, examples, doNotSuggest, ...shape } = schema
   const said = {
     ...(description !== undefined && { description }),
     // Backticks are shown as such in a plain description.
@@ -44,6 +44,7 @@ export function lenient(schema: JsonSchema, optional = false): JsonSchema {
     ...said,
     ...(fallback !== undefined && typeof fallback !== 'object' && { default: fallback }),
     ...(examples && { examples }),
+    ...(doNotSuggest && { doNotSuggest }),
   }
   if (Object.keys(shape).length === 0) return notes
   const [first = {}, ...others] = alternativesOf(shape)

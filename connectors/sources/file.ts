@@ -29,7 +29,8 @@ const config = z.strictObject({
     .describe(
       'File, list of files, or patterns with `*`, `**` and `?`, relative to the working directory; `-` is standard ' +
         'input. Read in the order of their names.',
-    ),
+    )
+    .meta({ examples: ['events.ndjson', 'incoming/*.csv.gz', '-'] }),
   format: z
     .enum(FORMATS)
     .optional()
