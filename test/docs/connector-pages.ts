@@ -4,15 +4,16 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse as parseYaml, stringify } from 'yaml'
+import { sourceSchema } from '../../lib/config-schema.ts'
 import { everyDestination, everySource } from '../../lib/json-schema.ts'
 import { type JsonSchema, jsonSchemaOf } from '../../lib/json-schema-of.ts'
-import type { Json } from '../../lib/record.ts'
 import type { StreamInfo } from '../../lib/source.ts'
 import { promises, promiseTable } from '../crash/promises.ts'
 import { region } from '../support/recorded.ts'
 import { CHECKOUT } from '../support/sandbox.ts'
-import { keysOf } from './keys.ts'
+import { keysOf, shapesIn } from './keys.ts'
 import { GENERATED } from './page.ts'
+import { leastOf } from './samples.ts'
 
 export type Kind = 'source' | 'destination'
 
@@ -58,7 +59,7 @@ export const pageOf = ({ kind, name }: Connector): string => `docs/connectors/${
 export function connectorPage(connector: Connector, before: string): string {
   const { kind, name, summary, own, streams, release } = connector
   const at = kind === 'source' ? 'source' : 'destination.config'
-  const keys = keysOf(own, at)
+  const keys = keysOf(own, at, { known: shapesIn(jsonSchemaOf(sourceSchema), 'source', '../config.md') })
   const parts = [
     GENERATED,
     `# ${kind === 'source' ? 'Source' : 'Destination'} \`${name}\``,
@@ -137,23 +138,4 @@ export function exampleOf({ kind, name, own, streams }: Connector): string {
   const source = kind === 'source' ? { name, stream, ...keys } : { name: 'dummy', stream: 'creatures' }
   const destination = kind === 'destination' ? { name, config: keys } : { name: 'logger', config: {} }
   return stringify({ name: `${name.replaceAll('_', '-')}-example`, source, destination })
-}
-
-function leastOf(schema: JsonSchema): Record<string, Json> {
-  const [{ properties = {}, required = [] } = {}] = schema.anyOf ?? schema.oneOf ?? [schema]
-  return Object.fromEntries(required.map((key) => [key, valueFor(properties[key] ?? {}, key)]))
-}
-
-/** What could stand there: the example that the schema gives, else a word that says what is meant. */
-function valueFor(schema: JsonSchema, key: string): Json {
-  const { examples, enum: words, const: only, default: fallback, type } = schema
-  const said = [examples?.[0], only, fallback, words?.[0]].find((value) => value !== undefined)
-  if (said !== undefined) return said
-  const choice = (schema.anyOf ?? schema.oneOf)?.[0]
-  if (choice) return valueFor(choice, key)
-  if (type === 'object') return leastOf(schema)
-  if (type === 'array') return [valueFor(schema.items ?? {}, key)]
-  if (type === 'integer' || type === 'number') return schema.minimum ?? 1
-  if (type === 'boolean') return true
-  return /secret|password|token|key$/.test(key) ? `env://${key.toUpperCase()}` : `my-${key.replaceAll('_', '-')}`
 }

@@ -1,12 +1,13 @@
-// What the loader says of a pipeline, as far as it is about its shape: that a connector is known but not built yet is
-// left out, and so is a reference that leads nowhere on this machine.
+// Two programs that say whether a pipeline is valid: the loader, and the language server with the JSON Schema.
 
 import { loadConfig } from '../../lib/config.ts'
 import { BizonError } from '../../lib/errors.ts'
+import type { LanguageServer } from '../support/language-server.ts'
 
+/** Not about the shape: a connector that is known and not built yet, a reference that leads nowhere on this machine. */
 const ELSEWHERE = /is not built yet; it comes with|the environment variable \w+ is not set/
 
-/** One line for each problem. */
+/** What the loader says of the shape of a pipeline, one line for each problem. */
 export async function problemsOf(input: string | Readonly<Record<string, unknown>>): Promise<string[]> {
   try {
     await loadConfig(input, ['source', 'destination'])
@@ -15,4 +16,14 @@ export async function problemsOf(input: string | Readonly<Record<string, unknown
     if (!(error instanceof BizonError) || error.code !== 'config') throw error
     return error.message.split('\n').filter((line) => !ELSEWHERE.test(line))
   }
+}
+
+let documents = 0
+
+/** What an editor shows for a text that begins with the comment that names the schema. */
+export async function complaintsOf(text: string, server: LanguageServer, folder: string): Promise<string[]> {
+  const path = `${folder}/document-${++documents}.yml`
+  const diagnostics = await server.open(path, text)
+  server.close(path)
+  return diagnostics.map(({ message, range: { start } }) => `${start.line + 1}:${start.character + 1} ${message}`)
 }
