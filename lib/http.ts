@@ -4,8 +4,15 @@
 //   request → authenticate → rate limit → transport (the wire, or a cassette) → retry or answer
 
 import type { Authentication } from './auth.ts'
+import { Client } from './http-client.ts'
 import type { ApiConfig } from './http-config.ts'
+import { type Log, silentLog } from './log.ts'
+import { type Clock, processLimits, type RateLimits, systemClock } from './rate-limit.ts'
 import type { Json } from './record.ts'
+import type { Hidden, OpenTransport } from './transport.ts'
+
+export { HttpError } from './http-error.ts'
+export type { Transport, WireRequest, WireResponse } from './transport.ts'
 
 export interface HttpRequest {
   /** Absolute, or relative to the client's `baseUrl`. */
@@ -22,6 +29,13 @@ export interface HttpRequest {
   readonly repeatable?: boolean
   /** Statuses of 400 and more that the caller handles itself: they are answers, not errors. */
   readonly accept?: readonly number[]
+  /**
+   * Throws when the answer is not what the source can read, such as JSON that is cut off: the request is then tried
+   * again like one that got no answer, and what was thrown last is the error.
+   */
+  readonly validate?: (response: HttpResponse) => void
+  /** What no message and no cassette may show of this exchange, beside what the client knows itself. */
+  readonly hidden?: Hidden
 }
 
 export type QueryValue = string | number | boolean
@@ -48,43 +62,59 @@ export interface HttpClient {
 }
 
 export interface HttpClientOptions {
-  /** Where relative URLs begin. */
+  /**
+   * Where relative URLs begin. What identifies the caller, `headers` included, then goes to this server only, even if
+   * a URL is asked for that leads elsewhere.
+   */
   readonly baseUrl?: string
   /** Sent with every request. */
   readonly headers?: Readonly<Record<string, string>>
   readonly authentication?: Authentication | undefined
-  readonly api?: ApiConfig | undefined
+  readonly api?: Partial<ApiConfig> | undefined
 }
 
 /** Makes a source's client; does no I/O. */
 export type CreateHttp = (options?: HttpClientOptions) => HttpClient
 
-/** One attempt as it goes out. */
-export interface WireRequest {
-  readonly method: string
-  readonly url: string
-  /** Names in lower case. */
-  readonly headers: Readonly<Record<string, string>>
-  readonly body?: Buffer
+export interface HttpParts {
+  readonly log: Log
+  /** What no message may show, beside what the client knows itself. */
+  readonly secrets?: readonly string[]
+  /** The way out, opened once for each client with its first request. Default: the network. */
+  readonly transport?: OpenTransport
+  /** Default: those that all clients of the process share. */
+  readonly limits?: RateLimits
+  readonly clock?: Clock
+  readonly random?: () => number
 }
 
-/** One answer as it comes in: its body not read yet. */
-export interface WireResponse {
-  readonly status: number
-  readonly headers: Readonly<Record<string, string>>
-  readonly body: AsyncIterable<Buffer>
-}
-
-/** Sends one attempt: over the network, or from a cassette. Rejects when there is no answer. */
-export interface Transport {
-  send(request: WireRequest, signal: AbortSignal): Promise<WireResponse>
-  /** Whether waiting between attempts makes sense: not when nothing goes over a network. */
-  readonly waits: boolean
+/** Makes clients, and closes those that it made. */
+export interface Http extends CreateHttp {
+  /** Safe twice. */
   close(): Promise<void>
 }
 
-export function createHttp(): CreateHttp {
-  return () => {
-    throw new TypeError('the HTTP client comes with the next commit')
+/** How the sources of a run make their clients. Does no I/O. */
+export function createHttp({
+  log = silentLog,
+  secrets = [],
+  transport = network,
+  limits = processLimits,
+  clock = systemClock,
+  random = Math.random,
+}: Partial<HttpParts> = {}): Http {
+  const clients: Client[] = []
+  const create = (options: HttpClientOptions = {}): HttpClient => {
+    const client = new Client(options, { log, secrets, transport, limits, clock, random })
+    clients.push(client)
+    return client
   }
+  return Object.assign(create, {
+    close: async (): Promise<void> => {
+      await Promise.all(clients.map((client) => client.close()))
+    },
+  })
 }
+
+/** undici is loaded with the first request: commands that make none start without it. */
+export const network: OpenTransport = async (settings) => (await import('./wire.ts')).openWire(settings)

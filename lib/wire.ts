@@ -1,0 +1,56 @@
+// The way over the network, and the only import of undici: a pool of connections that are kept alive, timeouts,
+// decompression, and proxies from the environment. One for each client; it is imported with the first request.
+
+import { Agent, type Dispatcher, EnvHttpProxyAgent, Pool } from 'undici'
+import type { Transport, TransportSettings, WireRequest, WireResponse } from './transport.ts'
+import { decompressed } from './wire-decode.ts'
+import { Exchange } from './wire-exchange.ts'
+
+export function openWire(settings: TransportSettings): Transport {
+  const agent = openAgent(settings)
+  return {
+    waits: true,
+    send: (request, signal) => send(agent, settings, request, signal),
+    close: () => agent.destroy(),
+  }
+}
+
+async function send(
+  agent: Dispatcher,
+  settings: TransportSettings,
+  { method, url, headers, body }: WireRequest,
+  signal: AbortSignal,
+): Promise<WireResponse> {
+  signal.throwIfAborted()
+  const { origin, pathname, search } = new URL(url)
+  const exchange = new Exchange(signal, settings)
+  agent.dispatch(
+    {
+      origin,
+      path: pathname + search,
+      method,
+      // A copy: undici adds to it when it goes through a proxy.
+      headers: { ...headers },
+      body: body ?? null,
+      headersTimeout: settings.responseTimeout * 1000,
+      bodyTimeout: settings.bodyTimeout * 1000,
+    },
+    exchange,
+  )
+  return decompressed(await exchange.response)
+}
+
+/** Whether a proxy is used is decided per request by undici; without any in the environment its agent stays out. */
+function openAgent({ connectTimeout, responseTimeout }: TransportSettings): Dispatcher {
+  const timeout = connectTimeout * 1000
+  const options: Agent.Options = { connect: { timeout } }
+  const { http_proxy, HTTP_PROXY, https_proxy, HTTPS_PROXY } = process.env
+  if (!(http_proxy ?? HTTP_PROXY) && !(https_proxy ?? HTTPS_PROXY)) return new Agent(options)
+  return new EnvHttpProxyAgent({
+    ...options,
+    // As curl does: a tunnel for https only, which is all that many proxies allow.
+    proxyTunnel: false,
+    proxyTls: { timeout },
+    clientFactory: (origin, given) => new Pool(origin, { ...given, headersTimeout: responseTimeout * 1000 }),
+  })
+}
