@@ -5,10 +5,12 @@ import { type JsonSchema, mapInner } from './json-schema-of.ts'
 
 const REFERENCE = String.raw`^\s*(?:env|gsm|file)://|\$\{|^BIZON_ENV_`
 const NUMBER = String.raw`^\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*$`
+const INTEGER = String.raw`^\s*[+-]?(?:\d+(?:\.0*)?|(?:\d+\.?\d*|\.\d+)[eE]\+?\d+)\s*$`
 const BOOLEAN = '^(?:[tT][rR][uU][eE]|[yY][eE][sS]|[oO][nN]|[fF][aA][lL][sS][eE]|[nN][oO]|[oO][fF][fF]|[01tTyYfFnN])$'
 
 const definition = (name: string): JsonSchema => ({ $ref: `#/definitions/${name}` })
 export const reference = definition('reference')
+const integerText = definition('integerText')
 const numberText = definition('numberText')
 const booleanText = definition('booleanText')
 const nothing = definition('nothing')
@@ -19,6 +21,7 @@ const nothing = definition('nothing')
  */
 export const lenientDefinitions = {
   reference: { title: 'a reference', type: 'string', pattern: REFERENCE },
+  integerText: { title: 'a whole number as text, or a reference', type: 'string', pattern: `${REFERENCE}|${INTEGER}` },
   numberText: { title: 'a number as text, or a reference', type: 'string', pattern: `${REFERENCE}|${NUMBER}` },
   booleanText: {
     title: 'true or false in another spelling, or a reference',
@@ -84,7 +87,8 @@ function alternativesOf(shape: JsonSchema): JsonSchema[] {
 function extras({ type, const: only, enum: words, pattern, format, maxLength }: JsonSchema): JsonSchema[] {
   const options = words ?? (only === undefined ? [] : [only])
   if (options.length > 0) return options.some((word) => typeof word === 'string') ? [reference] : []
-  if (type === 'number' || type === 'integer') return [numberText]
+  if (type === 'integer') return [integerText]
+  if (type === 'number') return [numberText]
   if (type === 'boolean') return [booleanText]
   const limited = pattern !== undefined || format !== undefined || maxLength !== undefined
   return type === 'string' && limited ? [reference] : []

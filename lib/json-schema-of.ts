@@ -59,6 +59,10 @@ function emit(schema: z.core.$ZodType): Emitted {
     unrepresentable: 'any',
     cycles: 'ref',
     override({ zodSchema, jsonSchema }) {
+      // A file has dates as text.
+      if (zodSchema instanceof z.ZodDate) jsonSchema.type = 'string'
+      // Formats are for people; a scheme is the least that an address needs.
+      if (jsonSchema.format === 'uri') jsonSchema.pattern ??= '^[A-Za-z][A-Za-z0-9+.-]*:.'
       // Something looks at the value before it is checked: the shape is that of what checks it.
       if (!(zodSchema instanceof z.ZodPipe) || !(zodSchema.def.in instanceof z.ZodTransform)) return
       const { $schema, ...shape } = emit(zodSchema.def.out)

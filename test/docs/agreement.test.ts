@@ -1,21 +1,35 @@
 // The loader and the JSON Schema come from the same definitions, and must say the same of a pipeline: every key is
 // tried with values that fit and values that do not. The language server judges for the schema.
 
-import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { destinationConfigSchema, destinationSchema, sourceSchema } from '../../lib/config-schema.ts'
+import { destinationConfigSchema, destinationSchema, pipelineSchema, sourceSchema } from '../../lib/config-schema.ts'
 import { jsonSchemaOf } from '../../lib/json-schema-of.ts'
 import type { JsonObject } from '../../lib/record.ts'
+import { authentication } from '../lib/config-keys/authentication.ts'
+import { common } from '../lib/config-keys/common.ts'
+import { engine } from '../lib/config-keys/engine.ts'
+import { later } from '../lib/config-keys/planned.ts'
+import { type KeyGroup, withValue } from '../support/key-cases.ts'
 import { LanguageServer } from '../support/language-server.ts'
 import { CHECKOUT } from '../support/sandbox.ts'
 import { blocks } from './config-page.ts'
-import { everyConnector } from './connector-pages.ts'
-import { leastOf, type Sample, samplesOf } from './samples.ts'
+import { type Connector, everyConnector } from './connector-pages.ts'
+import { type Sample, samplesOf } from './samples.ts'
 import { complaintsOf, problemsOf } from './verdicts.ts'
 
-/** What only the loader can say: it knows more than the shape of one value. */
+/** What only the loader can say, since it knows more than the shape of one value: a new rule is added here. */
 const ONLY_THE_LOADER: readonly { readonly rule: string; readonly said: RegExp }[] = [
+  { rule: 'streams ask for sync_mode stream', said: /there are streams, which need/ },
+  { rule: 'one of two keys is needed', said: /needs datadog_agent_host, or/ },
+  { rule: 'unnest needs columns', said: /true needs columns/ },
+  { rule: 'topics may be given by streams', said: /source\.topics: is required/ },
+  { rule: 'a strategy asks for another key', said: /must name a property at least/ },
+  { rule: 'names in a list differ', said: /names a column twice/ },
+  { rule: 'bounds of a number that is written as text', said: /expected an? \w+ (from|of|above) .*, got 1000$/ },
+  { rule: 'what a header can carry', said: /that no header can carry/ },
+  { rule: 'directives of a date', said: /holds no directive|is not understood; known: %Y/ },
+  { rule: 'the address of a spreadsheet', said: /is not the address of a spreadsheet/ },
 ]
 
 const FOLDER = join(CHECKOUT, 'examples')
@@ -52,23 +66,77 @@ async function disagreements(pipelines: readonly Pipeline[], used: Set<string>):
         if (known) used.add(known.rule)
         return known === undefined
       })
-      if (complaints.length > 0 && problems.length === 0) found.push(`${what}: only the editor: ${complaints.join('; ')}`)
+      if (complaints.length > 0 && problems.length === 0)
+        found.push(`${what}: only the editor: ${complaints.join('; ')}`)
       if (complaints.length === 0 && inShape.length > 0) found.push(`${what}: only the loader: ${inShape.join('; ')}`)
     }
   }
   return found
 }
 
-const connectors = await everyConnector()
-const sourceOf = (keys: JsonObject = {}) => ({ name: 'dummy', stream: 'generator', ...keys })
-const pipelineOf = (keys: JsonObject): JsonObject => ({ name: 'x', source: sourceOf(), destination: { name: 'logger' }, ...keys })
+const groups: readonly KeyGroup[] = [...common, ...authentication, ...engine, ...later]
+const placeOf = ({ at }: KeyGroup, key: string): string =>
+  at === '' || key.startsWith('[') ? `${at}${key}` : `${at}.${key}`
+
+const source = { name: 'dummy', stream: 'generator' }
+const destination = { name: 'logger', config: {} }
+const whole = (keys: JsonObject): JsonObject => ({ name: 'x', source, destination, ...keys })
+const blockOf = (name: string) => blocks().find(({ title }) => title === name)?.schema ?? {}
+const tried = (samples: readonly Sample[], place: (keys: JsonObject) => JsonObject): Pipeline[] =>
+  samples.map(({ what, keys }) => ({ what, config: place(keys) }))
+
+/** Every key of a connector, in a pipeline that has the rest of what it needs. */
+function keysOfConnector({ kind, name, own, streams }: Connector): Pipeline[] {
+  const stream = streams.find((one) => one.name !== '*')?.name ?? 'records'
+  return tried(samplesOf(own, `${kind} ${name}`), (keys) =>
+    whole(kind === 'source' ? { source: { ...keys, name, stream } } : { destination: { name, config: keys } }),
+  )
+}
 
 const corpora: Readonly<Record<string, readonly Pipeline[]>> = {
-  'every key of every source': [
-    ...within(samplesOf(jsonSchemaOf(sourceSchema)), (keys) => pipelineOf({ source: sourceOf({ ...keys, name: 'dummy', stream: 'generator' }) })),
-  ],
+  'every top-level key': tried(samplesOf(jsonSchemaOf(pipelineSchema)), (keys) => ({ source, destination, ...keys })),
+  'every key of every source': tried(samplesOf(jsonSchemaOf(sourceSchema), 'source'), (keys) =>
+    whole({
+      source: {
+        ...keys,
+        name: keys.name === 'my-name' ? 'dummy' : (keys.name ?? 0),
+        stream: keys.stream === 'my-stream' ? 'generator' : (keys.stream ?? 0),
+      },
+    }),
+  ),
+  'every key of every destination': tried(samplesOf(jsonSchemaOf(destinationSchema), 'destination'), (keys) =>
+    whole({ destination: { ...keys, name: keys.name === 'my-name' ? 'logger' : (keys.name ?? 0) } }),
+  ),
+  'every key of every destination.config': tried(
+    samplesOf(jsonSchemaOf(destinationConfigSchema), 'destination.config'),
+    (config) => whole({ destination: { name: 'file', config } }),
+  ),
+  'every key of engine': tried(samplesOf(blockOf('engine'), 'engine'), (keys) => whole({ engine: keys })),
+  ...Object.fromEntries(
+    (await everyConnector()).map((connector) => [
+      `every key of ${connector.kind} ${connector.name}`,
+      keysOfConnector(connector),
+    ]),
+  ),
+  'the tables of accepted and rejected values': groups.flatMap((group) =>
+    Object.entries(group.keys).flatMap(([key, [accepted, rejected]]) =>
+      [accepted, rejected].map((value) => ({
+        what: `${group.title}: ${key}: ${JSON.stringify(value)}`,
+        config: withValue(group.base, placeOf(group, key), value) as JsonObject,
+      })),
+    ),
+  ),
 }
 
-function within(samples: readonly Sample[], place: (keys: JsonObject) => JsonObject): Pipeline[] {
-  return samples.map(({ what, keys }) => ({ what, config: place(keys) }))
-}
+describe('the loader and the JSON Schema say the same of', () => {
+  const used = new Set<string>()
+
+  test.each(Object.entries(corpora))('%s', async (_, pipelines) => {
+    expect(pipelines.length).toBeGreaterThan(2)
+    expect(await disagreements(pipelines, used)).toEqual([])
+  })
+
+  test('everything, but for the rules that are listed, each of which was met', () => {
+    expect(ONLY_THE_LOADER.map(({ rule }) => rule).filter((rule) => !used.has(rule))).toEqual([])
+  })
+})

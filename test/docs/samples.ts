@@ -62,12 +62,19 @@ function valueFor(schema: JsonSchema, key: string): Json {
   return /secret|password|token|key$/.test(key) ? `env://${key.toUpperCase()}` : `my-${key.replaceAll('_', '-')}`
 }
 
-const ANYTHING: readonly Json[] = [null, true, 7, 'words', 'env://BIZON_NOT_SET', '${env://BIZON_NOT_SET}', [], {}, [7]]
+const ANYTHING: readonly Json[] = [null, true, 7, 'words', [], {}, [7]]
+/** Only for what can be written as text: what it stands for is unknown here, and would hide that it cannot. */
+const REFERENCES: readonly Json[] = ['env://BIZON_NOT_SET', '${env://BIZON_NOT_SET}']
 
 function valuesFor(schema: JsonSchema, key: string): readonly Json[] {
-  return [...new Set([...ANYTHING, valueFor(schema, key), ...ownValues(schema)].map((value) => JSON.stringify(value)))].map(
-    (text): Json => JSON.parse(text),
-  )
+  const values = [...ANYTHING, valueFor(schema, key), ...ownValues(schema), ...(isScalar(schema) ? REFERENCES : [])]
+  return [...new Map(values.map((value) => [JSON.stringify(value), value])).values()]
+}
+
+function isScalar({ anyOf, oneOf, type, enum: words, const: only }: JsonSchema): boolean {
+  if (words || only !== undefined) return true
+  const types = [type ?? []].flat()
+  return types.some((one) => !['object', 'array', 'null'].includes(one)) || (anyOf ?? oneOf ?? []).some(isScalar)
 }
 
 function ownValues(schema: JsonSchema): readonly Json[] {

@@ -4,8 +4,9 @@ import { loadConfig } from '../../lib/config.ts'
 import { BizonError } from '../../lib/errors.ts'
 import type { LanguageServer } from '../support/language-server.ts'
 
-/** Not about the shape: a connector that is known and not built yet, a reference that leads nowhere on this machine. */
-const ELSEWHERE = /is not built yet; it comes with|the environment variable \w+ is not set/
+/** Not about the shape: what is not built yet, a reference that leads nowhere on this machine. */
+const ELSEWHERE =
+  /is not built yet; it comes with|not available in this version|the environment variable \w+ is not set/
 
 /** What the loader says of the shape of a pipeline, one line for each problem. */
 export async function problemsOf(input: string | Readonly<Record<string, unknown>>): Promise<string[]> {
