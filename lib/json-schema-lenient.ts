@@ -61,9 +61,13 @@ export function lenient(schema: JsonSchema, optional = false): JsonSchema {
 }
 
 function alternativesOf(shape: JsonSchema): JsonSchema[] {
-  const { type, anyOf, oneOf, ...rest } = shape
+  const { anyOf, oneOf, ...others } = shape
   const options = anyOf ?? oneOf
-  if (options) return unique([...options.flatMap((option) => flat(lenient(option))), ...extras(rest)])
+  if (options) {
+    const choice = unique(options.flatMap((option) => flat(lenient(option))))
+    return Object.keys(others).length === 0 ? choice : alternativesOf(others).map((one) => ({ ...one, anyOf: choice }))
+  }
+  const { type, ...rest } = shape
   if (Array.isArray(type)) {
     const types = type.filter((one) => one !== 'null')
     const own = types.flatMap((one: string) => alternativesOf({ ...rest, type: one }))

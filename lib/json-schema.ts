@@ -52,8 +52,8 @@ export async function pipelineJsonSchema(connectors?: Connectors): Promise<JsonS
   const top = jsonSchemaOf(pipelineSchema)
   const described = (key: string) => notesOf(keyOf(top, key))
   const blocks = {
-    source: { ...described('source'), anyOf: [...sources, ...customs('source', source)] },
-    destination: { ...described('destination'), anyOf: [...destinations, ...customs('destination', destination)] },
+    source: { ...described('source'), ...choice(sources, customs('source', source)) },
+    destination: { ...described('destination'), ...choice(destinations, customs('destination', destination)) },
     engine: { ...(await engine(connectors)), ...described('engine') },
     ...ignoredKeys(IGNORED_AT_TOP),
   }
@@ -134,6 +134,12 @@ function branch(kind: string, name: string, summary: string, keys: JsonSchema): 
     ...chosen,
     ...onlyIf(chosen, withKeys(keys, chosen)),
   }
+}
+
+/** One of the branches. The names stand beside them too, since editors propose what only the best branches hold. */
+function choice(branches: readonly JsonSchema[], others: readonly JsonSchema[]): JsonSchema {
+  const names = branches.map((one) => keyOf(one, 'name'))
+  return { properties: { name: { anyOf: [...names, { type: 'string' }] } }, anyOf: [...branches, ...others] }
 }
 
 /** Keys that are accepted with a warning: not proposed, and said to be in vain. */

@@ -1,6 +1,7 @@
 // The loader and the JSON Schema come from the same definitions, and must say the same of a pipeline: every key is
 // tried with values that fit and values that do not. The language server judges for the schema.
 
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { destinationConfigSchema, destinationSchema, pipelineSchema, sourceSchema } from '../../lib/config-schema.ts'
@@ -21,6 +22,8 @@ import { complaintsOf, problemsOf } from './verdicts.ts'
 /** What only the loader can say, since it knows more than the shape of one value: a new rule is added here. */
 const ONLY_THE_LOADER: readonly { readonly rule: string; readonly said: RegExp }[] = [
   { rule: 'streams ask for sync_mode stream', said: /there are streams, which need/ },
+  { rule: 'a stream can be read incrementally', said: /cannot be read incrementally/ },
+  { rule: 'a file is not empty', said: /expected a mapping with name, source and destination, got nothing/ },
   { rule: 'one of two keys is needed', said: /needs datadog_agent_host, or/ },
   { rule: 'unnest needs columns', said: /true needs columns/ },
   { rule: 'topics may be given by streams', said: /source\.topics: is required/ },
@@ -45,33 +48,39 @@ afterAll(() => server.stop())
 
 interface Pipeline {
   readonly what: string
-  readonly config: JsonObject
+  /** A pipeline, or the path of a file with one. */
+  readonly config: JsonObject | string
+}
+
+interface Verdicts {
+  readonly what: string
+  readonly problems: readonly string[]
+  readonly complaints: readonly string[]
+}
+
+async function judged(pipelines: readonly Pipeline[]): Promise<Verdicts[]> {
+  const verdicts: Verdicts[] = []
+  for (let i = 0; i < pipelines.length; i += AT_ONCE) {
+    const some = pipelines.slice(i, i + AT_ONCE).map(async ({ what, config }) => {
+      const text = typeof config === 'string' ? await readFile(config, 'utf8') : JSON.stringify(config)
+      return { what, problems: await problemsOf(config), complaints: await complaintsOf(HEAD + text, server, FOLDER) }
+    })
+    verdicts.push(...(await Promise.all(some)))
+  }
+  return verdicts
 }
 
 /** Where the two disagree, but for what only the loader can say. */
-async function disagreements(pipelines: readonly Pipeline[], used: Set<string>): Promise<string[]> {
-  const found: string[] = []
-  for (let i = 0; i < pipelines.length; i += AT_ONCE) {
-    const some = pipelines.slice(i, i + AT_ONCE)
-    const judged = await Promise.all(
-      some.map(async ({ what, config }) => ({
-        what,
-        problems: await problemsOf(config),
-        complaints: await complaintsOf(HEAD + JSON.stringify(config), server, FOLDER),
-      })),
-    )
-    for (const { what, problems, complaints } of judged) {
-      const inShape = problems.filter((problem) => {
-        const known = ONLY_THE_LOADER.find(({ said }) => said.test(problem))
-        if (known) used.add(known.rule)
-        return known === undefined
-      })
-      if (complaints.length > 0 && problems.length === 0)
-        found.push(`${what}: only the editor: ${complaints.join('; ')}`)
-      if (complaints.length === 0 && inShape.length > 0) found.push(`${what}: only the loader: ${inShape.join('; ')}`)
-    }
+function disagreement({ what, problems, complaints }: Verdicts, used: Set<string>): string[] {
+  if (complaints.length > 0) {
+    return problems.length > 0 ? [] : [`${what}: only the editor: ${complaints.join('; ')}`]
   }
-  return found
+  const inShape = problems.filter((problem) => {
+    const known = ONLY_THE_LOADER.find(({ said }) => said.test(problem))
+    if (known) used.add(known.rule)
+    return known === undefined
+  })
+  return inShape.length === 0 ? [] : [`${what}: only the loader: ${inShape.join('; ')}`]
 }
 
 const groups: readonly KeyGroup[] = [...common, ...authentication, ...engine, ...later]
@@ -85,6 +94,12 @@ const blockOf = (name: string) => blocks().find(({ title }) => title === name)?.
 const tried = (samples: readonly Sample[], place: (keys: JsonObject) => JsonObject): Pipeline[] =>
   samples.map(({ what, keys }) => ({ what, config: place(keys) }))
 
+/** Where a sample has made up a name, one that there is. */
+const existing = (keys: JsonObject, names: JsonObject): JsonObject =>
+  Object.fromEntries(
+    Object.entries(keys).map(([key, value]) => [key, value === `my-${key}` ? (names[key] ?? value) : value]),
+  )
+
 /** Every key of a connector, in a pipeline that has the rest of what it needs. */
 function keysOfConnector({ kind, name, own, streams }: Connector): Pipeline[] {
   const stream = streams.find((one) => one.name !== '*')?.name ?? 'records'
@@ -93,19 +108,19 @@ function keysOfConnector({ kind, name, own, streams }: Connector): Pipeline[] {
   )
 }
 
+const FOLDERS = ['examples', 'test/cases']
+const files = await Promise.all(FOLDERS.map((folder) => readdir(join(CHECKOUT, folder), { recursive: true })))
+const pipelineFiles = FOLDERS.flatMap((folder, i) => (files[i] ?? []).map((name) => `${folder}/${name}`))
+  .filter((name) => name.endsWith('.yml'))
+  .sort()
+
 const corpora: Readonly<Record<string, readonly Pipeline[]>> = {
   'every top-level key': tried(samplesOf(jsonSchemaOf(pipelineSchema)), (keys) => ({ source, destination, ...keys })),
   'every key of every source': tried(samplesOf(jsonSchemaOf(sourceSchema), 'source'), (keys) =>
-    whole({
-      source: {
-        ...keys,
-        name: keys.name === 'my-name' ? 'dummy' : (keys.name ?? 0),
-        stream: keys.stream === 'my-stream' ? 'generator' : (keys.stream ?? 0),
-      },
-    }),
+    whole({ source: existing(keys, source) }),
   ),
   'every key of every destination': tried(samplesOf(jsonSchemaOf(destinationSchema), 'destination'), (keys) =>
-    whole({ destination: { ...keys, name: keys.name === 'my-name' ? 'logger' : (keys.name ?? 0) } }),
+    whole({ destination: existing(keys, destination) }),
   ),
   'every key of every destination.config': tried(
     samplesOf(jsonSchemaOf(destinationConfigSchema), 'destination.config'),
@@ -118,6 +133,7 @@ const corpora: Readonly<Record<string, readonly Pipeline[]>> = {
       keysOfConnector(connector),
     ]),
   ),
+  'the examples and the recorded cases': pipelineFiles.map((what) => ({ what, config: join(CHECKOUT, what) })),
   'the tables of accepted and rejected values': groups.flatMap((group) =>
     Object.entries(group.keys).flatMap(([key, [accepted, rejected]]) =>
       [accepted, rejected].map((value) => ({
@@ -132,8 +148,10 @@ describe('the loader and the JSON Schema say the same of', () => {
   const used = new Set<string>()
 
   test.each(Object.entries(corpora))('%s', async (_, pipelines) => {
-    expect(pipelines.length).toBeGreaterThan(2)
-    expect(await disagreements(pipelines, used)).toEqual([])
+    const verdicts = await judged(pipelines)
+    expect(verdicts.flatMap((verdict) => disagreement(verdict, used))).toEqual([])
+    expect(verdicts.some(({ problems }) => problems.length === 0)).toBe(true)
+    expect(verdicts.some(({ complaints }) => complaints.length > 0)).toBe(true)
   })
 
   test('everything, but for the rules that are listed, each of which was met', () => {
