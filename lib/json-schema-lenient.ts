@@ -37,10 +37,11 @@ export const lenientDefinitions = {
 /** The schema and what else the loader takes for it. `optional`: a value that may be absent may be empty. */
 export function lenient(schema: JsonSchema, optional = false): JsonSchema {
   const { title, description, default: fallback, examples, doNotSuggest, ...shape } = schema
+  const text = withDefault(description, fallback)
   const said = {
-    ...(description !== undefined && { description }),
+    ...(text !== undefined && { description: text }),
     // Backticks are shown as such in a plain description.
-    ...(description?.includes('`') && { markdownDescription: description }),
+    ...(text?.includes('`') && { markdownDescription: text }),
   }
   const notes = {
     ...(title !== undefined && { title }),
@@ -58,6 +59,13 @@ export function lenient(schema: JsonSchema, optional = false): JsonSchema {
   // Editors take what they say of a proposed word from beside the word.
   const repeated = first.enum || first.const !== undefined || others.some(({ $ref }) => $ref === undefined)
   return { ...notes, anyOf: [repeated ? { ...said, ...first } : first, ...others] }
+}
+
+/** Editors show no default of their own accord. */
+function withDefault(description: string | undefined, fallback: unknown): string | undefined {
+  const isShort = fallback !== undefined && fallback !== null && typeof fallback !== 'object' && fallback !== ''
+  const isSaid = description === undefined || /\bDefault\b/.test(description)
+  return isShort && !isSaid ? `${description} Default \`${fallback}\`.` : description
 }
 
 function alternativesOf(shape: JsonSchema): JsonSchema[] {
