@@ -192,7 +192,8 @@ function streamKey(common: JsonSchema, streams: readonly StreamInfo[]): JsonSche
 function customs(kind: string, common: JsonSchema): readonly JsonSchema[] {
   const path = `${kind}_file_path`
   if (!common.properties?.[path]) return []
-  const keys = withKeys(common, { required: [path], additionalProperties: {} })
+  // Keys of a source stand beside the common ones, those of a destination under `config`.
+  const keys = withKeys(common, { required: [path], ...(kind === 'source' && { additionalProperties: {} }) })
   const condition = { required: [path] }
   const said = { title: `custom ${kind}`, description: `A ${kind} that the file of ${path} defines.` }
   return [{ ...said, type: 'object', ...condition, ...onlyIf(condition, keys) }]

@@ -13,7 +13,7 @@ import { region } from '../support/recorded.ts'
 import { CHECKOUT } from '../support/sandbox.ts'
 import { keysOf, shapesIn } from './keys.ts'
 import { GENERATED } from './page.ts'
-import { leastOf } from './samples.ts'
+import { leastOf, NAME } from './samples.ts'
 
 export type Kind = 'source' | 'destination'
 
@@ -133,7 +133,7 @@ export function exampleOf({ kind, name, own, streams }: Connector): string {
     const text = readFileSync(join(folder, file), 'utf8')
     if (parseYaml(text)?.[kind]?.name === name) return text.replace(/^(#.*\n)+\n*/, '')
   }
-  const stream = streams.find((one) => one.name !== '*')?.name ?? 'records'
+  const stream = streams.find((one) => one.name !== '*')?.name ?? NAME
   const keys = leastOf(own)
   const source = kind === 'source' ? { name, stream, ...keys } : { name: 'dummy', stream: 'creatures' }
   const destination = kind === 'destination' ? { name, config: keys } : { name: 'logger', config: {} }

@@ -37,9 +37,16 @@ function insideOf(schema: JsonSchema, path: string): { what: string; value: Json
   const alternatives = schema.anyOf ?? schema.oneOf
   if (alternatives) return alternatives.flatMap((one) => insideOf(one, path))
   if (schema.items) return insideOf(schema.items, `${path}[]`).map(({ what, value }) => ({ what, value: [value] }))
+  const { additionalProperties: values } = schema
+  if (schema.properties === undefined && typeof values === 'object') {
+    return insideOf(values, `${path}.${NAME}`).map(({ what, value }) => ({ what, value: { [NAME]: value } }))
+  }
   if (schema.properties === undefined) return []
   return samplesOf(schema, path).map(({ what, keys }) => ({ what, value: keys }))
 }
+
+/** A key of a mapping that takes any; also the name of a stream that takes any. */
+export const NAME = 'records'
 
 /** What must be there, and nothing else. */
 export function leastOf(schema: JsonSchema): JsonObject {
@@ -54,11 +61,13 @@ function valueFor(schema: JsonSchema, key: string): Json {
   if (said !== undefined) return said
   const choice = (schema.anyOf ?? schema.oneOf)?.[0]
   if (choice) return valueFor(choice, key)
-  if (type === 'object') return leastOf(schema)
+  if (type === 'object' && schema.properties) return leastOf(schema)
+  const { additionalProperties: values } = schema
+  if (type === 'object') return typeof values === 'object' && values.type ? { [NAME]: valueFor(values, NAME) } : {}
   if (type === 'array') return [valueFor(schema.items ?? {}, key)]
   if (type === 'integer' || type === 'number') return schema.minimum ?? 1
   if (type === 'boolean') return true
-  if (format === 'uri') return `https://api.example/${key.replaceAll('_', '-')}`
+  if (format === 'uri' || /url$|endpoint$/.test(key)) return `https://api.example/${key.replaceAll('_', '-')}`
   return /secret|password|token|key$/.test(key) ? `env://${key.toUpperCase()}` : `my-${key.replaceAll('_', '-')}`
 }
 
