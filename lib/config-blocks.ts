@@ -15,7 +15,7 @@ import { type TransformConfig, transformsBlock } from './transform-config.ts'
 import { checkKeys, validate } from './validate.ts'
 
 /** An example of the Python bizon has them, where they do nothing. */
-const IGNORED = { backend: 'it belongs under "engine"', pipeline: 'leave it out' }
+export const IGNORED = { backend: 'it belongs under "engine"', pipeline: 'leave it out' }
 
 export interface Blocks {
   readonly name: string

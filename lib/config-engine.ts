@@ -10,7 +10,7 @@ import { valueAt } from './schema.ts'
 import { checkKeys, validate } from './validate.ts'
 
 /** Examples of the Python bizon have it beside `type`, where it does nothing. */
-const IGNORED = { syncCursorInDBEvery: 'it belongs under "config"' }
+export const IGNORED = { syncCursorInDBEvery: 'it belongs under "config"' }
 
 /** `engine`, or undefined when there are problems. `fallback` is the runner of a config that names none. */
 export async function engineBlock(

@@ -5,10 +5,12 @@ import { type JsonSchema, mapInner } from './json-schema-of.ts'
 
 const REFERENCE = String.raw`^\s*(?:env|gsm|file)://|\$\{|^BIZON_ENV_`
 const NUMBER = String.raw`^\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*$`
+const INTEGER = String.raw`^\s*[+-]?(?:\d+(?:\.0*)?|(?:\d+\.?\d*|\.\d+)[eE]\+?\d+)\s*$`
 const BOOLEAN = '^(?:[tT][rR][uU][eE]|[yY][eE][sS]|[oO][nN]|[fF][aA][lL][sS][eE]|[nN][oO]|[oO][fF][fF]|[01tTyYfFnN])$'
 
 const definition = (name: string): JsonSchema => ({ $ref: `#/definitions/${name}` })
 export const reference = definition('reference')
+const integerText = definition('integerText')
 const numberText = definition('numberText')
 const booleanText = definition('booleanText')
 const nothing = definition('nothing')
@@ -19,6 +21,7 @@ const nothing = definition('nothing')
  */
 export const lenientDefinitions = {
   reference: { title: 'a reference', type: 'string', pattern: REFERENCE },
+  integerText: { title: 'a whole number as text, or a reference', type: 'string', pattern: `${REFERENCE}|${INTEGER}` },
   numberText: { title: 'a number as text, or a reference', type: 'string', pattern: `${REFERENCE}|${NUMBER}` },
   booleanText: {
     title: 'true or false in another spelling, or a reference',
@@ -33,17 +36,19 @@ export const lenientDefinitions = {
 
 /** The schema and what else the loader takes for it. `optional`: a value that may be absent may be empty. */
 export function lenient(schema: JsonSchema, optional = false): JsonSchema {
-  const { title, description, default: fallback, examples, ...shape } = schema
+  const { title, description, default: fallback, examples, doNotSuggest, ...shape } = schema
+  const text = withDefault(description, fallback)
   const said = {
-    ...(description !== undefined && { description }),
+    ...(text !== undefined && { description: text }),
     // Backticks are shown as such in a plain description.
-    ...(description?.includes('`') && { markdownDescription: description }),
+    ...(text?.includes('`') && { markdownDescription: text }),
   }
   const notes = {
     ...(title !== undefined && { title }),
     ...said,
     ...(fallback !== undefined && typeof fallback !== 'object' && { default: fallback }),
     ...(examples && { examples }),
+    ...(doNotSuggest && { doNotSuggest }),
   }
   if (Object.keys(shape).length === 0) return notes
   const [first = {}, ...others] = alternativesOf(shape)
@@ -56,10 +61,21 @@ export function lenient(schema: JsonSchema, optional = false): JsonSchema {
   return { ...notes, anyOf: [repeated ? { ...said, ...first } : first, ...others] }
 }
 
+/** Editors show no default of their own accord. */
+function withDefault(description: string | undefined, fallback: unknown): string | undefined {
+  const isShort = fallback !== undefined && fallback !== null && typeof fallback !== 'object' && fallback !== ''
+  const isSaid = description === undefined || /\bDefault\b/.test(description)
+  return isShort && !isSaid ? `${description} Default \`${fallback}\`.` : description
+}
+
 function alternativesOf(shape: JsonSchema): JsonSchema[] {
-  const { type, anyOf, oneOf, ...rest } = shape
+  const { anyOf, oneOf, ...others } = shape
   const options = anyOf ?? oneOf
-  if (options) return unique([...options.flatMap((option) => flat(lenient(option))), ...extras(rest)])
+  if (options) {
+    const choice = unique(options.flatMap((option) => flat(lenient(option))))
+    return Object.keys(others).length === 0 ? choice : alternativesOf(others).map((one) => ({ ...one, anyOf: choice }))
+  }
+  const { type, ...rest } = shape
   if (Array.isArray(type)) {
     const types = type.filter((one) => one !== 'null')
     const own = types.flatMap((one: string) => alternativesOf({ ...rest, type: one }))
@@ -83,7 +99,8 @@ function alternativesOf(shape: JsonSchema): JsonSchema[] {
 function extras({ type, const: only, enum: words, pattern, format, maxLength }: JsonSchema): JsonSchema[] {
   const options = words ?? (only === undefined ? [] : [only])
   if (options.length > 0) return options.some((word) => typeof word === 'string') ? [reference] : []
-  if (type === 'number' || type === 'integer') return [numberText]
+  if (type === 'integer') return [integerText]
+  if (type === 'number') return [numberText]
   if (type === 'boolean') return [booleanText]
   const limited = pattern !== undefined || format !== undefined || maxLength !== undefined
   return type === 'string' && limited ? [reference] : []

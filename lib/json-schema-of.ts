@@ -15,6 +15,8 @@ export interface JsonSchema {
   readonly const?: Json
   readonly enum?: readonly Json[]
   readonly enumDescriptions?: readonly string[]
+  /** For editors: a key that is known, and not proposed. */
+  readonly doNotSuggest?: boolean
   readonly default?: Json
   readonly examples?: readonly Json[]
   readonly pattern?: string
@@ -37,18 +39,40 @@ export interface JsonSchema {
   readonly oneOf?: readonly JsonSchema[]
   readonly allOf?: readonly JsonSchema[]
   readonly not?: JsonSchema
+  readonly if?: JsonSchema
+  readonly then?: JsonSchema
   readonly definitions?: Readonly<Record<string, JsonSchema>>
 }
 
+type Emitted = JsonSchema & { readonly $schema?: string }
+
 /** What a value of this schema looks like in a file, before defaults. Definitions that it refers to are in it. */
 export function jsonSchemaOf(schema: z.ZodType): JsonSchema {
-  const options = { target: 'draft-7', io: 'input', unrepresentable: 'any', cycles: 'ref' } as const
-  // What cannot be said in JSON Schema, such as a refinement, is left out.
-  return tidy(z.toJSONSchema(schema, options) as JsonSchema & { readonly $schema?: string })
+  return tidy(emit(schema))
+}
+
+function emit(schema: z.core.$ZodType): Emitted {
+  return z.toJSONSchema(schema, {
+    target: 'draft-7',
+    io: 'input',
+    // What cannot be said in JSON Schema, such as a refinement, is left out.
+    unrepresentable: 'any',
+    cycles: 'ref',
+    override({ zodSchema, jsonSchema }) {
+      // A file has dates as text.
+      if (zodSchema instanceof z.ZodDate) jsonSchema.type = 'string'
+      // Formats are for people; a scheme is the least that an address needs.
+      if (jsonSchema.format === 'uri') jsonSchema.pattern ??= '^[A-Za-z][A-Za-z0-9+.-]*:.'
+      // Something looks at the value before it is checked: the shape is that of what checks it.
+      if (!(zodSchema instanceof z.ZodPipe) || !(zodSchema.def.in instanceof z.ZodTransform)) return
+      const { $schema, ...shape } = emit(zodSchema.def.out)
+      Object.assign(jsonSchema, shape, jsonSchema)
+    },
+  }) as Emitted
 }
 
 /** Without what says nothing: the bounds of every integer, the type of every key; objects closed as the loader has it. */
-function tidy({ $schema, ...schema }: JsonSchema & { readonly $schema?: string }): JsonSchema {
+function tidy({ $schema, ...schema }: Emitted): JsonSchema {
   const { propertyNames, minimum, maximum, ...rest } = mapInner(schema, tidy)
   const merged = mergeObjects({
     ...rest,
@@ -90,6 +114,7 @@ export function mapInner(schema: JsonSchema, change: (inner: JsonSchema) => Json
   const named = (inner: Readonly<Record<string, JsonSchema>>) =>
     Object.fromEntries(Object.entries(inner).map(([name, one]) => [name, change(one)]))
   const { items, properties, additionalProperties, propertyNames, anyOf, oneOf, allOf, not, definitions } = schema
+  const { if: condition, then: consequence } = schema
   return {
     ...schema,
     ...(items && { items: change(items) }),
@@ -100,6 +125,15 @@ export function mapInner(schema: JsonSchema, change: (inner: JsonSchema) => Json
     ...(oneOf && { oneOf: many(oneOf) }),
     ...(allOf && { allOf: many(allOf) }),
     ...(not && { not: change(not) }),
+    ...(condition && consequence && onlyIf(change(condition), change(consequence))),
     ...(definitions && { definitions: named(definitions) }),
   }
+}
+
+/** `if` and `then`. Written so, since an object literal with a `then` looks like a promise. */
+export function onlyIf(condition: JsonSchema, consequence: JsonSchema): Pick<JsonSchema, 'if' | 'then'> {
+  return Object.fromEntries([
+    ['if', condition],
+    ['then', consequence],
+  ])
 }

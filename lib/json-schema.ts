@@ -1,7 +1,9 @@
 // The JSON Schema of a whole pipeline file, for editors: the common schemas beside those of every connector, one
 // branch for each, chosen by its name. Where it takes more than the loader does, the loader has the last word.
 
+import { IGNORED as IGNORED_AT_TOP } from './config-blocks.ts'
 import { OVERRIDABLE } from './config-connector.ts'
+import { IGNORED as IGNORED_BESIDE_TYPE } from './config-engine.ts'
 import {
   destinationConfigSchema,
   destinationSchema,
@@ -10,37 +12,50 @@ import {
   sourceSchema,
 } from './config-schema.ts'
 import { lenient, lenientDefinitions } from './json-schema-lenient.ts'
-import { type JsonSchema, jsonSchemaOf, mapInner, withKeys } from './json-schema-of.ts'
-import { type Connectors, listDestinations, listSources } from './registry.ts'
+import { type JsonSchema, jsonSchemaOf, mapInner, onlyIf, withKeys } from './json-schema-of.ts'
+import { type DestinationShape, notBuilt, type Release, type SourceShape } from './planned.ts'
+import {
+  type Connectors,
+  listDestinations,
+  listPlannedDestinations,
+  listPlannedSources,
+  listSources,
+  plannedEngine,
+} from './registry.ts'
 import type { StreamInfo } from './source.ts'
+
+/** A connector by its name; with `release`, one that is not built yet. */
+interface Described<Shape> {
+  readonly name: string
+  readonly shape: Shape
+  readonly release?: string
+}
+
+/** Every source that a file may name: those that are there, then those that are planned. */
+export async function everySource(connectors?: Connectors): Promise<readonly Described<SourceShape>[]> {
+  const built = (await listSources(connectors)).map(({ name, definition }) => ({ name, shape: definition }))
+  return [...built, ...(await listPlannedSources(connectors))]
+}
+
+/** Every destination that a file may name: those that are there, then those that are planned. */
+export async function everyDestination(connectors?: Connectors): Promise<readonly Described<DestinationShape>[]> {
+  const built = (await listDestinations(connectors)).map(({ name, definition }) => ({ name, shape: definition }))
+  return [...built, ...(await listPlannedDestinations(connectors))]
+}
 
 /** As `bizon schema` prints it. */
 export async function pipelineJsonSchema(connectors?: Connectors): Promise<JsonSchema & { readonly $schema: string }> {
   const source = jsonSchemaOf(sourceSchema)
-  const sources = (await listSources(connectors)).map(({ name, definition }) => {
-    const own = named(jsonSchemaOf(definition.config), `source.${name}`)
-    const streams = { properties: { stream: streamKey(keyOf(source, 'stream'), definition.streams()) } }
-    return branch('source', name, definition.summary, withKeys(withOwnKeys(source, own), streams))
-  })
+  const sources = (await everySource(connectors)).map((one) => sourceBranch(source, one))
   const destination = jsonSchemaOf(destinationSchema)
-  const destinations = (await listDestinations(connectors)).map(({ name, definition }) => {
-    const own = named(jsonSchemaOf(definition.config), `destination.${name}`)
-    const config = {
-      ...notesOf(keyOf(destination, 'config')),
-      ...withOwnKeys(jsonSchemaOf(destinationConfigSchema), own),
-    }
-    const needed = config.required ? { required: ['config'] } : {}
-    return branch('destination', name, definition.summary, withKeys(destination, { properties: { config }, ...needed }))
-  })
-
+  const destinations = (await everyDestination(connectors)).map((one) => destinationBranch(destination, one))
   const top = jsonSchemaOf(pipelineSchema)
+  const described = (key: string) => notesOf(keyOf(top, key))
   const blocks = {
-    source: { ...notesOf(keyOf(top, 'source')), anyOf: [...sources, ...customs('source', source)] },
-    destination: {
-      ...notesOf(keyOf(top, 'destination')),
-      anyOf: [...destinations, ...customs('destination', destination)],
-    },
-    engine: { ...jsonSchemaOf(engineSchema), ...notesOf(keyOf(top, 'engine')) },
+    source: { ...described('source'), ...choice(sources, customs('source', source)) },
+    destination: { ...described('destination'), ...choice(destinations, customs('destination', destination)) },
+    engine: { ...(await engine(connectors)), ...described('engine') },
+    ...ignoredKeys(IGNORED_AT_TOP),
   }
   const { schema, definitions } = hoisted(
     withKeys(top, { properties: blocks, required: ['name', 'source', 'destination'] }),
@@ -77,9 +92,88 @@ function withOwnKeys(common: JsonSchema, own: JsonSchema): JsonSchema {
   return withKeys(withKeys(common, own), { properties: Object.fromEntries(shared) })
 }
 
+function sourceBranch(common: JsonSchema, { name, shape, release }: Described<SourceShape>): JsonSchema {
+  const own = named(jsonSchemaOf(shape.config), `source.${name}`)
+  const keys = withKeys(withOwnKeys(common, own), {
+    properties: { stream: streamKey(keyOf(common, 'stream'), shape.streams()), ...ignoredKeys(shape.ignored) },
+  })
+  // The loader has them from `streams`.
+  const required = keys.required?.filter((key) => key !== 'topics')
+  return branch('source', name, summaryOf(name, shape.summary, release), { ...keys, ...(required && { required }) })
+}
+
+function destinationBranch(common: JsonSchema, { name, shape, release }: Described<DestinationShape>): JsonSchema {
+  const own = named(jsonSchemaOf(shape.config), `destination.${name}`)
+  const inner = withKeys(withOwnKeys(jsonSchemaOf(destinationConfigSchema), own), {
+    properties: ignoredKeys(shape.ignored),
+  })
+  const config = { ...notesOf(keyOf(common, 'config')), ...inner }
+  const keys = withKeys(common, {
+    properties: { config, ...ignoredKeys(shape.ignoredBeside) },
+    ...(inner.required && { required: ['config'] }),
+  })
+  return branch('destination', name, summaryOf(name, shape.summary, release), keys)
+}
+
+function summaryOf(name: string, summary: string, release?: string): string {
+  return release === undefined ? summary : `${summary} ${sentence(name, { release })}`
+}
+
+const sentence = (name: string, release: Release): string => `(${notBuilt(name, release)}.)`
+
+/**
+ * The name is asked first, the rest only where it is right: editors show what is wrong with the branch that fits best,
+ * and by the keys alone that could be another connector's.
+ */
 function branch(kind: string, name: string, summary: string, keys: JsonSchema): JsonSchema {
-  const chosen = withKeys(keys, { properties: { name: { const: name, description: summary } } })
-  return { title: `${kind} ${name}`, description: summary, ...chosen }
+  const chosen = { properties: { name: { const: name, description: summary } }, required: ['name'] }
+  return {
+    title: `${kind} ${name}`,
+    description: summary,
+    type: 'object',
+    ...chosen,
+    ...onlyIf(chosen, withKeys(keys, chosen)),
+  }
+}
+
+/** One of the branches. The names stand beside them too, since editors propose what only the best branches hold. */
+function choice(branches: readonly JsonSchema[], others: readonly JsonSchema[]): JsonSchema {
+  const names = branches.map((one) => keyOf(one, 'name'))
+  return { properties: { name: { anyOf: [...names, { type: 'string' }] } }, anyOf: [...branches, ...others] }
+}
+
+/** Keys that are accepted with a warning: not proposed, and said to be in vain. */
+function ignoredKeys(ignored: Readonly<Record<string, string>> = {}): Readonly<Record<string, JsonSchema>> {
+  const keys = Object.entries(ignored)
+  return Object.fromEntries(
+    keys.map(([key, instead]) => [key, { description: `Has no effect; ${instead}.`, doNotSuggest: true }]),
+  )
+}
+
+/** `engine`, whose types that are not built yet say so. */
+async function engine(connectors?: Connectors): Promise<JsonSchema> {
+  const { properties = {}, ...rest } = jsonSchemaOf(engineSchema)
+  const planned = await plannedEngine(connectors)
+  const marked = Object.entries(properties).map(([key, schema]) => {
+    const later = key in planned ? planned[key as keyof typeof planned] : {}
+    const ignored = key === 'backend' ? { properties: ignoredKeys(IGNORED_BESIDE_TYPE) } : {}
+    return [key, { ...withKeys(markedTypes(schema, later), ignored), ...notesOf(schema) }]
+  })
+  return { ...rest, properties: Object.fromEntries(marked) }
+}
+
+function markedTypes(schema: JsonSchema, later: { readonly [type: string]: Release }): JsonSchema {
+  const note = (word: unknown) => (later[String(word)] ? sentence(String(word), later[String(word)] as Release) : '')
+  const mark = (type: JsonSchema): JsonSchema => ({
+    ...type,
+    ...(type.const !== undefined && { description: `${type.description ?? ''} ${note(type.const)}`.trim() }),
+    ...(type.enum?.some(note) && { enumDescriptions: type.enum.map(note) }),
+  })
+  const { oneOf, anyOf, properties, ...rest } = schema
+  const alternatives = anyOf ?? oneOf
+  if (alternatives) return { ...rest, anyOf: alternatives.map((one) => markedTypes(one, later)) }
+  const { type } = properties ?? {}
+  return { ...rest, ...(properties && { properties: { ...properties, ...(type && { type: mark(type) }) } }) }
 }
 
 /** The names that there are, unless any will do or they depend on the config. */
@@ -98,8 +192,11 @@ function streamKey(common: JsonSchema, streams: readonly StreamInfo[]): JsonSche
 function customs(kind: string, common: JsonSchema): readonly JsonSchema[] {
   const path = `${kind}_file_path`
   if (!common.properties?.[path]) return []
-  const keys = withKeys(common, { required: [path], additionalProperties: {} })
-  return [{ title: `custom ${kind}`, description: `A ${kind} that the file of ${path} defines.`, ...keys }]
+  // Keys of a source stand beside the common ones, those of a destination under `config`.
+  const keys = withKeys(common, { required: [path], ...(kind === 'source' && { additionalProperties: {} }) })
+  const condition = { required: [path] }
+  const said = { title: `custom ${kind}`, description: `A ${kind} that the file of ${path} defines.` }
+  return [{ ...said, type: 'object', ...condition, ...onlyIf(condition, keys) }]
 }
 
 /** With definitions that carry a name of their own, so that they can stand beside those of others. */

@@ -110,6 +110,14 @@ export async function listPlannedDestinations(
   return listPlanned((connectors ?? (await builtIn())).planned?.destinations)
 }
 
+/** Parts of `engine` that are not built yet, by type. */
+export async function plannedEngine(
+  connectors?: Connectors,
+): Promise<Readonly<Record<'backend' | 'queue' | 'runner', { readonly [type: string]: Release }>>> {
+  const { planned } = connectors ?? (await builtIn())
+  return { backend: planned?.stores ?? {}, queue: planned?.queues ?? {}, runner: planned?.runners ?? {} }
+}
+
 async function listPlanned<Shape>(
   planned: { readonly [name: string]: PlannedShape<Shape> } = {},
 ): Promise<readonly PlannedListed<Shape>[]> {

@@ -11,7 +11,8 @@ export default defineSourceShape({
     spreadsheet_url: z
       .string()
       .refine((url) => SPREADSHEET.test(url), 'is not the address of a spreadsheet: https://…/spreadsheets/d/<id>/…')
-      .describe('Address of the spreadsheet, as a browser shows it.'),
+      .describe('Address of the spreadsheet, as a browser shows it.')
+      .meta({ examples: ['https://docs.google.com/spreadsheets/d/1A2b3C4d5E/edit'] }),
     worksheet_name: z.string().min(1).describe('Title of the tab.'),
     service_account_key: z
       .string()

@@ -59,7 +59,7 @@ const config = z.strictObject({
     .describe('Accepted, without effect: there is nobody to authenticate to.'),
   sleep: z.number().min(0).max(MOST_SECONDS).default(0).describe('Seconds to wait before each page.'),
   records: z.number().int().min(0).default(1000).describe('Stream `generator`: how many records.'),
-  record_bytes: z.coerce
+  record_bytes: z
     .number()
     .int()
     .min(64)
@@ -67,7 +67,7 @@ const config = z.strictObject({
     .describe('Stream `generator`: size of a record as JSON text, in bytes.'),
   page_size: z.number().int().min(1).default(100).describe('Stream `generator`: records a page.'),
   seed: z.number().int().default(1).describe('Stream `generator`: the same seed gives the same records.'),
-  fail_at_page: z.coerce
+  fail_at_page: z
     .number()
     .int()
     .min(1)

@@ -29,7 +29,8 @@ const config = z.strictObject({
     .describe(
       'File, list of files, or patterns with `*`, `**` and `?`, relative to the working directory; `-` is standard ' +
         'input. Read in the order of their names.',
-    ),
+    )
+    .meta({ examples: ['events.ndjson', 'incoming/*.csv.gz', '-'] }),
   format: z
     .enum(FORMATS)
     .optional()
@@ -68,14 +69,14 @@ const config = z.strictObject({
       'Where records that are not valid go, each with file, line and error. After a crash some may stand there twice. ' +
         'Default: `<name of the pipeline>.dead_letter.ndjson`.',
     ),
-  max_record_bytes: z.coerce
+  max_record_bytes: z
     .number()
     .int()
     .min(1)
     .default(16 * MIB)
     .describe('Largest record, in bytes (16 MiB); a longer one is not valid.'),
-  page_bytes: z.coerce.number().int().min(1).default(MIB).describe('Bytes that are read and passed on together.'),
-  poll_interval: z.coerce
+  page_bytes: z.number().int().min(1).default(MIB).describe('Bytes that are read and passed on together.'),
+  poll_interval: z
     .number()
     .min(0.01)
     .max(MOST_SECONDS)

@@ -197,7 +197,7 @@ function ended(message: string): BizonError {
 
 /** What a program needs to start, and the same order of sets in every process. Nothing else: secrets are in the environment. */
 function environment(): NodeJS.ProcessEnv {
-  const kept = ['PATH', 'LD_LIBRARY_PATH', 'TZ', 'TMPDIR', 'SystemRoot']
+  const kept = ['PATH', 'HOME', 'LD_LIBRARY_PATH', 'PYENV_ROOT', 'PYENV_VERSION', 'TZ', 'TMPDIR', 'SystemRoot']
   const known = kept.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]))
   return { ...Object.fromEntries(known), LANG: 'C.UTF-8', PYTHONHASHSEED: '0' }
 }

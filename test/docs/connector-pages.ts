@@ -4,15 +4,16 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse as parseYaml, stringify } from 'yaml'
+import { sourceSchema } from '../../lib/config-schema.ts'
+import { everyDestination, everySource } from '../../lib/json-schema.ts'
 import { type JsonSchema, jsonSchemaOf } from '../../lib/json-schema-of.ts'
-import type { Json } from '../../lib/record.ts'
-import { listDestinations, listSources } from '../../lib/registry.ts'
 import type { StreamInfo } from '../../lib/source.ts'
 import { promises, promiseTable } from '../crash/promises.ts'
 import { region } from '../support/recorded.ts'
 import { CHECKOUT } from '../support/sandbox.ts'
-import { keysOf } from './keys.ts'
+import { keysOf, shapesIn } from './keys.ts'
 import { GENERATED } from './page.ts'
+import { leastOf, NAME } from './samples.ts'
 
 export type Kind = 'source' | 'destination'
 
@@ -20,40 +21,50 @@ export interface Connector {
   readonly kind: Kind
   readonly name: string
   readonly summary: string
+  /** Of one that is not built yet. */
+  readonly release?: string
   readonly own: JsonSchema
   /** Of a source. `*` stands for any name. */
   readonly streams: readonly StreamInfo[]
 }
 
 export async function everyConnector(): Promise<readonly Connector[]> {
-  const sources = (await listSources()).map(({ name, definition }) => ({
+  const sources = (await everySource()).map(({ shape, ...one }) => ({
     kind: 'source' as const,
-    name,
-    summary: definition.summary,
-    own: jsonSchemaOf(definition.config),
-    streams: definition.streams(),
+    ...one,
+    summary: shape.summary,
+    own: jsonSchemaOf(shape.config),
+    streams: shape.streams(),
   }))
-  const destinations = (await listDestinations()).map(({ name, definition }) => ({
+  const destinations = (await everyDestination()).map(({ shape, ...one }) => ({
     kind: 'destination' as const,
-    name,
-    summary: definition.summary,
-    own: jsonSchemaOf(definition.config),
+    ...one,
+    summary: shape.summary,
+    own: jsonSchemaOf(shape.config),
     streams: [],
   }))
-  return [...sources, ...destinations]
+  return [...sources, ...destinations].map(({ kind, name, summary, own, streams, release }) => ({
+    kind,
+    name,
+    summary,
+    own,
+    streams,
+    ...(release !== undefined && { release }),
+  }))
 }
 
 export const pageOf = ({ kind, name }: Connector): string => `docs/connectors/${kind}-${name}.md`
 
 /** `before` is the page as it is now. */
 export function connectorPage(connector: Connector, before: string): string {
-  const { kind, name, summary, own, streams } = connector
+  const { kind, name, summary, own, streams, release } = connector
   const at = kind === 'source' ? 'source' : 'destination.config'
-  const keys = keysOf(own, at)
+  const keys = keysOf(own, at, { known: shapesIn(jsonSchemaOf(sourceSchema), 'source', '../config.md') })
   const parts = [
     GENERATED,
     `# ${kind === 'source' ? 'Source' : 'Destination'} \`${name}\``,
     summary,
+    ...(release === undefined ? [] : [laterNote(release)]),
     `<!-- notes: by hand, the only part of this page that is kept -->\n${region(before, 'notes') ?? ''}<!-- end of notes -->`,
     ...(kind === 'source' ? ['## Streams', streamTable(streams)] : []),
     '## Keys',
@@ -62,8 +73,7 @@ export function connectorPage(connector: Connector, before: string): string {
     `Beside these stand the keys of [every ${kind}](../config.md#${kind}).`,
     '## Example',
     `\`\`\`yaml\n${exampleOf(connector)}\`\`\``,
-    '## What is promised',
-    promiseOf(connector),
+    ...(release === undefined ? ['## What is promised', promiseOf(connector)] : []),
   ]
   return `${parts.join('\n\n')}\n`
 }
@@ -72,18 +82,21 @@ export function indexPage(connectors: readonly Connector[]): string {
   const rows = (kind: Kind) =>
     connectors
       .filter((connector) => connector.kind === kind)
-      .map(({ name, summary }) => `| [\`${name}\`](${kind}-${name}.md) | ${summary} |`)
-  const head = ['| Name | |', '| --- | --- |']
+      .map(({ name, summary, release = '' }) => `| [\`${name}\`](${kind}-${name}.md) | ${summary} | ${release} |`)
+  const head = ['| Name | | Comes with |', '| --- | --- | --- |']
   return `${[
     GENERATED,
     '# Connectors',
-    'Where records can come from and where they can go. The keys that all of them share are in [config.md](../config.md).',
+    'Where records can come from and where they can go. The keys that all of them share are in [config.md](../config.md).\nOne that names a release is not built yet: a pipeline file that names it is checked, not run.',
     '## Sources',
     [...head, ...rows('source')].join('\n'),
     '## Destinations',
     [...head, ...rows('destination')].join('\n'),
   ].join('\n\n')}\n`
 }
+
+const laterNote = (release: string): string =>
+  `**Not built yet**: it comes with bizon ${release}. Until then a pipeline file that names it is checked, not run.`
 
 function streamTable(streams: readonly StreamInfo[]): string {
   if (streams.length === 0) return 'Which streams there are depends on the config.'
@@ -120,28 +133,9 @@ export function exampleOf({ kind, name, own, streams }: Connector): string {
     const text = readFileSync(join(folder, file), 'utf8')
     if (parseYaml(text)?.[kind]?.name === name) return text.replace(/^(#.*\n)+\n*/, '')
   }
-  const stream = streams.find((one) => one.name !== '*')?.name ?? 'records'
+  const stream = streams.find((one) => one.name !== '*')?.name ?? NAME
   const keys = leastOf(own)
   const source = kind === 'source' ? { name, stream, ...keys } : { name: 'dummy', stream: 'creatures' }
   const destination = kind === 'destination' ? { name, config: keys } : { name: 'logger', config: {} }
   return stringify({ name: `${name.replaceAll('_', '-')}-example`, source, destination })
-}
-
-function leastOf(schema: JsonSchema): Record<string, Json> {
-  const [{ properties = {}, required = [] } = {}] = schema.anyOf ?? schema.oneOf ?? [schema]
-  return Object.fromEntries(required.map((key) => [key, valueFor(properties[key] ?? {}, key)]))
-}
-
-/** What could stand there: the example that the schema gives, else a word that says what is meant. */
-function valueFor(schema: JsonSchema, key: string): Json {
-  const { examples, enum: words, const: only, default: fallback, type } = schema
-  const said = [examples?.[0], only, fallback, words?.[0]].find((value) => value !== undefined)
-  if (said !== undefined) return said
-  const choice = (schema.anyOf ?? schema.oneOf)?.[0]
-  if (choice) return valueFor(choice, key)
-  if (type === 'object') return leastOf(schema)
-  if (type === 'array') return [valueFor(schema.items ?? {}, key)]
-  if (type === 'integer' || type === 'number') return schema.minimum ?? 1
-  if (type === 'boolean') return true
-  return /secret|password|token|key$/.test(key) ? `env://${key.toUpperCase()}` : `my-${key.replaceAll('_', '-')}`
 }

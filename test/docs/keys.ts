@@ -16,24 +16,41 @@ interface Shape {
   readonly schema: JsonSchema
 }
 
+export interface Options {
+  readonly level?: string
+  /** Shapes that are explained elsewhere, as `shapesIn` found them. */
+  readonly known?: ReadonlyMap<string, string>
+}
+
 /** `at` is the path of the mapping itself, for anchors and headings: `source`, `destination.config`. */
-export function keysOf(schema: JsonSchema, at: string, level = '###'): string {
+export function keysOf(schema: JsonSchema, at: string, { level = '###', known }: Options = {}): string {
   const shapes: Shape[] = []
   const rows = rowsOf(schema, '', shapes)
   const parts = rows.length > 0 ? [table(rows, at)] : []
-  for (const { path, choice, schema: shape } of choicesOf(schema, '', shapes)) {
+  for (const shape of choicesOf(schema, '', shapes)) {
+    const { path, choice } = shape
     const whole = [at, path].filter(Boolean).join('.')
-    const said = shape.description === undefined ? [] : [shape.description]
-    parts.push(
-      [
-        `${level} \`${whole}\` with \`${choice}\``,
-        ...said,
-        keysOf(shape, `${whole}.${slug(choice.replace(/^\w+: /, ''))}`, level),
-      ].join('\n\n'),
-    )
+    const elsewhere = known?.get(JSON.stringify(shape.schema))
+    if (elsewhere !== undefined) {
+      parts.push(`\`${whole}\` with \`${choice}\` has [the keys that it has everywhere](${elsewhere}).`)
+      continue
+    }
+    const { description } = shape.schema
+    const inner = keysOf(shape.schema, placeOf(shape, at), { level, ...(known && { known }) })
+    parts.push([`${level} \`${whole}\` with \`${choice}\``, description, inner].filter(Boolean).join('\n\n'))
   }
   return parts.join('\n\n')
 }
+
+/** The shapes that `keysOf` gives a table of their own, and where it is on the page. */
+export function shapesIn(schema: JsonSchema, at: string, page: string): ReadonlyMap<string, string> {
+  const shapes: Shape[] = []
+  rowsOf(schema, '', shapes)
+  return new Map(shapes.map((shape) => [JSON.stringify(shape.schema), `${page}#${placeOf(shape, at)}.type`]))
+}
+
+const placeOf = ({ path, choice }: Shape, at: string): string =>
+  [at, path, slug(choice.replace(/^\w+: /, ''))].filter(Boolean).join('.')
 
 function choicesOf(schema: JsonSchema, path: string, below: readonly Shape[]): readonly Shape[] {
   return [...(alternatives(schema).length > 1 ? shapesOf(schema, path) : []), ...below]
@@ -98,7 +115,8 @@ const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\
 function meaning({ description = '', default: given }: JsonSchema): { text: string; fallback: string } {
   const [, before = '', said] = /^(.*?)\s*\bDefault:? (.*)\.$/s.exec(description) ?? [undefined, description]
   const isScalar = given !== undefined && given !== null && typeof given !== 'object'
-  const shown = isScalar ? `\`${given === '' ? '""' : given}\`` : said
+  const isBlank = typeof given === 'string' && given.trim() === ''
+  const shown = isScalar && !isBlank ? `\`${given}\`` : (said ?? (isBlank ? 'empty' : undefined))
   if (shown === undefined) return { text: description, fallback: '' }
   // Two sentences after the word are more than a default.
   return said === undefined || said.includes('. ')
@@ -132,8 +150,8 @@ function named(type: string, schema: JsonSchema): string {
 
 function plural(schema: JsonSchema): string {
   const type = typeOf(schema)
-  if (type.startsWith('`')) return type
-  return type.replace(/^(string|integer|number|mapping|list)/, '$1s')
+  if (type.includes(' or ')) return type
+  return type.replace(/^(string|integer|number|mapping|list)\b/, '$1s')
 }
 
 function bounds({ minimum, maximum, exclusiveMinimum: above, exclusiveMaximum: below }: JsonSchema): string[] {
