@@ -1,6 +1,7 @@
 // From a YAML file (or the same mapping as an object) to one frozen, validated config.
 // Every problem is found at once, each with file:line:column, path, value and a suggestion.
 
+import type { CassetteConfig } from './cassette.ts'
 import { pipelineBlocks } from './config-blocks.ts'
 import { readConfigFile } from './config-file.ts'
 import type { DestinationDefinition, DestinationOptions } from './destination.ts'
@@ -62,6 +63,8 @@ export interface PipelineConfig {
   readonly engine: EngineConfig
   /** What references stand for, to be kept out of logs; only what is long enough to be recognised. */
   readonly secrets: readonly string[]
+  /** Where what the source and its API say to each other is kept, or taken from. */
+  readonly cassette?: CassetteConfig
 }
 
 /** Which blocks the caller uses; only those are demanded. Either block is validated when present. */
@@ -79,6 +82,10 @@ export interface ConfigOverrides {
   readonly customSource?: string
   /** Loaded instead of `.env` of the working directory; variables already set win. */
   readonly envFile?: string
+  /** Keep what the source asks its API, and the answers, in this new file. */
+  readonly record?: string
+  /** Answer the source from such a file, without a network. */
+  readonly replay?: string
 }
 
 /** A path, the mapping itself, or a config that was loaded before. */
@@ -104,6 +111,7 @@ export async function loadConfig<Part extends ConfigPart>(
     problems.throwIfAny()
     return input
   }
+  const cassette = cassetteOf(overrides)
   const isFile = typeof input === 'string'
   const path = isFile ? input : '<config>'
   const { value, locate } = isFile ? await readConfigFile(input) : { value: input, locate: nowhere }
@@ -117,9 +125,17 @@ export async function loadConfig<Part extends ConfigPart>(
   const blocks = await pipelineBlocks(resolved, problems, connectors)
   problems.throwIfAny()
   if (!blocks) throw new BizonError('internal', `${path}: the config is not valid, and no problem was found`)
-  const config = deepFreeze({ path, ...blocks, secrets })
+  const config = deepFreeze({ path, ...blocks, secrets, ...(cassette && { cassette }) })
   loaded.add(config)
   return config as ConfigOf<Part>
+}
+
+function cassetteOf({ record, replay }: ConfigOverrides): CassetteConfig | undefined {
+  if (record !== undefined && replay !== undefined) {
+    throw new BizonError('usage', 'record and replay cannot be used together')
+  }
+  if (record !== undefined) return { mode: 'record', path: record }
+  return replay === undefined ? undefined : { mode: 'replay', path: replay }
 }
 
 function isLoaded<Part extends ConfigPart>(input: ConfigInput): input is ConfigOf<Part> & PipelineConfig {

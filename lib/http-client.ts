@@ -32,6 +32,9 @@ export interface ClientParts {
   readonly random: () => number
 }
 
+/** A subject with the secrets that are hidden in it. */
+type Guarded = Subject & { readonly secrets: readonly string[] }
+
 /** What one attempt came to. */
 type Outcome =
   | { readonly kind: 'answer'; readonly response: HttpResponse }
@@ -113,7 +116,7 @@ export class Client implements HttpClient {
       }
       const identity = call.trusted ? await authenticator?.headers(signal) : undefined
       patience.tries++
-      const subject = this.#subject(call, authenticator)
+      const subject = this.#subject(call, request, authenticator)
       const outcome = await this.#attempt(transport, call, subject, identity, request, signal)
 
       if (outcome.kind === 'answer') {
@@ -161,9 +164,9 @@ export class Client implements HttpClient {
   async #attempt(
     transport: Transport,
     { method, url, headers, body }: Call,
-    subject: Subject,
+    subject: Guarded,
     identity: Readonly<Record<string, string>> | undefined,
-    { accept, validate }: HttpRequest,
+    { accept, validate, hidden }: HttpRequest,
     signal: AbortSignal,
   ): Promise<Outcome> {
     const most = this.#api.max_response_size * 1024 * 1024
@@ -174,6 +177,7 @@ export class Client implements HttpClient {
           url: url.href,
           headers: { 'accept-encoding': 'gzip, deflate, br', ...headers, ...identity },
           ...(body && { body }),
+          hidden: { secrets: subject.secrets, fields: hidden?.fields ?? [] },
         },
         signal,
       )
@@ -217,10 +221,15 @@ export class Client implements HttpClient {
     return next
   }
 
-  #subject({ method, shown, secrets }: Call, authenticator: Authenticator | undefined): Subject {
-    const known = [...this.#parts.secrets, ...secrets, ...(authenticator?.secrets() ?? [])]
+  #subject(
+    { method, shown, secrets }: Call,
+    { hidden }: HttpRequest,
+    authenticator: Authenticator | undefined,
+  ): Guarded {
+    const more = [...(hidden?.secrets ?? []), ...(authenticator?.secrets() ?? [])]
+    const known = [...this.#parts.secrets, ...secrets, ...more]
     const redact = redactor(known.flatMap((secret) => [secret, encodeURIComponent(secret)]))
-    return { method, shown: redact(shown), redact }
+    return { method, shown: redact(shown), redact, secrets: known }
   }
 
   async #open(): Promise<Transport> {

@@ -6,10 +6,12 @@ import type { LogLevel } from '../../lib/log.ts'
 import { addCommand, requireFile } from '../program.ts'
 import { watchSignals } from '../signals.ts'
 import type { LogFormat, Terminal } from '../terminal.ts'
-import { logFormatOption, logLevelOption } from './run.ts'
+import { logFormatOption, logLevelOption, recordOption, replayOption } from './run.ts'
 
 interface CheckOptions {
   readonly envFile?: string
+  readonly record?: string
+  readonly replay?: string
   readonly logLevel?: LogLevel
   readonly logFormat?: LogFormat
 }
@@ -21,16 +23,20 @@ export function addCheck(program: Command, terminal: Terminal): void {
   ])
     .argument('<FILENAME>', 'the pipeline, a YAML file')
     .option('--env-file <path>', 'read variables from this file instead of .env; those already set win')
+    .addOption(recordOption())
+    .addOption(replayOption())
     .addOption(logLevelOption())
     .addOption(logFormatOption())
     .action(async (filename: string, options: CheckOptions) => {
       requireFile(filename)
       if (options.envFile !== undefined) requireFile(options.envFile, '--env-file')
+      if (options.replay !== undefined) requireFile(options.replay, '--replay')
       process.exitCode = await check(filename, options, terminal)
     })
 }
 
-async function check(filename: string, { envFile, logLevel, logFormat }: CheckOptions, terminal: Terminal) {
+async function check(filename: string, options: CheckOptions, terminal: Terminal) {
+  const { envFile, record, replay, logLevel, logFormat } = options
   let level = logLevel
   try {
     const { loadConfig } = await import('../../lib/config.ts')
@@ -38,6 +44,8 @@ async function check(filename: string, { envFile, logLevel, logFormat }: CheckOp
     const config = await loadConfig(filename, ['source', 'destination'], {
       ...(level && { logLevel: level }),
       ...(envFile !== undefined && { envFile }),
+      ...(record !== undefined && { record }),
+      ...(replay !== undefined && { replay }),
     })
     terminal.conceal(config.secrets ?? [])
     level = config.engine.runner.logLevel
