@@ -74,7 +74,7 @@ describe('each key of `engine` is checked', () => {
         `config.yml:10:11 engine.backend.type: postgres ${later('0.3')} sqlite or sqlite_in_memory`,
         'config.yml:11:5 engine.backend.config.schema: is required',
         'config.yml:11:29 engine.backend.config.port: expected an integer from 1 to 65535, got 0',
-        'config.yml:11:45 engine.backend.config.schema_name: unknown key; known keys: database, echoEngine, host, password, port, schema, syncCursorInDBEvery, username',
+        'config.yml:11:45 engine.backend.config.schema_name: unknown key; did you mean "schema"?',
         'config.yml:11:84 engine.backend.config.password: expected a string, got a number; write it in quotes',
       ],
     ],
