@@ -44,7 +44,9 @@ export function parseReferences(text: string): readonly Piece[] {
   }
   const rest = text.slice(end)
   pieces.push(
-    UNCLOSED.test(rest) ? { text: rest.slice(rest.lastIndexOf('${')), problem: 'a ${ is never closed; add the missing }' } : rest,
+    UNCLOSED.test(rest)
+      ? { text: rest.slice(rest.lastIndexOf('${')), problem: 'a ${ is never closed; add the missing }' }
+      : rest,
   )
   return pieces.filter((piece) => piece !== '')
 }

@@ -50,7 +50,10 @@ export async function resolveReferences(
   problems: Problems,
   environment: () => Promise<Environment>,
 ): Promise<Resolved> {
-  const texts = new Map<string, { readonly path: ConfigPath; readonly text: string; readonly pieces: readonly Piece[] }>()
+  const texts = new Map<
+    string,
+    { readonly path: ConfigPath; readonly text: string; readonly pieces: readonly Piece[] }
+  >()
   mapText(config, problems, (text, path) => {
     const pieces = parseReferences(text)
     if (pieces.length !== 1 || typeof pieces[0] !== 'string') texts.set(pathText(path), { path, text, pieces })
@@ -137,7 +140,9 @@ async function lookUp(
   return tell
 }
 
-const IN_SETTINGS: Lookup = { problem: 'gsm:// cannot stand in secrets, which says how it is read; use env:// or file://' }
+const IN_SETTINGS: Lookup = {
+  problem: 'gsm:// cannot stand in secrets, which says how it is read; use env:// or file://',
+}
 
 const isSettings = ([top]: ConfigPath): boolean => top === 'secrets'
 const nameOf = ({ scheme, path }: Reference): string => `${scheme}://${path}`

@@ -162,7 +162,10 @@ function failure(error: unknown, path: string): BizonError {
   if (status === 403) {
     return about(`access denied (${said})`, 'grant these credentials roles/secretmanager.secretAccessor')
   }
-  if (status === 401 || /default credentials|GOOGLE_APPLICATION_CREDENTIALS|does not exist, or it is not a file/.test(said)) {
+  if (
+    status === 401 ||
+    /default credentials|GOOGLE_APPLICATION_CREDENTIALS|does not exist, or it is not a file/.test(said)
+  ) {
     return about(
       `no Google credentials (${said})`,
       'gcloud auth application-default login, or set GOOGLE_APPLICATION_CREDENTIALS to a key file',
@@ -183,4 +186,8 @@ function messageFrom(error: unknown): string {
   return oneLine(message)
 }
 
-const oneLine = (text: string): string => text.replace(/\s+/g, ' ').replace(/[.\s]+$/, '').slice(0, 300)
+const oneLine = (text: string): string =>
+  text
+    .replace(/\s+/g, ' ')
+    .replace(/[.\s]+$/, '')
+    .slice(0, 300)
