@@ -72,7 +72,12 @@ function alternativesOf(shape: JsonSchema): JsonSchema[] {
   const { anyOf, oneOf, ...others } = shape
   const options = anyOf ?? oneOf
   if (options) {
-    const choice = unique(options.flatMap((option) => flat(lenient(option))))
+    const choice = unique(
+      asText(
+        options,
+        options.flatMap((option) => flat(lenient(option))),
+      ),
+    )
     return Object.keys(others).length === 0 ? choice : alternativesOf(others).map((one) => ({ ...one, anyOf: choice }))
   }
   const { type, ...rest } = shape
@@ -109,6 +114,13 @@ function extras({ type, const: only, enum: words, pattern, format, maxLength }: 
 /** A choice between choices is one choice, unless something is said of the inner one. */
 const flat = (schema: JsonSchema): readonly JsonSchema[] =>
   schema.anyOf && Object.keys(schema).length === 1 ? schema.anyOf : [schema]
+
+/** Where text is one of the choices, it is not taken for a number or a boolean. */
+function asText(options: readonly JsonSchema[], choice: readonly JsonSchema[]): readonly JsonSchema[] {
+  if (!options.some(({ type }) => type === 'string')) return choice
+  const texts = [integerText, numberText, booleanText].map(({ $ref }) => $ref)
+  return choice.map((one) => (texts.includes(one.$ref) ? reference : one))
+}
 
 function unique(schemas: readonly JsonSchema[]): JsonSchema[] {
   const seen = new Map(schemas.map((schema) => [JSON.stringify(schema), schema]))

@@ -59,6 +59,54 @@ export const EXAMPLES: Readonly<Record<string, string>> = {
   runner:
     log_level: WARNING
 `,
+  transforms: `transforms:
+  - label: only-rain
+    javascript: "return data.weather === 'rain' ? data : null"
+`,
+  alerting: `alerting:
+  type: slack
+  log_levels: [ERROR, CRITICAL]
+  config:
+    webhook_url: env://SLACK_WEBHOOK
+`,
+  monitoring: `monitoring:
+  type: datadog
+  config:
+    datadog_agent_host: localhost
+    tags:
+      team: shop
+`,
+  secrets: `secrets:
+  gsm:
+    project_id: shop-secrets
+`,
+  streams: `source:
+  name: kafka
+  stream: topic
+  sync_mode: stream # which streams need
+  bootstrap_servers: broker.example:9093
+  authentication:
+    params:
+      username: loader
+      password: env://KAFKA_PASSWORD
+
+destination:
+  name: bigquery_streaming_v2
+  config:
+    project_id: shop
+    dataset_id: raw
+    unnest: true
+
+streams:
+  - name: orders
+    source:
+      topic: shop.orders
+    destination:
+      table_id: shop.raw.orders
+      record_schema:
+        - {name: order_id, type: INTEGER, mode: REQUIRED}
+        - {name: placed_at, type: TIMESTAMP, mode: NULLABLE}
+`,
 }
 
 const NEEDED = ['name', 'source', 'destination']

@@ -11,7 +11,7 @@ import type { StreamInfo } from '../../lib/source.ts'
 import { promises, promiseTable } from '../crash/promises.ts'
 import { region } from '../support/recorded.ts'
 import { CHECKOUT } from '../support/sandbox.ts'
-import { keysOf, shapesIn } from './keys.ts'
+import { keysOf, mappingsIn } from './keys.ts'
 import { GENERATED } from './page.ts'
 import { leastOf, NAME } from './samples.ts'
 
@@ -59,7 +59,7 @@ export const pageOf = ({ kind, name }: Connector): string => `docs/connectors/${
 export function connectorPage(connector: Connector, before: string): string {
   const { kind, name, summary, own, streams, release } = connector
   const at = kind === 'source' ? 'source' : 'destination.config'
-  const keys = keysOf(own, at, { known: shapesIn(jsonSchemaOf(sourceSchema), 'source', '../config.md') })
+  const keys = keysOf(own, at, { known: mappingsIn(jsonSchemaOf(sourceSchema), 'source', '../config.md') })
   const parts = [
     GENERATED,
     `# ${kind === 'source' ? 'Source' : 'Destination'} \`${name}\``,

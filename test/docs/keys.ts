@@ -7,6 +7,8 @@ interface Row {
   readonly path: string
   readonly schema: JsonSchema
   readonly required: boolean
+  /** Where the keys of this mapping are explained. */
+  readonly elsewhere?: string | undefined
 }
 
 interface Shape {
@@ -18,19 +20,19 @@ interface Shape {
 
 export interface Options {
   readonly level?: string
-  /** Shapes that are explained elsewhere, as `shapesIn` found them. */
+  /** Mappings that are explained elsewhere, as `mappingsIn` found them. */
   readonly known?: ReadonlyMap<string, string>
 }
 
 /** `at` is the path of the mapping itself, for anchors and headings: `source`, `destination.config`. */
 export function keysOf(schema: JsonSchema, at: string, { level = '###', known }: Options = {}): string {
   const shapes: Shape[] = []
-  const rows = rowsOf(schema, '', shapes)
+  const rows = rowsOf(schema, '', shapes, known)
   const parts = rows.length > 0 ? [table(rows, at)] : []
   for (const shape of choicesOf(schema, '', shapes)) {
     const { path, choice } = shape
     const whole = [at, path].filter(Boolean).join('.')
-    const elsewhere = known?.get(JSON.stringify(shape.schema))
+    const elsewhere = known?.get(keysText(shape.schema))
     if (elsewhere !== undefined) {
       parts.push(`\`${whole}\` with \`${choice}\` has [the keys that it has everywhere](${elsewhere}).`)
       continue
@@ -42,12 +44,18 @@ export function keysOf(schema: JsonSchema, at: string, { level = '###', known }:
   return parts.join('\n\n')
 }
 
-/** The shapes that `keysOf` gives a table of their own, and where it is on the page. */
-export function shapesIn(schema: JsonSchema, at: string, page: string): ReadonlyMap<string, string> {
+/** The mappings whose keys `keysOf` shows, and where on the page. */
+export function mappingsIn(schema: JsonSchema, at: string, page: string): ReadonlyMap<string, string> {
   const shapes: Shape[] = []
-  rowsOf(schema, '', shapes)
-  return new Map(shapes.map((shape) => [JSON.stringify(shape.schema), `${page}#${placeOf(shape, at)}.type`]))
+  const rows = rowsOf(schema, '', shapes).filter((row) => hasKeys(row.schema))
+  return new Map([
+    ...rows.map((row) => [keysText(row.schema), `${page}#${slug(`${at}.${row.path}`)}`] as const),
+    ...shapes.map((shape) => [keysText(shape.schema), `${page}#${placeOf(shape, at)}.type`] as const),
+  ])
 }
+
+/** Two mappings with the same keys are the same. */
+const keysText = ({ properties }: JsonSchema): string => JSON.stringify(properties)
 
 const placeOf = ({ path, choice }: Shape, at: string): string =>
   [at, path, slug(choice.replace(/^\w+: /, ''))].filter(Boolean).join('.')
@@ -57,16 +65,18 @@ function choicesOf(schema: JsonSchema, path: string, below: readonly Shape[]): r
 }
 
 /** The keys at any depth. A mapping's own keys follow it; those of a choice go to `shapes`. */
-function rowsOf(schema: JsonSchema, prefix: string, shapes: Shape[]): Row[] {
+function rowsOf(schema: JsonSchema, prefix: string, shapes: Shape[], known?: Options['known']): Row[] {
   const required = new Set(schema.required)
   return Object.entries(schema.properties ?? {}).flatMap(([key, value]) => {
     const path = `${prefix}${key}`
-    const row = { path, schema: value, required: required.has(key) }
     const inner = innerOf(value)
     const mappings = alternatives(inner.schema).filter(hasKeys)
     if (mappings.length > 1) shapes.push(...shapesOf(inner.schema, `${path}${inner.suffix}`))
-    if (mappings.length !== 1) return [row]
-    return [row, ...rowsOf(mappings[0] as JsonSchema, `${path}${inner.suffix}.`, shapes)]
+    const [only = {}] = mappings
+    const elsewhere = mappings.length === 1 ? known?.get(keysText(only)) : undefined
+    const row = { path, schema: value, required: required.has(key), elsewhere }
+    if (mappings.length !== 1 || elsewhere !== undefined) return [row]
+    return [row, ...rowsOf(only, `${path}${inner.suffix}.`, shapes, known)]
   })
 }
 
@@ -99,10 +109,11 @@ function choiceOf({ properties = {} }: JsonSchema): string | undefined {
 }
 
 function table(rows: readonly Row[], at: string): string {
-  const lines = rows.map(({ path, schema, required }) => {
+  const lines = rows.map(({ path, schema, required, elsewhere }) => {
     const { text, fallback } = meaning(schema)
     const name = `<a id="${slug(`${at}.${path}`)}"></a>\`${path}\``
-    return `| ${[name, typeOf(schema), required ? '**required**' : fallback, text].map(cell).join(' | ')} |`
+    const type = elsewhere === undefined ? typeOf(schema) : `[${typeOf(schema)}](${elsewhere})`
+    return `| ${[name, type, required ? '**required**' : fallback, text].map(cell).join(' | ')} |`
   })
   return ['| Key | Type | Default | Meaning |', '| --- | --- | --- | --- |', ...lines].join('\n')
 }
@@ -118,8 +129,8 @@ function meaning({ description = '', default: given }: JsonSchema): { text: stri
   const isBlank = typeof given === 'string' && given.trim() === ''
   const shown = isScalar && !isBlank ? `\`${given}\`` : (said ?? (isBlank ? 'empty' : undefined))
   if (shown === undefined) return { text: description, fallback: '' }
-  // Two sentences after the word are more than a default.
-  return said === undefined || said.includes('. ')
+  // Two sentences after the word are more than a default, and a default alone is no meaning.
+  return said === undefined || said.includes('. ') || before === ''
     ? { text: description, fallback: shown }
     : { text: before, fallback: shown }
 }
