@@ -7,6 +7,7 @@ import { addDestination } from './commands/destination.ts'
 import { addRun } from './commands/run.ts'
 import { addSource } from './commands/source.ts'
 import { addStream } from './commands/stream.ts'
+import { addTransform } from './commands/transform.ts'
 import { createProgram, examplesText, main } from './program.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -20,6 +21,7 @@ function bizon(terminal: Terminal): Command {
   addSource(program, terminal)
   addStream(program, terminal)
   addDestination(program, terminal)
+  addTransform(program, terminal)
   return program.addHelpText(
     'after',
     examplesText([

@@ -76,6 +76,8 @@ export interface DestinationDefinition<Schema extends z.ZodType = z.ZodType> {
   readonly config: Schema
   /** Keys of `config` that change how it writes, not what: an unfinished run is gone on with after they change. */
   readonly tuning?: readonly string[]
+  /** Why it needs records as objects, for `bizon run --explain`; undefined, or left out: it writes their JSON text. */
+  parses?(config: z.output<Schema> & DestinationOptions): string | undefined
   /** Does no I/O. `config` also holds the keys that all destinations share. */
   create(config: z.output<Schema> & DestinationOptions, context: DestinationContext): Destination
 }

@@ -20,6 +20,7 @@ interface RunOptions {
   readonly envFile?: string
   readonly reset?: true
   readonly quiet?: true
+  readonly explain?: true
 }
 
 export function addRun(program: Command, terminal: Terminal): void {
@@ -29,6 +30,7 @@ export function addRun(program: Command, terminal: Terminal): void {
       what: 'fetch everything again, then replace what was loaded before',
       run: 'bizon run examples/incremental.yml --reset',
     },
+    { what: 'what it would do, without running it', run: 'bizon run examples/weather.yml --explain' },
     { what: 'errors only, for cron', run: 'bizon run examples/weather.yml --quiet' },
     { what: 'keep the log as JSON lines', run: 'bizon run examples/weather.yml --log-format json 2> run.log' },
   ])
@@ -47,6 +49,7 @@ export function addRun(program: Command, terminal: Terminal): void {
     .option('--env-file <path>', 'read variables from this file instead of .env; those already set win')
     .option('--reset', 'incremental only: fetch everything again and replace what was loaded')
     .option('-q, --quiet', 'no progress, no summary: warnings and errors only')
+    .option('--explain', 'print what a run does, step by step, and which step parses records; run nothing')
     .action(async (filename: string, options: RunOptions) => {
       requireFile(filename)
       if (options.envFile !== undefined) requireFile(options.envFile, '--env-file')
@@ -96,6 +99,10 @@ async function run(filename: string, options: RunOptions, terminal: Terminal): P
     })
     terminal.conceal(config.secrets ?? [])
     level = config.engine.runner.logLevel
+    if (options.explain) {
+      await (await import('./explain.ts')).explain(filename, config, terminal)
+      return 0
+    }
     const log = terminal.log({ level: options.quiet ? quieter(level) : level, format: options.logFormat })
 
     const signals = watchSignals(terminal)

@@ -14,6 +14,8 @@ const COMMANDS = [
   'bizon stream reset',
   'bizon destination',
   'bizon destination list',
+  'bizon transform',
+  'bizon transform try',
 ]
 
 describe('the examples of each help run as they stand', () => {
@@ -35,7 +37,7 @@ describe('the examples of each help run as they stand', () => {
 
   test('every command there is has its examples run here', async () => {
     const listed = await Promise.all(
-      ['bizon', 'bizon source', 'bizon stream', 'bizon destination'].map(async (group) => {
+      ['bizon', 'bizon source', 'bizon stream', 'bizon destination', 'bizon transform'].map(async (group) => {
         const { stdout } = await run(`${group} --help`)
         const [, commands = ''] = /^Commands:\n((?: .*\n)+)/m.exec(stdout) ?? []
         return [...commands.matchAll(/^ {2}(\w+)/gm)].map(([, name]) => `${group} ${name}`)
