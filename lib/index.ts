@@ -56,5 +56,7 @@ export {
   type Step,
   transform,
 } from './steps.ts'
+export type { EachRecord } from './transform/module.ts'
+export type { RecordInfo } from './transform/script.ts'
 export type { Transform } from './transform.ts'
 export * as z from './z.ts'
