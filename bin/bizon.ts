@@ -8,6 +8,7 @@ import { addRun } from './commands/run.ts'
 import { addSchema } from './commands/schema.ts'
 import { addSource } from './commands/source.ts'
 import { addStream } from './commands/stream.ts'
+import { addTransform } from './commands/transform.ts'
 import { createProgram, examplesText, main } from './program.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -22,6 +23,7 @@ function bizon(terminal: Terminal): Command {
   addStream(program, terminal)
   addDestination(program, terminal)
   addSchema(program, terminal)
+  addTransform(program, terminal)
   return program.addHelpText(
     'after',
     examplesText([

@@ -66,6 +66,8 @@ export {
   type Step,
   transform,
 } from './steps.ts'
+export type { EachRecord } from './transform/module.ts'
+export type { RecordInfo } from './transform/script.ts'
 export type { Transform } from './transform.ts'
 export { type DestinationUse, verifyDestination } from './verify-destination.ts'
 export { type SourceUse, type VerifiedSource, verifySource } from './verify-source.ts'

@@ -31,7 +31,8 @@ export interface ProblemOptions {
 }
 
 const SHOWN_CHARACTERS = 60
-const SECRET_KEY = /pass(word|wd)?$|secret|token$|api_?key|credential|private_key|webhook_url/i
+/** Names of keys whose values are secret, wherever they came from. */
+export const SECRET_KEY = /pass(word|wd)?$|secret|token$|api_?key|credential|private_key|webhook_url/i
 
 export class Problems {
   readonly #file: string

@@ -7,7 +7,7 @@ import { readFile } from 'node:fs/promises'
 import { parseEnv } from 'node:util'
 import { BizonError, messageOf, systemCode } from './errors.ts'
 import type { ConfigPath, Problems } from './problems.ts'
-import { pathText } from './problems.ts'
+import { pathText, SECRET_KEY } from './problems.ts'
 import { type Piece, parseReferences, type Reference } from './reference-grammar.ts'
 import type { SecretManager } from './secret-manager.ts'
 
@@ -34,8 +34,9 @@ export interface Resolved {
   readonly secrets: readonly string[]
 }
 
-/** Shorter values are too likely to be part of an innocent word. */
+/** Shorter values are too likely to be part of an innocent word, a line or a string inside another even more. */
 const SECRET_CHARACTERS = 4
+const INNER_CHARACTERS = 16
 /** An object may be as deep as it likes, but no file is. */
 const MAX_DEPTH = 64
 
@@ -81,7 +82,8 @@ export async function resolveReferences(
         occurrences.push({ path, text: piece.text })
       } else {
         isBroken = true
-        const { problem, hint } = found
+        const { problem } = found
+        const hint = 'hint' in found ? found.hint : undefined
         problems.add(path, problem, { hint })
         occurrences.push({ path, text: piece.text, problem, hint })
       }
@@ -147,7 +149,7 @@ const IN_SETTINGS: Lookup = {
 const isSettings = ([top]: ConfigPath): boolean => top === 'secrets'
 const nameOf = ({ scheme, path }: Reference): string => `${scheme}://${path}`
 const referencesOf = ({ pieces }: { readonly pieces: readonly Piece[] }): Reference[] =>
-  pieces.filter((piece) => typeof piece !== 'string' && !('problem' in piece))
+  pieces.filter((piece): piece is Reference => typeof piece !== 'string' && !('problem' in piece))
 
 async function lookup({ scheme, path }: Reference, known: Environment, manager?: SecretManager): Promise<Lookup> {
   if (scheme === 'env') {
@@ -191,8 +193,19 @@ function mapText(config: unknown, problems: Problems, replace: (text: string, pa
  */
 function recognisable(value: string): string[] {
   const lines = value.includes('\n') ? value.split(/\r?\n/).map((line) => line.trim()) : []
-  const forms = [value, ...lines.filter((line) => line.length >= LINE_CHARACTERS), ...secretsInJson(value)]
-  return forms.filter((form) => form.length >= SECRET_CHARACTERS)
+  const inner = [...lines, ...stringsInJson(value)].filter((form) => form.length >= INNER_CHARACTERS)
+  return [value, ...inner].filter((form) => form.length >= SECRET_CHARACTERS)
+}
+
+/** Of a service account's key file and the like, the strings that are secret by their name. */
+function stringsInJson(text: string): string[] {
+  if (!/^\s*\{/.test(text)) return []
+  try {
+    const entries = Object.entries(JSON.parse(text) as Record<string, unknown>)
+    return entries.flatMap(([key, value]) => (typeof value === 'string' && SECRET_KEY.test(key) ? [value] : []))
+  } catch {
+    return []
+  }
 }
 
 /** What is set already wins over the file. Without a file, `.env` of the working directory, if there is one. */

@@ -103,6 +103,8 @@ export interface SourceDefinition<Schema extends z.ZodType = z.ZodType> {
   readonly ignored?: Readonly<Record<string, string>>
   /** The streams, given the config if there is one. A stream named `*` stands for any name. */
   streams(config?: z.output<Schema>): readonly StreamInfo[]
+  /** Why it gives records as objects, for `bizon run --explain`; undefined, or left out: it gives their JSON text. */
+  parses?(config: z.output<Schema>, stream: string): string | undefined
   /** Does no I/O. */
   create(config: z.output<Schema>, context: SourceContext): Source
 }

@@ -71,8 +71,9 @@ async function check(filename: string, options: CheckOptions, terminal: Terminal
       const log = terminal.log({ level, format: logFormat })
       const signal = AbortSignal.any([signals.stop, signals.abort])
       await checkPipeline(config, { log, signal })
-      const { source, destination, engine } = config
+      const { source, destination, transforms, engine } = config
       terminal.print(`ok  source ${source.name}, stream ${source.stream}: can be read`)
+      for (const { label, kind } of transforms) terminal.print(`ok  transform ${label}: ${kind}, can be run`)
       terminal.print(`ok  destination ${destination.name}: can be written`)
       terminal.print(`ok  state ${engine.backend.type}: can be opened`)
       terminal.print(`Try: bizon run ${filename}`)

@@ -22,6 +22,7 @@ interface RunOptions {
   readonly replay?: string
   readonly reset?: true
   readonly quiet?: true
+  readonly explain?: true
 }
 
 export function addRun(program: Command, terminal: Terminal): void {
@@ -31,6 +32,7 @@ export function addRun(program: Command, terminal: Terminal): void {
       what: 'fetch everything again, then replace what was loaded before',
       run: 'bizon run examples/incremental.yml --reset',
     },
+    { what: 'what it would do, without running it', run: 'bizon run examples/weather.yml --explain' },
     { what: 'errors only, for cron', run: 'bizon run examples/weather.yml --quiet' },
     { what: 'keep the log as JSON lines', run: 'bizon run examples/weather.yml --log-format json 2> run.log' },
   ])
@@ -51,6 +53,7 @@ export function addRun(program: Command, terminal: Terminal): void {
     .addOption(replayOption())
     .option('--reset', 'incremental only: fetch everything again and replace what was loaded')
     .option('-q, --quiet', 'no progress, no summary: warnings and errors only')
+    .option('--explain', 'print what a run does, step by step, and which step parses records; run nothing')
     .action(async (filename: string, options: RunOptions) => {
       requireFile(filename)
       if (options.envFile !== undefined) requireFile(options.envFile, '--env-file')
@@ -114,6 +117,10 @@ async function run(filename: string, options: RunOptions, terminal: Terminal): P
     })
     terminal.conceal(config.secrets ?? [])
     level = config.engine.runner.logLevel
+    if (options.explain) {
+      await (await import('./explain.ts')).explain(filename, config, terminal)
+      return 0
+    }
     const log = terminal.log({ level: options.quiet ? quieter(level) : level, format: options.logFormat })
 
     const signals = watchSignals(terminal)

@@ -12,7 +12,7 @@ import { PYTHON_PROGRAM } from './python-program.ts'
 import { oneLine, type Reject, type Script } from './script.ts'
 
 /** So much may be on its way: what was sent and is not answered yet. */
-const WINDOW_BYTES = 256 * 1024
+const WINDOW_CHARACTERS = 256 * 1024
 /** How much longer than its limit a script may take until the whole process is ended: it could not be interrupted. */
 const GRACE_SECONDS = 5
 /** How long the process may take to end by itself. */
@@ -51,6 +51,8 @@ class PythonChild {
   /** How it ended, once it did. */
   #ended: string | undefined
   #exited: Promise<void> = Promise.resolve()
+  /** All it said was logged. */
+  #logged: Promise<void> = Promise.resolve()
 
   constructor(log: Log) {
     this.#log = log
@@ -73,7 +75,7 @@ class PythonChild {
     child.stdin.on('error', () => {}) // told by its end
     child.stdout.on('data', (chunk: Buffer) => this.#take(chunk))
     child.stdout.on('close', () => this.#changed.change())
-    this.#logLines(child)
+    this.#logged = this.#logLines(child)
     child.stdin.write(`${settingsFor(configs)}\n`)
     try {
       isReady(await this.#answer(START_SECONDS, signal, ''), configs)
@@ -96,14 +98,14 @@ class PythonChild {
     const child = this.#process as ChildProcessWithoutNullStreams
     for (const [done, record] of records.entries()) {
       if (this.#answers.length === 0) {
-        child.stdin.cork()
-        while (sizes.length < records.length && (flying === 0 || flying < WINDOW_BYTES)) {
-          const line = Buffer.from(`[${step},${oneLine(textOf((records[sizes.length] as SourceRecord).data))}]\n`)
-          child.stdin.write(line)
+        let lines = ''
+        while (sizes.length < records.length && (flying === 0 || flying < WINDOW_CHARACTERS)) {
+          const line = `[${step},${oneLine(textOf((records[sizes.length] as SourceRecord).data))}]\n`
+          lines += line
           sizes.push(line.length)
           flying += line.length
         }
-        child.stdin.uncork()
+        if (lines !== '') child.stdin.write(lines)
       }
       const what = `transform ${label}, record ${JSON.stringify(record.id)}: `
       const answer = this.#answers.shift() ?? (await this.#answer(timeoutSeconds + GRACE_SECONDS, signal, what))
@@ -121,11 +123,10 @@ class PythonChild {
     this.#process = undefined
     if (this.#busy) child.kill('SIGKILL')
     child.stdin.end()
-    const inTime = new AbortController()
-    await Promise.race([this.#exited, sleep(END_SECONDS, inTime.signal)])
-    inTime.abort()
+    await atMost(END_SECONDS, this.#exited)
     if (this.#ended === undefined) child.kill('SIGKILL')
     await this.#exited
+    await atMost(END_SECONDS, this.#logged)
     // A process that the script started may hold them open.
     for (const stream of [child.stdin, child.stdout, child.stderr]) stream.destroy()
   }
@@ -175,7 +176,7 @@ class PythonChild {
   }
 
   /** What scripts print, and what Python says when it dies. */
-  #logLines(child: ChildProcessWithoutNullStreams): void {
+  #logLines(child: ChildProcessWithoutNullStreams): Promise<void> {
     let text = ''
     const say = (line: string): void => {
       if (line.trim() !== '') this.#log.info(`python: ${line.slice(0, LOGGED_CHARACTERS)}`)
@@ -185,8 +186,19 @@ class PythonChild {
       text = (lines.pop() ?? '').slice(0, LOGGED_CHARACTERS)
       for (const line of lines) say(line)
     })
-    child.stderr.on('close', () => say(text))
+    return new Promise((resolve) => {
+      child.stderr.on('close', () => {
+        say(text)
+        resolve()
+      })
+    })
   }
+}
+
+async function atMost(seconds: number, work: Promise<void>): Promise<void> {
+  const done = new AbortController()
+  await Promise.race([work, sleep(seconds, done.signal)])
+  done.abort()
 }
 
 function ended(message: string): BizonError {
