@@ -1,5 +1,6 @@
 // What the rest source asks for, what it makes of answers, and which answers it refuses.
 
+import { setTimeout } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import rest from '../../../connectors/sources/rest.ts'
 import { type JsonObject, textOf } from '../../../lib/record.ts'
@@ -160,6 +161,17 @@ describe('paging', () => {
     api.on(PATH, { json: [{ id: 1 }, { id: 2 }] })
     const source = items({ pagination: { type: 'page_number', param: 'p' } })
     await expect(readPages(source)).rejects.toMatchObject({ hint: expect.stringContaining('parameter, p') })
+  })
+
+  test.each([true, false])('asks for the next page while a page is written, if it may (%s)', async (readAhead) => {
+    api.on(PATH, { json: { rows: [{ id: 1 }], next: 'a' } }, { json: { rows: [{ id: 2 }] } })
+    const source = items({ records: 'rows', pagination: cursor }, {}, { readAhead })
+    const reading = source.read({}, never)
+    await reading.next()
+    await setTimeout(50)
+    expect(api.requests).toHaveLength(readAhead ? 2 : 1)
+    await reading.return()
+    await source.close?.()
   })
 
   test('goes on after an empty page that has a next one', async () => {
