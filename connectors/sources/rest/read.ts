@@ -67,7 +67,8 @@ export class Reader {
 
   /** Asks for the first page, which the next read need not ask for again. */
   async first(endpoint: Endpoint, bounds: Bounds, signal: AbortSignal): Promise<Answer | undefined> {
-    for await (const { answer } of this.read(endpoint, FIRST, bounds, signal)) return answer
+    const alone = new Reader({ ...this.#api, readAhead: false })
+    for await (const { answer } of alone.read(endpoint, FIRST, bounds, signal)) return answer
     return undefined
   }
 

@@ -49,12 +49,13 @@ describe('a request', () => {
   })
 
   test('for the first page is made once by check, count and read', async () => {
-    api.on(PATH, { json: { rows: [{ id: 1 }, { id: 2 }], total: 2 } })
+    api.on(PATH, ({ query }) => ({ json: { rows: [{ id: Number(query.offset) }], total: 3 } }))
     const source = items({ records: 'rows', pagination: { type: 'offset', total: 'total' } })
     await source.check?.(never)
-    expect(await source.count?.(never)).toBe(2)
-    expect(idsOf(await readPages(source))).toEqual([['1', '2']])
+    expect(await source.count?.(never)).toBe(3)
     expect(api.requests).toHaveLength(1)
+    expect(idsOf(await readPages(source))).toEqual([['0'], ['1'], ['2']])
+    expect(api.requests).toHaveLength(3)
   })
 })
 
