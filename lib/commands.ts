@@ -1,18 +1,19 @@
 // What `bizon run` and `bizon check` do: a whole config in one process.
 
-import type { PipelineConfig } from './config.ts'
+import type { ConfigOf, PipelineConfig } from './config.ts'
 import type { Outcome } from './events.ts'
 import { extract } from './extract.ts'
 import { load } from './load.ts'
 import { type Log, silentLog } from './log.ts'
 import { pipeline } from './pipeline.ts'
+import { textOf } from './record.ts'
 import { redactLog } from './redact.ts'
 import type { PipelineOptions } from './steps.ts'
 import { openTransforms } from './transforms.ts'
 
 /** Runs the pipeline that the config describes. */
 export async function runPipeline(config: PipelineConfig, options: PipelineOptions = {}): Promise<Outcome> {
-  warn(config, options.log)
+  warn(config, options.log ?? silentLog)
   return pipeline(extract(config), load(config), options)
 }
 
@@ -40,9 +41,30 @@ export async function checkPipeline(
   }
 }
 
-function warn({ warnings, secrets }: PipelineConfig, log: Log = silentLog): void {
+function warn({ warnings, secrets }: ConfigOf<'source'>, log: Log): void {
   const clean = redactLog(log, secrets)
   for (const warning of warnings) clean.warn(warning)
+}
+
+/** The first records of the source as JSON, each on one line. Nothing but the source is opened, and no state is kept. */
+export async function* sample(
+  config: ConfigOf<'source'>,
+  count: number,
+  { log = silentLog, signal = never }: PipelineOptions = {},
+): AsyncGenerator<string, void, void> {
+  warn(config, log)
+  const source = await extract(config).open(log)
+  try {
+    await source.check(signal)
+    let left = count
+    for await (const { records } of source.read({}, { signal })) {
+      for (const { data } of records.slice(0, left)) yield textOf(data).replaceAll(/[\r\n]+/g, ' ')
+      left -= records.length
+      if (left <= 0) return
+    }
+  } finally {
+    await source.close()
+  }
 }
 
 const never = new AbortController().signal

@@ -60,10 +60,7 @@ function config(
     source = {},
     destination = { name: 'file', config: {} },
     ...rest
-  }: object & {
-    source?: object
-    destination?: object
-  } = {},
+  }: { source?: object; destination?: object; engine?: object } = {},
 ) {
   return {
     name: 'tiny',
@@ -126,7 +123,10 @@ describe('what streams say is copied', () => {
   test.each([[undefined], [null], [{}], [{ unnest: true }], [{ record_schemas: [] }]])(
     'to the column lists of the destination, with config %j',
     async (inside) => {
-      const streams = [withColumns(orders, { clustering_keys: ['id'] }), refunds].slice(0, inside?.unnest ? 1 : 2)
+      const streams = [withColumns(orders, { clustering_keys: ['id'] }), refunds].slice(
+        0,
+        inside && 'unnest' in inside ? 1 : 2,
+      )
       const { destination } = await loaded(config(streams, { destination: { name: 'file', config: inside } }))
       expect(destination.options.recordSchemas).toEqual([
         { destinationId: 'p.d.orders', columns: [{ name: 'id', type: 'INTEGER' }] },

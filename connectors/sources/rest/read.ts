@@ -45,6 +45,8 @@ export interface Api {
   readonly baseUrl: string
   /** Hosts that a link may lead to beside that of the API. */
   readonly hosts: readonly string[]
+  /** Whether a page may be asked for before the one before it is taken. */
+  readonly readAhead: boolean
 }
 
 export class Reader {
@@ -65,7 +67,8 @@ export class Reader {
 
   /** Asks for the first page, which the next read need not ask for again. */
   async first(endpoint: Endpoint, bounds: Bounds, signal: AbortSignal): Promise<Answer | undefined> {
-    for await (const { answer } of this.read(endpoint, FIRST, bounds, signal)) return answer
+    const alone = new Reader({ ...this.#api, readAhead: false })
+    for await (const { answer } of alone.read(endpoint, FIRST, bounds, signal)) return answer
     return undefined
   }
 
@@ -83,13 +86,24 @@ export class Reader {
       yield { answer: undefined, parent, here: from, next: null } // the bound was lowered meanwhile
       return
     }
-    for (let spot: Spot | null = from; spot !== null; ) {
-      const answer = await this.#ask(endpoint, spot, parent, bounds, signal)
-      const next = spotAfter(endpoint, spot, answer, this.#api.hosts)
-      repeats.check(answer)
-      if (next?.at && circle.closes(next.at)) throw goesRound(answer, next.at)
-      yield { answer, parent, here: spot, next }
-      spot = next
+    const left = new AbortController()
+    const inner = AbortSignal.any([signal, left.signal])
+    let asked: Promise<Answer> | undefined
+    try {
+      for (let spot: Spot | null = from; spot !== null; ) {
+        const answer: Answer = await (asked ?? this.#ask(endpoint, spot, parent, bounds, inner))
+        const next = spotAfter(endpoint, spot, answer, this.#api.hosts)
+        repeats.check(answer)
+        if (next?.at && circle.closes(next.at)) throw goesRound(answer, next.at)
+        // The next page is on its way while this one is written.
+        asked = next && this.#api.readAhead ? this.#ask(endpoint, next, parent, bounds, inner) : undefined
+        asked?.catch(() => {}) // told when its turn comes
+        yield { answer, parent, here: spot, next }
+        spot = next
+      }
+    } finally {
+      left.abort()
+      await asked?.catch(() => {})
     }
   }
 

@@ -33,10 +33,10 @@ interface Position extends Place {
   readonly increment?: JsonObject
 }
 
-export function createSource(parts: SourceParts, { http, mode, log, stream }: SourceContext): Source {
+export function createSource(parts: SourceParts, { http, mode, log, stream, readAhead = true }: SourceContext): Source {
   const { endpoint, baseUrl, headers, authentication, api: config, hosts = [], complete } = parts
   const client = http({ baseUrl, ...(headers && { headers }), authentication, api: config })
-  const reader = new Reader({ client, baseUrl, hosts })
+  const reader = new Reader({ client, baseUrl, hosts, readAhead })
   const { incremental } = endpoint.config
   let total: number | undefined
 

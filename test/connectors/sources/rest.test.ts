@@ -1,5 +1,6 @@
 // What the rest source asks for, what it makes of answers, and which answers it refuses.
 
+import { setTimeout } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import rest from '../../../connectors/sources/rest.ts'
 import { type JsonObject, textOf } from '../../../lib/record.ts'
@@ -48,12 +49,13 @@ describe('a request', () => {
   })
 
   test('for the first page is made once by check, count and read', async () => {
-    api.on(PATH, { json: { rows: [{ id: 1 }, { id: 2 }], total: 2 } })
+    api.on(PATH, ({ query }) => ({ json: { rows: [{ id: Number(query.offset) }], total: 3 } }))
     const source = items({ records: 'rows', pagination: { type: 'offset', total: 'total' } })
     await source.check?.(never)
-    expect(await source.count?.(never)).toBe(2)
-    expect(idsOf(await readPages(source))).toEqual([['1', '2']])
+    expect(await source.count?.(never)).toBe(3)
     expect(api.requests).toHaveLength(1)
+    expect(idsOf(await readPages(source))).toEqual([['0'], ['1'], ['2']])
+    expect(api.requests).toHaveLength(3)
   })
 })
 
@@ -160,6 +162,17 @@ describe('paging', () => {
     api.on(PATH, { json: [{ id: 1 }, { id: 2 }] })
     const source = items({ pagination: { type: 'page_number', param: 'p' } })
     await expect(readPages(source)).rejects.toMatchObject({ hint: expect.stringContaining('parameter, p') })
+  })
+
+  test.each([true, false])('asks for the next page while a page is written, if it may (%s)', async (readAhead) => {
+    api.on(PATH, { json: { rows: [{ id: 1 }], next: 'a' } }, { json: { rows: [{ id: 2 }] } })
+    const source = items({ records: 'rows', pagination: cursor }, {}, { readAhead })
+    const reading = source.read({}, never)
+    await reading.next()
+    await setTimeout(50)
+    expect(api.requests).toHaveLength(readAhead ? 2 : 1)
+    await reading.return()
+    await source.close?.()
   })
 
   test('goes on after an empty page that has a next one', async () => {
