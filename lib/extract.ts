@@ -43,7 +43,14 @@ export class OpenExtract {
     this.#cassette = cassette
     const transport = cassette?.transport ?? network
     this.#http = createHttp({ log: redacted, secrets: config.secrets, transport })
-    this.#source = definition.create(options, { pipeline: config.name, stream, mode, log: redacted, http: this.#http })
+    this.#source = definition.create(options, {
+      pipeline: config.name,
+      stream,
+      mode,
+      log: redacted,
+      http: this.#http,
+      readAhead: config.engine.runner.type !== 'stream' && config.source.maxIterations === undefined,
+    })
   }
 
   /** Rejects, saying why, if the source cannot be read. */
