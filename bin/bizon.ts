@@ -6,6 +6,7 @@ import { addCheck } from './commands/check.ts'
 import { addDestination } from './commands/destination.ts'
 import { addRun } from './commands/run.ts'
 import { addSchema } from './commands/schema.ts'
+import { addSecrets } from './commands/secrets.ts'
 import { addSource } from './commands/source.ts'
 import { addStream } from './commands/stream.ts'
 import { addTransform } from './commands/transform.ts'
@@ -22,6 +23,7 @@ function bizon(terminal: Terminal): Command {
   addSource(program, terminal)
   addStream(program, terminal)
   addDestination(program, terminal)
+  addSecrets(program, terminal)
   addSchema(program, terminal)
   addTransform(program, terminal)
   return program.addHelpText(

@@ -23,8 +23,6 @@ export interface Blocks {
   readonly destination?: DestinationConfig
   readonly transforms: readonly TransformConfig[]
   readonly engine: EngineConfig
-  /** `secrets.gsm.project_id`. */
-  readonly gsmProject?: string
 }
 
 /** The whole config. Undefined means that problems were added; a problem may be added all the same. */
@@ -53,14 +51,12 @@ export async function pipelineBlocks(
   if (!top || !engine) return undefined
   if (top.alerting) problems.warn(['alerting'], 'this version sends no alerts', { part: 'key' })
   if (top.monitoring) problems.warn(['monitoring'], 'this version sends no metrics', { part: 'key' })
-  const gsmProject = top.secrets?.gsm?.project_id
   return {
     name: top.name,
     ...(source && { source }),
     ...(destination && { destination }),
     transforms,
     engine,
-    ...(gsmProject !== undefined && { gsmProject }),
   }
 }
 

@@ -35,6 +35,9 @@ export const secretsSchema = z.object({
   gsm: z
     .object({
       project_id: text('Google Cloud project of `gsm://NAME`. Default: that of the credentials.').optional(),
+      endpoint: text(
+        'Host, or host:port, of a regional endpoint of Secret Manager. Default: the global one.',
+      ).optional(),
     })
     .optional()
     .describe('Google Secret Manager.'),

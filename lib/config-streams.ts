@@ -20,12 +20,20 @@ export interface StreamRoute {
   readonly clusteringKeys?: readonly string[]
 }
 
+/** What would have been filled in from streams that are valid, and the rule that asks for it. */
+const COPIED: readonly ConfigPath[] = [
+  ['source', 'topics'],
+  ['destination', 'config', 'record_schemas'],
+  ['destination', 'config', 'unnest'],
+]
+
 /** The streams, none when there are problems. */
 export function streamsBlock(raw: unknown, problems: Problems): readonly StreamRoute[] {
   const at: ConfigPath = ['streams']
   checkKeys([streamsSchema], raw, at, problems)
-  const entries = validate(streamsSchema, raw, at, problems) ?? []
-  const routes = entries.map(({ name, source, destination }, i) => ({
+  const entries = validate(streamsSchema, raw, at, problems)
+  if (!entries) for (const copied of COPIED) problems.follows(copied)
+  const routes = (entries ?? []).map(({ name, source, destination }, i) => ({
     name,
     at: [...at, i],
     tableId: destination.table_id,
@@ -119,6 +127,8 @@ export function withColumns(config: Raw, streams: readonly StreamRoute[], schema
     const clustering = knowsClustering && clusteringKeys ? { clustering_keys: clusteringKeys } : {}
     return [{ destination_id: tableId, record_schema: copy, ...clustering }]
   })
+  // Of what was copied the problems are told where it was copied from.
+  for (const i of added.keys()) problems.follows(['destination', 'config', 'record_schemas', given.length + i])
   return { ...config, record_schemas: [...given, ...added] }
 }
 

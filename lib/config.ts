@@ -10,7 +10,7 @@ import type { LogLevel } from './log.ts'
 import { type Locate, Problems } from './problems.ts'
 import type { QueueConfig } from './queue.ts'
 import { redactor } from './redact.ts'
-import { type Environment, isMapping, readEnvironment, resolveReferences } from './references.ts'
+import { type Environment, isMapping, type Resolved, readEnvironment, resolveReferences } from './references.ts'
 import type { Connectors } from './registry.ts'
 import type { SourceDefinition, SyncMode } from './source.ts'
 import type { StoreConfig, StoreDefinition } from './state.ts'
@@ -70,8 +70,6 @@ export interface PipelineConfig {
   readonly engine: EngineConfig
   /** What references stand for, to be kept out of logs; only what is long enough to be recognised. */
   readonly secrets: readonly string[]
-  /** `secrets.gsm.project_id`: where `gsm://NAME` is looked up. Absent: the project of the credentials. */
-  readonly gsmProject?: string
   /** What has no effect, one line each; logged when a run begins. */
   readonly warnings: readonly string[]
   /** Where what the source and its API say to each other is kept, or taken from. */
@@ -141,6 +139,15 @@ export async function loadConfig<Part extends ConfigPart>(
   const config = deepFreeze({ path, ...blocks, secrets, warnings, ...(cassette && { cassette }) })
   loaded.add(config)
   return config as ConfigOf<Part>
+}
+
+/** Every reference of a pipeline file, looked up as a run looks it up, and what they stand for. Nothing is validated. */
+export async function lookUpReferences(
+  path: string,
+  { envFile }: Pick<ConfigOverrides, 'envFile'> = {},
+): Promise<Pick<Resolved, 'occurrences' | 'secrets'>> {
+  const { value, locate } = await readConfigFile(path)
+  return resolveReferences(value, new Problems(path, locate), await environmentOf(envFile))
 }
 
 function cassetteOf({ record, replay }: ConfigOverrides): CassetteConfig | undefined {

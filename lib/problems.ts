@@ -41,6 +41,7 @@ export class Problems {
   readonly #found = new Map<string, Problem>()
   readonly #warnings = new Map<string, Problem>()
   readonly #hints: string[] = []
+  readonly #following = new Set<string>()
   #references: ReadonlyMap<string, string> = new Map()
   #scrub: (text: string) => string = (text) => text
 
@@ -59,7 +60,7 @@ export class Problems {
 
   /** One problem per path: what follows from the first is not told. */
   add(path: ConfigPath, text: string, { part = 'value', hint, place }: ProblemOptions = {}): void {
-    if (this.has(path)) return
+    if (this.has(path) || path.some((_, i) => this.#following.has(pathText(path.slice(0, i + 1))))) return
     this.#found.set(pathText(path), this.#problem(path, text, part, place))
     if (hint !== undefined) this.#hints.push(hint)
   }
@@ -79,6 +80,11 @@ export class Problems {
     const flag = this.#flags.get(name)
     const place = flag === undefined ? (given ?? this.#locate(path, part)) : undefined
     return { path: name, text, flag, place }
+  }
+
+  /** Whatever is wrong at this path or below follows from a problem elsewhere: from here on it is not told. */
+  follows(path: ConfigPath): void {
+    this.#following.add(pathText(path))
   }
 
   has(path: ConfigPath): boolean {

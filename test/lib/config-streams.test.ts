@@ -250,7 +250,7 @@ describe('streams are checked:', () => {
         rest: `streams:\n  - name: a\n    destination: {table_id: "${id}"}\n`,
       })
     const problem = async (id: string) => (await problemsOf(yaml(id))).filter((line) => line.includes('table_id'))
-    const at = 'config.yml:8:30 streams[0].destination.table_id: expected project.dataset.table, got'
+    const at = 'config.yml:8:29 streams[0].destination.table_id: expected project.dataset.table, got'
     expect(await problem('p.d.t')).toEqual([])
     expect(await problem('t')).toEqual([`${at} 1 part`])
     expect(await problem('p.d.t.x')).toEqual([`${at} 4 parts`])

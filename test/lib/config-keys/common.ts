@@ -87,6 +87,7 @@ export const common: readonly KeyGroup[] = [
     schema: destinationSchema,
     keys: {
       name: ['file', 'flie', 'unknown destination "flie"; did you mean "file"?'],
+      destination_file_path: [null, 5, 'expected a string, got 5; write it in quotes'],
       alias: ['lake', '', 'must not be empty'],
       config: [null, [], 'expected a mapping, got a list'],
     },

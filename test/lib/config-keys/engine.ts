@@ -33,7 +33,7 @@ const backend = (type: string, config: object, keys: Keys): KeyGroup =>
 
 const queue = (type: string, config: object, keys: Keys): KeyGroup =>
   group(`engine.queue, ${type}`, { queue: { type, config } }, 'engine.queue', engineSchema.shape.queue, {
-    type: [type, 'python', 'expected one of python_queue, kafka, rabbitmq, got "python"'],
+    type: [type, 'python', 'expected one of python_queue, kafka, rabbitmq, got "python"; did you mean "python_queue"?'],
     config: [config, [], 'expected a mapping, got a list'],
     'config.max_nb_messages': ['250000', 0, 'expected an integer of 1 or more, got 0'],
     ...Object.fromEntries(Object.entries(keys).map(([key, one]) => [`config.${key}`, one])),
