@@ -162,10 +162,7 @@ function failure(error: unknown, path: string): BizonError {
   if (status === 403) {
     return about(`access denied (${said})`, 'grant these credentials roles/secretmanager.secretAccessor')
   }
-  if (
-    status === 401 ||
-    /default credentials|GOOGLE_APPLICATION_CREDENTIALS|does not exist, or it is not a file/.test(said)
-  ) {
+  if (status === 401 || systemCode(error) === 'ENOENT' || /default credentials|does not exist, or it is/.test(said)) {
     return about(
       `no Google credentials (${said})`,
       'gcloud auth application-default login, or set GOOGLE_APPLICATION_CREDENTIALS to a key file',
