@@ -1,7 +1,7 @@
 // The destination's end of a pipeline: opens what a run needs, writes pages, makes checkpoints durable, publishes.
 // The order at a checkpoint is the promise: destination, then state store, then source and queue.
 
-import { relative } from 'node:path'
+import { relative, resolve } from 'node:path'
 import { type Checkpoint, isPage, payloadBytesOf } from './checkpoint.ts'
 import { type ConfigInput, type ConfigOf, loadConfig, type PipelineConfig } from './config.ts'
 import type { Destination } from './destination.ts'
@@ -182,13 +182,19 @@ export class OpenLoad {
 
   /** A run that writes where it reads would destroy its input, or feed on itself. */
   #checkApart(): void {
-    const both = this.#destination.occupies?.().find((path) => this.#source.reads(path))
+    const written = this.#destination
+      .occupies?.()
+      .map((path) => ({ path, by: 'the destination', key: 'destination_id' }))
+    const letters = this.config.transforms
+      .filter(({ onError }) => onError === 'dead_letter')
+      .map(({ label, deadLetterPath }) => ({ path: deadLetterPath, by: `transform ${label}`, key: 'dead_letter_path' }))
+    const both = [...(written ?? []), ...letters].find(({ path }) => this.#source.reads(resolve(path)))
     if (both === undefined) return
     throw new BizonError(
       'config',
-      `${this.config.path}: the destination writes ${relative('', both)}, which the source reads`,
+      `${this.config.path}: ${both.by} writes ${relative('', both.path)}, which the source reads`,
       {
-        hint: 'Choose another destination_id, or a path that leaves it out.',
+        hint: `Choose another ${both.key}, or a path that leaves it out.`,
       },
     )
   }

@@ -9,6 +9,7 @@
 //   file/recognise.ts file/read.ts                whether files are those that were read; files to pages
 //   file/reads.ts                                 whether it would read some path
 
+import { resolve } from 'node:path'
 import * as z from 'zod'
 import { defineSource } from '../../lib/source.ts'
 import { MOST_SECONDS } from '../../lib/wait.ts'
@@ -102,7 +103,8 @@ export default defineSource({
     return {
       read: (from, signal) => readFiles(settings, context, from, signal),
       check: () => checkFiles(settings),
-      reads: (path) => wouldRead(path, settings),
+      // Its own dead letters are left out where it looks for files.
+      reads: (path) => path !== resolve(settings.dead_letter_path) && wouldRead(path, settings),
     }
   },
 })

@@ -1,14 +1,16 @@
 // A transform in a file of its own. Its default export is what scripts hand to `transform()`: it gets the records of a
 // page. Or it exports `each`, which gets one record after the other, as inline JavaScript does, and may wait.
 
+import { resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { importModule } from '../custom.ts'
-import { BizonError, messageOf } from '../errors.ts'
+import { BizonError } from '../errors.ts'
 import { type JsonObject, RawJson, type SourceRecord, textOf } from '../record.ts'
 import type { Transform } from '../transform.ts'
 import type { TransformConfig } from '../transform-config.ts'
 import { orAborted } from '../wait.ts'
 import { nameOf, readable } from './numbers.ts'
-import { infoOf, type RecordInfo, type Reject, recordsOf, type Script, ScriptError } from './script.ts'
+import { infoOf, type RecordInfo, type Reject, recordsOf, type Script, ScriptError, thrownIn } from './script.ts'
 
 /**
  * Called for each record, in order, one call at a time. May change `data` and `record`. Returns nothing or an object:
@@ -33,9 +35,12 @@ export async function openModule({ label, script: path, timeoutSeconds }: Transf
     })
   }
   const { default: whole, each } = await importModule(path, 'transform')
+  // As stacks have it, after file:// or without.
+  const file = pathToFileURL(resolve(path)).pathname
+  const blame: Blame = (error) => thrownIn(error, '', file)
   const limited = <T>(work: T | Promise<T>, signal: AbortSignal) => within(timeoutSeconds, work, signal)
-  if (typeof each === 'function' && whole === undefined) return perRecord(each as EachRecord, limited)
-  if (typeof whole === 'function' && each === undefined) return perPage(whole as Transform, limited)
+  if (typeof each === 'function' && whole === undefined) return perRecord(each as EachRecord, limited, blame)
+  if (typeof whole === 'function' && each === undefined) return perPage(whole as Transform, limited, blame)
   const got = whole !== undefined && each !== undefined ? 'both' : 'neither'
   throw new BizonError(
     'transform',
@@ -43,19 +48,21 @@ export async function openModule({ label, script: path, timeoutSeconds }: Transf
   )
 }
 
+/** What was thrown, with the line of the module. */
+type Blame = (error: unknown) => ScriptError
 type Limited = <T>(work: T | Promise<T>, signal: AbortSignal) => Promise<T>
 
-function perRecord(each: EachRecord, limited: Limited): Script {
+function perRecord(each: EachRecord, limited: Limited, blame: Blame): Script {
   const one = async (given: SourceRecord, signal: AbortSignal): Promise<SourceRecord[]> => {
     const reading = readable(textOf(given.data))
     const info = infoOf(given)
     const result = await limited(each(reading.value as JsonObject, info, signal), signal)
     return recordsOf(result === undefined ? reading.value : result, info, reading)
   }
-  return { apply: (records, reject, signal) => oneByOne(records, one, reject, signal) }
+  return { apply: (records, reject, signal) => oneByOne(records, one, rejectAs(reject, blame), signal) }
 }
 
-function perPage(transform: Transform, limited: Limited): Script {
+function perPage(transform: Transform, limited: Limited, blame: Blame): Script {
   const page = async (records: readonly SourceRecord[], signal: AbortSignal): Promise<SourceRecord[]> =>
     checkedRecords(await limited(transform(records, signal), signal))
   return {
@@ -65,20 +72,25 @@ function perPage(transform: Transform, limited: Limited): Script {
       } catch (error) {
         signal.throwIfAborted()
         if (records.length === 1) {
-          reject(records[0] as SourceRecord, errorOf(error))
+          reject(records[0] as SourceRecord, blame(error))
           return []
         }
         // One of them is to blame: they are tried again, each alone.
-        return oneByOne(records, (record, signal) => page([record], signal), reject, signal)
+        return oneByOne(records, (record, signal) => page([record], signal), rejectAs(reject, blame), signal)
       }
     },
   }
 }
 
+const rejectAs =
+  (reject: Reject, blame: Blame) =>
+  (record: SourceRecord, error: unknown): void =>
+    reject(record, blame(error))
+
 async function oneByOne(
   records: readonly SourceRecord[],
   work: (record: SourceRecord, signal: AbortSignal) => Promise<SourceRecord[]>,
-  reject: Reject,
+  failed: (record: SourceRecord, error: unknown) => void,
   signal: AbortSignal,
 ): Promise<SourceRecord[]> {
   const made: SourceRecord[] = []
@@ -87,7 +99,7 @@ async function oneByOne(
       made.push(...(await work(record, signal)))
     } catch (error) {
       signal.throwIfAborted()
-      reject(record, errorOf(error))
+      failed(record, error)
     }
   }
   return made
@@ -122,10 +134,4 @@ function checkedRecords(result: unknown): SourceRecord[] {
     }
   }
   return result as SourceRecord[]
-}
-
-function errorOf(error: unknown): ScriptError {
-  if (error instanceof ScriptError) return error
-  const name = error instanceof Error && error.name !== 'Error' ? `${error.name}: ` : ''
-  return new ScriptError(name + messageOf(error))
 }

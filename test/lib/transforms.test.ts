@@ -61,7 +61,7 @@ describe('a module', () => {
     [
       'it throws',
       'export const each = () => { throw new RangeError("no") }',
-      'transform tidy, record "1": RangeError: no',
+      'transform tidy, line 1, record "1": RangeError: no',
     ],
     [
       'it never ends',
@@ -103,7 +103,7 @@ describe.each(Object.keys(scripts) as ScriptKind[])('a record that a script of k
 
   test('fails the run', async () => {
     await expect(textsAfter(await failing('fail'), rows)).rejects.toThrow(
-      /^transform tidy(, line 2)?, record "2": \w+: even/,
+      /^transform tidy, line [12], record "2": \w+: even/,
     )
   })
 
