@@ -1,7 +1,7 @@
 // The loader and the JSON Schema come from the same definitions, and must say the same of a pipeline: every key is
 // tried with values that fit and values that do not. The language server judges for the schema.
 
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { destinationConfigSchema, destinationSchema, pipelineSchema, sourceSchema } from '../../lib/config-schema.ts'
@@ -14,6 +14,7 @@ import { later } from '../lib/config-keys/planned.ts'
 import { type KeyGroup, withValue } from '../support/key-cases.ts'
 import { LanguageServer } from '../support/language-server.ts'
 import { CHECKOUT } from '../support/sandbox.ts'
+import { inFolder } from '../support/yaml-config.ts'
 import { blocks } from './config-page.ts'
 import { type Connector, everyConnector } from './connector-pages.ts'
 import { NAME, type Sample, samplesOf } from './samples.ts'
@@ -152,5 +153,15 @@ describe('the loader and the JSON Schema say the same of', () => {
     expect(verdicts.flatMap((verdict) => disagreement(verdict))).toEqual([])
     expect(verdicts.some(({ problems }) => problems.length === 0)).toBe(true)
     expect(verdicts.some(({ complaints }) => complaints.length > 0)).toBe(true)
+  })
+
+  test('text, but for words that are booleans in YAML 1.1, which an editor does not know', async () => {
+    const text = 'name: yes\nsource: {name: dummy, stream: creatures}\ndestination: {name: logger}\n'
+    const problems = await inFolder(async (folder) => {
+      await writeFile(join(folder, 'x.yml'), text)
+      return problemsOf(join(folder, 'x.yml'))
+    })
+    expect(problems).toEqual([expect.stringContaining('name: expected a string, got true')])
+    expect(await complaintsOf(HEAD + text, server, FOLDER)).toEqual([])
   })
 })
