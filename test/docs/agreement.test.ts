@@ -17,6 +17,7 @@ import { CHECKOUT } from '../support/sandbox.ts'
 import { inFolder } from '../support/yaml-config.ts'
 import { blocks } from './config-page.ts'
 import { type Connector, everyConnector } from './connector-pages.ts'
+import { SCHEMA_LINE } from './page.ts'
 import { NAME, type Sample, samplesOf } from './samples.ts'
 import { complaintsOf, problemsOf, refinementsOf } from './verdicts.ts'
 
@@ -36,7 +37,6 @@ const ONLY_THE_LOADER: readonly { readonly rule: string; readonly said: RegExp }
 ]
 
 const FOLDER = join(CHECKOUT, 'examples')
-const HEAD = '# yaml-language-server: $schema=../docs/bizon.schema.json\n'
 /** Documents that the server looks at together: it waits before each. */
 const AT_ONCE = 100
 
@@ -66,7 +66,7 @@ async function judged(pipelines: readonly Pipeline[]): Promise<Verdicts[]> {
     const some = pipelines.slice(i, i + AT_ONCE).map(async ({ what, config }) => {
       const text = typeof config === 'string' ? await readFile(config, 'utf8') : JSON.stringify(config)
       const refined = typeof config === 'string' ? [] : refinementsOf(config)
-      const complaints = await complaintsOf(HEAD + text, server, FOLDER)
+      const complaints = await complaintsOf(SCHEMA_LINE + text, server, FOLDER)
       return { what, problems: await problemsOf(config), refined, complaints }
     })
     verdicts.push(...(await Promise.all(some)))
@@ -162,6 +162,6 @@ describe('the loader and the JSON Schema say the same of', () => {
       return problemsOf(join(folder, 'x.yml'))
     })
     expect(problems).toEqual([expect.stringContaining('name: expected a string, got true')])
-    expect(await complaintsOf(HEAD + text, server, FOLDER)).toEqual([])
+    expect(await complaintsOf(SCHEMA_LINE + text, server, FOLDER)).toEqual([])
   })
 })
