@@ -5,7 +5,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { destinationConfigSchema, destinationSchema, pipelineSchema, sourceSchema } from '../../lib/config-schema.ts'
-import { jsonSchemaOf } from '../../lib/json-schema-of.ts'
+import { type JsonSchema, jsonSchemaOf } from '../../lib/json-schema-of.ts'
 import type { JsonObject } from '../../lib/record.ts'
 import { authentication } from '../lib/config-keys/authentication.ts'
 import { common } from '../lib/config-keys/common.ts'
@@ -17,6 +17,7 @@ import { CHECKOUT } from '../support/sandbox.ts'
 import { inFolder } from '../support/yaml-config.ts'
 import { blocks } from './config-page.ts'
 import { type Connector, everyConnector } from './connector-pages.ts'
+import { keysText, mappingsIn } from './keys.ts'
 import { SCHEMA_LINE } from './page.ts'
 import { NAME, type Sample, samplesOf } from './samples.ts'
 import { complaintsOf, problemsOf, refinementsOf } from './verdicts.ts'
@@ -103,10 +104,13 @@ const existing = (keys: JsonObject, names: JsonObject): JsonObject =>
     Object.entries(keys).map(([key, value]) => [key, value === `my-${key}` ? (names[key] ?? value) : value]),
   )
 
+const everySources = mappingsIn(jsonSchemaOf(sourceSchema), '', '')
+const isCommon = (mapping: JsonSchema): boolean => everySources.has(keysText(mapping))
+
 /** Every key of a connector, in a pipeline that has the rest of what it needs. */
 function keysOfConnector({ kind, name, own, streams }: Connector): Pipeline[] {
   const stream = streams.find((one) => one.name !== '*')?.name ?? NAME
-  return tried(samplesOf(own, `${kind} ${name}`), (keys) =>
+  return tried(samplesOf(own, `${kind} ${name}`, isCommon), (keys) =>
     whole(kind === 'source' ? { source: { ...keys, name, stream } } : { destination: { name, config: keys } }),
   )
 }
