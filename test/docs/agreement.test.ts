@@ -1,11 +1,11 @@
 // The loader and the JSON Schema come from the same definitions, and must say the same of a pipeline: every key is
 // tried with values that fit and values that do not. The language server judges for the schema.
 
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { destinationConfigSchema, destinationSchema, pipelineSchema, sourceSchema } from '../../lib/config-schema.ts'
-import { jsonSchemaOf } from '../../lib/json-schema-of.ts'
+import { type JsonSchema, jsonSchemaOf } from '../../lib/json-schema-of.ts'
 import type { JsonObject } from '../../lib/record.ts'
 import { authentication } from '../lib/config-keys/authentication.ts'
 import { common } from '../lib/config-keys/common.ts'
@@ -14,8 +14,11 @@ import { later } from '../lib/config-keys/planned.ts'
 import { type KeyGroup, withValue } from '../support/key-cases.ts'
 import { LanguageServer } from '../support/language-server.ts'
 import { CHECKOUT } from '../support/sandbox.ts'
+import { inFolder } from '../support/yaml-config.ts'
 import { blocks } from './config-page.ts'
 import { type Connector, everyConnector } from './connector-pages.ts'
+import { keysText, mappingsIn } from './keys.ts'
+import { SCHEMA_LINE } from './page.ts'
 import { NAME, type Sample, samplesOf } from './samples.ts'
 import { complaintsOf, problemsOf, refinementsOf } from './verdicts.ts'
 
@@ -35,7 +38,6 @@ const ONLY_THE_LOADER: readonly { readonly rule: string; readonly said: RegExp }
 ]
 
 const FOLDER = join(CHECKOUT, 'examples')
-const HEAD = '# yaml-language-server: $schema=../docs/bizon.schema.json\n'
 /** Documents that the server looks at together: it waits before each. */
 const AT_ONCE = 100
 
@@ -65,7 +67,7 @@ async function judged(pipelines: readonly Pipeline[]): Promise<Verdicts[]> {
     const some = pipelines.slice(i, i + AT_ONCE).map(async ({ what, config }) => {
       const text = typeof config === 'string' ? await readFile(config, 'utf8') : JSON.stringify(config)
       const refined = typeof config === 'string' ? [] : refinementsOf(config)
-      const complaints = await complaintsOf(HEAD + text, server, FOLDER)
+      const complaints = await complaintsOf(SCHEMA_LINE + text, server, FOLDER)
       return { what, problems: await problemsOf(config), refined, complaints }
     })
     verdicts.push(...(await Promise.all(some)))
@@ -102,10 +104,13 @@ const existing = (keys: JsonObject, names: JsonObject): JsonObject =>
     Object.entries(keys).map(([key, value]) => [key, value === `my-${key}` ? (names[key] ?? value) : value]),
   )
 
+const everySources = mappingsIn(jsonSchemaOf(sourceSchema), '', '')
+const isCommon = (mapping: JsonSchema): boolean => everySources.has(keysText(mapping))
+
 /** Every key of a connector, in a pipeline that has the rest of what it needs. */
 function keysOfConnector({ kind, name, own, streams }: Connector): Pipeline[] {
   const stream = streams.find((one) => one.name !== '*')?.name ?? NAME
-  return tried(samplesOf(own, `${kind} ${name}`), (keys) =>
+  return tried(samplesOf(own, `${kind} ${name}`, isCommon), (keys) =>
     whole(kind === 'source' ? { source: { ...keys, name, stream } } : { destination: { name, config: keys } }),
   )
 }
@@ -152,5 +157,15 @@ describe('the loader and the JSON Schema say the same of', () => {
     expect(verdicts.flatMap((verdict) => disagreement(verdict))).toEqual([])
     expect(verdicts.some(({ problems }) => problems.length === 0)).toBe(true)
     expect(verdicts.some(({ complaints }) => complaints.length > 0)).toBe(true)
+  })
+
+  test('text, but for words that are booleans in YAML 1.1, which an editor does not know', async () => {
+    const text = 'name: yes\nsource: {name: dummy, stream: creatures}\ndestination: {name: logger}\n'
+    const problems = await inFolder(async (folder) => {
+      await writeFile(join(folder, 'x.yml'), text)
+      return problemsOf(join(folder, 'x.yml'))
+    })
+    expect(problems).toEqual([expect.stringContaining('name: expected a string, got true')])
+    expect(await complaintsOf(SCHEMA_LINE + text, server, FOLDER)).toEqual([])
   })
 })

@@ -8,10 +8,10 @@ import { type Completion, LanguageServer } from '../support/language-server.ts'
 import { CHECKOUT } from '../support/sandbox.ts'
 import { EXAMPLES } from './config-page.ts'
 import { everyConnector, exampleOf } from './connector-pages.ts'
+import { SCHEMA_LINE } from './page.ts'
 import { complaintsOf } from './verdicts.ts'
 
 const FOLDER = join(CHECKOUT, 'examples')
-const HEAD = '# yaml-language-server: $schema=../docs/bizon.schema.json\n'
 const examples = (await readdir(FOLDER)).filter((name) => name.endsWith('.yml'))
 const connectors = await everyConnector()
 
@@ -32,7 +32,7 @@ async function at(marked: string, name: string): Promise<{ path: string; line: n
 let texts = 0
 
 async function proposed(marked: string): Promise<readonly Completion[]> {
-  const { path, line, character } = await at(HEAD + marked, `proposed-${++texts}.yml`)
+  const { path, line, character } = await at(SCHEMA_LINE + marked, `proposed-${++texts}.yml`)
   return server.complete(path, line, character)
 }
 
@@ -41,19 +41,18 @@ const documentation = ({ documentation: said }: Completion): string =>
   typeof said === 'object' ? said.value : (said ?? '')
 
 async function shown(marked: string): Promise<string> {
-  const { path, line, character } = await at(HEAD + marked, `shown-${++texts}.yml`)
+  const { path, line, character } = await at(SCHEMA_LINE + marked, `shown-${++texts}.yml`)
   return server.hover(path, line, character)
 }
 
-const complaints = (text: string): Promise<string[]> => complaintsOf(HEAD + text, server, FOLDER)
+const complaints = (text: string): Promise<string[]> => complaintsOf(SCHEMA_LINE + text, server, FOLDER)
 
 const FILE = 'name: x\nsource:\n  name: file\n  stream: orders\n'
 const LOGGER = 'destination:\n  name: logger\n'
 
 describe('an example', () => {
-  test.each(examples)('%s says in its first line where its schema is, and has nothing wrong with it', async (name) => {
+  test.each(examples)('%s has nothing wrong with it', async (name) => {
     const text = await readFile(join(FOLDER, name), 'utf8')
-    expect(text.split('\n')[0]).toBe(HEAD.trim())
     const path = join(FOLDER, name)
     expect(await server.open(path, text)).toEqual([])
     // That it was looked at at all: the same file with one letter too many is complained of.

@@ -11,9 +11,11 @@ import { CHECKOUT } from '../support/sandbox.ts'
 import { cliPage, everyHelp, type Help, summaryOf } from './cli-page.ts'
 import { configPage, EXAMPLES } from './config-page.ts'
 import { connectorPage, everyConnector, exampleOf, indexPage, pageOf } from './connector-pages.ts'
+import { SCHEMA_LINE } from './page.ts'
 import { problemsOf } from './verdicts.ts'
 
 const connectors = await everyConnector()
+const examples = (await readdir(join(CHECKOUT, 'examples'))).filter((name) => name.endsWith('.yml'))
 const PAGES = ['docs/config.md', 'docs/cli.md', 'docs/connectors/README.md', ...connectors.map(pageOf)]
 
 describe('what is generated is up to date', () => {
@@ -36,6 +38,11 @@ describe('what is generated is up to date', () => {
   test.each(connectors)('the page of $kind $name', async (connector) => {
     const page = pageOf(connector)
     await expectRecorded(page, connectorPage(connector, await committed(page)))
+  })
+
+  test.each(examples)('the first line of examples/%s, which tells an editor where the schema is', async (name) => {
+    const text = await committed(`examples/${name}`)
+    await expectRecorded(`examples/${name}`, text.startsWith(SCHEMA_LINE) ? text : `${SCHEMA_LINE}#\n${text}`)
   })
 
   test('no page is left of a connector that is gone', async () => {

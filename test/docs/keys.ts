@@ -55,7 +55,7 @@ export function mappingsIn(schema: JsonSchema, at: string, page: string): Readon
 }
 
 /** Two mappings with the same keys are the same. */
-const keysText = ({ properties }: JsonSchema): string => JSON.stringify(properties)
+export const keysText = ({ properties }: JsonSchema): string => JSON.stringify(properties)
 
 const placeOf = ({ path, choice }: Shape, at: string): string =>
   [at, path, slug(choice.replace(/^\w+: /, ''))].filter(Boolean).join('.')

@@ -10,10 +10,13 @@ export interface Sample {
   readonly keys: JsonObject
 }
 
+/** Says of a mapping whether it is tried elsewhere. */
+export type Known = (mapping: JsonSchema) => boolean
+
 /** Mappings that fit the schema but for one key, or quite. Each holds what is required. */
-export function samplesOf(schema: JsonSchema, path = ''): Sample[] {
+export function samplesOf(schema: JsonSchema, path = '', isKnown: Known = () => false): Sample[] {
   const alternatives = schema.anyOf ?? schema.oneOf
-  if (alternatives) return alternatives.flatMap((one) => samplesOf(one, path))
+  if (alternatives) return alternatives.flatMap((one) => samplesOf(one, path, isKnown))
   const { properties = {}, required = [] } = schema
   const least = leastOf(schema)
   const whole = { what: `${path}: what is required`, keys: least }
@@ -24,7 +27,10 @@ export function samplesOf(schema: JsonSchema, path = ''): Sample[] {
       what: `${path}.${key}: ${JSON.stringify(value)}`,
       keys: { ...least, [key]: value },
     })),
-    ...insideOf(inner, `${path}.${key}`).map(({ what, value }) => ({ what, keys: { ...least, [key]: value } })),
+    ...insideOf(inner, `${path}.${key}`, isKnown).map(({ what, value }) => ({
+      what,
+      keys: { ...least, [key]: value },
+    })),
   ])
   return [whole, misspelt, ...without, ...tried]
 }
@@ -33,16 +39,17 @@ const without1 = (keys: JsonObject, key: string): JsonObject =>
   Object.fromEntries(Object.entries(keys).filter(([name]) => name !== key))
 
 /** The same of the mappings within. */
-function insideOf(schema: JsonSchema, path: string): { what: string; value: Json }[] {
+function insideOf(schema: JsonSchema, path: string, isKnown: Known): { what: string; value: Json }[] {
   const alternatives = schema.anyOf ?? schema.oneOf
-  if (alternatives) return alternatives.flatMap((one) => insideOf(one, path))
-  if (schema.items) return insideOf(schema.items, `${path}[]`).map(({ what, value }) => ({ what, value: [value] }))
+  if (alternatives) return alternatives.flatMap((one) => insideOf(one, path, isKnown))
+  if (schema.items)
+    return insideOf(schema.items, `${path}[]`, isKnown).map(({ what, value }) => ({ what, value: [value] }))
   const { additionalProperties: values } = schema
   if (schema.properties === undefined && typeof values === 'object') {
-    return insideOf(values, `${path}.${NAME}`).map(({ what, value }) => ({ what, value: { [NAME]: value } }))
+    return insideOf(values, `${path}.${NAME}`, isKnown).map(({ what, value }) => ({ what, value: { [NAME]: value } }))
   }
-  if (schema.properties === undefined) return []
-  return samplesOf(schema, path).map(({ what, keys }) => ({ what, value: keys }))
+  if (schema.properties === undefined || isKnown(schema)) return []
+  return samplesOf(schema, path, isKnown).map(({ what, keys }) => ({ what, value: keys }))
 }
 
 /** A key of a mapping that takes any; also the name of a stream that takes any. */
