@@ -4,6 +4,7 @@
 import type { Command } from 'commander'
 import { addCheck } from './commands/check.ts'
 import { addDestination } from './commands/destination.ts'
+import { addNew } from './commands/new.ts'
 import { addRun } from './commands/run.ts'
 import { addSource } from './commands/source.ts'
 import { addStream } from './commands/stream.ts'
@@ -20,6 +21,7 @@ function bizon(terminal: Terminal): Command {
   addSource(program, terminal)
   addStream(program, terminal)
   addDestination(program, terminal)
+  addNew(program, terminal)
   return program.addHelpText(
     'after',
     examplesText([
