@@ -4,6 +4,7 @@
 import type { Command } from 'commander'
 import { addCheck } from './commands/check.ts'
 import { addDestination } from './commands/destination.ts'
+import { addNew } from './commands/new.ts'
 import { addRun } from './commands/run.ts'
 import { addSchema } from './commands/schema.ts'
 import { addSecrets } from './commands/secrets.ts'
@@ -26,6 +27,7 @@ function bizon(terminal: Terminal): Command {
   addSecrets(program, terminal)
   addSchema(program, terminal)
   addTransform(program, terminal)
+  addNew(program, terminal)
   return program.addHelpText(
     'after',
     examplesText([
