@@ -9,7 +9,7 @@ import { BizonError } from './errors.ts'
 import type { LogLevel } from './log.ts'
 import { type Locate, Problems } from './problems.ts'
 import type { QueueConfig } from './queue.ts'
-import { redactor } from './redact.ts'
+import { REDACTED, redactor } from './redact.ts'
 import { type Environment, isMapping, readEnvironment, resolveReferences } from './references.ts'
 import type { Connectors } from './registry.ts'
 import type { SourceDefinition, SyncMode } from './source.ts'
@@ -111,31 +111,39 @@ export async function loadConfig<Part extends ConfigPart>(
     problems.throwIfAny()
     return input
   }
-  const cassette = cassetteOf(overrides)
+  const unset = new Set<string>()
+  const replays = checkCassette(overrides)
   const isFile = typeof input === 'string'
   const path = isFile ? input : '<config>'
   const { value, locate } = isFile ? await readConfigFile(input) : { value: input, locate: nowhere }
   const { raw, flags } = override(value, overrides)
   const problems = new Problems(path, locate, flags)
 
-  const environment = await environmentOf(overrides.envFile)
+  const given = await environmentOf(overrides.envFile)
+  const environment = replays ? async () => withPlaceholders(await given(), unset) : given
   const { value: resolved, references, secrets } = await resolveReferences(raw, problems, environment)
   problems.hide(references, redactor(secrets))
   if (isMapping(resolved)) demand(resolved, parts, problems)
   const blocks = await pipelineBlocks(resolved, problems, connectors)
   problems.throwIfAny()
   if (!blocks) throw new BizonError('internal', `${path}: the config is not valid, and no problem was found`)
+  const cassette = cassetteOf(overrides, unset)
   const config = deepFreeze({ path, ...blocks, secrets, ...(cassette && { cassette }) })
   loaded.add(config)
   return config as ConfigOf<Part>
 }
 
-function cassetteOf({ record, replay }: ConfigOverrides): CassetteConfig | undefined {
+/** Whether a cassette is replayed. */
+function checkCassette({ record, replay }: ConfigOverrides): boolean {
   if (record !== undefined && replay !== undefined) {
     throw new BizonError('usage', 'record and replay cannot be used together')
   }
+  return replay !== undefined
+}
+
+function cassetteOf({ record, replay }: ConfigOverrides, unset: Iterable<string>): CassetteConfig | undefined {
   if (record !== undefined) return { mode: 'record', path: record }
-  return replay === undefined ? undefined : { mode: 'replay', path: replay }
+  return replay === undefined ? undefined : { mode: 'replay', path: replay, unset: [...unset] }
 }
 
 function isLoaded<Part extends ConfigPart>(input: ConfigInput): input is ConfigOf<Part> & PipelineConfig {
@@ -156,6 +164,19 @@ async function environmentOf(envFile: string | undefined): Promise<() => Promise
   if (envFile === undefined) return () => readEnvironment(undefined)
   const environment = await readEnvironment(envFile)
   return async () => environment
+}
+
+/** Whoever is sent a cassette has not got the secrets, and needs none: what they would be sent in is not sent. */
+function withPlaceholders(environment: Environment, unset: Set<string>): Environment {
+  return new Proxy(environment, {
+    get(known, name) {
+      const value = typeof name === 'string' ? known[name] : undefined
+      // `then` is asked for by the promise that this comes out of.
+      if (value !== undefined || typeof name !== 'string' || name === 'then') return value
+      unset.add(name)
+      return REDACTED
+    },
+  })
 }
 
 /** The mapping with the command line's values, and which option stands at which path. */
