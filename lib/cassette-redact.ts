@@ -66,7 +66,8 @@ export class Concealer {
     const names = new Set([...TOKEN_FIELDS, ...fields])
     return changed(body, (text) => {
       const form = text.startsWith('{') ? text : formHidden(text, names)
-      const shown = fieldsHidden(form, (name) => names.has(name))
+      const may = [...names].some((name) => form.includes(`"${name}"`))
+      const shown = may ? fieldsHidden(form, (name) => names.has(name)) : form
       return this.#replace(shown.replace(SECRET_LINK, `$1${REDACTED}`), true)
     })
   }

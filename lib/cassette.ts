@@ -6,11 +6,14 @@ import { dirname } from 'node:path'
 import { Recorder, unwritable } from './cassette-record.ts'
 import { Player } from './cassette-replay.ts'
 import type { Log } from './log.ts'
+import { REDACTED } from './redact.ts'
 import type { OpenTransport } from './transport.ts'
 
 export interface CassetteConfig {
   readonly mode: 'record' | 'replay'
   readonly path: string
+  /** Replay: variables that the config refers to and that are not set, so that `***` stands for them. */
+  readonly unset?: readonly string[]
 }
 
 export interface Cassette {
@@ -28,7 +31,12 @@ export interface CassetteParts {
 }
 
 /** Rejects when nothing can be written to the path, or when it holds no cassette. */
-export async function openCassette({ mode, path }: CassetteConfig, parts: CassetteParts): Promise<Cassette> {
+export async function openCassette(
+  { mode, path, unset = [] }: CassetteConfig,
+  parts: CassetteParts,
+): Promise<Cassette> {
+  if (unset.length > 0)
+    parts.log.warn(`not set, so that ${REDACTED} stands for it while replaying: ${unset.join(', ')}`)
   return mode === 'record' ? openRecorder(path, parts) : openPlayer(path, parts)
 }
 

@@ -9,7 +9,7 @@ import { BizonError } from './errors.ts'
 import type { LogLevel } from './log.ts'
 import { type Locate, Problems } from './problems.ts'
 import type { QueueConfig } from './queue.ts'
-import { redactor } from './redact.ts'
+import { REDACTED, redactor } from './redact.ts'
 import { type Environment, isMapping, type Resolved, readEnvironment, resolveReferences } from './references.ts'
 import type { Connectors } from './registry.ts'
 import type { SourceDefinition, SyncMode } from './source.ts'
@@ -121,7 +121,7 @@ export async function loadConfig<Part extends ConfigPart>(
     problems.throwIfAny()
     return input
   }
-  const cassette = cassetteOf(overrides)
+  const replays = checkCassette(overrides)
   const isFile = typeof input === 'string'
   const path = isFile ? input : '<config>'
   const { value, locate } = isFile ? await readConfigFile(input) : { value: input, locate: nowhere }
@@ -129,13 +129,17 @@ export async function loadConfig<Part extends ConfigPart>(
   const problems = new Problems(path, locate, flags)
 
   const environment = await environmentOf(overrides.envFile)
-  const { value: resolved, references, secrets } = await resolveReferences(raw, problems, environment)
+  // Whoever is sent a cassette has not got the secrets, and needs none: what they would be sent in is not sent.
+  const placeholder = replays ? REDACTED : undefined
+  const found = await resolveReferences(raw, problems, environment, placeholder)
+  const { value: resolved, references, secrets, unset } = found
   problems.hide(references, redactor(secrets))
   if (isMapping(resolved)) demand(resolved, parts, problems)
   const blocks = await pipelineBlocks(resolved, problems, connectors)
   problems.throwIfAny()
   if (!blocks) throw new BizonError('internal', `${path}: the config is not valid, and no problem was found`)
   const warnings = problems.warnings()
+  const cassette = cassetteOf(overrides, unset)
   const config = deepFreeze({ path, ...blocks, secrets, warnings, ...(cassette && { cassette }) })
   loaded.add(config)
   return config as ConfigOf<Part>
@@ -150,12 +154,17 @@ export async function lookUpReferences(
   return resolveReferences(value, new Problems(path, locate), await environmentOf(envFile))
 }
 
-function cassetteOf({ record, replay }: ConfigOverrides): CassetteConfig | undefined {
+/** Whether a cassette is replayed. */
+function checkCassette({ record, replay }: ConfigOverrides): boolean {
   if (record !== undefined && replay !== undefined) {
     throw new BizonError('usage', 'record and replay cannot be used together')
   }
+  return replay !== undefined
+}
+
+function cassetteOf({ record, replay }: ConfigOverrides, unset: readonly string[]): CassetteConfig | undefined {
   if (record !== undefined) return { mode: 'record', path: record }
-  return replay === undefined ? undefined : { mode: 'replay', path: replay }
+  return replay === undefined ? undefined : { mode: 'replay', path: replay, unset }
 }
 
 function isLoaded<Part extends ConfigPart>(input: ConfigInput): input is ConfigOf<Part> & PipelineConfig {

@@ -32,6 +32,8 @@ export interface Resolved {
   readonly references: ReadonlyMap<string, string>
   /** What the references stand for, as far as it is long enough to be recognised in a log. */
   readonly secrets: readonly string[]
+  /** References for which the placeholder stands, as they were written. */
+  readonly unset: readonly string[]
 }
 
 /** Shorter values are too likely to be part of an innocent word, a line or a string inside another even more. */
@@ -45,11 +47,13 @@ type Lookup = { readonly value: string } | { readonly problem: string; readonly 
 /**
  * Copies the config and replaces references, reporting every one that cannot be. The environment is asked for
  * when there is a reference. The code of `transforms` is left alone: `${` means something else there.
+ * With a `placeholder` that stands for what cannot be looked up, without a problem, and no service is asked.
  */
 export async function resolveReferences(
   config: unknown,
   problems: Problems,
   environment: () => Promise<Environment>,
+  placeholder?: string,
 ): Promise<Resolved> {
   const texts = new Map<
     string,
@@ -61,10 +65,11 @@ export async function resolveReferences(
     return text
   })
 
-  const lookups = await lookUp([...texts.values()], config, environment)
+  const lookups = await lookUp([...texts.values()], config, environment, placeholder !== undefined)
   const occurrences: Occurrence[] = []
   const references = new Map<string, string>()
   const secrets = new Set<string>()
+  const unset = new Set<string>()
   const replaced = new Map<string, string>()
   for (const [name, { path, text, pieces }] of texts) {
     let value = ''
@@ -80,6 +85,9 @@ export async function resolveReferences(
         value += found.value
         for (const form of recognisable(found.value)) secrets.add(form)
         occurrences.push({ path, text: piece.text })
+      } else if (placeholder !== undefined && 'scheme' in piece) {
+        value += placeholder
+        unset.add(piece.text)
       } else {
         isBroken = true
         const { problem } = found
@@ -91,7 +99,7 @@ export async function resolveReferences(
     replaced.set(name, isBroken ? text : value)
   }
   const value = mapText(config, problems, (text, path) => replaced.get(pathText(path)) ?? text)
-  return { value, occurrences, references, secrets: [...secrets] }
+  return { value, occurrences, references, secrets: [...secrets], unset: [...unset] }
 }
 
 /** Fetches every distinct reference once. What it returns tells of each. */
@@ -99,6 +107,7 @@ async function lookUp(
   texts: readonly { readonly path: ConfigPath; readonly pieces: readonly Piece[] }[],
   config: unknown,
   environment: () => Promise<Environment>,
+  offline: boolean,
 ): Promise<(reference: Reference, path: ConfigPath) => Lookup> {
   const inside = texts.filter(({ path }) => isSettings(path)).flatMap(referencesOf)
   const outside = texts.filter(({ path }) => !isSettings(path)).flatMap(referencesOf)
@@ -113,7 +122,7 @@ async function lookUp(
     isSettings(path) && reference.scheme === 'gsm' ? IN_SETTINGS : (seen.get(nameOf(reference)) ?? IN_SETTINGS)
 
   await all(inside.filter(({ scheme }) => scheme !== 'gsm'))
-  if (!outside.some(({ scheme }) => scheme === 'gsm')) {
+  if (offline || !outside.some(({ scheme }) => scheme === 'gsm')) {
     await all(outside)
     return tell
   }

@@ -45,8 +45,8 @@ beforeAll(async () => {
   server = createServer((request, response) => {
     const path = decodeURIComponent(new URL(request.url ?? '', 'http://x').pathname).replace(/^\/v1\//, '')
     asked.push({ path, token: request.headers.authorization ?? '' })
-    const answer = (status: number, body: unknown) =>
-      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+    const answer = (status: number, body: unknown): void =>
+      void response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
     const name = path.replace(/:access$/, '')
     if (failures-- > 0) return answer(503, { error: { code: 503, message: 'come back later', status: 'UNAVAILABLE' } })
     if (name.includes('/forbidden/')) {
@@ -57,7 +57,7 @@ beforeAll(async () => {
     if (secret === undefined) {
       return answer(404, { error: { code: 404, message: `Secret [${name}] not found.`, status: 'NOT_FOUND' } })
     }
-    answer(200, { name, payload: { data: Buffer.from(secret).toString('base64') } })
+    return answer(200, { name, payload: { data: Buffer.from(secret).toString('base64') } })
   })
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
   endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
