@@ -4,13 +4,15 @@ import type { ConfigOf, PipelineConfig } from './config.ts'
 import type { Outcome } from './events.ts'
 import { extract } from './extract.ts'
 import { load } from './load.ts'
-import { silentLog } from './log.ts'
+import { type Log, silentLog } from './log.ts'
 import { pipeline } from './pipeline.ts'
 import { textOf } from './record.ts'
+import { redactLog } from './redact.ts'
 import type { PipelineOptions } from './steps.ts'
 
 /** Runs the pipeline that the config describes. */
 export async function runPipeline(config: PipelineConfig, options: PipelineOptions = {}): Promise<Outcome> {
+  warn(config, options.log)
   return pipeline(extract(config), load(config), options)
 }
 
@@ -19,6 +21,7 @@ export async function checkPipeline(
   config: PipelineConfig,
   { log = silentLog, signal = never }: PipelineOptions = {},
 ): Promise<void> {
+  warn(config, log)
   const source = await extract(config).open(log)
   try {
     const sink = await load(config).prepare(source, {
@@ -38,6 +41,7 @@ export async function* sample(
   count: number,
   { log = silentLog, signal = never }: PipelineOptions = {},
 ): AsyncGenerator<string, void, void> {
+  warn(config, log)
   const source = await extract(config).open(log)
   try {
     await source.check(signal)
@@ -50,6 +54,11 @@ export async function* sample(
   } finally {
     await source.close()
   }
+}
+
+function warn({ warnings, secrets }: Pick<PipelineConfig, 'warnings' | 'secrets'>, log: Log = silentLog): void {
+  const clean = redactLog(log, secrets)
+  for (const warning of warnings) clean.warn(warning)
 }
 
 const never = new AbortController().signal

@@ -1,18 +1,21 @@
 // `source` of a config: the common keys beside those of the connector it names, and whether it has the stream.
 
 import type { SourceConfig } from './config.ts'
-import { named, type Raw, split } from './config-connector.ts'
+import { addNotBuilt, named, type Raw, split, withoutIgnored } from './config-connector.ts'
 import { sourceSchema } from './config-schema.ts'
+import { type StreamRoute, withTopics } from './config-streams.ts'
+import type { SourceShape } from './planned.ts'
 import type { ConfigPath, Problems } from './problems.ts'
 import { isMapping } from './references.ts'
-import { type Connectors, findSource } from './registry.ts'
-import { findStream, type SourceDefinition } from './source.ts'
+import { type Connectors, knownSource } from './registry.ts'
+import { findStream } from './source.ts'
 import { suggestion } from './suggest.ts'
 import { validate } from './validate.ts'
 
 /** `source`, or undefined when there are problems. */
 export async function sourceBlock(
   raw: unknown,
+  streams: readonly StreamRoute[],
   problems: Problems,
   connectors?: Connectors,
 ): Promise<SourceConfig | undefined> {
@@ -24,11 +27,15 @@ export async function sourceBlock(
   if (typeof raw.source_file_path === 'string') {
     problems.add([...at, 'source_file_path'], 'custom source files are not available in this version')
   }
-  const definition = await named(raw, at, problems, (name) => findSource(name, connectors))
-  const { common, own } = split(sourceSchema, definition?.config, raw, at, problems)
+  const found = await named(raw, at, problems, (name) => knownSource(name, connectors))
+  const shape = found?.shape
+  const useful = shape ? withTopics(withoutIgnored(raw, shape.ignored, at, problems), streams, shape) : raw
+  const { common, own } = split(sourceSchema, shape?.config, useful, at, problems)
   const keys = validate(sourceSchema, common, at, problems)
-  const options = definition && validate(definition.config, own, at, problems)
-  if (definition) checkStream(definition, options, raw, problems)
+  const options = shape && validate(shape.config, own, at, problems)
+  if (shape) checkStream(shape, options, raw, problems)
+  if (found && !found.definition) addNotBuilt(raw, at, found, problems)
+  const definition = found?.definition
   if (!keys || !definition) return undefined
   return {
     name: keys.name,
@@ -43,7 +50,7 @@ export async function sourceBlock(
   }
 }
 
-function checkStream(definition: SourceDefinition, options: unknown, raw: Raw, problems: Problems): void {
+function checkStream(definition: SourceShape, options: unknown, raw: Raw, problems: Problems): void {
   const { name, stream, sync_mode: mode } = raw
   if (typeof stream !== 'string' || stream === '') return
   const streams = definition.streams(options)

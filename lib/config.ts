@@ -63,6 +63,10 @@ export interface PipelineConfig {
   readonly engine: EngineConfig
   /** What references stand for, to be kept out of logs; only what is long enough to be recognised. */
   readonly secrets: readonly string[]
+  /** `secrets.gsm.project_id`: where `gsm://NAME` is looked up. Absent: the project of the credentials. */
+  readonly gsmProject?: string
+  /** What has no effect, one line each; logged when a run begins. */
+  readonly warnings: readonly string[]
   /** Where what the source and its API say to each other is kept, or taken from. */
   readonly cassette?: CassetteConfig
 }
@@ -125,7 +129,8 @@ export async function loadConfig<Part extends ConfigPart>(
   const blocks = await pipelineBlocks(resolved, problems, connectors)
   problems.throwIfAny()
   if (!blocks) throw new BizonError('internal', `${path}: the config is not valid, and no problem was found`)
-  const config = deepFreeze({ path, ...blocks, secrets, ...(cassette && { cassette }) })
+  const warnings = problems.warnings()
+  const config = deepFreeze({ path, ...blocks, secrets, warnings, ...(cassette && { cassette }) })
   loaded.add(config)
   return config as ConfigOf<Part>
 }

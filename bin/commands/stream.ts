@@ -22,10 +22,11 @@ export function addStream(program: Command, terminal: Terminal): void {
   ])
     .argument('<SOURCE_NAME>', 'as `bizon source list` shows it')
     .action(async (name: string) => {
-      const { findSource } = await import('../../lib/registry.ts')
-      const definition = await findSource(name)
-      terminal.print(`Available streams for ${name}:`)
-      for (const stream of definition.streams()) {
+      const { knownSource } = await import('../../lib/registry.ts')
+      const found = await knownSource(name)
+      const when = found.definition ? '' : `, which is not built yet and comes with bizon ${found.release}`
+      terminal.print(`Available streams for ${name}${when}:`)
+      for (const stream of found.shape.streams()) {
         terminal.print(`[${stream.incremental ? 'Supports incremental' : 'Full refresh only'}] - ${stream.name}`)
       }
     })

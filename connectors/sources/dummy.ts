@@ -50,6 +50,13 @@ function answers(first: readonly Row[], second: readonly Row[], third: readonly 
 }
 
 const config = z.strictObject({
+  authentication: z
+    .strictObject({
+      type: z.enum(['api_key', 'oauth']).describe('Any of the two.'),
+      params: z.record(z.string(), z.unknown()).optional().describe('Anything: nobody is asked.'),
+    })
+    .optional()
+    .describe('Accepted, without effect: there is nobody to authenticate to.'),
   sleep: z.number().min(0).max(MOST_SECONDS).default(0).describe('Seconds to wait before each page.'),
   records: z.number().int().min(0).default(1000).describe('Stream `generator`: how many records.'),
   record_bytes: z.coerce
