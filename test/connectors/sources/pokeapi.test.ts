@@ -5,6 +5,7 @@ import { BizonError } from '../../../lib/errors.ts'
 import type { JsonObject } from '../../../lib/record.ts'
 import type { Source } from '../../../lib/source.ts'
 import { sourceContract } from '../../contract/source.ts'
+import { BIZON, Workspace } from '../../crash/workspace.ts'
 import { FaultServer } from '../../support/fault-server.ts'
 import { dataOf, idsOf, openSource, readPages, savedPosition } from '../../support/rest.ts'
 
@@ -127,6 +128,26 @@ describe('pokeapi', () => {
     api.on('/api/v2/berry', answer, { json: { count: 1, next: null, results: [{ name: 'x', url: '' }] } })
     expect(idsOf(await readPages(open(api, {}, 'berry')))).toEqual([['x']])
     expect(api.requests).toHaveLength(2)
+  })
+
+  test('the smallest pipeline of the Python program runs, to the log', async () => {
+    api.on('/api/v2/berry', { json: { count: 1, next: null, results: [{ name: 'cheri', url: '' }] } })
+    const smallest = `name: tiny
+source:
+  name: pokeapi
+  stream: berry
+  base_url: ${api.url}/api/v2
+destination:
+  name: logger
+  config: {}
+`
+    const place = await Workspace.create({ 'pipeline.yml': smallest })
+    try {
+      const { code, stderr } = await place.execute([process.execPath, BIZON, 'run', 'pipeline.yml'])
+      expect({ code, stderr }).toMatchObject({ code: 0, stderr: expect.stringContaining('cheri') })
+    } finally {
+      await place.remove()
+    }
   })
 
   test('has the streams of the Python program, and is the public API by default', () => {
