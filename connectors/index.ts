@@ -11,6 +11,9 @@ export type Table<Definition> = { readonly [name: string]: () => Promise<{ defau
 export const sources = {
   dummy: () => import('./sources/dummy.ts'),
   file: () => import('./sources/file.ts'),
+  gbif: () => import('./sources/gbif.ts'),
+  pokeapi: () => import('./sources/pokeapi.ts'),
+  rest: () => import('./sources/rest.ts'),
 } satisfies Table<SourceDefinition>
 
 export const destinations = {

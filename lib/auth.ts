@@ -9,6 +9,7 @@ import { isMapping } from './references.ts'
 import { dateFormatProblem } from './strptime.ts'
 
 const text = (what: string) => z.string().min(1).describe(what)
+const named = (fallback: string, what: string) => z.string().min(1).default(fallback).describe(what)
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 const HEADER_TEXT = /^[\t\x20-\x7e\x80-\xff]*$/
 const isHeaderText = (value: string) => HEADER_TEXT.test(value)
@@ -28,7 +29,11 @@ const authMethod = (fallback: string) =>
 const headerMap = z.record(z.string().regex(HEADER_NAME), z.string().refine(isHeaderText, UNSENDABLE))
 
 const tokenParams = z.object({
-  token: text('The key or token; better as a reference, `env://NAME`.').refine(isHeaderText, UNSENDABLE),
+  token: z
+    .string()
+    .min(1)
+    .refine(isHeaderText, UNSENDABLE)
+    .describe('The key or token; better as a reference, `env://NAME`.'),
   auth_method: authMethod('Bearer'),
   auth_header: authHeader,
 })
@@ -78,13 +83,13 @@ const oauthParams = z.object({
       'Form of the expiry, where the answer holds a date instead of seconds: `%Y-%m-%dT%H:%M:%S%z`, `%s` for seconds ' +
         'since 1970. Default: seconds that it lasts, or an RFC 3339 date.',
     ),
-  access_token_name: text('Field of the answer that holds the token. Default access_token.').default('access_token'),
-  expires_in_name: text('Field of the answer that says how long it lasts. Default expires_in.').default('expires_in'),
+  access_token_name: named('access_token', 'Field of the answer that holds the token. Default access_token.'),
+  expires_in_name: named('expires_in', 'Field of the answer that says how long it lasts. Default expires_in.'),
   refresh_request_body: z
     .record(z.string(), z.union([z.string(), z.number(), z.boolean()]))
     .default({})
     .describe('More fields of the form; they replace none of the others. Default: none.'),
-  grant_type: text('Grant type. Default refresh_token.').default('refresh_token'),
+  grant_type: named('refresh_token', 'Grant type. Default refresh_token.'),
   response_field_path: z
     .string()
     .optional()

@@ -1,11 +1,12 @@
 // What `bizon run` and `bizon check` do: a whole config in one process.
 
-import type { PipelineConfig } from './config.ts'
+import type { ConfigOf, PipelineConfig } from './config.ts'
 import type { Outcome } from './events.ts'
 import { extract } from './extract.ts'
 import { load } from './load.ts'
 import { silentLog } from './log.ts'
 import { pipeline } from './pipeline.ts'
+import { textOf } from './record.ts'
 import type { PipelineOptions } from './steps.ts'
 
 /** Runs the pipeline that the config describes. */
@@ -26,6 +27,26 @@ export async function checkPipeline(
       observe: () => {},
     })
     await sink.check().finally(() => sink.close())
+  } finally {
+    await source.close()
+  }
+}
+
+/** The first records of the source as JSON, each on one line. Nothing but the source is opened, and no state is kept. */
+export async function* sample(
+  config: ConfigOf<'source'>,
+  count: number,
+  { log = silentLog, signal = never }: PipelineOptions = {},
+): AsyncGenerator<string, void, void> {
+  const source = await extract(config).open(log)
+  try {
+    await source.check(signal)
+    let left = count
+    for await (const { records } of source.read({}, { signal })) {
+      for (const { data } of records.slice(0, left)) yield textOf(data).replaceAll(/[\r\n]+/g, ' ')
+      left -= records.length
+      if (left <= 0) return
+    }
   } finally {
     await source.close()
   }

@@ -1,6 +1,7 @@
 // From a YAML file (or the same mapping as an object) to one frozen, validated config.
 // Every problem is found at once, each with file:line:column, path, value and a suggestion.
 
+import type { CassetteConfig } from './cassette.ts'
 import { pipelineBlocks } from './config-blocks.ts'
 import { readConfigFile } from './config-file.ts'
 import type { DestinationDefinition, DestinationOptions } from './destination.ts'
@@ -8,7 +9,7 @@ import { BizonError } from './errors.ts'
 import type { LogLevel } from './log.ts'
 import { type Locate, Problems } from './problems.ts'
 import type { QueueConfig } from './queue.ts'
-import { redactor } from './redact.ts'
+import { REDACTED, redactor } from './redact.ts'
 import { type Environment, isMapping, readEnvironment, resolveReferences } from './references.ts'
 import type { Connectors } from './registry.ts'
 import type { SourceDefinition, SyncMode } from './source.ts'
@@ -62,6 +63,8 @@ export interface PipelineConfig {
   readonly engine: EngineConfig
   /** What references stand for, to be kept out of logs; only what is long enough to be recognised. */
   readonly secrets: readonly string[]
+  /** Where what the source and its API say to each other is kept, or taken from. */
+  readonly cassette?: CassetteConfig
 }
 
 /** Which blocks the caller uses; only those are demanded. Either block is validated when present. */
@@ -79,6 +82,10 @@ export interface ConfigOverrides {
   readonly customSource?: string
   /** Loaded instead of `.env` of the working directory; variables already set win. */
   readonly envFile?: string
+  /** Keep what the source asks its API, and the answers, in this new file. */
+  readonly record?: string
+  /** Answer the source from such a file, without a network. */
+  readonly replay?: string
 }
 
 /** A path, the mapping itself, or a config that was loaded before. */
@@ -104,22 +111,39 @@ export async function loadConfig<Part extends ConfigPart>(
     problems.throwIfAny()
     return input
   }
+  const unset = new Set<string>()
+  const replays = checkCassette(overrides)
   const isFile = typeof input === 'string'
   const path = isFile ? input : '<config>'
   const { value, locate } = isFile ? await readConfigFile(input) : { value: input, locate: nowhere }
   const { raw, flags } = override(value, overrides)
   const problems = new Problems(path, locate, flags)
 
-  const environment = await environmentOf(overrides.envFile)
+  const given = await environmentOf(overrides.envFile)
+  const environment = replays ? async () => withPlaceholders(await given(), unset) : given
   const { value: resolved, references, secrets } = await resolveReferences(raw, problems, environment)
   problems.hide(references, redactor(secrets))
   if (isMapping(resolved)) demand(resolved, parts, problems)
   const blocks = await pipelineBlocks(resolved, problems, connectors)
   problems.throwIfAny()
   if (!blocks) throw new BizonError('internal', `${path}: the config is not valid, and no problem was found`)
-  const config = deepFreeze({ path, ...blocks, secrets })
+  const cassette = cassetteOf(overrides, unset)
+  const config = deepFreeze({ path, ...blocks, secrets, ...(cassette && { cassette }) })
   loaded.add(config)
   return config as ConfigOf<Part>
+}
+
+/** Whether a cassette is replayed. */
+function checkCassette({ record, replay }: ConfigOverrides): boolean {
+  if (record !== undefined && replay !== undefined) {
+    throw new BizonError('usage', 'record and replay cannot be used together')
+  }
+  return replay !== undefined
+}
+
+function cassetteOf({ record, replay }: ConfigOverrides, unset: Iterable<string>): CassetteConfig | undefined {
+  if (record !== undefined) return { mode: 'record', path: record }
+  return replay === undefined ? undefined : { mode: 'replay', path: replay, unset: [...unset] }
 }
 
 function isLoaded<Part extends ConfigPart>(input: ConfigInput): input is ConfigOf<Part> & PipelineConfig {
@@ -140,6 +164,19 @@ async function environmentOf(envFile: string | undefined): Promise<() => Promise
   if (envFile === undefined) return () => readEnvironment(undefined)
   const environment = await readEnvironment(envFile)
   return async () => environment
+}
+
+/** Whoever is sent a cassette has not got the secrets, and needs none: what they would be sent in is not sent. */
+function withPlaceholders(environment: Environment, unset: Set<string>): Environment {
+  return new Proxy(environment, {
+    get(known, name) {
+      const value = typeof name === 'string' ? known[name] : undefined
+      // `then` is asked for by the promise that this comes out of.
+      if (value !== undefined || typeof name !== 'string' || name === 'then') return value
+      unset.add(name)
+      return REDACTED
+    },
+  })
 }
 
 /** The mapping with the command line's values, and which option stands at which path. */

@@ -1,10 +1,11 @@
 // The source's end of a pipeline: a definition, its config, and the loop that asks for one page after another.
 
+import type { Cassette } from './cassette.ts'
 import { payloadBytesOf } from './checkpoint.ts'
-import { type ConfigInput, type ConfigOf, loadConfig } from './config.ts'
+import { type ConfigInput, type ConfigOf, type ConfigOverrides, loadConfig } from './config.ts'
 import { BizonError } from './errors.ts'
 import { faultPoint } from './fault.ts'
-import { createHttp, type Http } from './http.ts'
+import { createHttp, type Http, network } from './http.ts'
 import { type Log, silentLog } from './log.ts'
 import { redactLog } from './redact.ts'
 import { findStream, type Page, type Position, type Source, type Start, type StreamInfo } from './source.ts'
@@ -30,16 +31,26 @@ export class OpenExtract {
   readonly stream: StreamInfo
   readonly #source: Source
   readonly #http: Http
+  readonly #cassette: Cassette | undefined
 
-  constructor(config: ConfigOf<'source'>, log: Log) {
+  constructor(config: ConfigOf<'source'>, log: Log, cassette?: Cassette) {
     const { definition, options, stream, mode } = config.source
     this.config = config
     this.stream = findStream(definition.streams(options), stream) ?? {
       name: stream,
     }
     const redacted = redactLog(log, config.secrets)
-    this.#http = createHttp({ log: redacted, secrets: config.secrets })
-    this.#source = definition.create(options, { pipeline: config.name, stream, mode, log: redacted, http: this.#http })
+    this.#cassette = cassette
+    const transport = cassette?.transport ?? network
+    this.#http = createHttp({ log: redacted, secrets: config.secrets, transport })
+    this.#source = definition.create(options, {
+      pipeline: config.name,
+      stream,
+      mode,
+      log: redacted,
+      http: this.#http,
+      readAhead: config.engine.runner.type !== 'stream' && config.source.maxIterations === undefined,
+    })
   }
 
   /** Rejects, saying why, if the source cannot be read. */
@@ -103,7 +114,7 @@ export class OpenExtract {
     try {
       await this.#source.close?.()
     } finally {
-      await this.#http.close()
+      await this.#http.close().finally(() => this.#cassette?.close())
     }
   }
 }
@@ -114,13 +125,22 @@ export class OpenExtract {
  */
 export class Extract implements AsyncIterable<Page> {
   readonly #input: ConfigInput
+  readonly #overrides: ConfigOverrides
 
-  constructor(input: ConfigInput) {
+  constructor(input: ConfigInput, overrides: ConfigOverrides = {}) {
     this.#input = input
+    this.#overrides = overrides
   }
 
   async open(log: Log = silentLog): Promise<OpenExtract> {
-    return new OpenExtract(await loadConfig(this.#input, ['source']), log)
+    const config = await loadConfig(this.#input, ['source'], this.#overrides)
+    const cassette = await openCassetteOf(config, log)
+    try {
+      return new OpenExtract(config, log, cassette)
+    } catch (error) {
+      await cassette?.close()
+      throw error
+    }
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Page, void, void> {
@@ -137,8 +157,14 @@ export class Extract implements AsyncIterable<Page> {
 }
 
 /** The source end of a pipeline, from a YAML file or the same mapping as an object. */
-export function extract(input: ConfigInput): Extract {
-  return new Extract(input)
+export function extract(input: ConfigInput, overrides?: ConfigOverrides): Extract {
+  return new Extract(input, overrides)
+}
+
+async function openCassetteOf({ cassette, source, secrets }: ConfigOf<'source'>, log: Log) {
+  if (!cassette) return undefined
+  const { openCassette } = await import('./cassette.ts')
+  return openCassette(cassette, { source: source.name, wire: network, log: redactLog(log, secrets) })
 }
 
 const never = new AbortController().signal

@@ -32,6 +32,9 @@ export interface ClientParts {
   readonly random: () => number
 }
 
+/** A subject with the secrets that are hidden in it. */
+type Guarded = Subject & { readonly secrets: readonly string[] }
+
 /** What one attempt came to. */
 type Outcome =
   | { readonly kind: 'answer'; readonly response: HttpResponse }
@@ -114,7 +117,7 @@ export class Client implements HttpClient {
       }
       const identity = call.trusted ? await authenticator?.headers(signal) : undefined
       patience.tries++
-      const subject = this.#subject(call, authenticator)
+      const subject = this.#subject(call, request, authenticator)
       const outcome = await this.#attempt(transport, call, subject, identity, request, signal)
 
       if (outcome.kind === 'answer') {
@@ -162,9 +165,9 @@ export class Client implements HttpClient {
   async #attempt(
     transport: Transport,
     { method, url, headers, body }: Call,
-    subject: Subject,
+    subject: Guarded,
     identity: Readonly<Record<string, string>> | undefined,
-    { accept, validate }: HttpRequest,
+    { accept, validate, hidden }: HttpRequest,
     signal: AbortSignal,
   ): Promise<Outcome> {
     const most = this.#api.max_response_size * 1024 * 1024
@@ -175,6 +178,7 @@ export class Client implements HttpClient {
           url: url.href,
           headers: { 'accept-encoding': 'gzip, deflate, br', ...headers, ...identity },
           ...(body && { body }),
+          hidden: { secrets: subject.secrets, fields: hidden?.fields ?? [] },
         },
         signal,
       )
@@ -218,13 +222,18 @@ export class Client implements HttpClient {
     return next
   }
 
-  #subject({ method, shown, secrets }: Call, authenticator: Authenticator | undefined): Subject {
-    const known = [...this.#parts.secrets, ...secrets, ...(authenticator?.secrets() ?? [])]
-    // Those of the authenticator are only ever added, so that their number says whether there are new ones.
-    const key = `${known.length} ${secrets.join(' ')}`
+  #subject(
+    { method, shown, secrets }: Call,
+    { hidden }: HttpRequest,
+    authenticator: Authenticator | undefined,
+  ): Guarded {
+    const more = [...(hidden?.secrets ?? []), ...(authenticator?.secrets() ?? [])]
+    const known = [...this.#parts.secrets, ...secrets, ...more]
+    // Making one takes longer than using it, and what is known seldom changes.
+    const key = known.join('\0')
     if (this.#redactor?.key !== key) this.#redactor = { key, redact: redactor(known.flatMap(asWritten)) }
     const { redact } = this.#redactor
-    return { method, shown: redact(shown), redact }
+    return { method, shown: redact(shown), redact, secrets: known }
   }
 
   async #open(): Promise<Transport> {

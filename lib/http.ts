@@ -9,7 +9,7 @@ import type { ApiConfig } from './http-config.ts'
 import { type Log, silentLog } from './log.ts'
 import { type Clock, processLimits, type RateLimits, systemClock } from './rate-limit.ts'
 import type { Json } from './record.ts'
-import type { OpenTransport } from './transport.ts'
+import type { Hidden, OpenTransport } from './transport.ts'
 
 export { HttpError } from './http-error.ts'
 export type { Transport, WireRequest, WireResponse } from './transport.ts'
@@ -34,6 +34,8 @@ export interface HttpRequest {
    * again like one that got no answer, and what was thrown last is the error.
    */
   readonly validate?: (response: HttpResponse) => void
+  /** What no message and no cassette may show of this exchange, beside what the client knows itself. */
+  readonly hidden?: Hidden
 }
 
 export type QueryValue = string | number | boolean
@@ -115,4 +117,4 @@ export function createHttp({
 }
 
 /** undici is loaded with the first request: commands that make none start without it. */
-const network: OpenTransport = async (settings) => (await import('./wire.ts')).openWire(settings)
+export const network: OpenTransport = async (settings) => (await import('./wire.ts')).openWire(settings)

@@ -2,7 +2,7 @@
 
 export type { Checkpoint, CheckpointOptions, Receipt } from './checkpoint.ts'
 export { checkPipeline, runPipeline } from './commands.ts'
-export { type ConfigInput, loadConfig, type PipelineConfig } from './config.ts'
+export { type ConfigInput, type ConfigOverrides, loadConfig, type PipelineConfig } from './config.ts'
 export {
   type Destination,
   type DestinationContext,

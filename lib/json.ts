@@ -61,7 +61,7 @@ export function field(raw: RawJson, name: string): RawJson | undefined {
 }
 
 /** Whether the key in the buffer is the name, whose shortest spelling is given: others have an escape. */
-function isKey(buffer: Buffer, start: number, end: number, spelling: Buffer, name: string): boolean {
+export function isKey(buffer: Buffer, start: number, end: number, spelling: Buffer, name: string): boolean {
   const length = end - start
   if (length < spelling.length) return false
   const first = buffer[start + 1]

@@ -5,7 +5,7 @@ import type { Authenticator, AuthenticatorParts, OauthParams } from './auth.ts'
 import { BizonError, messageOf } from './errors.ts'
 import type { HttpResponse } from './http.ts'
 import { readGrant } from './oauth-answer.ts'
-import { recognisable, redactor } from './redact.ts'
+import { REDACTED, recognisable, redactError, redactor } from './redact.ts'
 import { orAborted } from './wait.ts'
 
 /** Refusals are read here, not by the client: but for those that a second attempt may mend. */
@@ -42,13 +42,15 @@ export function createOauth(params: OauthParams, { send, log, now = Date.now }: 
         form: form(params, refreshToken),
         repeatable: true,
         accept: REFUSALS,
+        hidden: { secrets: [...secrets], fields: [params.access_token_name, 'refresh_token', 'id_token'] },
       },
       signal,
     )
     const grant = readGrant(answer, params, asked)
     if ('refused' in grant) throw refused(answer, grant.refused)
     secrets.add(grant.token)
-    if (grant.refreshToken !== undefined && grant.refreshToken !== refreshToken) {
+    // A cassette gives back `***`: no new one.
+    if (grant.refreshToken !== undefined && ![refreshToken, REDACTED].includes(grant.refreshToken)) {
       refreshToken = grant.refreshToken
       secrets.add(refreshToken)
       if (!rotated) log.warn(rotation(params))
@@ -166,7 +168,8 @@ function rotation(params: OauthParams): string {
 /** No answer, or none that could be read. */
 function explained(error: unknown, params: OauthParams, secrets: readonly string[]): unknown {
   if (error instanceof BizonError && error.message.startsWith('no access token')) return error
-  const said = redactor(secrets)(messageOf(error))
+  redactError(error, secrets)
+  const said = messageOf(error)
   const where = said.includes(params.token_refresh_endpoint) ? '' : `POST ${endpoint(params)}: `
   const { code, hint, retriable } =
     error instanceof BizonError ? error : { code: 'source' as const, hint: undefined, retriable: false }

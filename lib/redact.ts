@@ -2,6 +2,9 @@
 
 import type { Log } from './log.ts'
 
+/** What stands where a secret stood. */
+export const REDACTED = '***'
+
 /** Replaces secrets by `***`, also where they stand in JSON text, or in JSON text within JSON text. */
 export function redactor(secrets: readonly string[]): (text: string) => string {
   const forms = secrets.filter(Boolean).flatMap((secret) => [secret, quoted(secret), quoted(quoted(secret))])
@@ -9,7 +12,7 @@ export function redactor(secrets: readonly string[]): (text: string) => string {
   // The longest first, so that a secret that contains another one is hidden whole.
   const longestFirst = [...new Set(forms)].sort((a, b) => b.length - a.length)
   const any = new RegExp(longestFirst.map(escapeRegExp).join('|'), 'g')
-  return (text) => text.replace(any, '***')
+  return (text) => text.replace(any, REDACTED)
 }
 
 /** The log without them. */

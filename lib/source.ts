@@ -89,6 +89,8 @@ export interface SourceContext {
   readonly log: Log
   /** The source's way to the network; with it retries, rate limits, `--record` and `--replay` work. */
   readonly http: CreateHttp
+  /** Whether it may fetch a page before it is asked for. Not with the runner `stream`. Default true. */
+  readonly readAhead?: boolean
 }
 
 /** One per source file, its default export; `connectors/index.ts` maps a name to it. */

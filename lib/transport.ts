@@ -8,6 +8,15 @@ export interface WireRequest {
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>
   readonly body?: Buffer
+  /** For whoever keeps what goes over the wire. */
+  readonly hidden?: Hidden
+}
+
+/** What must not be written down of a request and its answer. */
+export interface Hidden {
+  readonly secrets: readonly string[]
+  /** Fields of the answer, by name, whose values are secrets. */
+  readonly fields: readonly string[]
 }
 
 /** One answer as it comes in: its body not read yet. */

@@ -81,6 +81,25 @@ describe('an example', () => {
     )
   })
 
+  test('pokeapi.yml gives all berries, page after page, from its cassette', async () => {
+    const berries = linesOf(await output('berries.json')).map((line) => JSON.parse(line))
+    expect(berries).toHaveLength(64)
+    expect(berries.at(-1)).toEqual({ name: 'rowap', url: 'https://pokeapi.co/api/v2/berry/64/' })
+  })
+
+  test('gbif.yml gives five sightings, and no more than it asks for', async () => {
+    const birds = linesOf(await output('birds.json')).map((line) => JSON.parse(line))
+    expect(birds.map(({ scientificName }) => scientificName)).toHaveLength(5)
+    expect(birds.every(({ countryCode }) => countryCode === 'CH')).toBe(true)
+  })
+
+  test('rest.yml loads the orders that are new or have changed, and none of them twice', async () => {
+    const lines = linesOf(await output('orders.json'))
+    expect(lines.map((line) => JSON.parse(line).id)).toEqual(['o1', 'o2', 'o3', 'o4', 'o5', 'o2'])
+    expect(lines[0]).toBe('{"id":"o1","customer":"c1","total":19.90,"updated_at":"2024-03-01T09:00:00Z"}')
+    expect(linesOf(finished.get('rest.yml')?.stdout ?? '')[0]).toBe(lines[0])
+  })
+
   test('script.mjs loads the rainy days', async () => {
     const rainy = linesOf(await example('data/seattle-weather.csv')).filter((line) => line.endsWith(',rain'))
     expect(linesOf(await output('rainy-days.json'))).toHaveLength(rainy.length)

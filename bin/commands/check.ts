@@ -1,15 +1,19 @@
 // bizon check: what a run would stumble over before its first record, without a run.
 
-import type { Command } from 'commander'
+import { type Command, InvalidArgumentError } from 'commander'
+import type { PipelineConfig } from '../../lib/config.ts'
 import { BizonError } from '../../lib/errors.ts'
 import type { LogLevel } from '../../lib/log.ts'
 import { addCommand, requireFile } from '../program.ts'
 import { watchSignals } from '../signals.ts'
 import type { LogFormat, Terminal } from '../terminal.ts'
-import { logFormatOption, logLevelOption } from './run.ts'
+import { logFormatOption, logLevelOption, recordOption, replayOption } from './run.ts'
 
 interface CheckOptions {
   readonly envFile?: string
+  readonly record?: string
+  readonly replay?: string
+  readonly sample?: number
   readonly logLevel?: LogLevel
   readonly logFormat?: LogFormat
 }
@@ -17,38 +21,51 @@ interface CheckOptions {
 export function addCheck(program: Command, terminal: Terminal): void {
   addCommand(program, 'check', 'Validate a pipeline file and connect to both ends, without running it.', [
     { what: 'before the first run', run: 'bizon check examples/weather.yml' },
+    { what: 'the first records, as JSON', run: 'bizon check examples/weather.yml --sample 2' },
     { what: 'with every step in the log', run: 'bizon check examples/weather.yml --log-level DEBUG' },
   ])
     .argument('<FILENAME>', 'the pipeline, a YAML file')
     .option('--env-file <path>', 'read variables from this file instead of .env; those already set win')
+    .option('--sample <n>', 'print the first n records, one JSON object a line; only the source is opened', atLeastOne)
+    .addOption(recordOption())
+    .addOption(replayOption())
     .addOption(logLevelOption())
     .addOption(logFormatOption())
     .action(async (filename: string, options: CheckOptions) => {
       requireFile(filename)
       if (options.envFile !== undefined) requireFile(options.envFile, '--env-file')
+      if (options.replay !== undefined) requireFile(options.replay, '--replay')
       process.exitCode = await check(filename, options, terminal)
     })
 }
 
-async function check(filename: string, { envFile, logLevel, logFormat }: CheckOptions, terminal: Terminal) {
+async function check(filename: string, options: CheckOptions, terminal: Terminal) {
+  const { envFile, record, replay, sample: count, logLevel, logFormat } = options
   let level = logLevel
   try {
     const { loadConfig } = await import('../../lib/config.ts')
-    const { checkPipeline } = await import('../../lib/commands.ts')
-    const config = await loadConfig(filename, ['source', 'destination'], {
+    const { checkPipeline, sample } = await import('../../lib/commands.ts')
+    const given = {
       ...(level && { logLevel: level }),
       ...(envFile !== undefined && { envFile }),
-    })
+      ...(record !== undefined && { record }),
+      ...(replay !== undefined && { replay }),
+    }
+    const config = await loadConfig(filename, count === undefined ? ['source', 'destination'] : ['source'], given)
     terminal.conceal(config.secrets ?? [])
     level = config.engine.runner.logLevel
-    terminal.print(`ok  ${filename} is valid`)
+    if (count === undefined) terminal.print(`ok  ${filename} is valid`)
 
     const signals = watchSignals(terminal)
     try {
       const log = terminal.log({ level, format: logFormat })
       const signal = AbortSignal.any([signals.stop, signals.abort])
-      await checkPipeline(config, { log, signal })
-      const { source, destination, engine } = config
+      if (count !== undefined) {
+        for await (const line of sample(config, count, { log, signal })) terminal.print(line)
+        return signals.exitCode() ?? 0
+      }
+      const { source, destination, engine } = config as PipelineConfig
+      await checkPipeline(config as PipelineConfig, { log, signal })
       terminal.print(`ok  source ${source.name}, stream ${source.stream}: can be read`)
       terminal.print(`ok  destination ${destination.name}: can be written`)
       terminal.print(`ok  state ${engine.backend.type}: can be opened`)
@@ -66,6 +83,12 @@ async function check(filename: string, { envFile, logLevel, logFormat }: CheckOp
       stack: level === 'DEBUG' || level === 'TRACE',
     })
   }
+}
+
+function atLeastOne(text: string): number {
+  const count = Number(text)
+  if (Number.isSafeInteger(count) && count >= 1) return count
+  throw new InvalidArgumentError('expected a whole number from 1.')
 }
 
 /** Nobody wants to be told to do what was just done. */

@@ -17,6 +17,8 @@ interface RunOptions {
   readonly logLevel?: LogLevel
   readonly logFormat?: LogFormat
   readonly envFile?: string
+  readonly record?: string
+  readonly replay?: string
   readonly reset?: true
   readonly quiet?: true
 }
@@ -43,12 +45,15 @@ export function addRun(program: Command, terminal: Terminal): void {
     .addOption(logLevelOption())
     .addOption(logFormatOption())
     .option('--env-file <path>', 'read variables from this file instead of .env; those already set win')
+    .addOption(recordOption())
+    .addOption(replayOption())
     .option('--reset', 'incremental only: fetch everything again and replace what was loaded')
     .option('-q, --quiet', 'no progress, no summary: warnings and errors only')
     .action(async (filename: string, options: RunOptions) => {
       requireFile(filename)
       if (options.envFile !== undefined) requireFile(options.envFile, '--env-file')
       if (options.customSource !== undefined) requireFile(options.customSource, '--custom-source')
+      if (options.replay !== undefined) requireFile(options.replay, '--replay')
       process.exitCode = await run(filename, options, terminal)
     })
 }
@@ -57,6 +62,17 @@ export function logLevelOption(): Option {
   return new Option('--log-level <level>', 'least level to log (default: engine.runner.log_level of the file)').choices(
     LOG_LEVELS,
   )
+}
+
+export function recordOption(): Option {
+  return new Option(
+    '--record <path>',
+    'keep what the source asks over HTTP, and the answers, in this new file',
+  ).conflicts('replay')
+}
+
+export function replayOption(): Option {
+  return new Option('--replay <path>', 'answer the source from such a file instead of the network')
 }
 
 export function logFormatOption(): Option {
@@ -71,12 +87,14 @@ async function run(filename: string, options: RunOptions, terminal: Terminal): P
   try {
     const { loadConfig } = await import('../../lib/config.ts')
     const { runPipeline } = await import('../../lib/commands.ts')
-    const { customSource, runner, envFile, reset } = options
+    const { customSource, runner, envFile, record, replay, reset } = options
     const config = await loadConfig(filename, ['source', 'destination'], {
       ...(level && { logLevel: level }),
       ...(customSource !== undefined && { customSource }),
       ...(runner && { runner }),
       ...(envFile !== undefined && { envFile }),
+      ...(record !== undefined && { record }),
+      ...(replay !== undefined && { replay }),
       ...(reset && { reset }),
     })
     terminal.conceal(config.secrets ?? [])

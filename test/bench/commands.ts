@@ -1,7 +1,7 @@
 // What the bench runs. Adding a command is adding one line to the table.
 
 import { execFileSync } from 'node:child_process'
-import type { Input } from './generate.ts'
+import { type Input, PAGE_RECORDS } from './generate.ts'
 
 export interface Candidate {
   readonly name: string
@@ -30,6 +30,10 @@ export interface Places {
   readonly bizon: string
   /** The bundled check.ts. */
   readonly check: string
+  /** The bundled api.ts, and the ports on which it answers at once and after 5 ms. */
+  readonly api: { readonly script: string; readonly ports: readonly number[] }
+  /** How many records there are. */
+  readonly records: number
   /** Writes a pipeline file into the folder; resolves to its path. */
   pipeline(name: string, input: string, metadata: 'none' | 'bizon'): string
   /** Writes any other file into the folder; resolves to its path. */
@@ -62,7 +66,52 @@ export function commands(places: Places): Candidate[] {
     { name: 'bizon, 1,000 records', ...run('few', few, 'none'), times: 5 },
     { name: 'bizon --help', argv: [node, bizon, '--help'], times: 5 },
     { name: 'node -e 0', argv: [node, '-e', '0'], times: 5 },
+    ...places.api.ports.flatMap((port, index) => overHttp(places, port, index === 0 ? 'api' : 'api, 5 ms')),
     ...peers(places),
+  ]
+}
+
+/** Pages of 500 records from an API on loopback. */
+function overHttp({ api, bizon, folder, file, records }: Places, port: number, name: string): Candidate[] {
+  const stem = `api-${port}`
+  const out = (by: string): string => `${folder}/${stem}-${by}.json`
+  const pages = Array.from({ length: Math.ceil(records / PAGE_RECORDS) }, (_, at) => at + 1)
+  const urls = pages.map((page) => `url="http://127.0.0.1:${port}/items?page=${page}"\noutput="/dev/null"\n`)
+  const endpoint = {
+    path: 'items',
+    records: 'items',
+    id: 'id',
+    pagination: { type: 'cursor', cursor: 'next', param: 'page' },
+  }
+  const pipeline = {
+    name: stem,
+    source: { name: 'rest', stream: 'items', base_url: `http://127.0.0.1:${port}`, endpoints: { items: endpoint } },
+    destination: { name: 'file', config: { destination_id: `${folder}/${stem}-bizon`, metadata: 'none' } },
+  }
+  const node = process.execPath
+  return [
+    ...(found('curl', '--version')
+      ? [
+          {
+            name: `${name}: curl, thrown away`,
+            argv: ['curl', '-s', '-K', file(`${stem}.urls`, urls.join(''))],
+            moves: 'ndjson' as const,
+            reshapes: true,
+          },
+        ]
+      : []),
+    {
+      name: `${name}: node, parse and print`,
+      argv: [node, api.script, 'read', String(port), out('node')],
+      output: out('node'),
+      moves: 'ndjson',
+    },
+    {
+      name: `${name}: bizon → NDJSON`,
+      argv: [node, bizon, 'run', file(`${stem}.yml`, JSON.stringify(pipeline)), '--quiet'],
+      output: out('bizon'),
+      moves: 'ndjson',
+    },
   ]
 }
 

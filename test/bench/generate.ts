@@ -5,6 +5,8 @@ import { createHash } from 'node:crypto'
 import { open } from 'node:fs/promises'
 
 export const LINE_BYTES = 255
+/** Of the API that gives the same records. */
+export const PAGE_RECORDS = 500
 
 const BATCH = 4000
 const COLUMNS = ['id', 'name', 'email', 'active', 'score', 'tags', 'city', 'at', 'note'] as const

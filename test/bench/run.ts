@@ -2,13 +2,15 @@
 //   npm run bench -- [--records N] [--only TEXT]
 // It prints what it measured and asserts nothing about time.
 
+import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { createReadStream, writeFileSync } from 'node:fs'
 import { mkdtemp, open, rm, stat, writeFile } from 'node:fs/promises'
 import { cpus, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { type Candidate, commands } from './commands.ts'
+import { type Candidate, commands, type Places } from './commands.ts'
 import { generate, LINE_BYTES } from './generate.ts'
 import { type Measured, measure } from './measure.ts'
 
@@ -38,10 +40,34 @@ async function bench(): Promise<void> {
     writeFileSync(join(folder, name), text)
     return join(folder, name)
   }
-  const table = commands({
+  const script = join(import.meta.dirname, 'api.mjs')
+  const apis = await Promise.all([0, 5].map((latency) => startApi(script, input.ndjson, latency)))
+  try {
+    await table({ input, few, file, expected, api: { script, ports: apis.map(({ port }) => port) } })
+  } finally {
+    for (const { child } of apis) child.kill()
+  }
+}
+
+interface Setting extends Pick<Places, 'input' | 'few' | 'file' | 'api'> {
+  /** SHA-256 of the NDJSON. */
+  readonly expected: string
+}
+
+/** A server in a process of its own, so that it does not share a core's time with what is measured. */
+async function startApi(script: string, path: string, latency: number): Promise<{ child: ChildProcess; port: number }> {
+  const child = spawn(process.execPath, [script, path, String(latency)], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const [port] = await once(child.stdout, 'data')
+  return { child, port: Number(port) }
+}
+
+async function table({ input, few, file, expected, api }: Setting): Promise<void> {
+  const chosen = commands({
     input,
     few,
     folder,
+    records,
+    api,
     bizon: resolve('dist/bin/bizon.js'),
     check: join(import.meta.dirname, 'check.mjs'),
     file,
@@ -66,7 +92,7 @@ async function bench(): Promise<void> {
   // So that the first command does not pay for the disk.
   for await (const _ of createReadStream(input.ndjson));
   let cat: number | undefined
-  for (const candidate of table) {
+  for (const candidate of chosen) {
     try {
       const { seconds, peakBytes } = await median(candidate)
       cat ??= seconds

@@ -2,10 +2,10 @@
 
 import { isUtf8 } from 'node:buffer'
 import { RECORD_BYTES } from '../../../lib/checkpoint.ts'
-import { fieldsReader, stringOf } from '../../../lib/json.ts'
+import { fieldsReader } from '../../../lib/json.ts'
 import { RawJson, type SourceRecord } from '../../../lib/record.ts'
+import { idOf, isAbsent, timeOf } from '../../../lib/record-fields.ts'
 import type { Page } from '../../../lib/source.ts'
-import { parseTime } from '../../../lib/time.ts'
 import { excerpt, type Fault, type Invalid } from './invalid.ts'
 import { Pool } from './pool.ts'
 
@@ -163,29 +163,6 @@ function fieldsOf(id: string | undefined, time: string | undefined): FieldFinder
   if (id !== undefined) return fieldsReader([id, time])
   const timeOnly = fieldsReader([time])
   return (raw) => [undefined, ...timeOnly(raw)]
-}
-
-function idOf(value: RawJson | undefined): string | undefined {
-  if (value === undefined) return undefined
-  const text = stringOf(value)
-  if (text !== undefined) return text
-  const json = value.toString()
-  return /^-?\d+$/.test(json) ? json : undefined
-}
-
-function isAbsent({ buffer, start, byteLength }: RawJson): boolean {
-  return (byteLength === 4 && buffer[start] === 0x6e) || (byteLength === 2 && buffer[start] === 0x22)
-}
-
-/** RFC 3339 text stays text, so that no digit is lost; epochs, in CSV also as text, become a Date. */
-function timeOf(value: RawJson): string | Date | undefined {
-  const text = stringOf(value) ?? value.toString()
-  if (parseTime(text) !== undefined) return text
-  if (!/^-?\d+(\.\d+)?([eE][+-]?\d+)?$/.test(text)) return undefined
-  const number = Number(text)
-  // As seconds 1e11 is the year 5138, as milliseconds 1973.
-  const time = new Date(Math.abs(number) < 1e11 ? number * 1000 : number)
-  return Number.isNaN(time.getTime()) ? undefined : time
 }
 
 function firstBadByte(buffer: Buffer, start: number, end: number): number {

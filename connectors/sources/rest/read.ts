@@ -1,0 +1,286 @@
+// Reads an endpoint page by page, and for a child endpoint page by page of each record of its parent. A position
+// holds the parent's, so that a resume goes on in the middle of one parent's children.
+
+import { isUtf8 } from 'node:buffer'
+import { BizonError } from '../../../lib/errors.ts'
+import { type HttpClient, HttpError, type HttpRequest, type HttpResponse } from '../../../lib/http.ts'
+import { urlOf } from '../../../lib/http-url.ts'
+import type { LookedUp } from '../../../lib/json-path.ts'
+import type { Json, JsonObject } from '../../../lib/record.ts'
+import type { Endpoint } from './endpoint.ts'
+import { followed } from './links.ts'
+import { type Answer, askFor, Circle, FIRST, type Spot, spotAfter } from './pages.ts'
+import { excerpt, type Parent, parentOf } from './records.ts'
+import { fill, fillPath } from './template.ts'
+
+/** A place in an endpoint's pages, its parent's included. Survives JSON. */
+export interface Place extends Spot {
+  readonly parent?: {
+    readonly [key: string]: Json
+    /** Where the parent's page is. */
+    readonly page: Place
+    /** Which of its records, and what it is known by; null: whatever is the first. */
+    readonly index: number
+    readonly id: string | null
+  }
+}
+
+export interface Read {
+  /** Undefined: there was nothing to ask for. */
+  readonly answer: Answer | undefined
+  readonly parent: Parent | undefined
+  /** Of this page, and of the one that follows; null: it was the last. */
+  readonly here: Place
+  readonly next: Place | null
+}
+
+/** What a cursor field adds to a request. */
+export interface Bounds {
+  readonly since?: string | undefined
+  readonly until?: string | undefined
+}
+
+export interface Api {
+  readonly client: HttpClient
+  readonly baseUrl: string
+  /** Hosts that a link may lead to beside that of the API. */
+  readonly hosts: readonly string[]
+  /** Whether a page may be asked for before the one before it is taken. */
+  readonly readAhead: boolean
+}
+
+export class Reader {
+  readonly #api: Api
+  /** The first answer, kept by a check for the read that follows it. */
+  #kept: { readonly asked: string; readonly answer: Answer } | undefined
+
+  constructor(api: Api) {
+    this.#api = api
+  }
+
+  /** From the place on; `bounds` are those of the endpoint itself, its parents are read whole. */
+  async *read(endpoint: Endpoint, from: Place, bounds: Bounds, signal: AbortSignal): AsyncGenerator<Read, void, void> {
+    const { parent } = endpoint
+    if (parent === undefined) yield* this.#pages(endpoint, from, undefined, bounds, signal)
+    else yield* this.#children(endpoint, parent, from, bounds, signal)
+  }
+
+  /** Asks for the first page, which the next read need not ask for again. */
+  async first(endpoint: Endpoint, bounds: Bounds, signal: AbortSignal): Promise<Answer | undefined> {
+    const alone = new Reader({ ...this.#api, readAhead: false })
+    for await (const { answer } of alone.read(endpoint, FIRST, bounds, signal)) return answer
+    return undefined
+  }
+
+  async *#pages(
+    endpoint: Endpoint,
+    from: Spot,
+    parent: Parent | undefined,
+    bounds: Bounds,
+    signal: AbortSignal,
+  ): AsyncGenerator<Read, void, void> {
+    const circle = new Circle()
+    const repeats = new Repeats(endpoint)
+    if (from.at) circle.closes(from.at)
+    if (from.received >= (endpoint.config.max_records ?? Infinity)) {
+      yield { answer: undefined, parent, here: from, next: null } // the bound was lowered meanwhile
+      return
+    }
+    const left = new AbortController()
+    const inner = AbortSignal.any([signal, left.signal])
+    let asked: Promise<Answer> | undefined
+    try {
+      for (let spot: Spot | null = from; spot !== null; ) {
+        const answer: Answer = await (asked ?? this.#ask(endpoint, spot, parent, bounds, inner))
+        const next = spotAfter(endpoint, spot, answer, this.#api.hosts)
+        repeats.check(answer)
+        if (next?.at && circle.closes(next.at)) throw goesRound(answer, next.at)
+        // The next page is on its way while this one is written.
+        asked = next && this.#api.readAhead ? this.#ask(endpoint, next, parent, bounds, inner) : undefined
+        asked?.catch(() => {}) // told when its turn comes
+        yield { answer, parent, here: spot, next }
+        spot = next
+      }
+    } finally {
+      left.abort()
+      await asked?.catch(() => {})
+    }
+  }
+
+  async *#children(
+    endpoint: Endpoint,
+    parent: Endpoint,
+    from: Place,
+    bounds: Bounds,
+    signal: AbortSignal,
+  ): AsyncGenerator<Read, void, void> {
+    let resumed: Place['parent'] = from.parent
+    let start: Spot = { at: from.at, pages: from.pages, received: from.received }
+    const parents = this.read(parent, resumed?.page ?? FIRST, { since: parent.config.incremental?.start_value }, signal)
+    for await (const { answer, here: page, next: nextPage } of parents) {
+      const items = answer?.found.items ?? []
+      const all = answer ? items.map((item) => parentOf(parent, endpoint, item, answer)) : []
+      const begin: number = resumed ? indexOf(resumed, all, endpoint) : 0
+      resumed = undefined
+      for (const [offset, one] of all.slice(begin).entries()) {
+        const index = begin + offset
+        const following = all[index + 1]
+        for await (const child of this.#pages(endpoint, start, one, bounds, signal)) {
+          const here = { ...child.here, parent: { page, index, id: one.id } }
+          if (child.next) yield { ...child, here, next: { ...child.next, parent: here.parent } }
+          else if (following)
+            yield { ...child, here, next: { ...FIRST, parent: { page, index: index + 1, id: following.id } } }
+          else yield { ...child, here, next: nextPage && { ...FIRST, parent: { page: nextPage, index: 0, id: null } } }
+        }
+        start = FIRST
+      }
+      // Without children nobody has said yet that this was the last.
+      if (all.length === begin && nextPage === null) {
+        yield {
+          answer: undefined,
+          parent: undefined,
+          here: { ...FIRST, parent: { page, index: 0, id: null } },
+          next: null,
+        }
+      }
+    }
+  }
+
+  async #ask(
+    endpoint: Endpoint,
+    spot: Spot,
+    parent: Parent | undefined,
+    bounds: Bounds,
+    signal: AbortSignal,
+  ): Promise<Answer> {
+    const { client, baseUrl } = this.#api
+    const request = askFor(endpoint, spot, requestOf(endpoint, parent, bounds))
+    const asked = JSON.stringify(request)
+    const kept = this.#kept
+    this.#kept = undefined
+    if (kept?.asked === asked) return kept.answer
+    let found: LookedUp | undefined
+    const validate = (response: HttpResponse): void => {
+      found = endpoint.read(response.body)
+      if (found.invalidAt === response.body.length) throw cutOff(response)
+    }
+    const response = await client.request({ ...request, validate }, signal).catch((error: unknown) => {
+      const mayExpire = spot.at !== null && ('url' in spot.at || 'cursor' in spot.at)
+      throw mayExpire && error instanceof HttpError && GONE.includes(error.status ?? 0) ? gone(error) : error
+    })
+    const answer = { found: found ?? endpoint.read(response.body), response, url: urlOf(request, baseUrl) }
+    checkList(endpoint, answer)
+    return answer
+  }
+
+  /** What one link leads to, an answer of the endpoint; `from`: where the link was found. */
+  async follow(endpoint: Endpoint, link: string, from: string, signal: AbortSignal): Promise<Answer> {
+    const url = followed(link, new URL(from), this.#api.hosts, 'one link')
+    return this.#ask(endpoint, { ...FIRST, at: { url } }, undefined, {}, signal)
+  }
+
+  /** Keeps an answer for a read that asks for the same. */
+  keep(endpoint: Endpoint, bounds: Bounds, answer: Answer): void {
+    const request = askFor(endpoint, FIRST, requestOf(endpoint, undefined, bounds))
+    if (endpoint.parent === undefined) this.#kept = { asked: JSON.stringify(request), answer }
+  }
+}
+
+function requestOf({ config }: Endpoint, parent: Parent | undefined, { since, until }: Bounds): HttpRequest {
+  const { path, method, params, headers, json, repeatable, incremental } = config
+  const scope = { ...parent?.scope, ...(since !== undefined && { since }), ...(until !== undefined && { until }) }
+  const query: Record<string, string | number | boolean | (string | number | boolean)[] | undefined> = fill(
+    params,
+    scope,
+  )
+  if (incremental?.param !== undefined && since !== undefined) query[incremental.param] = since
+  if (incremental?.end_param !== undefined && until !== undefined) query[incremental.end_param] = until
+  return {
+    url: fillPath(path, scope),
+    ...(method && { method }),
+    query,
+    headers,
+    ...(json !== undefined && { json: fill(json, scope) }),
+    repeatable,
+  }
+}
+
+/** The parent's record that a resume goes on with; it may stand elsewhere in its page by now. */
+function indexOf({ index, id }: NonNullable<Place['parent']>, all: readonly Parent[], endpoint: Endpoint): number {
+  if (id === null || all[index]?.id === id) return index
+  const there = all.flatMap((one, at) => (one.id === id ? [at] : []))
+  if (there.length === 1) return there[0] as number
+  throw new BizonError(
+    'source',
+    `stream ${endpoint.name}: the record ${JSON.stringify(id)} of ${endpoint.parent?.name}, whose children were being read, is not on its page any more`,
+    { hint: START_OVER },
+  )
+}
+
+function checkList(endpoint: Endpoint, { found, response }: Answer): void {
+  const fail = (what: string, hint: string): BizonError =>
+    new BizonError('source', `${response.url}: ${what}; the answer begins ${excerpt(response.body)}`, { hint })
+  if (found.invalidAt !== undefined)
+    throw fail(`no JSON, from byte ${found.invalidAt + 1} on`, 'Check base_url and path.')
+  if (!isUtf8(response.body)) throw fail('not UTF-8', 'JSON is UTF-8; the API must be mended.')
+  if (found.items !== undefined) return
+  const { records, single } = endpoint.config
+  const wanted = single ? 'object' : 'list'
+  const where = records === '.' ? 'the answer' : `at ${records}`
+  const what = found.list === undefined ? `there is no ${wanted} ${where}` : `${where} is no ${wanted}`
+  throw fail(what, `Check source.endpoints.${endpoint.name}.records; bizon check FILE --sample 1 tries it.`)
+}
+
+/** A page that begins like the one before: the API does not know the parameter, and would give it for ever. */
+class Repeats {
+  readonly #param: string | undefined
+  #before: Buffer | undefined
+
+  constructor({ config: { pagination } }: Endpoint) {
+    const counts = pagination.type === 'page_number' || pagination.type === 'offset'
+    this.#param = counts ? pagination.param : undefined
+  }
+
+  check({ found, response }: Answer): void {
+    const first = found.items?.[0]?.value
+    if (this.#param === undefined || first === undefined) return
+    const same = this.#before?.equals(first.bytes()) ?? false
+    if (same) {
+      throw new BizonError('source', `${response.url}: the page begins with the same record as the one before`, {
+        hint: `Check the name of the parameter, ${this.#param}: the API seems not to know it.`,
+      })
+    }
+    this.#before = Buffer.from(first.bytes())
+  }
+}
+
+const START_OVER = 'Start over: set source.force_ignore_checkpoint to true for one run.'
+/** What APIs answer for a token or a link that has expired. */
+const GONE: readonly number[] = [400, 404, 410, 422]
+
+function gone(error: HttpError): BizonError {
+  return new BizonError(
+    'source',
+    `${error.message}; this page was reached by the one before, so its token or link may have expired`,
+    {
+      hint: START_OVER,
+      cause: error,
+    },
+  )
+}
+
+function goesRound({ response }: Answer, at: JsonObject): BizonError {
+  return new BizonError(
+    'source',
+    `${response.url}: the next page, ${JSON.stringify(at)}, was read before: the API goes round in a circle`,
+    {
+      hint: 'Check `pagination` of the endpoint.',
+    },
+  )
+}
+
+function cutOff({ url, body }: HttpResponse): BizonError {
+  const what =
+    body.length === 0 ? 'the answer is empty' : `the JSON of the answer is cut off after ${body.length} bytes`
+  return new BizonError('source', `${url}: ${what}`, { retriable: true })
+}

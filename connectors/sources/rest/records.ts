@@ -1,0 +1,130 @@
+// From the items of an answer to records: their bytes as they came, with id, time and cursor value found in them.
+
+import { cursorOf } from '../../../lib/cursor.ts'
+import { BizonError } from '../../../lib/errors.ts'
+import { isObject, stringOf } from '../../../lib/json.ts'
+import type { Item } from '../../../lib/json-path.ts'
+import { RawJson, type SourceRecord } from '../../../lib/record.ts'
+import { idOf, isAbsent, timeOf } from '../../../lib/record-fields.ts'
+import { type Endpoint, isNull } from './endpoint.ts'
+import type { Answer, Spot } from './pages.ts'
+
+/** What the record of a parent stands for in the requests for its children. */
+export interface Parent {
+  /** Placeholder to text. */
+  readonly scope: Readonly<Record<string, string>>
+  /** `"name":value,` for each field that the children are given as well; empty: none. */
+  readonly prefix: string
+  readonly id: string
+}
+
+export interface Taken {
+  readonly record: SourceRecord
+  /** Of the cursor field; undefined: it has none. */
+  readonly cursor: string | undefined
+}
+
+/** The records of a page, in order. */
+export function recordsOf(endpoint: Endpoint, answer: Answer, spot: Spot, parent: Parent | undefined): Taken[] {
+  const items = answer.found.items ?? []
+  const most = endpoint.config.max_records ?? Infinity
+  return items
+    .slice(0, Math.max(0, most - spot.received))
+    .map((item, index) => recordOf(endpoint, answer, spot, parent, item, index))
+}
+
+function recordOf(
+  endpoint: Endpoint,
+  answer: Answer,
+  spot: Spot,
+  parent: Parent | undefined,
+  { value, fields }: Item,
+  index: number,
+): Taken {
+  const fail = (what: string, hint: string): BizonError => {
+    const text = excerpt(value.bytes())
+    return new BizonError('invalid_record', `${answer.response.url}: record ${index + 1} ${what}: ${text}`, { hint })
+  }
+  const at = `endpoints.${endpoint.name}`
+  if (!isObject(value)) throw fail('is no JSON object', `Check source.${at}.records.`)
+  const { config } = endpoint
+  const found = endpoint.field.id(fields)
+  const id = config.id === undefined ? undefined : idOf(found)
+  if (config.id !== undefined && id === undefined && (found !== undefined || endpoint.missingId === 'fail')) {
+    const what =
+      found === undefined ? `has no ${config.id.join(' or ')}` : 'has an id that is neither string nor integer'
+    throw fail(what, `Check source.${at}.id; without it a record is known by its place.`)
+  }
+  const time = endpoint.field.timestamp(fields)
+  const timestamp = time === undefined || isAbsent(time) ? undefined : timestampOf(time)
+  if (timestamp === undefined && time !== undefined && !isAbsent(time)) {
+    throw fail(`has no time at ${config.timestamp}`, `Check source.${at}.timestamp.`)
+  }
+  const cursor = endpoint.field.cursor(fields)
+  return {
+    record: {
+      id: id ?? placeOf(spot, parent, index),
+      data: parent && parent.prefix !== '' ? withPrefix(value, parent.prefix) : value,
+      ...(timestamp !== undefined && { timestamp }),
+    },
+    cursor: cursor === undefined || isAbsent(cursor) ? undefined : (stringOf(cursor) ?? cursor.toString()),
+  }
+}
+
+/** Where in the read a record without an id is: the same when the page is asked for again. */
+function placeOf({ at, pages }: Spot, parent: Parent | undefined, index: number): string {
+  const place = `${typeof at?.offset === 'number' ? at.offset : pages}_${index}`
+  return parent ? `${parent.id}_${place}` : place
+}
+
+/** A time without a zone is taken as UTC. */
+function timestampOf(raw: RawJson): Date | string | undefined {
+  const time = timeOf(raw)
+  if (time !== undefined) return time
+  const text = stringOf(raw)
+  switch (text === undefined ? undefined : cursorOf(text).time?.shape) {
+    case 'date':
+      return `${text}T00:00:00Z`
+    case 'local':
+      return `${text?.replace(' ', 'T')}Z`
+    case 'zoned':
+      return text?.replace(/(\d{2})$/, ':$1')
+    default:
+      return undefined
+  }
+}
+
+function withPrefix(value: RawJson, prefix: string): RawJson {
+  const inside = value.toString().replace(/^\s*\{\s*/, '')
+  return RawJson.from(`{${inside.startsWith('}') ? prefix.slice(0, -1) : prefix}${inside}`)
+}
+
+/** What the children of a record are asked with. */
+export function parentOf(parent: Endpoint, child: Endpoint, item: Item, answer: Answer): Parent {
+  const { fields = {}, include = [] } = child.config.parent ?? {}
+  const found = parent.field.forChild(item.fields)
+  const scope: Record<string, string> = {}
+  let prefix = ''
+  for (const [index, [name, path]] of Object.entries(fields).entries()) {
+    const raw = found[index]
+    const text = raw && (stringOf(raw) ?? raw.toString())
+    if (raw === undefined || text === undefined || isNull(raw) || /^[[{]/.test(raw.toString())) {
+      throw new BizonError(
+        'invalid_record',
+        `${answer.response.url}: a record has no value at ${path} for {${name}}: ${excerpt(item.value.bytes())}`,
+        { hint: `Check source.endpoints.${child.name}.parent.fields.` },
+      )
+    }
+    scope[name] = text
+    if (include.includes(name)) prefix += `${JSON.stringify(name)}:${raw},`
+  }
+  return { scope, prefix, id: Object.values(scope).join('_') }
+}
+
+const EXCERPT_BYTES = 200
+
+/** The start of it, on one line. */
+export function excerpt(bytes: Buffer): string {
+  const text = bytes.toString('utf8', 0, EXCERPT_BYTES).replaceAll(/\s+/g, ' ').trim()
+  return bytes.length > EXCERPT_BYTES ? `${text}…` : text
+}

@@ -1,0 +1,107 @@
+// A source of one endpoint: pages of records with their positions and, for an incremental read, the watermark.
+
+import type { z } from 'zod'
+import type { authenticationSchema } from '../../../lib/auth.ts'
+import type { apiConfigSchema } from '../../../lib/http-config.ts'
+import { Increment } from '../../../lib/increment.ts'
+import type { JsonObject, SourceRecord } from '../../../lib/record.ts'
+import { sizeOf } from '../../../lib/record.ts'
+import type { Page, Source, SourceContext, Start } from '../../../lib/source.ts'
+import type { Endpoint } from './endpoint.ts'
+import { FIRST, integerAt } from './pages.ts'
+import { type Place, type Read, Reader } from './read.ts'
+import { recordsOf, type Taken } from './records.ts'
+
+export interface SourceParts {
+  readonly endpoint: Endpoint
+  readonly baseUrl: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly authentication?: z.output<typeof authenticationSchema> | undefined
+  readonly api: z.output<typeof apiConfigSchema>
+  readonly hosts?: readonly string[]
+  /** Changes the records of each page, for instance by asking for more of each. */
+  readonly complete?: Complete
+}
+
+export type Complete = (
+  records: readonly SourceRecord[],
+  reader: Reader,
+  signal: AbortSignal,
+) => Promise<readonly SourceRecord[]>
+
+interface Position extends Place {
+  readonly increment?: JsonObject
+}
+
+export function createSource(parts: SourceParts, { http, mode, log, stream, readAhead = true }: SourceContext): Source {
+  const { endpoint, baseUrl, headers, authentication, api: config, hosts = [], complete } = parts
+  const client = http({ baseUrl, ...(headers && { headers }), authentication, api: config })
+  const reader = new Reader({ client, baseUrl, hosts, readAhead })
+  const { incremental } = endpoint.config
+  let total: number | undefined
+
+  const incrementOf = ({ position, since }: Start): Increment | undefined =>
+    incremental &&
+    new Increment(
+      { format: incremental.format, lookback: incremental.lookback, startValue: incremental.start_value },
+      since,
+      (position as Position | undefined)?.increment,
+    )
+
+  const pageOf = async (read: Read, increment: Increment | undefined, signal: AbortSignal): Promise<Page> => {
+    let taken: readonly Taken[] = read.answer ? recordsOf(endpoint, read.answer, read.here, read.parent) : []
+    const counts = increment !== undefined && mode === 'incremental'
+    if (counts) taken = taken.filter(({ record, cursor }) => increment.take(record.id, cursor))
+    const found = taken.map(({ record }) => record)
+    const records = complete ? await complete(found, reader, signal) : found
+    const bytes = records.reduce((sum, { data }) => sum + sizeOf(data), 0)
+    if (read.next) return { records, bytes, next: { ...read.next, ...(increment && { increment: increment.state }) } }
+    const watermark = counts ? increment.watermark : undefined
+    return { records, bytes, next: null, ...(watermark !== undefined && { watermark }) }
+  }
+
+  const tell = (increment: Increment): void => {
+    const { missing, forgotten, dropped } = increment
+    const field = incremental?.cursor_field
+    if (missing > 0)
+      log.warn(`stream ${stream}: ${missing} records have no ${field}; each run that is given them adds them again`)
+    if (forgotten > 0)
+      log.warn(
+        `stream ${stream}: ${forgotten} records more than can be told apart have the last ${field}; the next run adds them again`,
+      )
+    if (dropped > 0) log.debug(`stream ${stream}: left out ${dropped} records that the run before has loaded`)
+  }
+
+  const first = async (signal: AbortSignal): Promise<void> => {
+    const bounds = boundsOf(incrementOf({}))
+    const answer = await reader.first(endpoint, bounds, signal)
+    if (answer === undefined) return
+    recordsOf(endpoint, answer, FIRST, undefined)
+    total = integerAt(endpoint, 'total', answer)
+    reader.keep(endpoint, bounds, answer)
+  }
+
+  return {
+    async *read(from, signal) {
+      if (signal.aborted) return
+      const increment = incrementOf(from)
+      const start = (from.position as Position | undefined) ?? FIRST
+      for await (const read of reader.read(endpoint, start, boundsOf(increment), signal)) {
+        const page = await pageOf(read, increment, signal)
+        if (page.next === null && increment && mode === 'incremental') tell(increment)
+        yield page
+      }
+    },
+    check: first,
+    async count(signal) {
+      if (endpoint.parent !== undefined || !('total' in endpoint.config.pagination)) return undefined
+      if (total === undefined) await first(signal)
+      return total === undefined ? undefined : Math.min(total, endpoint.config.max_records ?? Infinity)
+    },
+    close: () => client.close(),
+  }
+}
+
+function boundsOf(increment: Increment | undefined): { since?: string | undefined; until?: string } {
+  return increment ? { since: increment.since, until: increment.until } : {}
+}

@@ -1,0 +1,470 @@
+// What the rest source asks for, what it makes of answers, and which answers it refuses.
+
+import { setTimeout } from 'node:timers/promises'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import rest from '../../../connectors/sources/rest.ts'
+import { type JsonObject, textOf } from '../../../lib/record.ts'
+import type { Source, SourceContext } from '../../../lib/source.ts'
+import { type Answer, FaultServer } from '../../support/fault-server.ts'
+import { idsOf, listeningLog, openSource, readPages, savedPosition } from '../../support/rest.ts'
+
+let api: FaultServer
+beforeEach(async () => {
+  api = await FaultServer.start()
+})
+afterEach(() => api.close())
+
+const never = new AbortController().signal
+
+/** A source of `/items` with these keys of its endpoint, and of the source. */
+function items(endpoint: JsonObject = {}, keys: JsonObject = {}, given: Partial<SourceContext> = {}): Source {
+  const endpoints = { items: { path: 'items', id: 'id', ...endpoint } }
+  return openSource(rest, { base_url: `${api.url}/v1/`, endpoints, ...keys }, 'items', given)
+}
+const PATH = '/v1/items'
+
+describe('a request', () => {
+  test('has the path after base_url, parameters, headers and who is asking', async () => {
+    api.on(PATH, { json: [] })
+    const keys = { headers: { 'x-tenant': 'acme' }, authentication: { type: 'bearer', params: { token: 'secret' } } }
+    await readPages(items({ params: { state: ['open', 'closed'], all: true }, headers: { accept: 'text/json' } }, keys))
+    expect(api.requests).toMatchObject([
+      {
+        method: 'GET',
+        query: { state: ['open', 'closed'], all: 'true' },
+        headers: { 'x-tenant': 'acme', accept: 'text/json', authorization: 'Bearer secret' },
+      },
+    ])
+  })
+
+  test('is a POST with a JSON body, which is sent again after a failure unless that is not wanted', async () => {
+    api.on(PATH, { status: 503 }, { json: [] })
+    await readPages(items({ json: { query: '{ a { b } }' } }))
+    expect(api.requests.map(({ method, body }) => [method, body])).toEqual([
+      ['POST', '{"query":"{ a { b } }"}'],
+      ['POST', '{"query":"{ a { b } }"}'],
+    ])
+    api.on(PATH, { status: 503 }, { json: [] })
+    await expect(readPages(items({ json: {}, repeatable: false }))).rejects.toThrow('503')
+  })
+
+  test('for the first page is made once by check, count and read', async () => {
+    api.on(PATH, ({ query }) => ({ json: { rows: [{ id: Number(query.offset) }], total: 3 } }))
+    const source = items({ records: 'rows', pagination: { type: 'offset', total: 'total' } })
+    await source.check?.(never)
+    expect(await source.count?.(never)).toBe(3)
+    expect(api.requests).toHaveLength(1)
+    expect(idsOf(await readPages(source))).toEqual([['0'], ['1'], ['2']])
+    expect(api.requests).toHaveLength(3)
+  })
+})
+
+describe('records', () => {
+  test('are the bytes that came, numbers and all', async () => {
+    const text = '{"id": 90071992547409931, "price":1.10,"zero":-0, "text":"\\u00e9"}'
+    api.on(PATH, { body: `{"data":{"rows":[ ${text} ]}}` })
+    const [page] = await readPages(items({ records: 'data.rows' }))
+    expect(page?.records.map(({ id, data }) => [id, textOf(data)])).toEqual([['90071992547409931', text]])
+    expect(page?.bytes).toBe(text.length)
+  })
+
+  test.each<[unknown, unknown]>([
+    ['2024-05-01T10:00:00.123456+02:00', '2024-05-01T10:00:00.123456+02:00'],
+    ['2024-05-01 10:00:00', '2024-05-01T10:00:00Z'],
+    ['2024-05-01', '2024-05-01T00:00:00Z'],
+    ['2024-05-01T10:00:00+0200', '2024-05-01T10:00:00+02:00'],
+    [1714557600, new Date('2024-05-01T10:00:00Z')],
+    [null, undefined],
+  ])('have the time %j as %j', async (at, expected) => {
+    api.on(PATH, { json: [{ id: 1, at }] })
+    const [page] = await readPages(items({ timestamp: 'at' }))
+    expect(page?.records[0]?.timestamp).toEqual(expected)
+  })
+
+  test('have the first id that they have; without one they are known by their place', async () => {
+    api.on(PATH, { json: [{ key: 'a', id: 1 }, { id: 2 }] })
+    expect(idsOf(await readPages(items({ id: ['key', 'id'] })))).toEqual([['a', '2']])
+    const source = openSource(rest, { base_url: `${api.url}/v1`, endpoints: { items: { path: '/items' } } }, 'items')
+    expect(idsOf(await readPages(source))).toEqual([['0_0', '0_1']])
+  })
+
+  test('may be one object instead of a list', async () => {
+    api.on(PATH, { json: { data: { id: 'only' } } })
+    expect(idsOf(await readPages(items({ records: 'data', single: true })))).toEqual([['only']])
+  })
+})
+
+describe('an answer is refused', () => {
+  const where = 'http://127.0.0.1:\\d+/v1/items'
+  test.each<[string, Answer, JsonObject, RegExp]>([
+    [
+      'no list there',
+      { json: { error: 'no such account' } },
+      { records: 'data.rows' },
+      RegExp(`${where}: there is no list at data.rows; the answer begins \\{"error":"no such account"\\}`),
+    ],
+    [
+      'no list but an object',
+      { json: { data: { a: 1 } } },
+      { records: 'data' },
+      /at data is no list; the answer begins/,
+    ],
+    ['a list of numbers', { json: [{ id: 1 }, 7] }, {}, /record 2 is no JSON object: 7/],
+    ['no id', { json: [{ name: 'x' }] }, {}, /record 1 has no id: \{"name":"x"\}/],
+    ['an id that is none', { json: [{ id: 1.5 }] }, {}, /record 1 has an id that is neither string nor integer/],
+    ['a time that is none', { json: [{ id: 1, at: 'soon' }] }, { timestamp: 'at' }, /record 1 has no time at at/],
+    [
+      'a page of HTML',
+      { body: '<html>Please log in</html>' },
+      {},
+      /no JSON, from byte 1 on; the answer begins <html>Please log in/,
+    ],
+    ['not UTF-8', { body: Buffer.from('[{"id":"\xff"}]', 'latin1') }, {}, /not UTF-8/],
+    [
+      'a total that is none',
+      { json: { rows: [{ id: 1 }], n: 'many' } },
+      { records: 'rows', pagination: { type: 'offset', total: 'n' } },
+      /total is no whole number: many/,
+    ],
+  ])('%s', async (_what, answer, endpoint, message) => {
+    api.on(PATH, answer)
+    await expect(readPages(items(endpoint))).rejects.toThrow(message)
+    expect(api.requests).toHaveLength(1)
+    const source = items(endpoint)
+    await expect(source.check?.(never)).rejects.toThrow(message)
+    await source.close?.()
+  })
+
+  test('when it is cut off it is asked for again, and in the end it fails', async () => {
+    api.on(PATH, { body: '[{"id":1},{"id"' }, { body: '' }, { json: [{ id: 1 }] })
+    expect(idsOf(await readPages(items()))).toEqual([['1']])
+    expect(api.requests).toHaveLength(3)
+    api.on(PATH, { body: '[{"id":1},{"id"' })
+    await expect(readPages(items({}, { api_config: { retry_limit: 1 } }))).rejects.toThrow(
+      /cut off after 15 bytes, 2 tries/,
+    )
+  })
+})
+
+describe('paging', () => {
+  const cursor = { type: 'cursor', cursor: 'next' }
+
+  test('fails when the same token comes twice, or tokens go round in a circle', async () => {
+    api.on(PATH, { json: { rows: [{ id: 1 }], next: 'a' } })
+    await expect(readPages(items({ records: 'rows', pagination: cursor }))).rejects.toThrow(/goes round in a circle/)
+    expect(api.requests).toHaveLength(2)
+    const after: Readonly<Record<string, string>> = { '': 'a', a: 'b', b: 'c', c: 'd', d: 'b' }
+    api.on(PATH, ({ query }) => ({ json: { rows: [], next: after[String(query.cursor ?? '')] } }))
+    await expect(readPages(items({ records: 'rows', pagination: cursor }))).rejects.toThrow(/goes round in a circle/)
+  })
+
+  test('fails when the API does not know the parameter and gives the same page again', async () => {
+    api.on(PATH, { json: [{ id: 1 }, { id: 2 }] })
+    const source = items({ pagination: { type: 'page_number', param: 'p' } })
+    await expect(readPages(source)).rejects.toMatchObject({ hint: expect.stringContaining('parameter, p') })
+  })
+
+  test.each([true, false])('asks for the next page while a page is written, if it may (%s)', async (readAhead) => {
+    api.on(PATH, { json: { rows: [{ id: 1 }], next: 'a' } }, { json: { rows: [{ id: 2 }] } })
+    const source = items({ records: 'rows', pagination: cursor }, {}, { readAhead })
+    const reading = source.read({}, never)
+    await reading.next()
+    await setTimeout(50)
+    expect(api.requests).toHaveLength(readAhead ? 2 : 1)
+    await reading.return()
+    await source.close?.()
+  })
+
+  test('goes on after an empty page that has a next one', async () => {
+    api.on(PATH, { json: { rows: [], next: 'a' } }, { json: { rows: [{ id: 1 }], next: '' } })
+    expect(idsOf(await readPages(items({ records: 'rows', pagination: cursor })))).toEqual([[], ['1']])
+  })
+
+  test.each<[string, JsonObject, Answer[], string[][]]>([
+    [
+      'has_more is false',
+      { ...cursor, has_more: 'more' },
+      [{ json: { rows: [{ id: 1 }], next: 'a', more: false } }],
+      [['1']],
+    ],
+    ['has_more is missing', { ...cursor, has_more: 'more' }, [{ json: { rows: [{ id: 1 }], next: 'a' } }], [['1']]],
+    [
+      'is_last is true',
+      { ...cursor, is_last: 'last' },
+      [{ json: { rows: [{ id: 1 }], next: 'a', last: true } }],
+      [['1']],
+    ],
+    [
+      'the last of total_pages',
+      { type: 'page_number', total_pages: 'n', first: 0 },
+      [{ json: { rows: [{ id: 1 }], n: 2 } }, { json: { rows: [{ id: 2 }], n: 2 } }],
+      [['1'], ['2']],
+    ],
+    [
+      'total is reached',
+      { type: 'page_number', total: 'n' },
+      [{ json: { rows: [{ id: 1 }], n: 2 } }, { json: { rows: [{ id: 2 }], n: 2 } }],
+      [['1'], ['2']],
+    ],
+    ['a page is empty', { type: 'offset' }, [{ json: { rows: [{ id: 1 }] } }, { json: { rows: [] } }], [['1'], []]],
+  ])('ends when %s', async (_what, pagination, answers, expected) => {
+    api.on(PATH, ...(answers as [Answer, ...Answer[]]))
+    expect(idsOf(await readPages(items({ records: 'rows', pagination })))).toEqual(expected)
+    expect(api.requests).toHaveLength(expected.length)
+  })
+
+  test.each<[string, JsonObject, number[]]>([
+    ['max_pages', { max_pages: 2 }, [3, 3]],
+    ['max_records', { max_records: 7 }, [3, 3, 1]],
+    ['stop_when', { stop_when: { path: 'state', equals: 'old' } }, [3, 3, 3]],
+  ])('ends by %s', async (_what, stop, sizes) => {
+    api.on(PATH, ({ query }) => {
+      const start = Number(query.offset)
+      return { json: { rows: [0, 1, 2].map((n) => ({ id: start + n })), state: start >= 6 ? 'old' : 'new' } }
+    })
+    const pages = await readPages(items({ records: 'rows', pagination: { type: 'offset' }, ...stop }))
+    expect(pages.map(({ records }) => records.length)).toEqual(sizes)
+    expect(pages.at(-1)?.next).toBeNull()
+  })
+
+  test('an offset goes on after what came, not after what was asked for', async () => {
+    api.on(PATH, { json: [{ id: 1 }] }, { json: [{ id: 2 }, { id: 3 }] }, { json: [] })
+    await readPages(items({ pagination: { type: 'offset', page_size: 10 } }))
+    expect(api.requests.map(({ query }) => query)).toEqual([
+      { limit: '10', offset: '0' },
+      { limit: '10', offset: '1' },
+      { limit: '10', offset: '3' },
+    ])
+  })
+
+  test.each([
+    [
+      'another host',
+      'http://evil.test/x',
+      /next page is http:\/\/evil\.test\/x, on another host, evil\.test; not followed/,
+    ],
+    ['another port', 'http://127.0.0.1:1/x', /on another host, 127\.0\.0\.1:1; not followed/],
+    ['another scheme', 'file:///etc/passwd', /not followed/],
+    ['a user', 'http://a:b@127.0.0.1/x', /\*\*\*@127\.0\.0\.1\/x, which names a user/],
+  ])('does not follow a link to %s', async (_what, next, message) => {
+    api.on(PATH, { json: { rows: [], next } })
+    await expect(readPages(items({ records: 'rows', pagination: { type: 'next_link' } }))).rejects.toThrow(message)
+    expect(api.requests).toHaveLength(1)
+  })
+
+  test('follows a link to a host in allow_hosts, without saying there who is asking', async () => {
+    const other = await FaultServer.start()
+    try {
+      other.on('/more', { json: { rows: [{ id: 2 }] } })
+      api.on(PATH, { json: { rows: [{ id: 1 }], next: `${other.url}/more` } })
+      const keys = {
+        allow_hosts: [new URL(other.url).host],
+        authentication: { type: 'bearer', params: { token: 'secret' } },
+      }
+      const pages = await readPages(items({ records: 'rows', pagination: { type: 'next_link' } }, keys))
+      expect(idsOf(pages)).toEqual([['1'], ['2']])
+      expect(other.requests[0]?.headers.authorization).toBeUndefined()
+    } finally {
+      await other.close()
+    }
+  })
+
+  test('an expired token fails, and says how to start over', async () => {
+    api.on(PATH, ({ query }) =>
+      query.cursor === undefined
+        ? { json: { rows: [{ id: 1 }], next: 'a' } }
+        : { status: 410, json: { message: 'cursor expired' } },
+    )
+    const source = (): Source => items({ records: 'rows', pagination: cursor })
+    const [first] = await readPages(source(), {}, 1)
+    await expect(readPages(source(), { position: savedPosition(first) })).rejects.toMatchObject({
+      message: expect.stringContaining('cursor expired'),
+      hint: expect.stringContaining('force_ignore_checkpoint'),
+    })
+  })
+})
+
+describe('children', () => {
+  const endpoints = {
+    shops: { path: 'shops', records: 'shops', id: 'id' },
+    orders: {
+      path: 'shops/{shop}/orders',
+      id: 'id',
+      params: { region: 'r-{region}' },
+      parent: { stream: 'shops', fields: { shop: 'id', region: 'address.region' }, include: ['shop'] },
+    },
+    lines: { path: 'orders/{order}', records: 'lines', parent: { stream: 'orders', fields: { order: 'id' } } },
+  }
+  const open = (stream: string): Source => openSource(rest, { base_url: api.url, endpoints }, stream)
+  const shop = (id: number, region = 'n') => ({ id, address: { region } })
+
+  test('are asked for with fields of the parent, which they may be given', async () => {
+    api.on('/shops', { json: { shops: [shop(7), shop(8, 's')] } })
+    api.on('/shops/7/orders', { body: '[{"id":"x"},{}]'.replace('{}', '{ "id":"y","n":1.0}') })
+    api.on('/shops/8/orders', { json: [] })
+    const pages = await readPages(open('orders'))
+    expect(pages.map(({ records }) => records.map(({ data }) => textOf(data)))).toEqual([
+      ['{"shop":7,"id":"x"}', '{"shop":7,"id":"y","n":1.0}'],
+      [],
+    ])
+    expect(api.requests.slice(1).map(({ query }) => query)).toEqual([{ region: 'r-n' }, { region: 'r-s' }])
+  })
+
+  test('of children: a resume goes on in the middle, whatever came before it in the parent’s page', async () => {
+    const shops = [shop(1), shop(2)]
+    api.on('/shops', () => ({ json: { shops } }))
+    for (const id of [1, 2]) api.on(`/shops/${id}/orders`, { json: [{ id: `${id}a` }, { id: `${id}b` }] })
+    for (const id of ['1a', '1b', '2a', '2b']) api.on(`/orders/${id}`, { json: { lines: [{ of: id }] } })
+    const pages = await readPages(open('lines'))
+    expect(idsOf(pages)).toEqual([['1a_0_0'], ['1b_0_0'], ['2a_0_0'], ['2b_0_0']])
+    shops.unshift(shop(0))
+    const rest = await readPages(open('lines'), { position: savedPosition(pages[1]) })
+    expect(idsOf(rest)).toEqual([['2a_0_0'], ['2b_0_0']])
+    shops.splice(0, 3)
+    await expect(readPages(open('lines'), { position: savedPosition(pages[1]) })).rejects.toMatchObject({
+      message: expect.stringContaining('is not on its page any more'),
+      hint: expect.stringContaining('force_ignore_checkpoint'),
+    })
+  })
+
+  test('cannot be sent to another path by what a parent is called', async () => {
+    api.on('/shops', { json: { shops: [{ id: '../admin?x=', address: { region: 1 } }] } })
+    api.on('/shops/..%2Fadmin%3Fx%3D/orders', { json: [{ id: 1 }] })
+    expect(idsOf(await readPages(open('orders')))).toEqual([['1']])
+    api.on('/shops', { json: { shops: [{ id: '..', address: { region: 1 } }] } })
+    await expect(readPages(open('orders'))).rejects.toThrow('".." cannot stand for {shop}')
+  })
+
+  test('fail when a parent lacks what they are asked with', async () => {
+    api.on('/shops', { json: { shops: [{ id: 1 }] } })
+    await expect(readPages(open('orders'))).rejects.toThrow('a record has no value at address.region for {region}')
+  })
+})
+
+describe('incremental', () => {
+  const incremental = { cursor_field: 'at', param: 'since', start_value: '2024-01-01T00:00:00Z' }
+  const time = new Date('2024-03-01T00:00:00Z')
+  const mode = 'incremental'
+
+  test('begins at the start value, then at the greatest value that came, and leaves out what it had', async () => {
+    api.on(PATH, {
+      json: [
+        { id: 1, at: '2024-02-01T00:00:00Z' },
+        { id: 2, at: '2024-02-01T01:00:00+01:00' },
+      ],
+    })
+    const first = await readPages(items({ incremental }, {}, { mode }))
+    expect(first.at(-1)?.watermark).toEqual({
+      value: '2024-02-01T00:00:00Z',
+      ids: ['1', ['2', '2024-02-01T01:00:00+01:00']],
+    })
+    api.on(PATH, { json: [1, 2, 3].map((id) => ({ id, at: '2024-02-01T00:00:00Z' })) })
+    const since = { time, value: first.at(-1)?.watermark ?? null }
+    const second = await readPages(items({ incremental }, {}, { mode }), { since })
+    expect(idsOf(second)).toEqual([['3']])
+    expect(api.requests.map(({ query }) => query.since)).toEqual(['2024-01-01T00:00:00Z', '2024-02-01T00:00:00Z'])
+  })
+
+  test('keeps its bounds over a resume, with an upper one, in the path, the query or the body', async () => {
+    api.on(PATH, ({ query }) => ({
+      json: [{ id: Number(query.offset), at: 1714557600 + Number(query.offset) }].slice(
+        0,
+        Number(query.offset) < 2 ? 1 : 0,
+      ),
+    }))
+    const endpoint = {
+      pagination: { type: 'offset' },
+      params: { filter: 'from {since} to {until}' },
+      incremental: { cursor_field: 'at', start_value: 1700000000, format: 'epoch_seconds', end_param: 'until' },
+    }
+    const [page] = await readPages(items(endpoint, {}, { mode }), {}, 1)
+    const rest = await readPages(items(endpoint, {}, { mode }), { position: savedPosition(page) })
+    expect(idsOf(rest)).toEqual([['1'], []])
+    const asked = api.requests.map(({ query }) => [query.filter, query.until])
+    expect(new Set(asked.map(String)).size).toBe(1)
+    expect(asked[0]).toEqual([expect.stringMatching(/^from 1700000000 to \d{10}$/), expect.stringMatching(/^\d{10}$/)])
+    expect(rest.at(-1)?.watermark).toEqual({ value: '1714557601', ids: ['1'] })
+  })
+
+  test('says how many records had no cursor value', async () => {
+    api.on(PATH, { json: [{ id: 1, at: null }, { id: 2 }, { id: 3, at: '2024-02-01' }] })
+    const { log, warnings } = listeningLog()
+    await readPages(items({ incremental }, {}, { mode, log }))
+    expect(warnings).toEqual(['stream items: 2 records have no at; each run that is given them adds them again'])
+  })
+
+  test('of a full refresh begins at the start value too, and leaves no watermark', async () => {
+    api.on(PATH, { json: [{ id: 1, at: '2024-02-01' }] })
+    const pages = await readPages(items({ incremental }))
+    expect(pages.at(-1)).not.toHaveProperty('watermark')
+    expect(api.requests[0]?.query.since).toBe('2024-01-01T00:00:00Z')
+  })
+})
+
+describe('the config', () => {
+  test('declares its streams', () => {
+    const config = rest.config.parse({
+      base_url: api.url,
+      endpoints: {
+        a: {
+          path: 'a',
+          id: 'id',
+          primary_key: 'id',
+          schema: { type: 'object' },
+          incremental: { cursor_field: 'at', param: 'since' },
+        },
+        b: { path: 'b', pagination: { type: 'offset' } },
+        c: { path: 'c/{x}', parent: { stream: 'b', fields: { x: 'id' } } },
+        d: { path: 'd', pagination: { type: 'page_number' }, resumable: true },
+      },
+    })
+    expect(rest.streams(config)).toEqual([
+      { name: 'a', incremental: true, resumable: true, primaryKey: ['id'], schema: { type: 'object' } },
+      { name: 'b', incremental: false, resumable: false },
+      { name: 'c', incremental: false, resumable: false },
+      { name: 'd', incremental: false, resumable: true },
+    ])
+  })
+
+  test.each<[string, JsonObject, string]>([
+    [
+      'a parent that is not there',
+      { a: { path: '{x}', parent: { stream: 'bb', fields: { x: 'id' } } }, b: { path: 'b' } },
+      'unknown stream "bb"; did you mean "b"?',
+    ],
+    [
+      'parents in a circle',
+      { a: { path: '{x}', parent: { stream: 'a', fields: { x: 'id' } } } },
+      'each other’s parents',
+    ],
+    ['a placeholder without value', { a: { path: 'a/{x}' } }, 'nothing gives {x} a value'],
+    [
+      'a field that is not used',
+      { a: { path: 'a', parent: { stream: 'b', fields: { x: 'id' } } }, b: { path: 'b' } },
+      'does not use {x}',
+    ],
+    [
+      'an include that is not there',
+      { a: { path: '{x}', parent: { stream: 'b', fields: { x: 'id' }, include: ['y'] } }, b: { path: 'b' } },
+      'has no "y"',
+    ],
+    ['incremental without id', { a: { path: 'a', incremental: { cursor_field: 'at', param: 's' } } }, 'needs id'],
+    [
+      'incremental without parameter',
+      { a: { path: 'a', id: 'id', incremental: { cursor_field: 'at' } } },
+      'needs param',
+    ],
+    [
+      '{since} without a first value',
+      { a: { path: 'a', id: 'id', params: { q: '{since}' }, incremental: { cursor_field: 'at' } } },
+      'needs start_value',
+    ],
+    ['a cursor from nowhere', { a: { path: 'a', pagination: { type: 'cursor' } } }, 'either cursor or last_record'],
+    ['a body that is none', { a: { path: 'a', pagination: { type: 'offset', in: 'json' } } }, 'must be a mapping'],
+    ['one object with pages', { a: { path: 'a', single: true, pagination: { type: 'offset' } } }, 'no next page'],
+    ['no endpoint', {}, 'must not be empty'],
+  ])('refuses %s', (_what, endpoints, message) => {
+    const { error } = rest.config.safeParse({ base_url: api.url, endpoints })
+    expect(error?.issues.map((issue) => issue.message).join('\n')).toContain(message)
+  })
+})
