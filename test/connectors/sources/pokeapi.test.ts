@@ -31,7 +31,7 @@ async function standIn(): Promise<FaultServer> {
 }
 
 function open(api: FaultServer, keys: JsonObject = {}, stream = 'pokemon'): Source {
-  return openSource(pokeapi, { base_url: `${api.url}/api/v2`, page_size: 20, ...keys }, stream)
+  return openSource(pokeapi, { base_url: api.url, page_size: 20, ...keys }, stream)
 }
 
 for (const details of [false, true]) {
@@ -77,7 +77,7 @@ describe('pokeapi', () => {
 
   test('asks for 100 at once by default, for 20 with details', async () => {
     for (const details of [false, true]) {
-      const keys = { base_url: `${api.url}/api/v2`, details }
+      const keys = { base_url: api.url, details }
       await readPages(openSource(pokeapi, keys, 'pokemon', { readAhead: false }), {}, 1)
     }
     expect(api.asked('/api/v2/pokemon').map(({ query }) => query.limit)).toEqual(['100', '20'])
@@ -136,7 +136,7 @@ describe('pokeapi', () => {
 source:
   name: pokeapi
   stream: berry
-  base_url: ${api.url}/api/v2
+  base_url: ${api.url}
 destination:
   name: logger
   config: {}
@@ -152,6 +152,6 @@ destination:
 
   test('has the streams of the Python program, and is the public API by default', () => {
     expect(pokeapi.streams().map(({ name }) => name)).toEqual(['pokemon', 'berry', 'item'])
-    expect(pokeapi.config.parse({})).toMatchObject({ base_url: 'https://pokeapi.co/api/v2' })
+    expect(pokeapi.config.parse({})).toMatchObject({ base_url: 'https://pokeapi.co' })
   })
 })
