@@ -29,7 +29,7 @@ sourceContract('gbif', async () => {
   const api = await standIn(45)
   return {
     open: () => open(api, { page_limit: 20 }),
-    openBroken: () => openSource(gbif, { base_url: api.url }, 'occurrence'),
+    openBroken: () => openSource(gbif, { base_url: `${api.url}/elsewhere` }, 'occurrence'),
     ids: Array.from({ length: 45 }, (_, n) => String(4_937_287_306 + n)),
     resumable: true,
     maxPageBytes: 20 * 40,
@@ -159,7 +159,7 @@ describe('gbif', () => {
 
   test('is the public API by default', () => {
     expect(gbif.config.parse({})).toMatchObject({
-      base_url: 'https://api.gbif.org/v1',
+      base_url: 'https://api.gbif.org',
       page_limit: 300,
       max_records: 100_000,
     })
