@@ -163,14 +163,20 @@ export class FaultServer {
     for (let sent = 0; sent < bytes && !response.destroyed; sent += piece.length) {
       const more = response.write(piece.subarray(0, Math.min(piece.length, bytes - sent)))
       this.bytesSent += piece.length
-      if (!more) {
-        await new Promise<void>((resume) => {
-          response.once('drain', resume).once('close', resume)
-        })
-      }
+      if (!more) await drained(response)
     }
     response.end()
   }
+}
+
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resume) => {
+    const done = (): void => {
+      response.off('drain', done).off('close', done)
+      resume()
+    }
+    response.on('drain', done).on('close', done)
+  })
 }
 
 async function record(request: IncomingMessage, connection: number): Promise<Asked> {
