@@ -60,6 +60,7 @@ export class Client implements HttpClient {
   readonly #known = new Set<string>()
   #transport: Promise<Transport> | undefined
   #authenticator: Promise<Authenticator> | undefined
+  #redactor: { readonly key: string; readonly redact: (text: string) => string } | undefined
   #closed = false
 
   constructor(options: HttpClientOptions, parts: ClientParts) {
@@ -228,7 +229,9 @@ export class Client implements HttpClient {
   ): Guarded {
     const more = [...(hidden?.secrets ?? []), ...(authenticator?.secrets() ?? [])]
     const known = [...this.#parts.secrets, ...secrets, ...more]
-    const redact = redactor(known.flatMap((secret) => [secret, encodeURIComponent(secret)]))
+    const key = known.join('\n')
+    if (this.#redactor?.key !== key) this.#redactor = { key, redact: redactor(known.flatMap(asWritten)) }
+    const { redact } = this.#redactor
     return { method, shown: redact(shown), redact, secrets: known }
   }
 
@@ -271,6 +274,11 @@ function errorOf(outcome: Failed, subject: Subject, effort: Parameters<typeof st
   if (outcome.kind === 'status') return statusError(subject, outcome.status, outcome.body, effort)
   if (outcome.kind === 'invalid') return invalidError(subject, outcome.status, outcome.error, effort)
   return transportHttpError(subject, outcome.error, effort)
+}
+
+/** As it is, and as it stands in a URL. */
+function asWritten(secret: string): string[] {
+  return [secret, encodeURIComponent(secret), new URLSearchParams([['', secret]]).toString().slice(1)]
 }
 
 function closedError(): BizonError {

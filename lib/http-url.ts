@@ -45,7 +45,7 @@ export function sameServer(known: URL, other: URL): boolean {
 
 /** Names whose value lets somebody in; a page's token does not. */
 const SECRET_NAME =
-  /(?<!(?:page|next|previous|continuation|sync|cursor)[-_.]?)(?:token|secret|passw(?:or)?d|passphrase|signature|credentials?|authorization)$|^(?:key|pwd|pass|auth|sig|code|jwt|sid|session|session[-_.]?id)$|(?:api|access|private|client|app|auth|consumer|subscription)[-_.]?key$/i
+  /(?<!(?:page|next|prev|previous|continuation|sync|cursor)[-_.]?)(?:token|secret|passw(?:or)?d|passphrase|signature|credentials?|authorization)$|^(?:key|pwd|pass|auth|sig|code|jwt|sid|session|session[-_.]?id)$|(?:api|access|private|client|app|auth|consumer|subscription)[-_.]?key$/i
 
 /** Whether a header, parameter or field of that name holds a secret. */
 export function isSecretName(name: string): boolean {

@@ -57,6 +57,8 @@ function parameter(text: string, names: readonly string[]): string | undefined {
   return undefined
 }
 
+/** An HTTP date, or RFC 3339. */
+const DATE = /^\s*(?:[A-Za-z]{3,9},? |\d{4}-\d\d-\d\d[T ])/
 const SECONDS_OF_2001 = 1e9
 const MILLISECONDS_OF_2001 = 1e12
 
@@ -64,7 +66,8 @@ function secondsUntil(text: string, headers: Headers, now: number, mayBeEpoch: b
   // A number with others after it, one for each policy: the first.
   const [, number] = /^(\d+(?:\.\d+)?)(?:\s*[,;].*)?$/.exec(text.trim()) ?? []
   if (number === undefined) {
-    const date = Date.parse(text)
+    // Date.parse takes nearly anything for a date.
+    const date = DATE.test(text) ? Date.parse(text) : Number.NaN
     return Number.isNaN(date) ? undefined : until(date, headers, now)
   }
   const value = Number(number)

@@ -81,7 +81,8 @@ export class Patience {
     const { retry_limit, retry_seconds, rate_limit_seconds } = this.#limits
     if (this.tries > retry_limit) return { over: 'retry_limit' }
     const asked = trouble.kind === 'status' ? askedSeconds(trouble, now) : undefined
-    if (asked !== undefined) {
+    // One that asks for nothing, or names a time that has gone, is spared as one that does not say.
+    if (asked !== undefined && asked > 0) {
       if (this.#asked + asked > rate_limit_seconds) return { over: 'rate_limit_seconds', asked }
       // A little more, so that not all who were told the same time come at that time.
       return { wait: asked + this.#random() * Math.min(1, asked / 10), asked: true }

@@ -1,5 +1,6 @@
 // What undici and the system throw, as a TransportError: which kind it is, in words for people.
 
+import { STATUS_CODES } from 'node:http'
 import { messageOf, systemCode } from './errors.ts'
 import { TransportError, type TransportReason, type TransportSettings } from './transport.ts'
 
@@ -10,8 +11,8 @@ export function transportError(error: Error, sent: boolean, settings: TransportS
   const code = systemCode(error) ?? ''
   const timeout = TIMEOUTS[code]
   if (timeout) return of('timeout', timeout.message(settings), timeout.key)
-  const proxy = /^Proxy response \((\d+)\)/.exec(messageOf(error))
-  if (proxy) return of('proxy', `the proxy answered ${proxy[1]}`)
+  const proxy = /^Proxy (?:response|Authentication Required) \((\d+)\)/.exec(messageOf(error))
+  if (proxy) return of('proxy', `the proxy answered ${proxy[1]} ${STATUS_CODES[Number(proxy[1])] ?? ''}`.trim())
   if (code === 'ENOTFOUND') return of('unknown_host', `no such host (${messageOf(error)})`)
   if (code.startsWith('HPE_')) return of('protocol', `the answer is not HTTP (${messageOf(error)})`)
   if (isTls(code)) return of('tls', `no trusted TLS connection (${messageOf(error)})`)

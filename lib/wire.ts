@@ -5,9 +5,11 @@ import { Agent, type Dispatcher, EnvHttpProxyAgent, Pool } from 'undici'
 import type { Transport, TransportSettings, WireRequest, WireResponse } from './transport.ts'
 import { decompressed } from './wire-decode.ts'
 import { Exchange } from './wire-exchange.ts'
+import { proxiesOf } from './wire-proxy.ts'
 
-export function openWire(settings: TransportSettings): Transport {
-  const agent = openAgent(settings)
+/** Proxies are those of the environment. */
+export function openWire(settings: TransportSettings, environment: NodeJS.ProcessEnv = process.env): Transport {
+  const agent = openAgent(settings, environment)
   return {
     waits: true,
     send: (request, signal) => send(agent, settings, request, signal),
@@ -40,17 +42,18 @@ async function send(
   return decompressed(await exchange.response)
 }
 
-/** Whether a proxy is used is decided per request by undici; without any in the environment its agent stays out. */
-function openAgent({ connectTimeout, responseTimeout }: TransportSettings): Dispatcher {
+function openAgent({ connectTimeout, responseTimeout }: TransportSettings, environment: NodeJS.ProcessEnv): Dispatcher {
   const timeout = connectTimeout * 1000
   const options: Agent.Options = { connect: { timeout } }
-  const { http_proxy, HTTP_PROXY, https_proxy, HTTPS_PROXY } = process.env
-  if (!(http_proxy ?? HTTP_PROXY) && !(https_proxy ?? HTTPS_PROXY)) return new Agent(options)
+  const proxies = proxiesOf(environment)
+  if (!proxies) return new Agent(options)
   return new EnvHttpProxyAgent({
     ...options,
+    ...proxies,
     // As curl does: a tunnel for https only, which is all that many proxies allow.
     proxyTunnel: false,
     proxyTls: { timeout },
+    requestTls: { timeout },
     clientFactory: (origin, given) => new Pool(origin, { ...given, headersTimeout: responseTimeout * 1000 }),
   })
 }

@@ -240,9 +240,9 @@ describe('a server that is slow', () => {
   ])('for ever: the error names %s', async (key, answer, timeouts, message) => {
     api.on('/items', answer)
     const error = await failure(
-      client({ api: { retry_limit: 1, ...timeouts } }, real).request({ url: '/items' }, signal),
+      client({ api: { retry_limit: 0, ...timeouts } }, real).request({ url: '/items' }, signal),
     )
-    expect(error.message).toContain(`/items: ${message}, 2 tries in `)
+    expect(error.message).toBe(`GET ${api.url}/items: ${message}`)
     expect(error.hint).toContain(`source.api_config.${key}`)
   })
 
@@ -251,9 +251,9 @@ describe('a server that is slow', () => {
     await new Promise<void>((listening) => silent.listen(0, '127.0.0.1', listening))
     closing.push(async () => void silent.close())
     const { port } = silent.address() as AddressInfo
-    const slow = client({ baseUrl: `https://127.0.0.1:${port}`, api: { connect_timeout: 0.1, retry_limit: 1 } }, real)
+    const slow = client({ baseUrl: `https://127.0.0.1:${port}`, api: { connect_timeout: 0.1, retry_limit: 0 } }, real)
     const error = await failure(slow.request({ url: '/items' }, signal))
-    expect(error.message).toMatch(/\/items: no connection within 0.1 s, 2 tries in /)
+    expect(error.message).toMatch(/\/items: no connection within 0.1 s$/)
     expect(error.hint).toContain('source.api_config.connect_timeout')
   })
 

@@ -158,6 +158,7 @@ export class FaultServer {
 
   async #flood(bytes: number, lengthKnown: boolean, response: ServerResponse): Promise<void> {
     if (lengthKnown) response.setHeader('content-length', bytes)
+    if (response.req.method === 'HEAD') return void response.end()
     const piece = Buffer.alloc(1 << 20, 'x')
     for (let sent = 0; sent < bytes && !response.destroyed; sent += piece.length) {
       const more = response.write(piece.subarray(0, Math.min(piece.length, bytes - sent)))
