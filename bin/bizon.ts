@@ -4,9 +4,13 @@
 import type { Command } from 'commander'
 import { addCheck } from './commands/check.ts'
 import { addDestination } from './commands/destination.ts'
+import { addNew } from './commands/new.ts'
 import { addRun } from './commands/run.ts'
+import { addSchema } from './commands/schema.ts'
+import { addSecrets } from './commands/secrets.ts'
 import { addSource } from './commands/source.ts'
 import { addStream } from './commands/stream.ts'
+import { addTransform } from './commands/transform.ts'
 import { createProgram, examplesText, main } from './program.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -20,6 +24,10 @@ function bizon(terminal: Terminal): Command {
   addSource(program, terminal)
   addStream(program, terminal)
   addDestination(program, terminal)
+  addSecrets(program, terminal)
+  addSchema(program, terminal)
+  addTransform(program, terminal)
+  addNew(program, terminal)
   return program.addHelpText(
     'after',
     examplesText([

@@ -2,6 +2,7 @@
 // To add one, write the file and add its line.
 
 import type { DestinationDefinition } from '../lib/destination.ts'
+import type { PlannedConnectors } from '../lib/planned.ts'
 import type { QueueDefinition } from '../lib/queue.ts'
 import type { SourceDefinition } from '../lib/source.ts'
 import type { StoreDefinition } from '../lib/state.ts'
@@ -29,3 +30,24 @@ export const stores = {
 export const queues = {
   python_queue: () => import('./queues/memory.ts'),
 } satisfies Table<QueueDefinition>
+
+/** Connectors of the Python bizon that are not built yet, and the release that brings each. */
+export const planned = {
+  sources: {
+    cycle: { release: '0.5', load: () => import('./planned/cycle.ts') },
+    gsheets: { release: '0.5', load: () => import('./planned/gsheets.ts') },
+    hubspot: { release: '0.5', load: () => import('./planned/hubspot.ts') },
+    kafka: { release: '0.4', load: () => import('./planned/kafka.ts') },
+    notion: { release: '0.5', load: () => import('./planned/notion.ts') },
+    periscope: { release: '0.5', load: () => import('./planned/periscope.ts') },
+    sana_ai: { release: '0.5', load: () => import('./planned/sana_ai.ts') },
+  },
+  destinations: {
+    bigquery: { release: '0.5', load: () => import('./planned/bigquery.ts') },
+    bigquery_streaming: { release: '0.5', load: () => import('./planned/bigquery_streaming.ts') },
+    bigquery_streaming_v2: { release: '0.5', load: () => import('./planned/bigquery_streaming_v2.ts') },
+  },
+  stores: { bigquery: { release: '0.5' }, postgres: { release: '0.3' } },
+  queues: { kafka: { release: '0.4' }, rabbitmq: { release: '0.4' } },
+  runners: { process: { release: '0.2' } },
+} satisfies PlannedConnectors

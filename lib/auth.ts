@@ -102,11 +102,26 @@ const oauthParams = z.object({
 })
 
 const SHAPES = {
-  api_key: z.object({ type: z.literal('api_key').describe('A key in a header.'), params: tokenParams }),
-  bearer: z.object({ type: z.literal('bearer').describe('A token in a header.'), params: tokenParams }),
-  basic: z.object({ type: z.literal('basic').describe('User name and password.'), params: basicParams }),
-  cookies: z.object({ type: z.literal('cookies').describe('Cookies of a session.'), params: cookiesParams }),
-  oauth: z.object({ type: z.literal('oauth').describe('OAuth 2: tokens are fetched.'), params: oauthParams }),
+  api_key: z.object({
+    type: z.literal('api_key').describe('A key in a header.'),
+    params: tokenParams.describe('What it needs.'),
+  }),
+  bearer: z.object({
+    type: z.literal('bearer').describe('A token in a header.'),
+    params: tokenParams.describe('What it needs.'),
+  }),
+  basic: z.object({
+    type: z.literal('basic').describe('User name and password.'),
+    params: basicParams.describe('What it needs.'),
+  }),
+  cookies: z.object({
+    type: z.literal('cookies').describe('Cookies of a session.'),
+    params: cookiesParams.describe('What it needs.'),
+  }),
+  oauth: z.object({
+    type: z.literal('oauth').describe('OAuth 2: tokens are fetched.'),
+    params: oauthParams.describe('What it needs.'),
+  }),
 }
 
 type Shapes = typeof SHAPES

@@ -1,52 +1,55 @@
 // `engine` of a config: where the state is kept, what is between the two ends, and how they share the machine.
 
 import type { EngineConfig } from './config.ts'
+import { lookUp, withoutIgnored } from './config-connector.ts'
 import { engineSchema } from './config-schema.ts'
 import type { ConfigPath, Problems } from './problems.ts'
-import { type Connectors, findQueue, findStore } from './registry.ts'
+import { isMapping } from './references.ts'
+import { type Connectors, findQueue, findRunner, findStore } from './registry.ts'
 import { valueAt } from './schema.ts'
 import { checkKeys, validate } from './validate.ts'
 
-const LATER = 'is not available in this version'
-const LATER_TYPES = [
-  { block: 'backend', types: ['postgres', 'bigquery'], instead: 'sqlite or sqlite_in_memory' },
-  { block: 'queue', types: ['kafka', 'rabbitmq'], instead: 'python_queue' },
-  { block: 'runner', types: ['process'], instead: 'thread, which overlaps extract and load in one process' },
-]
+/** Examples of the Python bizon have it beside `type`, where it does nothing. */
+export const IGNORED = { syncCursorInDBEvery: 'it belongs under "config"' }
 
-/** `engine`, or undefined when there are problems. */
+/** `engine`, or undefined when there are problems. `fallback` is the runner of a config that names none. */
 export async function engineBlock(
   raw: unknown,
+  fallback: EngineConfig['runner']['type'],
   problems: Problems,
   connectors?: Connectors,
 ): Promise<EngineConfig | undefined> {
   const at: ConfigPath = ['engine']
-  checkKeys([engineSchema], raw, at, problems)
-  for (const { block, types, instead } of LATER_TYPES) {
-    const type = valueAt(raw, [block, 'type'])
-    if (typeof type === 'string' && types.includes(type)) {
-      problems.add([...at, block, 'type'], `${type} ${LATER}; use ${instead}`)
-    }
+  const given = isMapping(raw) ? { ...raw } : raw
+  if (isMapping(given) && isMapping(given.backend)) {
+    given.backend = withoutIgnored(given.backend, IGNORED, [...at, 'backend'], problems)
   }
-  const keys = validate(engineSchema.prefault({}), raw, at, problems)
-  if (keys?.queue.type !== 'python_queue') return undefined
+  checkKeys([engineSchema], given, at, problems)
+  const keys = validate(engineSchema.prefault({}), given, at, problems)
+  const find = <Found>(block: string, usual: string, look: (type: string, table?: Connectors) => Promise<Found>) => {
+    const type = valueAt(given, [block, 'type']) ?? usual
+    return lookUp(type, [...at, block, 'type'], problems, (one) => look(one, connectors))
+  }
+  const store = await find('backend', 'sqlite', findStore)
+  const line = await find('queue', 'python_queue', findQueue)
+  await find('runner', fallback, findRunner)
+  if (!keys || !store || !line) return undefined
   const { backend, queue, runner } = keys
-  if (backend.type !== 'sqlite' && backend.type !== 'sqlite_in_memory') return undefined
-  const { type, config } = backend
+  const named = valueAt(given, ['runner', 'type']) ?? undefined
   return {
     backend: {
-      type,
-      database: config.database,
-      schema: config.schema,
-      echo: config.echoEngine,
-      definition: await findStore(type, connectors),
+      type: backend.type,
+      database: backend.config.database,
+      schema: backend.config.schema,
+      echo: backend.config.echoEngine,
+      definition: store,
     },
-    checkpointPages: config.syncCursorInDBEvery,
+    checkpointPages: backend.config.syncCursorInDBEvery,
     queue: {
       type: queue.type,
-      maxPages: queue.config.queue.max_size,
-      definition: await findQueue(queue.type, connectors),
+      maxPages: queue.type === 'python_queue' ? queue.config.queue.max_size : 0,
+      definition: line,
     },
-    runner: { type: runner.type, logLevel: runner.log_level },
+    runner: { type: named === undefined ? fallback : runner.type, logLevel: runner.log_level },
   }
 }

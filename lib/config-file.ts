@@ -30,8 +30,9 @@ async function readText(path: string): Promise<string> {
       chunks.push(chunk)
     }
   } catch (error) {
-    const why = REASONS[systemCode(error) ?? ''] ?? messageOf(error)
-    throw new BizonError('config', `cannot read the pipeline file ${JSON.stringify(path)}: ${why}`, { cause: error })
+    throw new BizonError('config', `cannot read the pipeline file ${JSON.stringify(path)}: ${readFailure(error)}`, {
+      cause: error,
+    })
   }
   const whole = Buffer.concat(chunks)
   try {
@@ -39,4 +40,9 @@ async function readText(path: string): Promise<string> {
   } catch (error) {
     throw new BizonError('config', `the pipeline file ${JSON.stringify(path)} is not UTF-8 text`, { cause: error })
   }
+}
+
+/** Why a file cannot be read, in plain words. */
+export function readFailure(error: unknown): string {
+  return REASONS[systemCode(error) ?? ''] ?? messageOf(error)
 }

@@ -10,14 +10,17 @@ import type { LogLevel } from './log.ts'
 import { type Locate, Problems } from './problems.ts'
 import type { QueueConfig } from './queue.ts'
 import { REDACTED, redactor } from './redact.ts'
-import { type Environment, isMapping, readEnvironment, resolveReferences } from './references.ts'
+import { type Environment, isMapping, type Resolved, readEnvironment, resolveReferences } from './references.ts'
 import type { Connectors } from './registry.ts'
 import type { SourceDefinition, SyncMode } from './source.ts'
 import type { StoreConfig, StoreDefinition } from './state.ts'
+import type { TransformConfig } from './transform-config.ts'
 
 export interface SourceConfig {
   readonly name: string
   readonly stream: string
+  /** The file that defines it, of a custom source. */
+  readonly file?: string
   readonly mode: SyncMode
   readonly cursorField?: string
   /** Cancel an unfinished job and start over. */
@@ -34,6 +37,8 @@ export interface SourceConfig {
 export interface DestinationConfig {
   readonly name: string
   readonly alias: string
+  /** The file that defines it, of a custom destination. */
+  readonly file?: string
   readonly definition: DestinationDefinition
   /** What `definition.config` made of the connector's own keys, and the shared keys. */
   readonly options: DestinationOptions
@@ -60,9 +65,13 @@ export interface PipelineConfig {
   readonly name: string
   readonly source: SourceConfig
   readonly destination: DestinationConfig
+  /** In the order in which records go through them. */
+  readonly transforms: readonly TransformConfig[]
   readonly engine: EngineConfig
   /** What references stand for, to be kept out of logs; only what is long enough to be recognised. */
   readonly secrets: readonly string[]
+  /** What has no effect, one line each; logged when a run begins. */
+  readonly warnings: readonly string[]
   /** Where what the source and its API say to each other is kept, or taken from. */
   readonly cassette?: CassetteConfig
 }
@@ -80,6 +89,7 @@ export interface ConfigOverrides {
   readonly reset?: boolean
   readonly stream?: string
   readonly customSource?: string
+  readonly customDestination?: string
   /** Loaded instead of `.env` of the working directory; variables already set win. */
   readonly envFile?: string
   /** Keep what the source asks its API, and the answers, in this new file. */
@@ -111,7 +121,6 @@ export async function loadConfig<Part extends ConfigPart>(
     problems.throwIfAny()
     return input
   }
-  const unset = new Set<string>()
   const replays = checkCassette(overrides)
   const isFile = typeof input === 'string'
   const path = isFile ? input : '<config>'
@@ -119,18 +128,30 @@ export async function loadConfig<Part extends ConfigPart>(
   const { raw, flags } = override(value, overrides)
   const problems = new Problems(path, locate, flags)
 
-  const given = await environmentOf(overrides.envFile)
-  const environment = replays ? async () => withPlaceholders(await given(), unset) : given
-  const { value: resolved, references, secrets } = await resolveReferences(raw, problems, environment)
+  const environment = await environmentOf(overrides.envFile)
+  // Whoever is sent a cassette has not got the secrets, and needs none: what they would be sent in is not sent.
+  const placeholder = replays ? REDACTED : undefined
+  const found = await resolveReferences(raw, problems, environment, placeholder)
+  const { value: resolved, references, secrets, unset } = found
   problems.hide(references, redactor(secrets))
   if (isMapping(resolved)) demand(resolved, parts, problems)
   const blocks = await pipelineBlocks(resolved, problems, connectors)
   problems.throwIfAny()
   if (!blocks) throw new BizonError('internal', `${path}: the config is not valid, and no problem was found`)
+  const warnings = problems.warnings()
   const cassette = cassetteOf(overrides, unset)
-  const config = deepFreeze({ path, ...blocks, secrets, ...(cassette && { cassette }) })
+  const config = deepFreeze({ path, ...blocks, secrets, warnings, ...(cassette && { cassette }) })
   loaded.add(config)
   return config as ConfigOf<Part>
+}
+
+/** Every reference of a pipeline file, looked up as a run looks it up, and what they stand for. Nothing is validated. */
+export async function lookUpReferences(
+  path: string,
+  { envFile }: Pick<ConfigOverrides, 'envFile'> = {},
+): Promise<Pick<Resolved, 'occurrences' | 'secrets'>> {
+  const { value, locate } = await readConfigFile(path)
+  return resolveReferences(value, new Problems(path, locate), await environmentOf(envFile))
 }
 
 /** Whether a cassette is replayed. */
@@ -141,9 +162,9 @@ function checkCassette({ record, replay }: ConfigOverrides): boolean {
   return replay !== undefined
 }
 
-function cassetteOf({ record, replay }: ConfigOverrides, unset: Iterable<string>): CassetteConfig | undefined {
+function cassetteOf({ record, replay }: ConfigOverrides, unset: readonly string[]): CassetteConfig | undefined {
   if (record !== undefined) return { mode: 'record', path: record }
-  return replay === undefined ? undefined : { mode: 'replay', path: replay, unset: [...unset] }
+  return replay === undefined ? undefined : { mode: 'replay', path: replay, unset }
 }
 
 function isLoaded<Part extends ConfigPart>(input: ConfigInput): input is ConfigOf<Part> & PipelineConfig {
@@ -166,19 +187,6 @@ async function environmentOf(envFile: string | undefined): Promise<() => Promise
   return async () => environment
 }
 
-/** Whoever is sent a cassette has not got the secrets, and needs none: what they would be sent in is not sent. */
-function withPlaceholders(environment: Environment, unset: Set<string>): Environment {
-  return new Proxy(environment, {
-    get(known, name) {
-      const value = typeof name === 'string' ? known[name] : undefined
-      // `then` is asked for by the promise that this comes out of.
-      if (value !== undefined || typeof name !== 'string' || name === 'then') return value
-      unset.add(name)
-      return REDACTED
-    },
-  })
-}
-
 /** The mapping with the command line's values, and which option stands at which path. */
 function override(value: unknown, given: ConfigOverrides): { raw: unknown; flags: ReadonlyMap<string, string> } {
   const flags = new Map<string, string>()
@@ -188,7 +196,7 @@ function override(value: unknown, given: ConfigOverrides): { raw: unknown; flags
     if (setting === undefined) return
     let block = raw
     for (const key of path.slice(0, -1)) {
-      const inner = block[key] ?? (key === 'source' ? undefined : {})
+      const inner = block[key] ?? (key === 'source' || key === 'destination' ? undefined : {})
       if (!isMapping(inner)) return
       block = block[key] = { ...inner }
     }
@@ -198,6 +206,7 @@ function override(value: unknown, given: ConfigOverrides): { raw: unknown; flags
   set('--stream', ['source', 'stream'], given.stream)
   set('--reset', ['source', 'reset'], given.reset)
   set('--custom-source', ['source', 'source_file_path'], given.customSource)
+  set('--custom-destination', ['destination', 'destination_file_path'], given.customDestination)
   set('--runner', ['engine', 'runner', 'type'], given.runner)
   set('--log-level', ['engine', 'runner', 'log_level'], given.logLevel)
   return { raw, flags }

@@ -76,6 +76,18 @@ export interface DestinationDefinition<Schema extends z.ZodType = z.ZodType> {
   readonly config: Schema
   /** Keys of `config` that change how it writes, not what: an unfinished run is gone on with after they change. */
   readonly tuning?: readonly string[]
+  /** Default of `destination.alias`. Absent: the name. */
+  readonly alias?: string
+  /** Keys without effect that examples of the Python bizon show, and what to do instead: a warning, not an error. */
+  readonly ignored?: Readonly<Record<string, string>>
+  /** The same for keys beside `config`. */
+  readonly ignoredBeside?: Readonly<Record<string, string>>
+  /** What `streams[].destination.table_id` must look like. Absent: any name. */
+  readonly tableId?: z.ZodType<string>
+  /** It can only add rows, so that a reset is refused. */
+  readonly appendOnly?: boolean
+  /** Why it needs records as objects, for `bizon run --explain`; undefined, or left out: it writes their JSON text. */
+  parses?(config: z.output<Schema> & DestinationOptions): string | undefined
   /** Does no I/O. `config` also holds the keys that all destinations share. */
   create(config: z.output<Schema> & DestinationOptions, context: DestinationContext): Destination
 }

@@ -4,6 +4,7 @@
 export const ERROR_CODES = [
   'usage', // wrong command line
   'config', // the pipeline file is not valid
+  'references', // references of a pipeline file cannot be looked up; a run says `config`
   'locked', // another run of this pipeline holds the lock
   'fenced', // a newer run took over; this one may not write any more
   'source', // reading failed

@@ -121,7 +121,8 @@ export class OpenExtract {
 
 /**
  * The source of a pipeline file. Hand it to `pipeline`, or read its pages in a script:
- * `for await (const page of extract('pipeline.yml'))`. Read alone it starts at the beginning and keeps no state.
+ * `for await (const page of extract('pipeline.yml'))`. Read alone it starts at the beginning,
+ * applies no transforms and keeps no state.
  */
 export class Extract implements AsyncIterable<Page> {
   readonly #input: ConfigInput

@@ -1,5 +1,6 @@
 // The public names, and nothing else.
 
+export { type Authentication, authenticationSchema } from './auth.ts'
 export type { Checkpoint, CheckpointOptions, Receipt } from './checkpoint.ts'
 export { checkPipeline, runPipeline } from './commands.ts'
 export { type ConfigInput, type ConfigOverrides, loadConfig, type PipelineConfig } from './config.ts'
@@ -14,6 +15,15 @@ export {
 export { BizonError, ERROR_CODES, type ErrorCode } from './errors.ts'
 export type { Observer, Outcome, PipelineEvent } from './events.ts'
 export { type Extract, extract } from './extract.ts'
+export {
+  type CreateHttp,
+  type HttpClient,
+  type HttpClientOptions,
+  HttpError,
+  type HttpRequest,
+  type HttpResponse,
+} from './http.ts'
+export { apiConfigSchema } from './http-config.ts'
 export { type Load, load } from './load.ts'
 export {
   createLog,
@@ -56,4 +66,9 @@ export {
   type Step,
   transform,
 } from './steps.ts'
+export type { EachRecord } from './transform/module.ts'
+export type { RecordInfo } from './transform/script.ts'
 export type { Transform } from './transform.ts'
+export { type DestinationUse, verifyDestination } from './verify-destination.ts'
+export { type SourceUse, type VerifiedSource, verifySource } from './verify-source.ts'
+export * as z from './z.ts'

@@ -115,7 +115,8 @@ function exactNumber(text: string): unknown {
   return String(value) === text ? value : new LosslessNumber(text)
 }
 
-function hasInexactNumber(text: string): boolean {
+/** Whether a number of the JSON text would be printed in another way once it is a double. */
+export function hasInexactNumber(text: string): boolean {
   for (let i = 0; i < text.length; i++) {
     const c = text.charCodeAt(i)
     if (c === QUOTE) {

@@ -1,7 +1,7 @@
 // The destination's end of a pipeline: opens what a run needs, writes pages, makes checkpoints durable, publishes.
 // The order at a checkpoint is the promise: destination, then state store, then source and queue.
 
-import { relative } from 'node:path'
+import { relative, resolve } from 'node:path'
 import { type Checkpoint, isPage, payloadBytesOf } from './checkpoint.ts'
 import { type ConfigInput, type ConfigOf, loadConfig, type PipelineConfig } from './config.ts'
 import type { Destination } from './destination.ts'
@@ -15,7 +15,8 @@ import { redactLog } from './redact.ts'
 import { identityOf, type OpenRun, openRun } from './run.ts'
 import type { Start } from './source.ts'
 import { holder, type Lease, type StateStore } from './state.ts'
-import { Signpost } from './wait.ts'
+import { transformsOf } from './transforms.ts'
+import { closeAll, Signpost } from './wait.ts'
 
 export interface LoadOptions {
   readonly log: Log
@@ -52,6 +53,7 @@ export class OpenLoad {
       ...config,
       source: source.config.source,
       destination: config.destination,
+      transforms: transformsOf(source.config.transforms, config.transforms),
       secrets: [...config.secrets, ...source.config.secrets],
     }
     this.#source = source
@@ -158,10 +160,11 @@ export class OpenLoad {
 
   /** In reverse order of opening, every step even when one fails. */
   async close(): Promise<void> {
-    const steps = [() => this.#destination.close(), () => this.#lease?.release(), () => this.#store.close()]
-    const failures: unknown[] = []
-    for (const step of steps) await Promise.resolve(step()).catch((error) => failures.push(error))
-    if (failures.length > 0) throw failures[0]
+    await closeAll(
+      () => this.#destination.close(),
+      () => this.#lease?.release(),
+      () => this.#store.close(),
+    )
   }
 
   outcome(): Outcome {
@@ -179,13 +182,19 @@ export class OpenLoad {
 
   /** A run that writes where it reads would destroy its input, or feed on itself. */
   #checkApart(): void {
-    const both = this.#destination.occupies?.().find((path) => this.#source.reads(path))
+    const written = this.#destination
+      .occupies?.()
+      .map((path) => ({ path, by: 'the destination', key: 'destination_id' }))
+    const letters = this.config.transforms
+      .filter(({ onError }) => onError === 'dead_letter')
+      .map(({ label, deadLetterPath }) => ({ path: deadLetterPath, by: `transform ${label}`, key: 'dead_letter_path' }))
+    const both = [...(written ?? []), ...letters].find(({ path }) => this.#source.reads(resolve(path)))
     if (both === undefined) return
     throw new BizonError(
       'config',
-      `${this.config.path}: the destination writes ${relative('', both)}, which the source reads`,
+      `${this.config.path}: ${both.by} writes ${relative('', both.path)}, which the source reads`,
       {
-        hint: 'Choose another destination_id, or a path that leaves it out.',
+        hint: `Choose another ${both.key}, or a path that leaves it out.`,
       },
     )
   }

@@ -17,6 +17,8 @@ import type { Page } from './source.ts'
 import { arrange, checkpointsOf, type Stages } from './steps.ts'
 import { flow, readable, through, writable } from './streamx.ts'
 import { applyTransform } from './transform.ts'
+import { type OpenTransforms, openTransforms } from './transforms.ts'
+import { closeAll } from './wait.ts'
 
 /** Runs an extract through the steps into a load; resolves once that is published, or was stopped. */
 export async function pipeline(...stages: Stages): Promise<Outcome> {
@@ -29,9 +31,11 @@ export async function pipeline(...stages: Stages): Promise<Outcome> {
 
   const source = await from.open(log)
   let opened: OpenLoad | undefined
+  let scripts: OpenTransforms | undefined
   try {
     const sink = await to.prepare(source, { log, signal, observe })
     opened = sink
+    scripts = await openTransforms(sink.config.transforms, { log, signal, secrets: sink.config.secrets })
     const { from: standing, start, ready } = await sink.open()
     const broken: unknown[] = [] // by the source: what it gave before that is kept, and the run fails after it
     const failed = (error: unknown): void => void broken.push(error)
@@ -43,7 +47,7 @@ export async function pipeline(...stages: Stages): Promise<Outcome> {
         (inner) => (standing.end ? nothing() : source.read(start, { signal: inner, stop, ready, failed })),
         PAGES,
       ),
-      ...transforms.map((apply) =>
+      ...[...scripts.steps, ...transforms].map((apply) =>
         through<Page, Page>({ each: (page, push) => applyTransform(apply, page, signal).then(push) }, PAGES),
       ),
       through(checkpoints(standing, checkpointing ?? checkpointsOf(sink.config)), PAGES),
@@ -65,7 +69,11 @@ export async function pipeline(...stages: Stages): Promise<Outcome> {
     redactError(error, opened?.config.secrets ?? source.config.secrets)
     throw error
   } finally {
-    await Promise.resolve(opened?.close()).finally(() => source.close())
+    await closeAll(
+      () => scripts?.close(),
+      () => opened?.close(),
+      () => source.close(),
+    )
   }
 }
 

@@ -31,14 +31,17 @@ export interface ProblemOptions {
 }
 
 const SHOWN_CHARACTERS = 60
-const SECRET_KEY = /pass(word|wd)?$|secret|token$|api_?key|credential|private_key|webhook_url/i
+/** Names of keys whose values are secret, wherever they came from. */
+export const SECRET_KEY = /pass(word|wd)?$|secret|token$|api_?key|credential|private_key|webhook_url/i
 
 export class Problems {
   readonly #file: string
   readonly #locate: Locate
   readonly #flags: ReadonlyMap<string, string>
   readonly #found = new Map<string, Problem>()
+  readonly #warnings = new Map<string, Problem>()
   readonly #hints: string[] = []
+  readonly #following = new Set<string>()
   #references: ReadonlyMap<string, string> = new Map()
   #scrub: (text: string) => string = (text) => text
 
@@ -57,17 +60,31 @@ export class Problems {
 
   /** One problem per path: what follows from the first is not told. */
   add(path: ConfigPath, text: string, { part = 'value', hint, place }: ProblemOptions = {}): void {
-    const name = pathText(path)
-    if (this.#found.has(name)) return
-    const flag = this.#flags.get(name)
-    const at = flag === undefined ? (place ?? this.#locate(path, part)) : undefined
-    this.#found.set(name, {
-      path: name,
-      text,
-      flag,
-      place: at,
-    })
+    if (this.has(path) || path.some((_, i) => this.#following.has(pathText(path.slice(0, i + 1))))) return
+    this.#found.set(pathText(path), this.#problem(path, text, part, place))
     if (hint !== undefined) this.#hints.push(hint)
+  }
+
+  /** Worth telling, and no reason to stop: one per path. */
+  warn(path: ConfigPath, text: string, { part = 'value', place }: ProblemOptions = {}): void {
+    this.#warnings.set(pathText(path), this.#problem(path, text, part, place))
+  }
+
+  /** The lines of all warnings, in the order of the file. */
+  warnings(): readonly string[] {
+    return inOrder(this.#warnings.values()).map((warning) => this.#line(warning))
+  }
+
+  #problem(path: ConfigPath, text: string, part: 'key' | 'value', given?: Place): Problem {
+    const name = pathText(path)
+    const flag = this.#flags.get(name)
+    const place = flag === undefined ? (given ?? this.#locate(path, part)) : undefined
+    return { path: name, text, flag, place }
+  }
+
+  /** Whatever is wrong at this path or below follows from a problem elsewhere: from here on it is not told. */
+  follows(path: ConfigPath): void {
+    this.#following.add(pathText(path))
   }
 
   has(path: ConfigPath): boolean {
@@ -97,10 +114,8 @@ export class Problems {
   /** Throws everything found as one error, if there is anything. */
   throwIfAny(): void {
     if (this.#found.size === 0) return
-    const problems = [...this.#found.values()].sort(
-      (a, b) => lineOf(a) - lineOf(b) || (a.place?.column ?? 0) - (b.place?.column ?? 0),
-    )
-    throw new BizonError('config', problems.map((problem) => this.#line(problem)).join('\n'), {
+    const lines = inOrder(this.#found.values()).map((problem) => this.#line(problem))
+    throw new BizonError('config', lines.join('\n'), {
       hint: this.#hints[0] ?? (this.#file === '<config>' ? undefined : `bizon check ${this.#file}`),
     })
   }
@@ -109,6 +124,10 @@ export class Problems {
     const where = flag ?? (place === undefined ? this.#file : `${this.#file}:${place.line}:${place.column}`)
     return path === '' ? `${where}: ${text}` : `${where} ${path}: ${text}`
   }
+}
+
+function inOrder(problems: Iterable<Problem>): Problem[] {
+  return [...problems].sort((a, b) => lineOf(a) - lineOf(b) || (a.place?.column ?? 0) - (b.place?.column ?? 0))
 }
 
 const lineOf = ({ place }: Problem): number => place?.line ?? 0

@@ -1,136 +1,220 @@
-// Secrets stay out of the file: `env://NAME` as a whole value, `${env://NAME}` inside one. Resolved before
-// validation, on a copy; where each value came from is kept, so that no message ever prints what it stands for.
+// Secrets stay out of the file: references to them are resolved before validation, on a copy, each distinct one once.
+// Where each value came from is kept, so that no message ever prints what it stands for.
+//
+//   find them all → those in `secrets` first, which say how gsm:// is read → the others, all at once → put them in
 
 import { readFile } from 'node:fs/promises'
 import { parseEnv } from 'node:util'
 import { BizonError, messageOf, systemCode } from './errors.ts'
 import type { ConfigPath, Problems } from './problems.ts'
-import { pathText } from './problems.ts'
+import { pathText, SECRET_KEY } from './problems.ts'
+import { type Piece, parseReferences, type Reference } from './reference-grammar.ts'
+import type { SecretManager } from './secret-manager.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
+
+/** One reference, or what looks like one, at one place of a config. */
+export interface Occurrence {
+  readonly path: ConfigPath
+  /** As it was written, without `${` and `}`. */
+  readonly text: string
+  /** Why it cannot be resolved; absent: it was. */
+  readonly problem?: string
+  readonly hint?: string | undefined
+}
 
 export interface Resolved {
   /** A deep copy of the config with every reference replaced; what failed stays as it was. */
   readonly value: unknown
+  /** In the order of the file. */
+  readonly occurrences: readonly Occurrence[]
   /** Path to the text with references that stood there. */
   readonly references: ReadonlyMap<string, string>
   /** What the references stand for, as far as it is long enough to be recognised in a log. */
   readonly secrets: readonly string[]
+  /** References for which the placeholder stands, as they were written. */
+  readonly unset: readonly string[]
 }
 
-/** Shorter values are too likely to be part of an innocent word. */
+/** Shorter values are too likely to be part of an innocent word, a line or a string inside another even more. */
 const SECRET_CHARACTERS = 4
-/** An object that contains itself would never end. */
+const INNER_CHARACTERS = 16
+/** An object may be as deep as it likes, but no file is. */
 const MAX_DEPTH = 64
-const LEGACY = 'BIZON_ENV_'
-const SCHEMES = ['env', 'gsm']
-const WHOLE = /^([a-z0-9_]+):\/\/(.*)$/s
-const INLINE = /\$\$\{|\$\{([^}]*)\}/g
-const UNCLOSED = /(?<!\$)\$\{\s*(?:env|gsm):\/\/[^}]*$/
+
+type Lookup = { readonly value: string } | { readonly problem: string; readonly hint?: string | undefined }
 
 /**
  * Copies the config and replaces references, reporting every one that cannot be. The environment is asked for
- * when the first reference is met. The code of `transforms` is left alone: `${` means something else there.
+ * when there is a reference. The code of `transforms` is left alone: `${` means something else there.
+ * With a `placeholder` that stands for what cannot be looked up, without a problem, and no service is asked.
  */
 export async function resolveReferences(
   config: unknown,
   problems: Problems,
   environment: () => Promise<Environment>,
+  placeholder?: string,
 ): Promise<Resolved> {
+  const texts = new Map<
+    string,
+    { readonly path: ConfigPath; readonly text: string; readonly pieces: readonly Piece[] }
+  >()
+  mapText(config, problems, (text, path) => {
+    const pieces = parseReferences(text)
+    if (pieces.length !== 1 || typeof pieces[0] !== 'string') texts.set(pathText(path), { path, text, pieces })
+    return text
+  })
+
+  const lookups = await lookUp([...texts.values()], config, environment, placeholder !== undefined)
+  const occurrences: Occurrence[] = []
   const references = new Map<string, string>()
   const secrets = new Set<string>()
-  let known: Environment | undefined
+  const unset = new Set<string>()
+  const replaced = new Map<string, string>()
+  for (const [name, { path, text, pieces }] of texts) {
+    let value = ''
+    let isBroken = false
+    for (const piece of pieces) {
+      if (typeof piece === 'string') {
+        value += piece
+        continue
+      }
+      const found = 'problem' in piece ? piece : lookups(piece, path)
+      references.set(name, text)
+      if ('value' in found) {
+        value += found.value
+        for (const form of recognisable(found.value)) secrets.add(form)
+        occurrences.push({ path, text: piece.text })
+      } else if (placeholder !== undefined && 'scheme' in piece) {
+        value += placeholder
+        unset.add(piece.text)
+      } else {
+        isBroken = true
+        const { problem } = found
+        const hint = 'hint' in found ? found.hint : undefined
+        problems.add(path, problem, { hint })
+        occurrences.push({ path, text: piece.text, problem, hint })
+      }
+    }
+    replaced.set(name, isBroken ? text : value)
+  }
+  const value = mapText(config, problems, (text, path) => replaced.get(pathText(path)) ?? text)
+  return { value, occurrences, references, secrets: [...secrets], unset: [...unset] }
+}
 
-  async function resolve(value: unknown, path: ConfigPath): Promise<unknown> {
-    if (path.length > MAX_DEPTH) {
+/** Fetches every distinct reference once. What it returns tells of each. */
+async function lookUp(
+  texts: readonly { readonly path: ConfigPath; readonly pieces: readonly Piece[] }[],
+  config: unknown,
+  environment: () => Promise<Environment>,
+  offline: boolean,
+): Promise<(reference: Reference, path: ConfigPath) => Lookup> {
+  const inside = texts.filter(({ path }) => isSettings(path)).flatMap(referencesOf)
+  const outside = texts.filter(({ path }) => !isSettings(path)).flatMap(referencesOf)
+  const known = inside.length + outside.length > 0 ? await environment() : {}
+  const seen = new Map<string, Lookup>()
+  const all = async (references: readonly Reference[], manager?: SecretManager): Promise<void> => {
+    const distinct = new Map(references.map((one) => [nameOf(one), one]))
+    const missing = [...distinct].filter(([name]) => !seen.has(name))
+    await Promise.all(missing.map(async ([name, one]) => seen.set(name, await lookup(one, known, manager))))
+  }
+  const tell = (reference: Reference, path: ConfigPath): Lookup =>
+    isSettings(path) && reference.scheme === 'gsm' ? IN_SETTINGS : (seen.get(nameOf(reference)) ?? IN_SETTINGS)
+
+  await all(inside.filter(({ scheme }) => scheme !== 'gsm'))
+  if (offline || !outside.some(({ scheme }) => scheme === 'gsm')) {
+    await all(outside)
+    return tell
+  }
+  const setting = (key: string): string | undefined => {
+    const gsm = isMapping(config) && isMapping(config.secrets) ? config.secrets.gsm : undefined
+    const text = isMapping(gsm) ? gsm[key] : undefined
+    if (typeof text !== 'string') return undefined
+    const pieces = parseReferences(text).map((piece) => {
+      if (typeof piece === 'string') return piece
+      const found = 'problem' in piece ? piece : tell(piece, ['secrets'])
+      return 'value' in found ? found.value : undefined
+    })
+    return pieces.includes(undefined) ? undefined : pieces.join('')
+  }
+  const { createSecretManager } = await import('./secret-manager.ts')
+  const manager = createSecretManager({
+    project: setting('project_id') ?? known.GOOGLE_CLOUD_PROJECT,
+    endpoint: setting('endpoint'),
+    keyFile: known.GOOGLE_APPLICATION_CREDENTIALS,
+  })
+  try {
+    await all(outside, manager)
+  } finally {
+    await manager.close()
+  }
+  return tell
+}
+
+const IN_SETTINGS: Lookup = {
+  problem: 'gsm:// cannot stand in secrets, which says how it is read; use env:// or file://',
+}
+
+const isSettings = ([top]: ConfigPath): boolean => top === 'secrets'
+const nameOf = ({ scheme, path }: Reference): string => `${scheme}://${path}`
+const referencesOf = ({ pieces }: { readonly pieces: readonly Piece[] }): Reference[] =>
+  pieces.filter((piece): piece is Reference => typeof piece !== 'string' && !('problem' in piece))
+
+async function lookup({ scheme, path }: Reference, known: Environment, manager?: SecretManager): Promise<Lookup> {
+  if (scheme === 'env') {
+    const value = known[path]
+    if (value !== undefined) return { value }
+    return {
+      problem: `the environment variable ${path} is not set`,
+      hint: `set ${path}, or write ${path}=… into the file .env`,
+    }
+  }
+  try {
+    if (scheme === 'gsm') return manager ? { value: await manager.read(path) } : IN_SETTINGS
+    const { readSecretFile } = await import('./secret-file.ts')
+    return { value: await readSecretFile(path) }
+  } catch (error) {
+    if (!(error instanceof BizonError)) throw error
+    return { problem: error.message, hint: error.hint }
+  }
+}
+
+/** A copy with every text replaced, but for scripts. Keys are not looked at. */
+function mapText(config: unknown, problems: Problems, replace: (text: string, path: ConfigPath) => string): unknown {
+  const map = (value: unknown, path: ConfigPath, inside: readonly unknown[]): unknown => {
+    if (typeof value === 'string') return isScript(path) ? value : replace(value, path)
+    if (!Array.isArray(value) && !isMapping(value)) return value
+    if (path.length > MAX_DEPTH || inside.includes(value)) {
       problems.add(path.slice(0, 1), 'is nested too deeply, or contains itself')
       return null
     }
-    if (typeof value === 'string') return isScript(path) ? value : resolveText(value, path)
-    if (Array.isArray(value)) {
-      const items: unknown[] = []
-      for (const [i, item] of value.entries()) items.push(await resolve(item, [...path, i]))
-      return items
-    }
-    if (!isMapping(value)) return value
-    const entries: [string, unknown][] = []
-    for (const [key, item] of Object.entries(value)) {
-      if (item !== undefined) entries.push([key, await resolve(item, [...path, key])])
-    }
-    return Object.fromEntries(entries)
+    const around = [...inside, value]
+    if (Array.isArray(value)) return value.map((item, i) => map(item, [...path, i], around))
+    const entries = Object.entries(value).filter(([, item]) => item !== undefined)
+    return Object.fromEntries(entries.map(([key, item]) => [key, map(item, [...path, key], around)]))
   }
-
-  async function resolveText(text: string, path: ConfigPath): Promise<string> {
-    if (!text.includes('://') && !text.startsWith(LEGACY) && !text.includes('${')) return text
-    known ??= await environment()
-    const { value, found, problem, hint } = replaceReferences(text, known)
-    for (const secret of found) if (secret.length >= SECRET_CHARACTERS) secrets.add(secret)
-    if (problem !== undefined) problems.add(path, problem, { hint })
-    if (problem !== undefined || found.length > 0) references.set(pathText(path), text)
-    return value
-  }
-
-  const value = await resolve(config, [])
-  return { value, references, secrets: [...secrets] }
+  return map(config, [], [])
 }
 
-interface Replaced {
-  readonly value: string
-  /** The values of the references. */
-  readonly found: readonly string[]
-  readonly problem?: string
-  readonly hint?: string | undefined
+/**
+ * The forms in which a secret may turn up: whole; line by line, as a key file is printed; and, of JSON, each string
+ * in it that is a secret by its name.
+ */
+function recognisable(value: string): string[] {
+  const lines = value.includes('\n') ? value.split(/\r?\n/).map((line) => line.trim()) : []
+  const inner = [...lines, ...stringsInJson(value)].filter((form) => form.length >= INNER_CHARACTERS)
+  return [value, ...inner].filter((form) => form.length >= SECRET_CHARACTERS)
 }
 
-/** Replaces the references in one string: the grammar, without the config around it. */
-export function replaceReferences(text: string, environment: Environment): Replaced {
-  const found: string[] = []
-  let problem: string | undefined
-  let hint: string | undefined
-
-  const fail = (said: string, advice?: string) => {
-    problem ??= said
-    hint ??= advice
-    return ''
+/** Of a service account's key file and the like, the strings that are secret by their name. */
+function stringsInJson(text: string): string[] {
+  if (!/^\s*\{/.test(text)) return []
+  try {
+    const entries = Object.entries(JSON.parse(text) as Record<string, unknown>)
+    return entries.flatMap(([key, value]) => (typeof value === 'string' && SECRET_KEY.test(key) ? [value] : []))
+  } catch {
+    return []
   }
-  const variable = (name: string) => {
-    const value = environment[name]
-    if (name === '') return fail('env:// needs the name of a variable')
-    if (value === undefined) {
-      return fail(`the environment variable ${name} is not set`, `set ${name}, or write ${name}=… into the file .env`)
-    }
-    found.push(value)
-    return value
-  }
-  const reference = (scheme: string, path: string) =>
-    scheme === 'env' ? variable(path.trim()) : fail('gsm:// is not available in this version; use env://')
-
-  const done = (value: string): Replaced => {
-    if (problem !== undefined) return { value: text, found, problem, hint }
-    return { value, found }
-  }
-
-  if (text.startsWith(LEGACY)) return done(variable(text))
-  if (!text.includes('${')) {
-    const [, scheme = '', path = ''] = WHOLE.exec(text.trim()) ?? []
-    if (SCHEMES.includes(scheme)) return done(reference(scheme, path))
-    const loud = /^[A-Za-z]+(?=:\/\/)/.exec(text.trim())?.[0] ?? ''
-    if (SCHEMES.includes(loud.toLowerCase())) fail(`${loud}:// is not a reference; write ${loud.toLowerCase()}://`)
-    return done(text)
-  }
-  const value = text.replace(INLINE, (token: string, inner: string | undefined) => {
-    if (inner === undefined) return '${'
-    const [, scheme, path = ''] = WHOLE.exec(inner.trim()) ?? []
-    if (scheme === undefined) {
-      return fail(`${JSON.stringify(token)} is not a reference; write \${env://NAME}, or $\${ for the two characters`)
-    }
-    if (SCHEMES.includes(scheme)) return reference(scheme, path)
-    return fail(
-      `${JSON.stringify(token)} has an unknown scheme; known: ${SCHEMES.map((name) => `${name}://`).join(', ')}`,
-    )
-  })
-  if (UNCLOSED.test(text)) fail('a ${ is never closed; add the missing }')
-  return done(value)
 }
 
 /** What is set already wins over the file. Without a file, `.env` of the working directory, if there is one. */
@@ -150,7 +234,7 @@ export async function readEnvironment(file: string | undefined): Promise<Environ
 }
 
 function isScript(path: ConfigPath): boolean {
-  return path.length === 3 && path[0] === 'transforms' && path[2] === 'python'
+  return path.length === 3 && path[0] === 'transforms' && (path[2] === 'python' || path[2] === 'javascript')
 }
 
 /** A plain object, as YAML and object literals make them. */

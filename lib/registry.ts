@@ -3,10 +3,18 @@
 
 import type { DestinationDefinition } from './destination.ts'
 import { BizonError } from './errors.ts'
+import {
+  type DestinationShape,
+  notBuilt,
+  type PlannedConnectors,
+  type PlannedShape,
+  type Release,
+  type SourceShape,
+} from './planned.ts'
 import type { QueueDefinition } from './queue.ts'
 import type { SourceDefinition } from './source.ts'
 import type { StoreDefinition } from './state.ts'
-import { suggestion } from './suggest.ts'
+import { nearest, suggestion } from './suggest.ts'
 
 export type ConnectorTable<Definition> = {
   readonly [name: string]: () => Promise<{ readonly default: Definition }>
@@ -18,35 +26,55 @@ export interface Connectors {
   readonly destinations: ConnectorTable<DestinationDefinition>
   readonly stores: ConnectorTable<StoreDefinition>
   readonly queues: ConnectorTable<QueueDefinition>
+  readonly planned?: PlannedConnectors
 }
 
-/** Names that files of the Python bizon may hold. */
-const PYTHON_NAMES: { readonly [kind in keyof Connectors]: readonly string[] } = {
-  sources: ['cycle', 'gbif', 'gsheets', 'hubspot', 'kafka', 'notion', 'periscope', 'pokeapi', 'sana_ai'],
-  destinations: ['bigquery', 'bigquery_streaming', 'bigquery_streaming_v2'],
-  stores: ['bigquery', 'postgres'],
-  queues: ['kafka', 'rabbitmq'],
-}
+/** A name that a config may hold: what to validate with, and the definition or the release that brings it. */
+export type Known<Definition extends Shape, Shape> =
+  | { readonly shape: Shape; readonly definition: Definition }
+  | ({ readonly shape: Shape; readonly definition?: undefined } & Release)
 
 /** All of these reject with code `config` for a name that is not there; the message says what is. */
 export async function findSource(name: string, connectors?: Connectors): Promise<SourceDefinition> {
-  const { sources } = connectors ?? (await builtIn())
-  return find(sources, 'sources', 'source', name)
+  return built(await knownSource(name, connectors), name)
 }
 
 export async function findDestination(name: string, connectors?: Connectors): Promise<DestinationDefinition> {
-  const { destinations } = connectors ?? (await builtIn())
-  return find(destinations, 'destinations', 'destination', name)
+  return built(await knownDestination(name, connectors), name)
+}
+
+export async function knownSource(
+  name: string,
+  connectors?: Connectors,
+): Promise<Known<SourceDefinition, SourceShape>> {
+  const { sources, planned } = connectors ?? (await builtIn())
+  return known(sources, planned?.sources, 'source', name)
+}
+
+export async function knownDestination(
+  name: string,
+  connectors?: Connectors,
+): Promise<Known<DestinationDefinition, DestinationShape>> {
+  const { destinations, planned } = connectors ?? (await builtIn())
+  return known(destinations, planned?.destinations, 'destination', name)
 }
 
 export async function findStore(type: string, connectors?: Connectors): Promise<StoreDefinition> {
-  const { stores } = connectors ?? (await builtIn())
-  return find(stores, 'stores', 'backend', type)
+  const { stores, planned } = connectors ?? (await builtIn())
+  refusePlanned(planned?.stores, type, Object.keys(stores))
+  return find(stores, 'backend', type)
 }
 
 export async function findQueue(type: string, connectors?: Connectors): Promise<QueueDefinition> {
-  const { queues } = connectors ?? (await builtIn())
-  return find(queues, 'queues', 'queue', type)
+  const { queues, planned } = connectors ?? (await builtIn())
+  refusePlanned(planned?.queues, type, Object.keys(queues))
+  return find(queues, 'queue', type)
+}
+
+/** Rejects for a runner that is not built yet. */
+export async function findRunner(type: string, connectors?: Connectors): Promise<void> {
+  const { planned } = connectors ?? (await builtIn())
+  refusePlanned(planned?.runners, type, ['thread'])
 }
 
 export interface Listed<Definition> {
@@ -64,28 +92,89 @@ export async function listDestinations(connectors?: Connectors): Promise<readonl
   return list((connectors ?? (await builtIn())).destinations)
 }
 
+export interface PlannedListed<Shape> {
+  readonly name: string
+  readonly release: string
+  readonly shape: Shape
+}
+
+/** Sources that are not built yet, by name. */
+export async function listPlannedSources(connectors?: Connectors): Promise<readonly PlannedListed<SourceShape>[]> {
+  return listPlanned((connectors ?? (await builtIn())).planned?.sources)
+}
+
+/** Destinations that are not built yet, by name. */
+export async function listPlannedDestinations(
+  connectors?: Connectors,
+): Promise<readonly PlannedListed<DestinationShape>[]> {
+  return listPlanned((connectors ?? (await builtIn())).planned?.destinations)
+}
+
+/** Parts of `engine` that are not built yet, by type. */
+export async function plannedEngine(
+  connectors?: Connectors,
+): Promise<Readonly<Record<'backend' | 'queue' | 'runner', { readonly [type: string]: Release }>>> {
+  const { planned } = connectors ?? (await builtIn())
+  return { backend: planned?.stores ?? {}, queue: planned?.queues ?? {}, runner: planned?.runners ?? {} }
+}
+
+async function listPlanned<Shape>(
+  planned: { readonly [name: string]: PlannedShape<Shape> } = {},
+): Promise<readonly PlannedListed<Shape>[]> {
+  const entries = Object.entries(planned).sort(([a], [b]) => (a < b ? -1 : 1))
+  return Promise.all(
+    entries.map(async ([name, { release, load }]) => ({ name, release, shape: (await load()).default })),
+  )
+}
+
 async function builtIn(): Promise<Connectors> {
   return import('../connectors/index.ts')
 }
 
-async function find<Definition>(
+async function known<Definition extends Shape, Shape>(
   table: ConnectorTable<Definition>,
-  kind: keyof Connectors,
+  planned: { readonly [name: string]: PlannedShape<Shape> } | undefined,
   label: string,
   name: string,
-): Promise<Definition> {
-  const load = Object.hasOwn(table, name) ? table[name] : undefined
-  if (load) return (await load()).default
-  const names = Object.keys(table)
-  if (PYTHON_NAMES[kind].includes(name)) {
-    const instead = kind === 'stores' || kind === 'queues' ? `; use ${names.sort().join(' or ')}` : ''
-    throw new BizonError('config', `${label} ${name} is known, but not available in this version${instead}`)
+): Promise<Known<Definition, Shape>> {
+  const later = own(planned, name)
+  if (later && !Object.hasOwn(table, name)) {
+    return { shape: (await later.load()).default, release: later.release }
   }
+  const definition = await find(table, label, name, Object.keys(planned ?? {}))
+  return { shape: definition, definition }
+}
+
+function built<Definition extends Shape, Shape>(found: Known<Definition, Shape>, name: string): Definition {
+  if ('release' in found) throw new BizonError('config', notBuilt(name, found))
+  return found.definition
+}
+
+function refusePlanned(planned: PlannedConnectors['stores'] | undefined, type: string, instead: string[]): void {
+  const later = own(planned, type)
+  if (later) {
+    throw new BizonError('config', `${notBuilt(type, later)}; until then use ${instead.sort().join(' or ')}`)
+  }
+}
+
+async function find<Definition>(
+  table: ConnectorTable<Definition>,
+  label: string,
+  name: string,
+  later: readonly string[] = [],
+): Promise<Definition> {
+  const load = own(table, name)
+  if (load) return (await load()).default
+  const near = nearest(name, [...Object.keys(table), ...later])
+  const meant = suggestion(name, near === undefined ? Object.keys(table) : [near], 'known')
   const shown = JSON.stringify(name.length > 60 ? `${name.slice(0, 60)}…` : name)
-  throw new BizonError('config', `unknown ${label} ${shown}${suggestion(name, names, 'known')}`, {
-    hint: kind === 'sources' || kind === 'destinations' ? `bizon ${label} list` : undefined,
+  throw new BizonError('config', `unknown ${label} ${shown}${meant}`, {
+    hint: label === 'source' || label === 'destination' ? `bizon ${label} list` : undefined,
   })
 }
+
+const own = <Value>(table: { readonly [name: string]: Value } | undefined, name: string): Value | undefined =>
+  table && Object.hasOwn(table, name) ? table[name] : undefined
 
 async function list<Definition>(table: ConnectorTable<Definition>): Promise<readonly Listed<Definition>[]> {
   const entries = Object.entries(table).sort(([a], [b]) => (a < b ? -1 : 1))

@@ -2,6 +2,7 @@
 // it stands, the state store remembers. Every step can be repeated by the next process.
 
 import { createHash } from 'node:crypto'
+import { normalize } from 'node:path'
 import type { Checkpoint, Receipt } from './checkpoint.ts'
 import type { PipelineConfig } from './config.ts'
 import type { Destination, Run } from './destination.ts'
@@ -13,6 +14,7 @@ import { redactor } from './redact.ts'
 import { isMapping } from './references.ts'
 import type { Start, StreamInfo } from './source.ts'
 import type { Identity, Lease, StateStore } from './state.ts'
+import { scriptsOf } from './transforms.ts'
 
 export interface RunParts {
   readonly config: PipelineConfig
@@ -58,7 +60,7 @@ export async function openRun({
   const { mode, cursorField, forceIgnoreCheckpoint, reset } = config.source
   const resumable = stream.resumable ?? false
   const identity = identityOf(config)
-  const configHash = configHashOf(config)
+  const configHash = await configHashOf(config)
   const unfinished = await store.unfinishedJobs(identity)
   const lastSucceeded = await store.lastSucceeded(identity)
   const decision = decide({
@@ -168,14 +170,17 @@ export function identityOf({ name, source }: PipelineConfig): Identity {
  * Of what is loaded, and where to: a run begun with one goes on with no other. Settings for how it is done are left
  * out. A hash alone, because settings may hold what references stand for.
  */
-function configHashOf({ source, destination }: PipelineConfig): string {
+async function configHashOf({ source, transforms, destination }: PipelineConfig): Promise<string> {
   const loaded = {
     source: source.name,
+    sourceFile: source.file && normalize(source.file),
     stream: source.stream,
     cursorField: source.cursorField,
     sourceOptions: without(source.options, source.definition.tuning),
     destination: destination.name,
+    destinationFile: destination.file && normalize(destination.file),
     destinationOptions: without(destination.options, destination.definition.tuning),
+    ...(transforms.length > 0 && { transforms: await scriptsOf(transforms) }),
   }
   return createHash('sha256').update(JSON.stringify(loaded, inOrder)).digest('hex').slice(0, 16)
 }

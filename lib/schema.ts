@@ -59,14 +59,14 @@ function child(leaf: z.ZodType, key: Key): z.ZodType[] {
   return []
 }
 
-/** The options that the value's own tag selects; all of them when it selects none. */
+/** The options that the value's own tag selects; all of them when it has none. With a wrong tag only that can be told. */
 function chosen(schema: z.ZodDiscriminatedUnion, value: unknown): readonly z.core.$ZodType[] {
   const { options, discriminator } = schema.def
   const tag = at(value, discriminator)
-  const fitting = options.filter((option) =>
-    leavesAt([option as z.ZodType], [discriminator]).some((leaf) => leaf.safeParse(tag).success),
-  )
-  return fitting.length > 0 ? fitting : options
+  const tagsOf = (option: z.core.$ZodType) => leavesAt([option as z.ZodType], [discriminator])
+  const fitting = options.filter((option) => tagsOf(option).some((leaf) => leaf.safeParse(tag).success))
+  if (fitting.length > 0) return fitting
+  return tag === undefined ? options : [z.looseObject({ [discriminator]: z.union(options.flatMap(tagsOf)) })]
 }
 
 /** The keys that a schema for mappings names. */

@@ -101,8 +101,12 @@ export interface SourceDefinition<Schema extends z.ZodType = z.ZodType> {
   readonly config: Schema
   /** Keys of `config` that change how it reads, not what: an unfinished run is gone on with after they change. */
   readonly tuning?: readonly string[]
+  /** Keys without effect that examples of the Python bizon show, and what to do instead: a warning, not an error. */
+  readonly ignored?: Readonly<Record<string, string>>
   /** The streams, given the config if there is one. A stream named `*` stands for any name. */
   streams(config?: z.output<Schema>): readonly StreamInfo[]
+  /** Why it gives records as objects, for `bizon run --explain`; undefined, or left out: it gives their JSON text. */
+  parses?(config: z.output<Schema>, stream: string): string | undefined
   /** Does no I/O. */
   create(config: z.output<Schema>, context: SourceContext): Source
 }

@@ -2,15 +2,19 @@
 
 import { distance } from 'fastest-levenshtein'
 
-/** The candidate closest to `word`, if one is close enough to be a slip of the fingers. */
-export function nearest(word: string, candidates: Iterable<string>): string | undefined {
+/** The candidate closest to `word`, if one is close enough to be a slip of the fingers, or has a word more or less. */
+export function nearest(word: string, candidates: readonly string[]): string | undefined {
   const allowed = word.length <= 5 ? 1 : word.length <= 8 ? 2 : 3
   let best: { candidate: string; slips: number } | undefined
   for (const candidate of candidates) {
     const slips = slipsBetween(word.toLowerCase(), candidate.toLowerCase())
     if (slips <= allowed && slips < word.length && slips < (best?.slips ?? Infinity)) best = { candidate, slips }
   }
-  return best?.candidate
+  if (best !== undefined) return best.candidate
+  const [only, ...others] = candidates.filter(
+    (candidate) => candidate.startsWith(`${word}_`) || word.startsWith(`${candidate}_`),
+  )
+  return others.length === 0 && word !== '' ? only : undefined
 }
 
 /** The end of a sentence about an unknown name: a suggestion, else what there is, else nothing. */

@@ -57,3 +57,10 @@ export class Signpost {
     for (const resolve of waiting) resolve()
   }
 }
+
+/** Closes one after the other, each even when one before it fails; then rejects with the first failure. */
+export async function closeAll(...steps: readonly (() => Promise<void> | undefined)[]): Promise<void> {
+  const failures: unknown[] = []
+  for (const step of steps) await Promise.resolve(step()).catch((error: unknown) => failures.push(error))
+  if (failures.length > 0) throw failures[0]
+}

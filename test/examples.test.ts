@@ -81,6 +81,19 @@ describe('an example', () => {
     )
   })
 
+  test('transform.yml drops, changes and adds, and leaves numbers as they were', async () => {
+    const rows = linesOf(await output('transformed.json'))
+    expect(rows).toHaveLength(7)
+    expect(rows[0]).toBe(
+      '{"id":9007199254740993,"type":"order.created","at":"2026-03-01T09:00:00.000001Z","customer":"Z.","total":1.10}',
+    )
+    expect(rows.filter((row) => row.includes('receipt.due'))).toHaveLength(2)
+    expect(rows.join()).not.toContain('cancelled')
+    expect(finished.get('transform.yml')?.stdout).toContain(
+      'Records are JSON text, which is parsed for steps 2, 3 and 4',
+    )
+  })
+
   test('pokeapi.yml gives all berries, page after page, from its cassette', async () => {
     const berries = linesOf(await output('berries.json')).map((line) => JSON.parse(line))
     expect(berries).toHaveLength(64)

@@ -7,9 +7,18 @@ import type { LogLevel } from '../../lib/log.ts'
 import { addCommand, requireFile } from '../program.ts'
 import { watchSignals } from '../signals.ts'
 import type { LogFormat, Terminal } from '../terminal.ts'
-import { logFormatOption, logLevelOption, recordOption, replayOption } from './run.ts'
+import {
+  customDestinationOption,
+  customSourceOption,
+  logFormatOption,
+  logLevelOption,
+  recordOption,
+  replayOption,
+} from './run.ts'
 
 interface CheckOptions {
+  readonly customSource?: string
+  readonly customDestination?: string
   readonly envFile?: string
   readonly record?: string
   readonly replay?: string
@@ -25,6 +34,8 @@ export function addCheck(program: Command, terminal: Terminal): void {
     { what: 'with every step in the log', run: 'bizon check examples/weather.yml --log-level DEBUG' },
   ])
     .argument('<FILENAME>', 'the pipeline, a YAML file')
+    .addOption(customSourceOption())
+    .addOption(customDestinationOption())
     .option('--env-file <path>', 'read variables from this file instead of .env; those already set win')
     .option('--sample <n>', 'print the first n records, one JSON object a line; only the source is opened', atLeastOne)
     .addOption(recordOption())
@@ -35,18 +46,22 @@ export function addCheck(program: Command, terminal: Terminal): void {
       requireFile(filename)
       if (options.envFile !== undefined) requireFile(options.envFile, '--env-file')
       if (options.replay !== undefined) requireFile(options.replay, '--replay')
+      if (options.customSource !== undefined) requireFile(options.customSource, '--custom-source')
+      if (options.customDestination !== undefined) requireFile(options.customDestination, '--custom-destination')
       process.exitCode = await check(filename, options, terminal)
     })
 }
 
 async function check(filename: string, options: CheckOptions, terminal: Terminal) {
-  const { envFile, record, replay, sample: count, logLevel, logFormat } = options
+  const { customSource, customDestination, envFile, record, replay, sample: count, logLevel, logFormat } = options
   let level = logLevel
   try {
     const { loadConfig } = await import('../../lib/config.ts')
     const { checkPipeline, sample } = await import('../../lib/commands.ts')
     const given = {
       ...(level && { logLevel: level }),
+      ...(customSource !== undefined && { customSource }),
+      ...(customDestination !== undefined && { customDestination }),
       ...(envFile !== undefined && { envFile }),
       ...(record !== undefined && { record }),
       ...(replay !== undefined && { replay }),
@@ -64,9 +79,10 @@ async function check(filename: string, options: CheckOptions, terminal: Terminal
         for await (const line of sample(config, count, { log, signal })) terminal.print(line)
         return signals.exitCode() ?? 0
       }
-      const { source, destination, engine } = config as PipelineConfig
+      const { source, destination, transforms, engine } = config as PipelineConfig
       await checkPipeline(config as PipelineConfig, { log, signal })
       terminal.print(`ok  source ${source.name}, stream ${source.stream}: can be read`)
+      for (const { label, kind } of transforms) terminal.print(`ok  transform ${label}: ${kind}, can be run`)
       terminal.print(`ok  destination ${destination.name}: can be written`)
       terminal.print(`ok  state ${engine.backend.type}: can be opened`)
       terminal.print(`Try: bizon run ${filename}`)

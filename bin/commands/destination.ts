@@ -11,8 +11,12 @@ export function addDestination(program: Command, terminal: Terminal): void {
   addCommand(group, 'list', 'List the destinations.', [
     { what: 'every destination', run: 'bizon destination list' },
   ]).action(async () => {
-    const { listDestinations } = await import('../../lib/registry.ts')
+    const { listDestinations, listPlannedDestinations } = await import('../../lib/registry.ts')
     terminal.print('Available destinations:')
     for (const { name, definition } of await listDestinations()) terminal.print(`${name} - ${definition.summary}`)
+    terminal.print('Not built yet:')
+    for (const { name, release, shape } of await listPlannedDestinations()) {
+      terminal.print(`${name} - comes with bizon ${release} - ${shape.summary}`)
+    }
   })
 }

@@ -13,6 +13,7 @@ import type { LogFormat, Terminal } from '../terminal.ts'
 
 interface RunOptions {
   readonly customSource?: string
+  readonly customDestination?: string
   readonly runner?: string
   readonly logLevel?: LogLevel
   readonly logFormat?: LogFormat
@@ -21,6 +22,7 @@ interface RunOptions {
   readonly replay?: string
   readonly reset?: true
   readonly quiet?: true
+  readonly explain?: true
 }
 
 export function addRun(program: Command, terminal: Terminal): void {
@@ -30,11 +32,13 @@ export function addRun(program: Command, terminal: Terminal): void {
       what: 'fetch everything again, then replace what was loaded before',
       run: 'bizon run examples/incremental.yml --reset',
     },
+    { what: 'what it would do, without running it', run: 'bizon run examples/weather.yml --explain' },
     { what: 'errors only, for cron', run: 'bizon run examples/weather.yml --quiet' },
     { what: 'keep the log as JSON lines', run: 'bizon run examples/weather.yml --log-format json 2> run.log' },
   ])
     .argument('<FILENAME>', 'the pipeline, a YAML file')
-    .option('--custom-source <path>', 'read from the source defined in this file (source.source_file_path)')
+    .addOption(customSourceOption())
+    .addOption(customDestinationOption())
     .addOption(
       new Option('--runner <type>', 'how to run (default: engine.runner.type of the file)').choices([
         'thread',
@@ -49,13 +53,26 @@ export function addRun(program: Command, terminal: Terminal): void {
     .addOption(replayOption())
     .option('--reset', 'incremental only: fetch everything again and replace what was loaded')
     .option('-q, --quiet', 'no progress, no summary: warnings and errors only')
+    .option('--explain', 'print what a run does, step by step, and which step parses records; run nothing')
     .action(async (filename: string, options: RunOptions) => {
       requireFile(filename)
       if (options.envFile !== undefined) requireFile(options.envFile, '--env-file')
       if (options.customSource !== undefined) requireFile(options.customSource, '--custom-source')
       if (options.replay !== undefined) requireFile(options.replay, '--replay')
+      if (options.customDestination !== undefined) requireFile(options.customDestination, '--custom-destination')
       process.exitCode = await run(filename, options, terminal)
     })
+}
+
+export function customSourceOption(): Option {
+  return new Option('--custom-source <path>', 'read from the source defined in this file (source.source_file_path)')
+}
+
+export function customDestinationOption(): Option {
+  return new Option(
+    '--custom-destination <path>',
+    'write to the destination defined in this file (destination.destination_file_path)',
+  )
 }
 
 export function logLevelOption(): Option {
@@ -87,10 +104,11 @@ async function run(filename: string, options: RunOptions, terminal: Terminal): P
   try {
     const { loadConfig } = await import('../../lib/config.ts')
     const { runPipeline } = await import('../../lib/commands.ts')
-    const { customSource, runner, envFile, record, replay, reset } = options
+    const { customSource, customDestination, runner, envFile, record, replay, reset } = options
     const config = await loadConfig(filename, ['source', 'destination'], {
       ...(level && { logLevel: level }),
       ...(customSource !== undefined && { customSource }),
+      ...(customDestination !== undefined && { customDestination }),
       ...(runner && { runner }),
       ...(envFile !== undefined && { envFile }),
       ...(record !== undefined && { record }),
@@ -99,6 +117,10 @@ async function run(filename: string, options: RunOptions, terminal: Terminal): P
     })
     terminal.conceal(config.secrets ?? [])
     level = config.engine.runner.logLevel
+    if (options.explain) {
+      await (await import('./explain.ts')).explain(filename, config, terminal)
+      return 0
+    }
     const log = terminal.log({ level: options.quiet ? quieter(level) : level, format: options.logFormat })
 
     const signals = watchSignals(terminal)

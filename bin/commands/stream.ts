@@ -2,10 +2,18 @@
 
 import type { Command } from 'commander'
 import { BizonError } from '../../lib/errors.ts'
+import type { SourceShape } from '../../lib/planned.ts'
+import type { Known } from '../../lib/registry.ts'
+import type { SourceDefinition } from '../../lib/source.ts'
 import { addCommand, requireFile } from '../program.ts'
 import type { Terminal } from '../terminal.ts'
 
+interface ListOptions {
+  readonly customSource?: string
+}
+
 interface ResetOptions {
+  readonly customSource?: string
   readonly stream?: string
   readonly cancel?: true
   readonly envFile?: string
@@ -19,13 +27,15 @@ export function addStream(program: Command, terminal: Terminal): void {
 
   addCommand(group, 'list', 'List the streams of a source; * stands for any name.', [
     { what: 'the streams of one source', run: 'bizon stream list dummy' },
+    { what: 'those of a source of your own', run: 'bizon stream list --custom-source my-source.mjs' },
   ])
-    .argument('<SOURCE_NAME>', 'as `bizon source list` shows it')
-    .action(async (name: string) => {
-      const { findSource } = await import('../../lib/registry.ts')
-      const definition = await findSource(name)
-      terminal.print(`Available streams for ${name}:`)
-      for (const stream of definition.streams()) {
+    .argument('[SOURCE_NAME]', 'as `bizon source list` shows it')
+    .option('--custom-source <path>', 'the source defined in this file')
+    .action(async (name: string | undefined, options: ListOptions) => {
+      const found = await named(name, options)
+      const when = found.definition ? '' : `, which is not built yet and comes with bizon ${found.release}`
+      terminal.print(`Available streams for ${name ?? options.customSource}${when}:`)
+      for (const stream of found.shape.streams()) {
         terminal.print(`[${stream.incremental ? 'Supports incremental' : 'Full refresh only'}] - ${stream.name}`)
       }
     })
@@ -41,18 +51,38 @@ export function addStream(program: Command, terminal: Terminal): void {
   )
     .argument('<FILENAME>', 'the pipeline, a YAML file')
     .option('--stream <name>', 'this stream instead of the one in the file')
+    .option('--custom-source <path>', 'the source is defined in this file (source.source_file_path)')
     .option('--cancel', 'withdraw the requests that no run has taken up')
     .option('--env-file <path>', 'read variables from this file instead of .env; those already set win')
     .action(async (filename: string, options: ResetOptions) => {
       requireFile(filename)
       if (options.envFile !== undefined) requireFile(options.envFile, '--env-file')
+      if (options.customSource !== undefined) requireFile(options.customSource, '--custom-source')
       await reset(filename, options, terminal)
     })
 }
 
-async function reset(filename: string, { stream, cancel, envFile }: ResetOptions, terminal: Terminal): Promise<void> {
+async function named(
+  name: string | undefined,
+  { customSource }: ListOptions,
+): Promise<Known<SourceDefinition, SourceShape>> {
+  if (customSource !== undefined) {
+    requireFile(customSource, '--custom-source')
+    const definition = await (await import('../../lib/custom-definition.ts')).customSource(customSource)
+    return { shape: definition, definition }
+  }
+  if (name === undefined)
+    throw new BizonError('usage', 'which source? Give its name, or --custom-source with a file', {
+      hint: 'bizon source list',
+    })
+  return (await import('../../lib/registry.ts')).knownSource(name)
+}
+
+async function reset(filename: string, options: ResetOptions, terminal: Terminal): Promise<void> {
+  const { customSource, stream, cancel, envFile } = options
   const { loadConfig } = await import('../../lib/config.ts')
   const config = await loadConfig(filename, ['source'], {
+    ...(customSource !== undefined && { customSource }),
     ...(stream !== undefined && { stream }),
     ...(envFile !== undefined && { envFile }),
   })

@@ -50,9 +50,16 @@ function answers(first: readonly Row[], second: readonly Row[], third: readonly 
 }
 
 const config = z.strictObject({
+  authentication: z
+    .strictObject({
+      type: z.enum(['api_key', 'oauth']).describe('Any of the two.'),
+      params: z.record(z.string(), z.unknown()).optional().describe('Anything: nobody is asked.'),
+    })
+    .optional()
+    .describe('Accepted, without effect: there is nobody to authenticate to.'),
   sleep: z.number().min(0).max(MOST_SECONDS).default(0).describe('Seconds to wait before each page.'),
   records: z.number().int().min(0).default(1000).describe('Stream `generator`: how many records.'),
-  record_bytes: z.coerce
+  record_bytes: z
     .number()
     .int()
     .min(64)
@@ -60,7 +67,7 @@ const config = z.strictObject({
     .describe('Stream `generator`: size of a record as JSON text, in bytes.'),
   page_size: z.number().int().min(1).default(100).describe('Stream `generator`: records a page.'),
   seed: z.number().int().default(1).describe('Stream `generator`: the same seed gives the same records.'),
-  fail_at_page: z.coerce
+  fail_at_page: z
     .number()
     .int()
     .min(1)
@@ -77,6 +84,7 @@ export default defineSource({
     { name: 'plants', resumable: true, primaryKey: ['id'] },
     { name: 'generator', resumable: true, incremental: true, primaryKey: ['id'] },
   ],
+  parses: (_config, stream) => (stream === 'generator' ? undefined : 'its few records are made as objects'),
   create(options, { stream, mode }): Source {
     return {
       async *read(from, signal) {

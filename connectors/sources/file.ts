@@ -9,6 +9,7 @@
 //   file/recognise.ts file/read.ts                whether files are those that were read; files to pages
 //   file/reads.ts                                 whether it would read some path
 
+import { resolve } from 'node:path'
 import * as z from 'zod'
 import { defineSource } from '../../lib/source.ts'
 import { MOST_SECONDS } from '../../lib/wait.ts'
@@ -26,12 +27,21 @@ const config = z.strictObject({
       (paths) => paths.length === 1 || !paths.includes(STDIN),
       'standard input (-) cannot be read with other files',
     )
-    .describe('File, list of files, or patterns with `*`, `**` and `?`; `-` is standard input. Read sorted by name.'),
+    .describe(
+      'File, list of files, or patterns with `*`, `**` and `?`, relative to the working directory; `-` is standard ' +
+        'input. Read in the order of their names.',
+    )
+    .meta({ examples: ['events.ndjson', 'incoming/*.csv.gz', '-'] }),
   format: z
     .enum(FORMATS)
     .optional()
-    .describe('What the files hold. Default: by extension (.ndjson .jsonl .json .csv .tsv, also before .gz).'),
-  compression: z.enum(['none', 'gzip']).optional().describe('Default: gzip for files that end in .gz.'),
+    .describe(
+      'What the files hold; `json` is an array of objects, or one object. Default: by extension (.ndjson .jsonl .json .csv .tsv, also before .gz).',
+    ),
+  compression: z
+    .enum(['none', 'gzip'])
+    .optional()
+    .describe('How the files are packed. Default: gzip for files that end in .gz.'),
   columns: z
     .array(z.string().min(1))
     .min(1)
@@ -45,20 +55,29 @@ const config = z.strictObject({
   timestamp_field: z
     .string()
     .optional()
-    .describe('Field with the time of a record: RFC 3339, or seconds or milliseconds since 1970.'),
+    .describe(
+      'Field that says when it happened: RFC 3339, or seconds or milliseconds since 1970. Default: the time of reading.',
+    ),
   on_invalid: z
     .enum(['fail', 'skip', 'dead_letter'])
     .default('fail')
     .describe('What to do with a record that is not valid: fail, skip and count it, or write it to dead_letter_path.'),
-  dead_letter_path: z.string().min(1).optional().describe('Default: `<name of the pipeline>.dead_letter.ndjson`.'),
-  max_record_bytes: z.coerce
+  dead_letter_path: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'Where records that are not valid go, each with file, line and error. After a crash some may stand there twice. ' +
+        'Default: `<name of the pipeline>.dead_letter.ndjson`.',
+    ),
+  max_record_bytes: z
     .number()
     .int()
     .min(1)
     .default(16 * MIB)
-    .describe('Largest record, in bytes.'),
-  page_bytes: z.coerce.number().int().min(1).default(MIB).describe('Bytes that are read and passed on together.'),
-  poll_interval: z.coerce
+    .describe('Largest record, in bytes (16 MiB); a longer one is not valid.'),
+  page_bytes: z.number().int().min(1).default(MIB).describe('Bytes that are read and passed on together.'),
+  poll_interval: z
     .number()
     .min(0.01)
     .max(MOST_SECONDS)
@@ -84,7 +103,8 @@ export default defineSource({
     return {
       read: (from, signal) => readFiles(settings, context, from, signal),
       check: () => checkFiles(settings),
-      reads: (path) => wouldRead(path, settings),
+      // Its own dead letters are left out where it looks for files.
+      reads: (path) => path !== resolve(settings.dead_letter_path) && wouldRead(path, settings),
     }
   },
 })

@@ -58,7 +58,7 @@ describe('a bug report', () => {
     const asked = api.requests.length
     const replayed = await bizon(`rm output/items.json; bizon run shop.yml --replay shop.cassette ${log}`)
     expect(replayed).toMatchObject({ code: 0 })
-    expect(replayed.stderr).toContain('not set, so that *** stands for it while replaying: SHOP_TOKEN')
+    expect(replayed.stderr).toContain('not set, so that *** stands for it while replaying: env://SHOP_TOKEN')
     expect(replayed.stderr).toContain('replayed all 3 HTTP requests of shop.cassette')
     expect(await readFile(sandbox.path('output/items.json'), 'utf8')).toBe(rows)
     expect(api.requests).toHaveLength(asked)

@@ -1,29 +1,27 @@
 // docs/delivery.md says what these tests prove, no more and no less. `npm run docs` writes its tables anew.
 
-import { readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { committed, expectRecorded, region } from '../support/recorded.ts'
 import { jq, stateOf } from './oracle.ts'
 import { pointNames } from './points.ts'
 import { points, pointTable, promises, promiseTable } from './promises.ts'
 import { lines, pipelineFile, type Scenario, scenarios } from './scenario.ts'
-import { BIZON, ROOT, Workspace } from './workspace.ts'
+import { BIZON, Workspace } from './workspace.ts'
 
-const PAGE = join(ROOT, 'docs', 'delivery.md')
+const PAGE = 'docs/delivery.md'
 
 describe('docs/delivery.md', () => {
   test.each([
     ['promises', promiseTable()],
     ['points', pointTable()],
   ])('its table of %s is that of the tests', async (name, table) => {
-    const text = await readFile(PAGE, 'utf8')
-    const [begin, end] = [`<!-- ${name}: npm run docs -->\n`, `<!-- end of ${name} -->\n`]
-    const parts = text.split(begin)
-    const after = parts[1]?.split(end)
-    expect([parts.length, after?.length]).toEqual([2, 2])
-    const fresh = `${parts[0]}${begin}${table}${end}${after?.[1]}`
-    if (process.env.BIZON_RECORD === '1') await writeFile(PAGE, fresh)
-    else expect(text).toBe(fresh)
+    const text = await committed(PAGE)
+    const before = region(text, name)
+    expect(before, `a place for ${name}`).toBeDefined()
+    await expectRecorded(
+      PAGE,
+      text.replace(`-->\n${before}<!-- end of ${name} -->`, `-->\n${table}<!-- end of ${name} -->`),
+    )
   })
 
   test('every fault point of the source is explained, and no other', async () => {

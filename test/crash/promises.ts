@@ -106,16 +106,10 @@ export const points: { readonly [name: string]: Point } = {
   'status.after': { happened: 'the job is done', next: 'the next run is a new one' },
 }
 
-export function promiseTable(): string {
+export function promiseTable(rows = promises): string {
   return table(
     ['Destination', 'Mode', 'Each record is there', 'May be repeated', 'Readers see'],
-    promises.map(({ destination, mode, delivery, repeats, readers }) => [
-      destination,
-      mode,
-      delivery,
-      repeats,
-      readers,
-    ]),
+    rows.map(({ destination, mode, delivery, repeats, readers }) => [destination, mode, delivery, repeats, readers]),
   )
 }
 

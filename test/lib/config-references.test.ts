@@ -50,9 +50,9 @@ describe('references', () => {
       expect(secrets).toEqual(['hunter2'])
     }))
 
-  test('of a secret manager are refused', async () => {
-    expect(await problemsOf(anything('path: x\npassword: gsm://key'))).toEqual([
-      'config.yml:6:13 source.password: gsm:// is not available in this version; use env://',
+  test('to a file that is not there are told with both names', async () => {
+    expect(await problemsOf(anything('path: x\npassword: file:///run/secrets/no-such'))).toEqual([
+      'config.yml:6:13 source.password: cannot read the file "/run/secrets/no-such": no such file',
     ])
   })
 

@@ -67,9 +67,10 @@ describe('the command line', () => {
       '--log-level engine.runner.log_level: expected one of TRACE, DEBUG, INFO, WARNING, ERROR, CRITICAL, got "loud"',
     ],
     [{ stream: 'stones' }, '--stream source.stream: unknown stream "stones" of zoo; streams: creatures, plants'],
+    [{ customSource: 'missing.mjs' }, '--custom-source source.source_file_path: missing.mjs: no such file'],
     [
-      { customSource: 'my.ts' },
-      '--custom-source source.source_file_path: custom source files are not available in this version',
+      { customDestination: 'missing.mjs' },
+      '--custom-destination destination.destination_file_path: missing.mjs: no such file',
     ],
   ])('%j is named where it is wrong', async (overrides, expected) => {
     expect(await problemsOf(yaml, { overrides })).toEqual([expected])

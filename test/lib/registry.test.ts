@@ -34,7 +34,7 @@ describe('a name that is not there', () => {
   test.each([
     ['zooo', 'unknown source "zooo"; did you mean "zoo"?'],
     ['mars', 'unknown source "mars"; known: anything, secure, zoo'],
-    ['hubspot', 'source hubspot is known, but not available in this version'],
+    ['hubspot', 'hubspot is not built yet; it comes with bizon 0.5'],
     ['toString', 'unknown source "toString"; known: anything, secure, zoo'],
     ['__proto__', 'unknown source "__proto__"; known: anything, secure, zoo'],
     ['x'.repeat(100), `unknown source "${'x'.repeat(60)}…"; known: anything, secure, zoo`],
@@ -48,8 +48,8 @@ describe('a name that is not there', () => {
   })
 
   test.each([
-    ['bigquery', 'destination bigquery is known, but not available in this version'],
-    ['bigquery_streaming_v2', 'destination bigquery_streaming_v2 is known, but not available in this version'],
+    ['bigquery', 'bigquery is not built yet; it comes with bizon 0.5'],
+    ['bigquery_streaming_v2', 'bigquery_streaming_v2 is not built yet; it comes with bizon 0.5'],
     ['fil', 'unknown destination "fil"; did you mean "file"?'],
   ])('destination %s', async (name, message) => {
     await expect(findDestination(name, connectors)).rejects.toMatchObject({ code: 'config', message })
@@ -57,11 +57,11 @@ describe('a name that is not there', () => {
 
   test('backends and queues say what to use instead', async () => {
     await expect(findStore('postgres', connectors)).rejects.toThrow(
-      'backend postgres is known, but not available in this version; use sqlite or sqlite_in_memory',
+      'postgres is not built yet; it comes with bizon 0.3; until then use sqlite or sqlite_in_memory',
     )
     await expect(
       findQueue('kafka', { ...connectors, queues: { python_queue: async () => ({ default: never }) } }),
-    ).rejects.toThrow('queue kafka is known, but not available in this version; use python_queue')
+    ).rejects.toThrow('kafka is not built yet; it comes with bizon 0.4; until then use python_queue')
   })
 })
 

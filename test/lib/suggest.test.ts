@@ -12,6 +12,8 @@ describe('nearest', () => {
     ['sync-mode', KEYS, 'sync_mode'],
     ['ENGINE', KEYS, 'engine'],
     ['desintation', KEYS, 'destination'],
+    ['schema_name', ['database', 'schema', 'echoEngine'], 'schema'],
+    ['sync', KEYS, 'sync_mode'],
     ['increment', ['full_refresh', 'incremental', 'stream'], 'incremental'],
   ])('%s is close to one of %j', (word, candidates, expected) => {
     expect(nearest(word, candidates)).toBe(expected)
@@ -19,6 +21,10 @@ describe('nearest', () => {
 
   test.each(['kafka', 'x', '', 'host'])('%j is close to none of the keys', (word) => {
     expect(nearest(word, KEYS)).toBeUndefined()
+  })
+
+  test('a word of two of them is close to neither', () => {
+    expect(nearest('buffer', ['buffer_size', 'buffer_flush_timeout'])).toBeUndefined()
   })
 
   test('the closest wins', () => {

@@ -12,18 +12,29 @@ export interface TestConfig {
   readonly destination: DestinationDefinition
   /** More keys of the `source` block, as in YAML. */
   readonly sourceKeys?: { readonly [key: string]: unknown }
+  /** As in YAML. */
+  readonly transforms?: readonly object[]
   readonly runner?: 'thread' | 'process' | 'stream'
   readonly checkpointPages?: number
 }
 
 export async function testConfig(parts: TestConfig): Promise<PipelineConfig> {
-  const { folder, source, destination, sourceKeys = {}, runner = 'thread', checkpointPages = 1 } = parts
+  const {
+    folder,
+    source,
+    destination,
+    sourceKeys = {},
+    transforms = [],
+    runner = 'thread',
+    checkpointPages = 1,
+  } = parts
   const backend = { database: join(folder, 'state'), schema: '', syncCursorInDBEvery: checkpointPages }
   const config = await loadConfig(
     {
       name: 'test',
       source: { name: 'scripted', stream: 'numbers', ...sourceKeys },
       destination: { name: 'shelf', config: {} },
+      transforms,
       engine: { backend: { type: 'sqlite', config: backend }, runner: { type: runner } },
     },
     ['source', 'destination'],

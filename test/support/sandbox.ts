@@ -45,26 +45,31 @@ export class Sandbox {
 
   /** Runs a bash script in the folder; the first command that fails ends it. */
   run(script: string): Promise<Finished> {
-    return new Promise((done, failed) => {
-      const child = spawn('bash', ['-euo', 'pipefail', '-c', script], {
-        cwd: this.folder,
-        env: { ...userEnvironment(), NO_COLOR: '1' },
-        stdio: ['ignore', 'pipe', 'pipe'],
-      })
-      const out: Buffer[] = []
-      const err: Buffer[] = []
-      child.stdout.on('data', (chunk: Buffer) => out.push(chunk))
-      child.stderr.on('data', (chunk: Buffer) => err.push(chunk))
-      child.on('error', failed)
-      child.on('close', (code) =>
-        done({ code, stdout: Buffer.concat(out).toString(), stderr: Buffer.concat(err).toString() }),
-      )
-    })
+    return runIn(this.folder, script)
   }
 
   async remove(): Promise<void> {
     await rm(this.folder, { recursive: true, force: true })
   }
+}
+
+/** Runs a bash script in a folder as a user would; the first command that fails ends it. */
+export function runIn(folder: string, script: string): Promise<Finished> {
+  return new Promise((done, failed) => {
+    const child = spawn('bash', ['-euo', 'pipefail', '-c', script], {
+      cwd: folder,
+      env: { ...userEnvironment(), NO_COLOR: '1' },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    const out: Buffer[] = []
+    const err: Buffer[] = []
+    child.stdout.on('data', (chunk: Buffer) => out.push(chunk))
+    child.stderr.on('data', (chunk: Buffer) => err.push(chunk))
+    child.on('error', failed)
+    child.on('close', (code) =>
+      done({ code, stdout: Buffer.concat(out).toString(), stderr: Buffer.concat(err).toString() }),
+    )
+  })
 }
 
 /** Without what npm and vitest set for this process: a nested npx would take it for its own. */

@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as z from 'zod'
+import { planned } from '../../connectors/index.ts'
 import { type ConfigOverrides, type ConfigPart, loadConfig, type PipelineConfig } from '../../lib/config.ts'
 import { type DestinationDefinition, defineDestination } from '../../lib/destination.ts'
 import { BizonError } from '../../lib/errors.ts'
@@ -76,6 +77,7 @@ export const connectors: Connectors = {
   destinations: { file: entry<DestinationDefinition>(file), logger: entry<DestinationDefinition>(logger) },
   stores: { sqlite: entry(store), sqlite_in_memory: entry(store) },
   queues: { python_queue: () => import('../../connectors/queues/memory.ts') },
+  planned,
 }
 
 /** A folder for one test, removed afterwards. */

@@ -1,7 +1,7 @@
 // What becomes of a record that is not valid: it ends the run, is skipped and counted, or goes to a file of its own.
 
-import { appendFile } from 'node:fs/promises'
-import { BizonError, messageOf } from '../../../lib/errors.ts'
+import { DeadLetters } from '../../../lib/dead-letter.ts'
+import { BizonError } from '../../../lib/errors.ts'
 import type { Log } from '../../../lib/log.ts'
 
 /** A record that is not valid. */
@@ -18,20 +18,19 @@ export interface Fault {
 
 const QUOTED_CHARACTERS = 60
 const DEAD_LETTER_BYTES = 64 * 1024
-/** So much of them is held. */
-const DUE_CHARACTERS = 1024 * 1024
 
 export class Invalid {
   readonly #policy: 'fail' | 'skip' | 'dead_letter'
   readonly #deadLetterPath: string
   readonly #log: Log
-  #deadLetters = ''
+  readonly #deadLetters: DeadLetters
   #count = 0
 
   constructor(policy: 'fail' | 'skip' | 'dead_letter', deadLetterPath: string, log: Log) {
     this.#policy = policy
     this.#deadLetterPath = deadLetterPath
     this.#log = log
+    this.#deadLetters = new DeadLetters({ path: deadLetterPath, code: 'source', key: 'source.dead_letter_path' })
   }
 
   /** Throws, unless such records are to be passed over. */
@@ -41,30 +40,17 @@ export class Invalid {
     if (this.#policy === 'skip') return
     const { file, line, text } = fault
     const kept = text.toString('utf8', 0, DEAD_LETTER_BYTES)
-    this.#deadLetters += `${JSON.stringify({ file, line, error: messageFor(fault), text: kept })}\n`
+    this.#deadLetters.add(JSON.stringify({ file, line, error: messageFor(fault), text: kept }))
   }
 
   /** Whether so much is to be written that `settle` must come before the next report. */
   get due(): boolean {
-    return this.#deadLetters.length >= DUE_CHARACTERS
+    return this.#deadLetters.due
   }
 
-  /**
-   * Writes what is due to the dead letter file: before the page that passes over it goes out, so that nothing is
-   * passed over without a trace. A run that is killed in between writes the same lines again when it resumes.
-   */
-  async settle(): Promise<void> {
-    if (this.#deadLetters === '') return
-    const lines = this.#deadLetters
-    this.#deadLetters = ''
-    try {
-      await appendFile(this.#deadLetterPath, lines)
-    } catch (cause) {
-      throw new BizonError('source', `cannot write dead letters: ${messageOf(cause)}`, {
-        cause,
-        hint: 'Check source.dead_letter_path.',
-      })
-    }
+  /** Writes the dead letters: before the page that passes over such records goes out. */
+  settle(): Promise<void> {
+    return this.#deadLetters.settle()
   }
 
   /** Says how many there were. */

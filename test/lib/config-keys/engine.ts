@@ -1,0 +1,134 @@
+// Cases of the keys of `engine`: section 7 of the specification, one group for each type of backend and queue.
+
+import { engineSchema } from '../../../lib/config-schema.ts'
+import type { KeyCase, KeyGroup } from '../../support/key-cases.ts'
+
+type Keys = Readonly<Record<string, KeyCase>>
+
+const group = (title: string, engine: object, at: string, schema: KeyGroup['schema'], keys: Keys): KeyGroup => ({
+  title,
+  base: {
+    name: 'tiny',
+    source: { name: 'dummy', stream: 'plants' },
+    destination: { name: 'logger', config: {} },
+    engine,
+  },
+  at,
+  schema,
+  keys,
+})
+
+const backend = (type: string, config: object, keys: Keys): KeyGroup =>
+  group(`engine.backend, ${type}`, { backend: { type, config } }, 'engine.backend', engineSchema.shape.backend, {
+    type: [
+      type,
+      'sqllite',
+      'expected one of sqlite, sqlite_in_memory, postgres, bigquery, got "sqllite"; did you mean "sqlite"?',
+    ],
+    config: [config, [], 'expected a mapping, got a list'],
+    ...Object.fromEntries(Object.entries(keys).map(([key, one]) => [`config.${key}`, one])),
+    'config.syncCursorInDBEvery': ['5', 0, 'expected an integer of 1 or more, got 0'],
+    'config.echoEngine': ['on', 'loud', 'expected true or false, got "loud"'],
+  })
+
+const queue = (type: string, config: object, keys: Keys): KeyGroup =>
+  group(`engine.queue, ${type}`, { queue: { type, config } }, 'engine.queue', engineSchema.shape.queue, {
+    type: [type, 'python', 'expected one of python_queue, kafka, rabbitmq, got "python"; did you mean "python_queue"?'],
+    config: [config, [], 'expected a mapping, got a list'],
+    'config.max_nb_messages': ['250000', 0, 'expected an integer of 1 or more, got 0'],
+    ...Object.fromEntries(Object.entries(keys).map(([key, one]) => [`config.${key}`, one])),
+  })
+
+const local: Keys = {
+  database: ['state/mine', 5, 'expected a string, got 5; write it in quotes'],
+  schema: ['public', [], 'expected a string, got a list'],
+}
+const polling: Keys = {
+  consumer: [{}, 1, 'expected a mapping, got 1'],
+  'consumer.poll_interval': [0, -1, 'expected an integer of 0 or more, got -1'],
+}
+
+export const engine: readonly KeyGroup[] = [
+  group('engine', {}, 'engine', engineSchema.pick({ runner: true }), {
+    runner: [null, 'thread', 'expected a mapping, got "thread"'],
+    'runner.type': [
+      'stream',
+      'threads',
+      'expected one of thread, process, stream, got "threads"; did you mean "thread"?',
+    ],
+    'runner.log_level': [
+      'TRACE',
+      'debug',
+      'expected one of TRACE, DEBUG, INFO, WARNING, ERROR, CRITICAL, got "debug"; did you mean "DEBUG"?',
+    ],
+    'runner.config': [null, [], 'expected a mapping, got a list'],
+    'runner.config.max_workers': [null, 0, 'expected an integer of 1 or more, got 0'],
+    'runner.config.consumer_start_delay': [0, -1, 'expected an integer of 0 or more, got -1'],
+    'runner.config.is_alive_check_interval': ['2', 'often', 'expected an integer of 0 or more, got "often"'],
+  }),
+  {
+    ...group('engine, its blocks', {}, 'engine', engineSchema.pick({ backend: true, queue: true }), {
+      backend: [null, 'sqlite', 'expected a mapping, got "sqlite"'],
+      queue: [null, [], 'expected a mapping, got a list'],
+    }),
+    elsewhere: ['backend.', 'queue.'],
+  },
+  backend('sqlite', {}, local),
+  backend('sqlite_in_memory', {}, local),
+  backend(
+    'postgres',
+    { host: 'db', port: 5432, database: 'd', schema: 's', username: 'u', password: 'p' },
+    {
+      host: ['db.example', '', 'must not be empty'],
+      port: ['5432', 0, 'expected an integer from 1 to 65535, got 0'],
+      database: ['bizon', null, 'is required'],
+      schema: ['public', null, 'is required'],
+      username: ['u', 5, 'expected a string, got 5; write it in quotes'],
+      password: ['p', 5, 'expected a string, got a number; write it in quotes'],
+    },
+  ),
+  backend(
+    'bigquery',
+    { database: 'd', schema: 's' },
+    {
+      database: ['shop-prod', '', 'must not be empty'],
+      schema: ['bizon', 1, 'expected a string, got 1; write it in quotes'],
+      service_account_key: ['', {}, 'expected a string, got a mapping'],
+    },
+  ),
+  queue(
+    'python_queue',
+    {},
+    {
+      queue: [{}, 50, 'expected a mapping, got 50'],
+      'queue.max_size': [50, -1, 'expected an integer of 0 or more, got -1'],
+      ...polling,
+    },
+  ),
+  queue(
+    'kafka',
+    { queue: { bootstrap_server: 'broker:9092' } },
+    {
+      queue: [{ bootstrap_server: 'b' }, null, 'is required'],
+      'queue.bootstrap_server': ['b', null, 'is required'],
+      'queue.topic': ['t', 5, 'expected a string, got 5; write it in quotes'],
+      consumer: [null, [], 'expected a mapping, got a list'],
+      'consumer.group_id': ['g', 5, 'expected a string, got 5; write it in quotes'],
+      'consumer.auto_offset_reset': ['latest', 5, 'expected a string, got 5; write it in quotes'],
+      'consumer.enable_auto_commit': ['no', 'n/a', 'expected true or false, got "n/a"'],
+      'consumer.consumer_timeout_ms': [0, -1, 'expected an integer of 0 or more, got -1'],
+    },
+  ),
+  queue(
+    'rabbitmq',
+    { queue: { host: 'mq', queue_name: 'bizon' } },
+    {
+      queue: [{ host: 'mq', queue_name: 'q' }, null, 'is required'],
+      'queue.host': ['mq', 5, 'expected a string, got 5; write it in quotes'],
+      'queue.port': ['5671', 70_000, 'expected an integer from 1 to 65535, got 70000'],
+      'queue.queue_name': ['bizon', null, 'is required'],
+      'queue.exchange': ['', 5, 'expected a string, got 5; write it in quotes'],
+      ...polling,
+    },
+  ),
+]
