@@ -96,6 +96,12 @@ export class Increment {
     return this.#dropped
   }
 
+  /** Whether the values are times; undefined: there were none. */
+  get isTimed(): boolean | undefined {
+    const greatest = this.#greatest
+    return greatest && momentAs(this.#began, greatest, this.#options.format) !== undefined
+  }
+
   /** Takes note of a record. False: the run before has it already, so that it is to be left out. */
   take(id: string, value: string | undefined): boolean {
     if (value === undefined) {

@@ -44,7 +44,8 @@ export function checkKeys(schemas: readonly z.ZodType[], input: unknown, path: C
     return
   }
   const objects = leaves.filter((leaf) => leaf instanceof z.ZodObject)
-  if (!isMapping(input) || objects.length === 0) return
+  const names = leaves.some((leaf) => leaf instanceof z.ZodRecord) // keys of any name, whose values have keys again
+  if (!isMapping(input) || (objects.length === 0 && !names)) return
   const closed = leaves.every((leaf) => !(leaf instanceof z.ZodObject) || isClosed(leaf)) && !leaves.some(takesAnything)
   const known = [...new Set(objects.flatMap((object) => Object.keys(object.shape)))]
   for (const [key, value] of Object.entries(input)) {

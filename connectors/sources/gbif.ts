@@ -15,7 +15,7 @@ const MOST_RECORDS = 100_000
 const scalar = z.union([z.string(), z.number(), z.boolean()])
 
 const config = z.strictObject({
-  base_url: baseUrl.default('https://api.gbif.org/v1').describe('Where the API is. Default the public one.'),
+  base_url: baseUrl.default('https://api.gbif.org').describe('Server of the API. Default https://api.gbif.org.'),
   page_limit: z
     .number()
     .int()
@@ -44,7 +44,7 @@ export default defineSource({
   streams: () => [{ name: STREAM, resumable: true, primaryKey: ['key'] }],
   create({ base_url, page_limit, max_records, filters, api_config }, context) {
     const occurrence = endpointSchema.parse({
-      path: `${STREAM}/search`,
+      path: `v1/${STREAM}/search`,
       params: filters,
       records: 'results',
       id: ['key', 'gbifID'],

@@ -18,7 +18,7 @@ const DETAILS_SIZE = 20
 const AT_ONCE = 5
 
 const config = z.strictObject({
-  base_url: baseUrl.default('https://pokeapi.co/api/v2').describe('Where the API is. Default the public one.'),
+  base_url: baseUrl.default('https://pokeapi.co').describe('Server of the API. Default https://pokeapi.co.'),
   page_size: z
     .number()
     .int()
@@ -41,7 +41,7 @@ export default defineSource({
   create({ base_url, page_size, details, api_config }, context) {
     const { stream } = context
     const list = endpointSchema.parse({
-      path: stream,
+      path: `api/v2/${stream}`,
       params: { offset: 0 },
       records: 'results',
       id: 'name',

@@ -69,6 +69,10 @@ export function createSource(parts: SourceParts, { http, mode, log, stream, read
       log.warn(
         `stream ${stream}: ${forgotten} records more than can be told apart have the last ${field}; the next run adds them again`,
       )
+    if (endpoint.parent && increment.isTimed === false) {
+      const why = 'is no time, so that what came to a record of the parent that was read already may be missed'
+      log.warn(`stream ${stream}: ${field} ${why}; see docs/rest.md, Children`)
+    }
     if (dropped > 0) log.debug(`stream ${stream}: left out ${dropped} records that the run before has loaded`)
   }
 

@@ -22,7 +22,7 @@ async function standIn(count: number): Promise<FaultServer> {
 }
 
 function open(api: FaultServer, keys: JsonObject = {}): Source {
-  return openSource(gbif, { base_url: `${api.url}/v1`, ...keys }, 'occurrence')
+  return openSource(gbif, { base_url: api.url, ...keys }, 'occurrence')
 }
 
 sourceContract('gbif', async () => {

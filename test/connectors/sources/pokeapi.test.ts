@@ -5,6 +5,7 @@ import { BizonError } from '../../../lib/errors.ts'
 import type { JsonObject } from '../../../lib/record.ts'
 import type { Source } from '../../../lib/source.ts'
 import { sourceContract } from '../../contract/source.ts'
+import { BIZON, Workspace } from '../../crash/workspace.ts'
 import { FaultServer } from '../../support/fault-server.ts'
 import { dataOf, idsOf, openSource, readPages, savedPosition } from '../../support/rest.ts'
 
@@ -30,7 +31,7 @@ async function standIn(): Promise<FaultServer> {
 }
 
 function open(api: FaultServer, keys: JsonObject = {}, stream = 'pokemon'): Source {
-  return openSource(pokeapi, { base_url: `${api.url}/api/v2`, page_size: 20, ...keys }, stream)
+  return openSource(pokeapi, { base_url: api.url, page_size: 20, ...keys }, stream)
 }
 
 for (const details of [false, true]) {
@@ -76,7 +77,7 @@ describe('pokeapi', () => {
 
   test('asks for 100 at once by default, for 20 with details', async () => {
     for (const details of [false, true]) {
-      const keys = { base_url: `${api.url}/api/v2`, details }
+      const keys = { base_url: api.url, details }
       await readPages(openSource(pokeapi, keys, 'pokemon', { readAhead: false }), {}, 1)
     }
     expect(api.asked('/api/v2/pokemon').map(({ query }) => query.limit)).toEqual(['100', '20'])
@@ -129,8 +130,28 @@ describe('pokeapi', () => {
     expect(api.requests).toHaveLength(2)
   })
 
+  test('the smallest pipeline of the Python program runs, to the log', async () => {
+    api.on('/api/v2/berry', { json: { count: 1, next: null, results: [{ name: 'cheri', url: '' }] } })
+    const smallest = `name: tiny
+source:
+  name: pokeapi
+  stream: berry
+  base_url: ${api.url}
+destination:
+  name: logger
+  config: {}
+`
+    const place = await Workspace.create({ 'pipeline.yml': smallest })
+    try {
+      const { code, stderr } = await place.execute([process.execPath, BIZON, 'run', 'pipeline.yml'])
+      expect({ code, stderr }).toMatchObject({ code: 0, stderr: expect.stringContaining('cheri') })
+    } finally {
+      await place.remove()
+    }
+  })
+
   test('has the streams of the Python program, and is the public API by default', () => {
     expect(pokeapi.streams().map(({ name }) => name)).toEqual(['pokemon', 'berry', 'item'])
-    expect(pokeapi.config.parse({})).toMatchObject({ base_url: 'https://pokeapi.co/api/v2' })
+    expect(pokeapi.config.parse({})).toMatchObject({ base_url: 'https://pokeapi.co' })
   })
 })

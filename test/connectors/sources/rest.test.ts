@@ -3,6 +3,7 @@
 import { setTimeout } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import rest from '../../../connectors/sources/rest.ts'
+import { loadConfig } from '../../../lib/config.ts'
 import { type JsonObject, textOf } from '../../../lib/record.ts'
 import type { Source, SourceContext } from '../../../lib/source.ts'
 import { type Answer, FaultServer } from '../../support/fault-server.ts'
@@ -393,6 +394,23 @@ describe('incremental', () => {
     expect(warnings).toEqual(['stream items: 2 records have no at; each run that is given them adds them again'])
   })
 
+  test('of children warns when their values are no times', async () => {
+    api.on('/v1/shops', { json: [{ id: 1 }] })
+    api.on('/v1/shops/1', { json: [{ id: 1, seq: 7 }] })
+    const endpoints = {
+      shops: { path: 'shops', id: 'id' },
+      items: {
+        path: 'shops/{shop}',
+        id: 'id',
+        parent: { stream: 'shops', fields: { shop: 'id' } },
+        incremental: { cursor_field: 'seq', param: 'since' },
+      },
+    }
+    const { log, warnings } = listeningLog()
+    await readPages(items({}, { endpoints }, { mode, log }))
+    expect(warnings).toEqual([expect.stringContaining('stream items: seq is no time')])
+  })
+
   test('of a full refresh begins at the start value too, and leaves no watermark', async () => {
     api.on(PATH, { json: [{ id: 1, at: '2024-02-01' }] })
     const pages = await readPages(items({ incremental }))
@@ -424,6 +442,14 @@ describe('the config', () => {
       { name: 'c', incremental: false, resumable: false },
       { name: 'd', incremental: false, resumable: true },
     ])
+  })
+
+  test('says what was meant by a key that it does not know, at any depth', async () => {
+    const endpoints = { a: { path: 'a', pagination: { type: 'offset', page_siez: 3 }, recods: 'data' } }
+    const source = { name: 'rest', stream: 'a', base_url: api.url, endpoints }
+    const failure = await loadConfig({ name: 'p', source }, ['source']).catch(String)
+    expect(failure).toContain('source.endpoints.a.pagination.page_siez: unknown key; did you mean "page_size"?')
+    expect(failure).toContain('source.endpoints.a.recods: unknown key; did you mean "records"?')
   })
 
   test.each<[string, JsonObject, string]>([

@@ -1,0 +1,36 @@
+// What a source is told about how it is read.
+
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import * as z from 'zod'
+import logger from '../../connectors/destinations/logger.ts'
+import { extract } from '../../lib/extract.ts'
+import { defineSource, type SourceContext } from '../../lib/source.ts'
+import { testConfig } from '../support/engine.ts'
+
+test.each([
+  ['the runner thread', 'thread', {}, true],
+  ['the runner stream', 'stream', {}, false],
+  ['a limit of pages', 'thread', { max_iterations: 1 }, false],
+] as const)('with %s a source may read ahead: %s %j %s', async (_what, runner, sourceKeys, expected) => {
+  const folder = await mkdtemp(join(tmpdir(), 'bizon-extract-'))
+  let told: SourceContext | undefined
+  const source = defineSource({
+    summary: 'Tells what it was told.',
+    config: z.strictObject({}),
+    streams: () => [{ name: 'numbers' }],
+    create(_options, context) {
+      told = context
+      return { async *read() {} }
+    },
+  })
+  try {
+    const opened = await extract(await testConfig({ folder, source, destination: logger, runner, sourceKeys })).open()
+    await opened.close()
+    expect(told?.readAhead).toBe(expected)
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+})
