@@ -1,8 +1,8 @@
 // Every connector there is: its name in YAML, and the file that is imported when a config names it.
 // To add one, write the file and add its line.
 
+import type { PlannedConnectors } from '../lib/config/planned.ts'
 import type { DestinationDefinition } from '../lib/destination.ts'
-import type { PlannedConnectors } from '../lib/planned.ts'
 import type { QueueDefinition } from '../lib/queue.ts'
 import type { SourceDefinition } from '../lib/source.ts'
 import type { StoreDefinition } from '../lib/state.ts'

@@ -1,12 +1,12 @@
 // `source.authentication`: the shapes a user may write, chosen by `type`, and what they put on a request.
 
 import * as z from 'zod'
+import { createOauth } from './auth/oauth.ts'
+import { dateFormatProblem } from './auth/strptime.ts'
 import type { HttpRequest, HttpResponse } from './http.ts'
 import type { Log } from './log.ts'
-import { createOauth } from './oauth.ts'
 import { recognisable } from './redact.ts'
 import { isMapping } from './references.ts'
-import { dateFormatProblem } from './strptime.ts'
 
 const text = (what: string) => z.string().min(1).describe(what)
 const named = (fallback: string, what: string) => z.string().min(1).default(fallback).describe(what)

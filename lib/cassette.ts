@@ -3,11 +3,11 @@
 
 import { access, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { Recorder, unwritable } from './cassette-record.ts'
-import { Player } from './cassette-replay.ts'
+import { Recorder, unwritable } from './cassette/record.ts'
+import { Player } from './cassette/replay.ts'
+import type { OpenTransport } from './http/transport.ts'
 import type { Log } from './log.ts'
 import { REDACTED } from './redact.ts'
-import type { OpenTransport } from './transport.ts'
 
 export interface CassetteConfig {
   readonly mode: 'record' | 'replay'

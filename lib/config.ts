@@ -2,19 +2,19 @@
 // Every problem is found at once, each with file:line:column, path, value and a suggestion.
 
 import type { CassetteConfig } from './cassette.ts'
-import { pipelineBlocks } from './config-blocks.ts'
-import { readConfigFile } from './config-file.ts'
+import { pipelineBlocks } from './config/blocks.ts'
+import { readConfigFile } from './config/file.ts'
+import { type Locate, Problems } from './config/problems.ts'
 import type { DestinationDefinition, DestinationOptions } from './destination.ts'
 import { BizonError } from './errors.ts'
 import type { LogLevel } from './log.ts'
-import { type Locate, Problems } from './problems.ts'
 import type { QueueConfig } from './queue.ts'
 import { REDACTED, redactor } from './redact.ts'
 import { type Environment, isMapping, type Resolved, readEnvironment, resolveReferences } from './references.ts'
 import type { Connectors } from './registry.ts'
 import type { SourceDefinition, SyncMode } from './source.ts'
 import type { StoreConfig, StoreDefinition } from './state.ts'
-import type { TransformConfig } from './transform-config.ts'
+import type { TransformConfig } from './transform/config.ts'
 
 export interface SourceConfig {
   readonly name: string

@@ -5,7 +5,7 @@ import { stat } from 'node:fs/promises'
 import * as nodeModule from 'node:module'
 import { extname, relative, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { readFailure } from './config-file.ts'
+import { readFailure } from './config/file.ts'
 import { BizonError, type ErrorCode, messageOf, systemCode } from './errors.ts'
 
 const EXTENSIONS = ['.mjs', '.js', '.ts', '.mts']

@@ -4,15 +4,15 @@
 //   request → authenticate → rate limit → transport (the wire, or a cassette) → retry or answer
 
 import type { Authentication } from './auth.ts'
-import { Client } from './http-client.ts'
-import type { ApiConfig } from './http-config.ts'
+import { Client } from './http/client.ts'
+import type { ApiConfig } from './http/config.ts'
+import { type Clock, processLimits, type RateLimits, systemClock } from './http/rate-limit.ts'
+import type { Hidden, OpenTransport } from './http/transport.ts'
 import { type Log, silentLog } from './log.ts'
-import { type Clock, processLimits, type RateLimits, systemClock } from './rate-limit.ts'
 import type { Json } from './record.ts'
-import type { Hidden, OpenTransport } from './transport.ts'
 
-export { HttpError } from './http-error.ts'
-export type { Transport, WireRequest, WireResponse } from './transport.ts'
+export { HttpError } from './http/error.ts'
+export type { Transport, WireRequest, WireResponse } from './http/transport.ts'
 
 export interface HttpRequest {
   /** Absolute, or relative to the client's `baseUrl`. */
@@ -117,4 +117,4 @@ export function createHttp({
 }
 
 /** undici is loaded with the first request: commands that make none start without it. */
-export const network: OpenTransport = async (settings) => (await import('./wire.ts')).openWire(settings)
+export const network: OpenTransport = async (settings) => (await import('./http/wire.ts')).openWire(settings)

@@ -15,6 +15,7 @@ export {
 export { BizonError, ERROR_CODES, type ErrorCode } from './errors.ts'
 export type { Observer, Outcome, PipelineEvent } from './events.ts'
 export { type Extract, extract } from './extract.ts'
+export { apiConfigSchema } from './http/config.ts'
 export {
   type CreateHttp,
   type HttpClient,
@@ -23,7 +24,6 @@ export {
   type HttpRequest,
   type HttpResponse,
 } from './http.ts'
-export { apiConfigSchema } from './http-config.ts'
 export { type Load, load } from './load.ts'
 export {
   createLog,
@@ -69,6 +69,6 @@ export {
 export type { EachRecord } from './transform/module.ts'
 export type { RecordInfo } from './transform/script.ts'
 export type { Transform } from './transform.ts'
-export { type DestinationUse, verifyDestination } from './verify-destination.ts'
-export { type SourceUse, type VerifiedSource, verifySource } from './verify-source.ts'
+export { type DestinationUse, verifyDestination } from './verify/destination.ts'
+export { type SourceUse, type VerifiedSource, verifySource } from './verify/source.ts'
 export * as z from './z.ts'

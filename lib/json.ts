@@ -2,10 +2,10 @@
 // as fast and changes nothing. Parsing, where somebody must look inside, keeps numbers exact.
 
 import { LosslessNumber, parse, stringify } from 'lossless-json'
-import { createScanner } from './json-scan.ts'
+import { createScanner } from './json/scan.ts'
 import { type Json, RawJson } from './record.ts'
 
-export { MAX_DEPTH } from './json-scan.ts'
+export { MAX_DEPTH } from './json/scan.ts'
 export const { scanValue, skipWhitespace, escapeInto } = createScanner()
 
 const QUOTE = 0x22

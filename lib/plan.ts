@@ -5,7 +5,7 @@ import type { CheckpointOptions } from './checkpoint.ts'
 import type { PipelineConfig } from './config.ts'
 import type { SyncMode } from './source.ts'
 import { checkpointsOf } from './steps.ts'
-import type { ScriptKind, TransformConfig } from './transform-config.ts'
+import type { ScriptKind, TransformConfig } from './transform/config.ts'
 
 export interface PlannedStep {
   readonly kind: 'source' | 'transform' | 'checkpoint' | 'destination'

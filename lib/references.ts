@@ -5,11 +5,11 @@
 
 import { readFile } from 'node:fs/promises'
 import { parseEnv } from 'node:util'
+import type { ConfigPath, Problems } from './config/problems.ts'
+import { pathText, SECRET_KEY } from './config/problems.ts'
 import { BizonError, messageOf, systemCode } from './errors.ts'
-import type { ConfigPath, Problems } from './problems.ts'
-import { pathText, SECRET_KEY } from './problems.ts'
-import { type Piece, parseReferences, type Reference } from './reference-grammar.ts'
-import type { SecretManager } from './secret-manager.ts'
+import { type Piece, parseReferences, type Reference } from './references/grammar.ts'
+import type { SecretManager } from './references/secret-manager.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -137,7 +137,7 @@ async function lookUp(
     })
     return pieces.includes(undefined) ? undefined : pieces.join('')
   }
-  const { createSecretManager } = await import('./secret-manager.ts')
+  const { createSecretManager } = await import('./references/secret-manager.ts')
   const manager = createSecretManager({
     project: setting('project_id') ?? known.GOOGLE_CLOUD_PROJECT,
     endpoint: setting('endpoint'),
@@ -171,7 +171,7 @@ async function lookup({ scheme, path }: Reference, known: Environment, manager?:
   }
   try {
     if (scheme === 'gsm') return manager ? { value: await manager.read(path) } : IN_SETTINGS
-    const { readSecretFile } = await import('./secret-file.ts')
+    const { readSecretFile } = await import('./references/secret-file.ts')
     return { value: await readSecretFile(path) }
   } catch (error) {
     if (!(error instanceof BizonError)) throw error

@@ -1,8 +1,6 @@
 // Name to definition. A connector is imported when a config names it, through the one table in connectors/index.ts:
 // this dynamic import is the only way from lib to a connector.
 
-import type { DestinationDefinition } from './destination.ts'
-import { BizonError } from './errors.ts'
 import {
   type DestinationShape,
   notBuilt,
@@ -10,7 +8,9 @@ import {
   type PlannedShape,
   type Release,
   type SourceShape,
-} from './planned.ts'
+} from './config/planned.ts'
+import type { DestinationDefinition } from './destination.ts'
+import { BizonError } from './errors.ts'
 import type { QueueDefinition } from './queue.ts'
 import type { SourceDefinition } from './source.ts'
 import type { StoreDefinition } from './state.ts'

@@ -8,9 +8,9 @@ import { BizonError, messageOf } from './errors.ts'
 import type { Log } from './log.ts'
 import { type SourceRecord, textOf } from './record.ts'
 import { redactor } from './redact.ts'
+import type { TransformConfig } from './transform/config.ts'
 import { oneLine, type Script, type ScriptError } from './transform/script.ts'
 import type { Transform } from './transform.ts'
-import type { TransformConfig } from './transform-config.ts'
 
 export interface TransformOptions {
   readonly log: Log

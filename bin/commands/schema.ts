@@ -15,7 +15,7 @@ export function addSchema(program: Command, terminal: Terminal): void {
   ])
     .option('--out <path>', 'write it to this file instead of standard output')
     .action(async ({ out }: { readonly out?: string }) => {
-      const { pipelineJsonSchema } = await import('../../lib/json-schema.ts')
+      const { pipelineJsonSchema } = await import('../../lib/config/json-schema.ts')
       const text = JSON.stringify(await pipelineJsonSchema(), null, 2)
       if (out === undefined) terminal.print(text)
       else await write(out, text)

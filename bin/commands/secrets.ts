@@ -1,8 +1,8 @@
 // bizon secrets check: whether every reference of a pipeline file can be looked up, before a run needs it.
 
 import type { Command } from 'commander'
+import { pathText } from '../../lib/config/problems.ts'
 import { BizonError } from '../../lib/errors.ts'
-import { pathText } from '../../lib/problems.ts'
 import type { Occurrence } from '../../lib/references.ts'
 import { addCommand, requireFile } from '../program.ts'
 import type { Terminal } from '../terminal.ts'

@@ -1,8 +1,8 @@
 // bizon stream list, bizon stream reset: the streams of a source, and asking for a whole fetch of one.
 
 import type { Command } from 'commander'
+import type { SourceShape } from '../../lib/config/planned.ts'
 import { BizonError } from '../../lib/errors.ts'
-import type { SourceShape } from '../../lib/planned.ts'
 import type { Known } from '../../lib/registry.ts'
 import type { SourceDefinition } from '../../lib/source.ts'
 import { addCommand, requireFile } from '../program.ts'
@@ -68,7 +68,7 @@ async function named(
 ): Promise<Known<SourceDefinition, SourceShape>> {
   if (customSource !== undefined) {
     requireFile(customSource, '--custom-source')
-    const definition = await (await import('../../lib/custom-definition.ts')).customSource(customSource)
+    const definition = await (await import('../../lib/custom/definition.ts')).customSource(customSource)
     return { shape: definition, definition }
   }
   if (name === undefined)

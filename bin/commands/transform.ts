@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander'
 import { BizonError } from '../../lib/errors.ts'
-import type { Tried } from '../../lib/try.ts'
+import type { Tried } from '../../lib/transform/try.ts'
 import { addCommand, requireFile } from '../program.ts'
 import { watchSignals } from '../signals.ts'
 import type { Terminal } from '../terminal.ts'
@@ -35,7 +35,7 @@ export function addTransform(program: Command, terminal: Terminal): void {
 
 async function tryOut(filename: string, { envFile }: TryOptions, terminal: Terminal): Promise<number> {
   const { loadConfig } = await import('../../lib/config.ts')
-  const { tryTransforms } = await import('../../lib/try.ts')
+  const { tryTransforms } = await import('../../lib/transform/try.ts')
   const config = await loadConfig(filename, [], { ...(envFile !== undefined && { envFile }) })
   terminal.conceal(config.secrets)
   if (process.stdin.isTTY) {

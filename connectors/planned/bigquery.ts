@@ -1,8 +1,8 @@
 // What a config of the destination `bigquery` may hold, and what it has in common with the streaming ones.
 
 import * as z from 'zod'
-import { clusteringKeys, columnDefault, columnMode, columnSchema } from '../../lib/config-fields.ts'
-import { defineDestinationShape } from '../../lib/planned.ts'
+import { clusteringKeys, columnDefault, columnMode, columnSchema } from '../../lib/config/fields.ts'
+import { defineDestinationShape } from '../../lib/config/planned.ts'
 
 const TYPES = [
   'BOOLEAN',

@@ -1,7 +1,7 @@
 // What a config of the destination `bigquery_streaming` may hold; `bigquery_streaming_v2` takes the same.
 
 import * as z from 'zod'
-import { defineDestinationShape } from '../../lib/planned.ts'
+import { defineDestinationShape } from '../../lib/config/planned.ts'
 import { everyTable, ignored, PERIODS, tableId } from './bigquery.ts'
 
 const partitioning = z

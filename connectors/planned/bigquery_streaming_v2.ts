@@ -1,6 +1,6 @@
 // What a config of the destination `bigquery_streaming_v2` may hold.
 
-import { defineDestinationShape } from '../../lib/planned.ts'
+import { defineDestinationShape } from '../../lib/config/planned.ts'
 import { ignored, tableId } from './bigquery.ts'
 import { streamingConfig } from './bigquery_streaming.ts'
 

@@ -2,7 +2,7 @@
 
 import * as z from 'zod'
 import { authenticationOf } from '../../lib/auth.ts'
-import { defineSourceShape } from '../../lib/planned.ts'
+import { defineSourceShape } from '../../lib/config/planned.ts'
 
 export default defineSourceShape({
   summary: 'Customers of a Cycle workspace.',

@@ -1,7 +1,7 @@
 // What a config of the source `gsheets` may hold.
 
 import * as z from 'zod'
-import { defineSourceShape } from '../../lib/planned.ts'
+import { defineSourceShape } from '../../lib/config/planned.ts'
 
 const SPREADSHEET = /\/spreadsheets\/d\/[\w-]+|[?&#]key=[\w-]+/
 

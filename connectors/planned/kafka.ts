@@ -1,7 +1,7 @@
 // What a config of the source `kafka` may hold.
 
 import * as z from 'zod'
-import { defineSourceShape } from '../../lib/planned.ts'
+import { defineSourceShape } from '../../lib/config/planned.ts'
 
 const text = (what: string) => z.string().min(1).describe(what)
 const drop = (what: string, fallback: boolean) =>

@@ -2,7 +2,7 @@
 // endpoint. The API gives the first 100,000 of a search at most: `filters` make it a smaller one.
 
 import * as z from 'zod'
-import { apiConfigSchema } from '../../lib/http-config.ts'
+import { apiConfigSchema } from '../../lib/http/config.ts'
 import { defineSource } from '../../lib/source.ts'
 import { baseUrl, endpointSchema } from './rest/config.ts'
 import { endpointOf } from './rest/endpoint.ts'

@@ -2,7 +2,7 @@
 // asks for what each entry of the list links to.
 
 import * as z from 'zod'
-import { apiConfigSchema } from '../../lib/http-config.ts'
+import { apiConfigSchema } from '../../lib/http/config.ts'
 import { field, stringOf } from '../../lib/json.ts'
 import { RawJson, type SourceRecord } from '../../lib/record.ts'
 import { defineSource } from '../../lib/source.ts'

@@ -6,7 +6,7 @@ import { format } from 'node:util'
 import { Script as Code, type Context, compileFunction, createContext } from 'node:vm'
 import type { Log } from '../log.ts'
 import { type SourceRecord, textOf } from '../record.ts'
-import type { TransformConfig } from '../transform-config.ts'
+import type { TransformConfig } from './config.ts'
 import { nameOf, readable } from './numbers.ts'
 import {
   brokenScript,

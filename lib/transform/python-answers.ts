@@ -3,7 +3,7 @@
 import process from 'node:process'
 import { scanValue, skipWhitespace } from '../json.ts'
 import { RawJson, type SourceRecord } from '../record.ts'
-import type { TransformConfig } from '../transform-config.ts'
+import type { TransformConfig } from './config.ts'
 import { brokenScript, partId, type Reject, ScriptError } from './script.ts'
 
 const DATA = Buffer.from('{"data":')

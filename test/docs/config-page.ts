@@ -1,13 +1,13 @@
 // docs/config.md: every key that does not belong to one connector. The words around the tables are here.
 
+import { type JsonSchema, jsonSchemaOf, withKeys } from '../../lib/config/json-schema-of.ts'
 import {
   destinationConfigSchema,
   destinationSchema,
   engineSchema,
   pipelineSchema,
   sourceSchema,
-} from '../../lib/config-schema.ts'
-import { type JsonSchema, jsonSchemaOf, withKeys } from '../../lib/json-schema-of.ts'
+} from '../../lib/config/schema.ts'
 import { keysOf } from './keys.ts'
 import { GENERATED } from './page.ts'
 

@@ -1,9 +1,9 @@
 // Whoever looks a key up, in the docs or in the editor, finds what it is for: in a sentence, with its default.
 
 import { expect, test } from 'vitest'
-import { pipelineSchema } from '../../lib/config-schema.ts'
-import { lenient } from '../../lib/json-schema-lenient.ts'
-import { type JsonSchema, jsonSchemaOf, mapInner } from '../../lib/json-schema-of.ts'
+import { lenient } from '../../lib/config/json-schema-lenient.ts'
+import { type JsonSchema, jsonSchemaOf, mapInner } from '../../lib/config/json-schema-of.ts'
+import { pipelineSchema } from '../../lib/config/schema.ts'
 import { blocks } from './config-page.ts'
 import { everyConnector } from './connector-pages.ts'
 

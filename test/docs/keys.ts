@@ -1,7 +1,7 @@
 // The keys of a schema as Markdown: one table, read from top to bottom; the shapes of a choice follow it, each with
 // a table of its own. Everything is taken from the schema, so that the schema is the place to say it.
 
-import type { JsonSchema } from '../../lib/json-schema-of.ts'
+import type { JsonSchema } from '../../lib/config/json-schema-of.ts'
 
 interface Row {
   readonly path: string

@@ -1,7 +1,7 @@
 // Pipelines that try every key of a schema with values that fit and values that do not, one at a time. Whether one
 // fits is not said here: two programs are asked, and must agree.
 
-import type { JsonSchema } from '../../lib/json-schema-of.ts'
+import type { JsonSchema } from '../../lib/config/json-schema-of.ts'
 import type { Json, JsonObject } from '../../lib/record.ts'
 
 export interface Sample {

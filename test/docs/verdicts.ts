@@ -1,14 +1,14 @@
 // Two programs that say whether a pipeline is valid: the loader, and the language server with the JSON Schema.
 
 import type * as z from 'zod'
+import { everyDestination, everySource } from '../../lib/config/json-schema.ts'
+import { Problems } from '../../lib/config/problems.ts'
+import { destinationConfigSchema, engineSchema, pipelineSchema, sourceSchema } from '../../lib/config/schema.ts'
+import { validate } from '../../lib/config/validate.ts'
+import { keysOf } from '../../lib/config/zod.ts'
 import { loadConfig } from '../../lib/config.ts'
-import { destinationConfigSchema, engineSchema, pipelineSchema, sourceSchema } from '../../lib/config-schema.ts'
 import { BizonError } from '../../lib/errors.ts'
-import { everyDestination, everySource } from '../../lib/json-schema.ts'
-import { Problems } from '../../lib/problems.ts'
 import { isMapping } from '../../lib/references.ts'
-import { keysOf } from '../../lib/schema.ts'
-import { validate } from '../../lib/validate.ts'
 import type { LanguageServer } from '../support/language-server.ts'
 
 /** Not about the shape: what is not built yet, a reference that leads nowhere on this machine. */

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import * as z from 'zod'
 import { type Authentication, authenticationOf, authenticationSchema, createAuthenticator } from '../../lib/auth.ts'
+import { Problems } from '../../lib/config/problems.ts'
+import { checkKeys, validate } from '../../lib/config/validate.ts'
+import { leavesAt } from '../../lib/config/zod.ts'
 import { silentLog } from '../../lib/log.ts'
-import { Problems } from '../../lib/problems.ts'
-import { leavesAt } from '../../lib/schema.ts'
-import { checkKeys, validate } from '../../lib/validate.ts'
 
 function outcome(schema: z.ZodType, input: unknown): { value: unknown; said: string[] } {
   const problems = new Problems('c', () => undefined)

@@ -1,8 +1,8 @@
 // The client on a server that behaves: what goes out, what comes back, who is told who is asking, and how it ends.
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { RateLimits } from '../../lib/http/rate-limit.ts'
 import { createHttp, type HttpClient, type HttpClientOptions, HttpError, type HttpParts } from '../../lib/http.ts'
-import { RateLimits } from '../../lib/rate-limit.ts'
 import { fakeClock } from '../support/fake-clock.ts'
 import { type Answer, FaultServer } from '../support/fault-server.ts'
 

@@ -1,6 +1,6 @@
 // A clock that jumps instead of waiting, and remembers how far.
 
-import type { Clock } from '../../lib/rate-limit.ts'
+import type { Clock } from '../../lib/http/rate-limit.ts'
 
 export interface FakeClock extends Clock {
   /** Seconds that were slept, one after another. */

@@ -1,9 +1,9 @@
 // One accepted and one rejected value for every key of a schema: the cases, and which keys there are to have some.
 
 import * as z from 'zod'
+import { leavesOf } from '../../lib/config/zod.ts'
 import { loadConfig } from '../../lib/config.ts'
 import { BizonError } from '../../lib/errors.ts'
-import { leavesOf } from '../../lib/schema.ts'
 
 /** A value that is fine, one that is not, and what is said about that one. */
 export type KeyCase = readonly [accepted: unknown, rejected: unknown, said: string]

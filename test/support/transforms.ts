@@ -3,7 +3,7 @@
 import type { Log } from '../../lib/log.ts'
 import { silentLog } from '../../lib/log.ts'
 import { RawJson, type SourceRecord, textOf } from '../../lib/record.ts'
-import type { ScriptKind, TransformConfig } from '../../lib/transform-config.ts'
+import type { ScriptKind, TransformConfig } from '../../lib/transform/config.ts'
 import { openTransforms } from '../../lib/transforms.ts'
 import { never } from './load.ts'
 

@@ -62,7 +62,7 @@ function copyBytes(input: Buffer, from: number, end: number, output: Buffer, to:
   return to
 }
 
-/** One closure, made once, for the reason given in lib/json-scan.ts: the tables must be constants. */
+/** One closure, made once, for the reason given in lib/json/scan.ts: the tables must be constants. */
 function createScanner(): CsvScanner {
   const LF = 0x0a
   const CR = 0x0d

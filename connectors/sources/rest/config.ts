@@ -3,7 +3,7 @@
 import * as z from 'zod'
 import { authenticationSchema } from '../../../lib/auth.ts'
 import { CURSOR_FORMATS } from '../../../lib/cursor.ts'
-import { apiConfigSchema } from '../../../lib/http-config.ts'
+import { apiConfigSchema } from '../../../lib/http/config.ts'
 import type { Json } from '../../../lib/record.ts'
 import { problemsOf } from './problems.ts'
 

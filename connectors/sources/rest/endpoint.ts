@@ -8,7 +8,7 @@ import {
   lookup,
   parsePath,
   valuesReader,
-} from '../../../lib/json-path.ts'
+} from '../../../lib/json/path.ts'
 import type { RawJson } from '../../../lib/record.ts'
 import type { StreamInfo } from '../../../lib/source.ts'
 import type { EndpointConfig } from './config.ts'

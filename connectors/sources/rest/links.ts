@@ -2,7 +2,7 @@
 // answer could have the program ask any host, with what identifies its caller.
 
 import { BizonError } from '../../../lib/errors.ts'
-import { hideSecrets } from '../../../lib/http-url.ts'
+import { hideSecrets } from '../../../lib/http/url.ts'
 import type { PaginationConfig } from './config.ts'
 import type { Answer } from './pages.ts'
 

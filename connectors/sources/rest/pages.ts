@@ -2,8 +2,8 @@
 
 import { BizonError } from '../../../lib/errors.ts'
 import type { HttpRequest, HttpResponse } from '../../../lib/http.ts'
+import { type Found, type LookedUp, parsePath } from '../../../lib/json/path.ts'
 import { stringOf } from '../../../lib/json.ts'
-import { type Found, type LookedUp, parsePath } from '../../../lib/json-path.ts'
 import type { Json, JsonObject, RawJson } from '../../../lib/record.ts'
 import type { PaginationConfig } from './config.ts'
 import { type Endpoint, isNull, type ValueName } from './endpoint.ts'

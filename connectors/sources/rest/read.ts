@@ -3,9 +3,9 @@
 
 import { isUtf8 } from 'node:buffer'
 import { BizonError } from '../../../lib/errors.ts'
+import { urlOf } from '../../../lib/http/url.ts'
 import { type HttpClient, HttpError, type HttpRequest, type HttpResponse } from '../../../lib/http.ts'
-import { urlOf } from '../../../lib/http-url.ts'
-import type { LookedUp } from '../../../lib/json-path.ts'
+import type { LookedUp } from '../../../lib/json/path.ts'
 import type { Json, JsonObject } from '../../../lib/record.ts'
 import type { Endpoint } from './endpoint.ts'
 import { followed } from './links.ts'

@@ -2,8 +2,8 @@
 
 import { cursorOf } from '../../../lib/cursor.ts'
 import { BizonError } from '../../../lib/errors.ts'
+import type { Item } from '../../../lib/json/path.ts'
 import { isObject, stringOf } from '../../../lib/json.ts'
-import type { Item } from '../../../lib/json-path.ts'
 import { RawJson, type SourceRecord } from '../../../lib/record.ts'
 import { idOf, isAbsent, timeOf } from '../../../lib/record-fields.ts'
 import { type Endpoint, isNull } from './endpoint.ts'

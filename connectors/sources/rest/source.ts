@@ -2,7 +2,7 @@
 
 import type { z } from 'zod'
 import type { authenticationSchema } from '../../../lib/auth.ts'
-import type { apiConfigSchema } from '../../../lib/http-config.ts'
+import type { apiConfigSchema } from '../../../lib/http/config.ts'
 import { Increment } from '../../../lib/increment.ts'
 import type { JsonObject, SourceRecord } from '../../../lib/record.ts'
 import { sizeOf } from '../../../lib/record.ts'

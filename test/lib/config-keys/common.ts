@@ -9,7 +9,7 @@ import {
   secretsSchema,
   sourceSchema,
   streamsSchema,
-} from '../../../lib/config-schema.ts'
+} from '../../../lib/config/schema.ts'
 import type { KeyGroup } from '../../support/key-cases.ts'
 
 const tiny = {

@@ -1,6 +1,6 @@
 // Cases of the keys of `engine`: section 7 of the specification, one group for each type of backend and queue.
 
-import { engineSchema } from '../../../lib/config-schema.ts'
+import { engineSchema } from '../../../lib/config/schema.ts'
 import type { KeyCase, KeyGroup } from '../../support/key-cases.ts'
 
 type Keys = Readonly<Record<string, KeyCase>>

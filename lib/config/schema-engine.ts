@@ -1,0 +1,135 @@
+// `engine`: where the state is kept, what is between the two ends, how they share the machine.
+
+import * as z from 'zod'
+import { LOG_LEVELS } from '../log.ts'
+import { flag, port, size, text, unused } from './fields.ts'
+
+const everyStore = {
+  syncCursorInDBEvery: size(1, 10, 'Pages between two checkpoints. Default 10.'),
+  echoEngine: flag('Log every SQL statement. Default false.'),
+}
+const sqliteConfig = z.object({
+  database: z.string().min(1).default('bizon').describe('Path of the state file without `.sqlite3`. Default `bizon`.'),
+  schema: z.string().default('NOT_USED_IN_SQLITE').describe(unused),
+  ...everyStore,
+})
+const postgresConfig = z.object({
+  host: text('Host name.'),
+  port: port('Port.'),
+  database: text('Database.'),
+  schema: text('Schema of the tables.'),
+  username: text('User.'),
+  password: z.string().describe('Password; better as a reference, `env://NAME`.'),
+  ...everyStore,
+})
+const bigqueryConfig = z.object({
+  database: text('Google Cloud project.'),
+  schema: text('Dataset of the tables.'),
+  service_account_key: z
+    .string()
+    .default('')
+    .describe('Key file as JSON text; better as a reference, `env://NAME`. Default: the credentials of the machine.'),
+  ...everyStore,
+})
+
+const settings = 'Its settings.'
+
+export const backendSchema = z
+  .discriminatedUnion('type', [
+    z.object({
+      type: z.enum(['sqlite', 'sqlite_in_memory']).describe('A file, or memory: gone after the run.'),
+      config: sqliteConfig.prefault({}).describe(settings),
+    }),
+    z.object({
+      type: z.literal('postgres').describe('Tables in PostgreSQL.'),
+      config: postgresConfig.describe(settings),
+    }),
+    z.object({
+      type: z.literal('bigquery').describe('Tables in BigQuery.'),
+      config: bigqueryConfig.describe(settings),
+    }),
+  ])
+  .prefault({ type: 'sqlite' })
+  .describe('Where the state is kept. Default: the file bizon.sqlite3.')
+
+const messages = { max_nb_messages: size(1, 1_000_000, unused) }
+const polling = z
+  .object({ poll_interval: size(0, 1, unused) })
+  .prefault({})
+  .describe('Of the side that loads.')
+
+const pythonQueue = z.object({
+  ...messages,
+  queue: z
+    .object({ max_size: size(0, 0, 'Pages that may wait; 0: as many as fit in memory bounds. Default 0.') })
+    .prefault({})
+    .describe('The queue itself.'),
+  consumer: polling,
+})
+const kafkaQueue = z.object({
+  ...messages,
+  queue: z
+    .object({
+      bootstrap_server: text('Host and port of a broker.'),
+      topic: text('Topic. Default bizon.').default('bizon'),
+    })
+    .describe('The queue itself.'),
+  consumer: z
+    .object({
+      group_id: text('Consumer group. Default bizon.').default('bizon'),
+      auto_offset_reset: text('Where a new group starts. Default earliest.').default('earliest'),
+      enable_auto_commit: z.boolean().default(true).describe(unused),
+      consumer_timeout_ms: size(0, 1000, unused),
+    })
+    .prefault({})
+    .describe('Of the side that loads.'),
+})
+const rabbitmqQueue = z.object({
+  ...messages,
+  queue: z
+    .object({
+      host: text('Host name.'),
+      port: port('Port. Default 5672.').default(5672),
+      queue_name: text('Queue.'),
+      exchange: z.string().default('').describe('Exchange. Default: the nameless one.'),
+    })
+    .describe('The queue itself.'),
+  consumer: polling,
+})
+
+export const queueSchema = z
+  .discriminatedUnion('type', [
+    z.object({
+      type: z.literal('python_queue').describe('Memory of the process.'),
+      config: pythonQueue.prefault({}).describe(settings),
+    }),
+    z.object({ type: z.literal('kafka').describe('A topic of Kafka.'), config: kafkaQueue.describe(settings) }),
+    z.object({
+      type: z.literal('rabbitmq').describe('A queue of RabbitMQ.'),
+      config: rabbitmqQueue.describe(settings),
+    }),
+  ])
+  .prefault({ type: 'python_queue' })
+  .describe('What is between extract and load. Default: memory.')
+
+const threads = (least: number) => z.number().int().min(least).nullish().describe(unused)
+
+export const runnerSchema = z
+  .object({
+    type: z
+      .enum(['thread', 'process', 'stream'])
+      .default('thread')
+      .describe(
+        'thread: extract and load overlap; process: in two processes; stream: one page at a time. Default thread, or ' +
+          'stream where there are `streams`.',
+      ),
+    log_level: z.enum(LOG_LEVELS).default('INFO').describe('Least level to log. Default INFO.'),
+    config: z
+      .object({ max_workers: threads(1), consumer_start_delay: threads(0), is_alive_check_interval: threads(0) })
+      .nullish()
+      .describe(unused),
+  })
+  .prefault({})
+  .describe('How extract and load share the machine.')
+
+export const engineSchema = z.object({ backend: backendSchema, queue: queueSchema, runner: runnerSchema })
