@@ -1,7 +1,9 @@
 // What the docs tell a reader to type is typed here, in a throw-away copy; what they show is compared with the program.
 
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parse as parseYaml } from 'yaml'
@@ -19,10 +21,37 @@ for (const page of pages) texts.set(page, await readFile(join(CHECKOUT, page), '
 const written = ['README.md', ...docs].filter((page) => !texts.get(page)?.startsWith(GENERATED))
 const manifest = JSON.parse(await readFile(join(CHECKOUT, 'package.json'), 'utf8'))
 
-/** The fenced blocks of a language, in order. */
+interface Block {
+  readonly language: string
+  readonly text: string
+  /** Named by a comment before the block: the reader writes the block into this file. */
+  readonly file: string | undefined
+}
+
+const FENCE = /(?:^<!-- file: (\S+) -->\n)?^```(\w+)\n(.*?)^```$/gms
+
+/** Every fenced block, in order. */
+function allBlocks(page: string): Block[] {
+  return [...(texts.get(page) ?? '').matchAll(FENCE)].map(([, file, language = '', text = '']) => ({
+    language,
+    text,
+    file,
+  }))
+}
+
+/** The blocks of a language that are no files, in order. */
 function blocks(page: string, language: string): string[] {
-  const fence = new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, 'gms')
-  return [...(texts.get(page) ?? '').matchAll(fence)].map((match) => match[1] ?? '')
+  return allBlocks(page).flatMap((block) => (block.language === language && !block.file ? [block.text] : []))
+}
+
+/** A port that nobody listens on; pages that start a server write 8099. */
+async function freePort(): Promise<string> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  return String(typeof address === 'object' && address?.port)
 }
 
 /** A command that only works in a checkout with a network, and so is not run again inside the tests. */
@@ -56,10 +85,21 @@ describe('the pages', () => {
   afterAll(() => sandbox.remove())
 
   test.each(['README.md', ...docs])('%s: every command works, in the order given', async (page) => {
-    for (const block of blocks(page, 'sh')) {
-      const commands = block.split(/\n|&&/).map((command) => command.trim())
-      const finished = await sandbox.run(commands.filter((command) => !npmPart(command)).join('\n'))
-      expect(finished, block).toMatchObject({ code: 0 })
+    const port = await freePort()
+    const own = (text: string): string => text.replaceAll('8099', port)
+    try {
+      for (const { language, text, file } of allBlocks(page)) {
+        if (file) await writeFile(sandbox.path(file), own(text))
+        if (file || language !== 'sh') continue
+        const commands = own(text)
+          .split(/\n|&&/)
+          .map((command) => command.trim())
+        const finished = await sandbox.run(commands.filter((command) => !npmPart(command)).join('\n'))
+        expect(finished, text).toMatchObject({ code: 0 })
+      }
+    } finally {
+      // What the page started is ended by the page, unless it failed half way.
+      await sandbox.run('if [ -f api.pid ]; then kill "$(cat api.pid)" 2> /dev/null || true; rm api.pid; fi')
     }
   })
 
