@@ -99,6 +99,11 @@ async function reset(filename: string, options: ResetOptions, terminal: Terminal
           : `set source.sync_mode to incremental in ${filename}`,
     })
   }
+  if (config.destination?.definition.appendOnly) {
+    throw new BizonError('usage', `${label}: destination ${config.destination.name} can only add rows`, {
+      hint: 'empty the target by hand, and start the pipeline under another name',
+    })
+  }
   if (backend.type === 'sqlite_in_memory') {
     throw new BizonError(
       'usage',

@@ -48,6 +48,7 @@ export default defineDestination({
   summary: 'NDJSON files, appended to or replaced exactly once.',
   config,
   tuning: ['durability', 'on_empty'],
+  ignored: { filepath: 'use destination_id', record_schema: 'use record_schemas' },
   create: (options, { stream, mode }) => new FileDestination(options, { stream, mode }),
 })
 

@@ -39,13 +39,14 @@ export const common: readonly KeyGroup[] = [
     title: 'blocks of the top level',
     base: tiny,
     at: '',
-    schema: pipelineSchema.pick({ alerting: true, monitoring: true, secrets: true, streams: true }),
-    elsewhere: ['alerting.', 'monitoring.', 'secrets.', 'streams[]'],
+    schema: pipelineSchema.pick({ alerting: true, monitoring: true, secrets: true, streams: true, transforms: true }),
+    elsewhere: ['alerting.', 'monitoring.', 'secrets.', 'streams[]', 'transforms[]'],
     keys: {
       alerting: [slack, [], 'expected a mapping, got a list'],
       monitoring: [datadog, 'datadog', 'expected a mapping, got "datadog"'],
       secrets: [{}, 'gsm', 'expected a mapping, got a string'],
       streams: [[], {}, 'expected a list, got a mapping'],
+      transforms: [[], {}, 'expected a list, got a mapping'],
     },
   },
   {
@@ -185,6 +186,7 @@ export const common: readonly KeyGroup[] = [
     schema: secretsSchema,
     keys: {
       gsm: [null, 'shop', 'expected a mapping, got "shop"'],
+      'gsm.endpoint': ['localhost:8080', 12, 'expected a string, got 12; write it in quotes'],
       'gsm.project_id': ['shop-secrets', 12, 'expected a string, got 12; write it in quotes'],
     },
   },

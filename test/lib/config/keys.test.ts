@@ -23,8 +23,9 @@ import { authentication } from '../config-keys/authentication.ts'
 import { common } from '../config-keys/common.ts'
 import { engine } from '../config-keys/engine.ts'
 import { later } from '../config-keys/planned.ts'
+import { transforms } from '../config-keys/transforms.ts'
 
-const groups: readonly KeyGroup[] = [...common, ...authentication, ...engine, ...later]
+const groups: readonly KeyGroup[] = [...common, ...authentication, ...engine, ...transforms, ...later]
 
 const placeOf = ({ at }: KeyGroup, key: string): string =>
   at === '' || key.startsWith('[') ? `${at}${key}` : `${at}.${key}`
@@ -59,7 +60,7 @@ describe.each(groups)('$title:', (group) => {
 describe('no block is left out:', () => {
   /** The schemas of a whole config, at their places. */
   const blocks = {
-    '': pipelineSchema.omit({ source: true, destination: true, engine: true, transforms: true }),
+    '': pipelineSchema.omit({ source: true, destination: true, engine: true }),
     source: sourceSchema,
     destination: destinationSchema,
     'destination.config': destinationConfigSchema,
