@@ -7,6 +7,7 @@ import { readConfigFile } from './config-file.ts'
 import type { DestinationDefinition, DestinationOptions } from './destination.ts'
 import { BizonError } from './errors.ts'
 import type { LogLevel } from './log.ts'
+import type { PipelineInput } from './pipeline-input.ts'
 import { type Locate, Problems } from './problems.ts'
 import type { QueueConfig } from './queue.ts'
 import { redactor } from './redact.ts'
@@ -99,7 +100,7 @@ export interface ConfigOverrides {
 }
 
 /** A path, the mapping itself, or a config that was loaded before. */
-export type ConfigInput = string | { readonly [key: string]: unknown } | PipelineConfig
+export type ConfigInput = string | PipelineInput | { readonly [key: string]: unknown } | PipelineConfig
 
 /** Configs made here, which need not be validated again. */
 const loaded = new WeakSet<object>()

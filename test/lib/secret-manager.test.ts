@@ -57,7 +57,7 @@ beforeAll(async () => {
     if (secret === undefined) {
       return answer(404, { error: { code: 404, message: `Secret [${name}] not found.`, status: 'NOT_FOUND' } })
     }
-    answer(200, { name, payload: { data: Buffer.from(secret).toString('base64') } })
+    return answer(200, { name, payload: { data: Buffer.from(secret).toString('base64') } })
   })
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
   endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
