@@ -11,6 +11,7 @@ import { addSecrets } from './commands/secrets.ts'
 import { addSource } from './commands/source.ts'
 import { addStream } from './commands/stream.ts'
 import { addTransform } from './commands/transform.ts'
+import { addTypes } from './commands/types.ts'
 import { createProgram, examplesText, main } from './program.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -26,6 +27,7 @@ function bizon(terminal: Terminal): Command {
   addDestination(program, terminal)
   addSecrets(program, terminal)
   addSchema(program, terminal)
+  addTypes(program, terminal)
   addTransform(program, terminal)
   addNew(program, terminal)
   return program.addHelpText(

@@ -4,7 +4,7 @@
 import { statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { Command, CommanderError } from 'commander'
-import { BizonError, systemCode } from '../lib/errors.ts'
+import { BizonError, messageOf, systemCode } from '../lib/errors.ts'
 import manifest from '../package.json' with { type: 'json' }
 import { createTerminal, type Terminal } from './terminal.ts'
 
@@ -59,6 +59,17 @@ export function requireFile(path: string, what = ''): string {
     throw new BizonError('usage', `${prefix}${path}: ${reason}`, { cause: error, hint })
   }
   return path
+}
+
+/** A result, to the file of `--out` or to standard output. */
+export async function writeOut(text: string, out: string | undefined, terminal: Terminal): Promise<void> {
+  if (out === undefined) return terminal.print(text)
+  const { writeFile } = await import('node:fs/promises')
+  try {
+    await writeFile(out, `${text}\n`)
+  } catch (error) {
+    throw new BizonError('usage', `--out: cannot write ${out}: ${messageOf(error)}`, { cause: error })
+  }
 }
 
 /** Runs a program to its exit code. The process ends by itself once nothing is left to do or to print. */

@@ -3,6 +3,13 @@
 export { type Authentication, authenticationSchema } from './auth.ts'
 export type { Checkpoint, CheckpointOptions, Receipt } from './checkpoint.ts'
 export { checkPipeline, runPipeline } from './commands.ts'
+export type {
+  DestinationInput,
+  DestinationName,
+  PipelineInput,
+  SourceInput,
+  SourceName,
+} from './config/input.ts'
 export { type ConfigInput, type ConfigOverrides, loadConfig, type PipelineConfig } from './config.ts'
 export {
   type Destination,
@@ -33,13 +40,6 @@ export {
   silentLog,
 } from './log.ts'
 export { pipeline } from './pipeline.ts'
-export type {
-  DestinationInput,
-  DestinationName,
-  PipelineInput,
-  SourceInput,
-  SourceName,
-} from './pipeline-input.ts'
 export type {
   Delivery,
   Queue,

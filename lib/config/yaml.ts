@@ -193,9 +193,11 @@ class Reader {
   }
 }
 
-/** The library takes `e9` for a number without digits; to YAML and to people it is a name. */
+const NUMBER = /^[-+]?(?:\.?\d|\.(?:inf|nan)$)/i
+
+/** The library takes `e9`, `.` and `-.` for numbers without digits; to YAML and to people they are text. */
 function scalarOf({ value, source = '' }: Scalar): unknown {
-  return typeof value === 'number' && /^[-+]?e/i.test(source) ? source : value
+  return typeof value === 'number' && !NUMBER.test(source) ? source : value
 }
 
 const isMerge = ({ key }: Pair): boolean => isScalar(key) && typeof key.value === 'symbol'

@@ -2,17 +2,17 @@
 // a connector is loaded by importing them.
 
 import type * as z from 'zod'
+import type { DestinationDefinition } from '../destination.ts'
+import type { SourceDefinition } from '../source.ts'
 import type {
   destinationConfigSchema,
   destinationSchema,
   engineSchema,
   pipelineSchema,
   sourceSchema,
-} from './config-schema.ts'
-import type { DestinationDefinition } from './destination.ts'
-import type { SourceDefinition } from './source.ts'
+} from './schema.ts'
 
-type BuiltIn = typeof import('../connectors/index.ts')
+type BuiltIn = typeof import('../../connectors/index.ts')
 type Definition<Load> = Load extends () => Promise<{ default: infer Found }> ? Found : never
 type KeysOf<Found> =
   Found extends SourceDefinition<infer Schema>

@@ -4,7 +4,7 @@ import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { CHECKOUT } from '../support/sandbox.ts'
+import { CHECKOUT } from '../../support/sandbox.ts'
 
 const GOOD = `const config: PipelineInput = {
   name: 'tiny',
