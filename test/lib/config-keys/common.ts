@@ -186,6 +186,11 @@ export const common: readonly KeyGroup[] = [
     keys: {
       gsm: [null, 'shop', 'expected a mapping, got "shop"'],
       'gsm.project_id': ['shop-secrets', 12, 'expected a string, got 12; write it in quotes'],
+      'gsm.endpoint': [
+        'secretmanager.europe-west3.rep.googleapis.com',
+        12,
+        'expected a string, got 12; write it in quotes',
+      ],
     },
   },
 ]
