@@ -5,9 +5,11 @@ import type { Log } from './log.ts'
 /** What stands where a secret stood. */
 export const REDACTED = '***'
 
-/** Replaces secrets by `***`, also where they stand in JSON text, or in JSON text within JSON text. */
+/** Replaces secrets by `***`, also where they stand in JSON text, or in JSON text within JSON text, or in a URL. */
 export function redactor(secrets: readonly string[]): (text: string) => string {
-  const forms = secrets.filter(Boolean).flatMap((secret) => [secret, quoted(secret), quoted(quoted(secret))])
+  const forms = secrets
+    .filter(Boolean)
+    .flatMap((secret) => [secret, quoted(secret), quoted(quoted(secret)), ...inUrl(secret)])
   if (forms.length === 0) return (text) => text
   // The longest first, so that a secret that contains another one is hidden whole.
   const longestFirst = [...new Set(forms)].sort((a, b) => b.length - a.length)
@@ -44,6 +46,13 @@ const SECRET_CHARACTERS = 4
 /** Each once, as far as it can be recognised in a text. */
 export function recognisable(secrets: Iterable<string>): readonly string[] {
   return [...new Set(secrets)].filter((secret) => secret.length >= SECRET_CHARACTERS)
+}
+
+/** As part of a path, and as a form or a query has it. */
+function inUrl(text: string): string[] {
+  // Half a surrogate pair has no such form, and would throw.
+  const sound = Buffer.from(text).toString()
+  return [encodeURIComponent(sound), new URLSearchParams([['', sound]]).toString().slice(1)]
 }
 
 const quoted = (text: string): string => JSON.stringify(text).slice(1, -1)

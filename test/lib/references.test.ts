@@ -175,6 +175,18 @@ describe('redactor', () => {
     const redact = redactor(['pass', 'pass.word', 'a+b('])
     expect(redact('pass.word pass passXword a+b( aab(')).toBe('*** *** ***Xword *** aab(')
   })
+  test.each([
+    ['as it is', 'a "b"/ü+'],
+    ['in JSON', JSON.stringify('a "b"/ü+').slice(1, -1)],
+    ['in JSON within JSON', JSON.stringify(JSON.stringify('a "b"/ü+')).slice(3, -3)],
+    ['in the path of a URL', encodeURIComponent('a "b"/ü+')],
+    ['in the query of a URL', new URLSearchParams({ q: 'a "b"/ü+' }).toString().slice(2)],
+  ])('knows a secret %s', (_where, written) => {
+    expect(redactor(['a "b"/ü+'])(`<${written}>`)).toBe('<***>')
+  })
+  test('half a surrogate pair, which no URL can hold, is no error', () => {
+    expect(redactor(['ab\ud800cd'])('<ab\ud800cd>')).toBe('<***>')
+  })
   test('without secrets nothing changes', () => {
     expect(redactor([])('text')).toBe('text')
   })
