@@ -8,6 +8,7 @@ import { type Locate, Problems } from './config/problems.ts'
 import type { DestinationDefinition, DestinationOptions } from './destination.ts'
 import { BizonError } from './errors.ts'
 import type { LogLevel } from './log.ts'
+import type { PipelineInput } from './pipeline-input.ts'
 import type { QueueConfig } from './queue.ts'
 import { REDACTED, redactor } from './redact.ts'
 import { type Environment, isMapping, type Resolved, readEnvironment, resolveReferences } from './references.ts'
@@ -99,7 +100,7 @@ export interface ConfigOverrides {
 }
 
 /** A path, the mapping itself, or a config that was loaded before. */
-export type ConfigInput = string | { readonly [key: string]: unknown } | PipelineConfig
+export type ConfigInput = string | PipelineInput | { readonly [key: string]: unknown } | PipelineConfig
 
 /** Configs made here, which need not be validated again. */
 const loaded = new WeakSet<object>()

@@ -34,6 +34,13 @@ export {
 } from './log.ts'
 export { pipeline } from './pipeline.ts'
 export type {
+  DestinationInput,
+  DestinationName,
+  PipelineInput,
+  SourceInput,
+  SourceName,
+} from './pipeline-input.ts'
+export type {
   Delivery,
   Queue,
   QueueDefinition,

@@ -5,6 +5,9 @@ import type { Log } from './log.ts'
 /** What stands where a secret stood. */
 export const REDACTED = '***'
 
+/** How an excerpt ends. */
+const CUT = '…'
+
 /** Replaces secrets by `***`, also where they stand in JSON text, or in JSON text within JSON text, or in a URL. */
 export function redactor(secrets: readonly string[]): (text: string) => string {
   const forms = secrets
@@ -14,7 +17,24 @@ export function redactor(secrets: readonly string[]): (text: string) => string {
   // The longest first, so that a secret that contains another one is hidden whole.
   const longestFirst = [...new Set(forms)].sort((a, b) => b.length - a.length)
   const any = new RegExp(longestFirst.map(escapeRegExp).join('|'), 'g')
-  return (text) => text.replace(any, REDACTED)
+  return (text) => withoutStumps(text.replace(any, REDACTED), longestFirst)
+}
+
+/** An excerpt may have been cut in the middle of a secret: what is left of it before a `…` goes too. */
+function withoutStumps(text: string, secrets: readonly string[]): string {
+  if (!text.includes(CUT)) return text
+  const parts = text.split(CUT)
+  const last = parts.pop() ?? ''
+  return [...parts.map((part) => withoutStump(part, secrets)), last].join(CUT)
+}
+
+function withoutStump(part: string, secrets: readonly string[]): string {
+  for (const secret of secrets) {
+    for (let length = Math.min(secret.length - 1, part.length); length >= SECRET_CHARACTERS; length--) {
+      if (part.endsWith(secret.slice(0, length))) return part.slice(0, -length) + REDACTED
+    }
+  }
+  return part
 }
 
 /** The log without them. */

@@ -15,8 +15,8 @@ type FilesOf = (files: NewFiles) => readonly NewFile[]
 
 export function addNew(program: Command, terminal: Terminal): void {
   const group = addCommand(program, 'new', 'Begin a source or destination of your own.', [
-    { what: 'a source, its test and a pipeline that runs it', run: 'bizon new source orders' },
-    { what: 'a destination', run: 'bizon new destination shelf' },
+    { what: 'a source, its test and a pipeline that runs it', run: 'bizon new source invoices' },
+    { what: 'a destination', run: 'bizon new destination archive' },
   ])
   addKind(group, terminal, 'source', 'orders', async () => (await import('../templates/source.ts')).sourceFiles)
   addKind(
@@ -31,7 +31,7 @@ export function addNew(program: Command, terminal: Terminal): void {
 function addKind(group: Command, terminal: Terminal, kind: string, name: string, filesOf: () => Promise<FilesOf>) {
   addCommand(group, kind, `Write a ${kind} that works, its test, and a pipeline that uses it, into this folder.`, [
     { what: 'then make it yours', run: `bizon new ${kind} ${name}` },
-    { what: 'in TypeScript, which Node 22.18 runs as it is', run: `bizon new ${kind} ${name} --typescript` },
+    { what: 'in TypeScript, which Node 22.18 runs as it is', run: `bizon new ${kind} ${name}-typed --typescript` },
   ])
     .argument('<NAME>', 'name of the files: small letters, digits, - and _')
     .option('--typescript', 'write .ts instead of .mjs')

@@ -231,7 +231,7 @@ export class Client implements HttpClient {
     const known = [...this.#parts.secrets, ...secrets, ...more]
     // Making one takes longer than using it, and what is known seldom changes.
     const key = known.join('\0')
-    if (this.#redactor?.key !== key) this.#redactor = { key, redact: redactor(known.flatMap(asWritten)) }
+    if (this.#redactor?.key !== key) this.#redactor = { key, redact: redactor(known) }
     const { redact } = this.#redactor
     return { method, shown: redact(shown), redact, secrets: known }
   }
@@ -275,11 +275,6 @@ function errorOf(outcome: Failed, subject: Subject, effort: Parameters<typeof st
   if (outcome.kind === 'status') return statusError(subject, outcome.status, outcome.body, effort)
   if (outcome.kind === 'invalid') return invalidError(subject, outcome.status, outcome.error, effort)
   return transportHttpError(subject, outcome.error, effort)
-}
-
-/** As it is, and as it stands in a URL. */
-function asWritten(secret: string): string[] {
-  return [secret, encodeURIComponent(secret), new URLSearchParams([['', secret]]).toString().slice(1)]
 }
 
 function closedError(): BizonError {
