@@ -8,7 +8,7 @@ import type {
   engineSchema,
   pipelineSchema,
   sourceSchema,
-} from './config-schema.ts'
+} from './config/schema.ts'
 import type { DestinationDefinition } from './destination.ts'
 import type { SourceDefinition } from './source.ts'
 
