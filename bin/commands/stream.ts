@@ -27,7 +27,10 @@ export function addStream(program: Command, terminal: Terminal): void {
 
   addCommand(group, 'list', 'List the streams of a source; * stands for any name.', [
     { what: 'the streams of one source', run: 'bizon stream list dummy' },
-    { what: 'those of a source of your own', run: 'bizon new source mine && bizon stream list --custom-source mine.mjs' },
+    {
+      what: 'those of a source of your own',
+      run: 'bizon new source mine && bizon stream list --custom-source mine.mjs',
+    },
   ])
     .argument('[SOURCE_NAME]', 'as `bizon source list` shows it')
     .option('--custom-source <path>', 'the source defined in this file')
