@@ -29,6 +29,7 @@ export async function customDestination(path: string): Promise<DestinationDefini
     summary: given.summary,
     config: given.config,
     ...(given.tuning && { tuning: given.tuning }),
+    ...(given.appendOnly === true && { appendOnly: true }),
     create: (config, context) => checkedDestination(given, config, context, path),
   }
 }

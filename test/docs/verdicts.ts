@@ -13,7 +13,7 @@ import type { LanguageServer } from '../support/language-server.ts'
 
 /** Not about the shape: what is not built yet, a reference that leads nowhere on this machine. */
 const ELSEWHERE =
-  /is not built yet; it comes with|not available in this version|the environment variable \w+ is not set/
+  /is not built yet; it comes with|not available in this version|the environment variable \w+ is not set|cannot read the file/
 
 /** What the loader says of the shape of a pipeline, one line for each problem. */
 export async function problemsOf(input: string | Readonly<Record<string, unknown>>): Promise<string[]> {
