@@ -186,7 +186,6 @@ export const common: readonly KeyGroup[] = [
     schema: secretsSchema,
     keys: {
       gsm: [null, 'shop', 'expected a mapping, got "shop"'],
-      'gsm.endpoint': ['localhost:8080', 12, 'expected a string, got 12; write it in quotes'],
       'gsm.project_id': ['shop-secrets', 12, 'expected a string, got 12; write it in quotes'],
       'gsm.endpoint': [
         'secretmanager.europe-west3.rep.googleapis.com',
