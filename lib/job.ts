@@ -129,7 +129,10 @@ function fetchReasons(
   if (mode !== 'incremental') return []
   if (asReset) return ['fetches everything and replaces the target: reset']
   if (complete) return ['fetches everything and replaces the target: no incremental run has succeeded yet']
-  return since ? [`fetches what is newer than ${since.time.toISOString()} and adds it`] : []
+  if (!since) return []
+  // A source that left a watermark goes by that, not by the clock.
+  const than = since.value === undefined ? since.time.toISOString() : 'what the last published run ended with'
+  return [`fetches what is newer than ${than} and adds it`]
 }
 
 function warningsOf({ mode, reset }: DecisionInput, pendingResets: number): readonly string[] {

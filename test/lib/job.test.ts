@@ -312,6 +312,11 @@ describe('what people are told', () => {
       input('incremental', { lastSucceeded: done('incremental') }),
       /newer than 2024-05-01T12:00:00\.000Z/,
     ],
+    [
+      'not the clock, where the source left a watermark of its own',
+      input('incremental', { lastSucceeded: done('incremental', { watermark: { seq: 7 } }) }),
+      /newer than what the last published run ended with/,
+    ],
     ['that the target is replaced by a reset', input('incremental', { reset: true }), /replaces the target: reset/],
     ['that the target is replaced at first', input('incremental'), /replaces the target: no incremental run/],
   ])('%s', (_, given, expected) => {
