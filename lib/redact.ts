@@ -5,9 +5,17 @@ import type { Log } from './log.ts'
 /** What stands where a secret stood. */
 export const REDACTED = '***'
 
-/** Replaces secrets by `***`, also where they stand in JSON text, or in JSON text within JSON text. */
+/** Replaces secrets by `***`, also where they stand in JSON text, in JSON text within JSON text, or in a URL. */
 export function redactor(secrets: readonly string[]): (text: string) => string {
-  const forms = secrets.filter(Boolean).flatMap((secret) => [secret, quoted(secret), quoted(quoted(secret))])
+  const forms = secrets
+    .filter(Boolean)
+    .flatMap((secret) => [
+      secret,
+      quoted(secret),
+      quoted(quoted(secret)),
+      inQuery(secret),
+      inQuery(secret).replaceAll('+', '%20'),
+    ])
   if (forms.length === 0) return (text) => text
   // The longest first, so that a secret that contains another one is hidden whole.
   const longestFirst = [...new Set(forms)].sort((a, b) => b.length - a.length)
@@ -47,5 +55,8 @@ export function recognisable(secrets: Iterable<string>): readonly string[] {
 }
 
 const quoted = (text: string): string => JSON.stringify(text).slice(1, -1)
+
+/** As a form and a query of a URL have it; of a path, but for the blank. */
+const inQuery = (text: string): string => new URLSearchParams([['', text]]).toString().slice(1)
 
 const escapeRegExp = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')

@@ -8,6 +8,7 @@ import { parseEnv } from 'node:util'
 import type { ConfigPath, Problems } from './config/problems.ts'
 import { pathText, SECRET_KEY } from './config/problems.ts'
 import { BizonError, messageOf, systemCode } from './errors.ts'
+import { recognisable } from './redact.ts'
 import { type Piece, parseReferences, type Reference } from './references/grammar.ts'
 import type { SecretManager } from './references/secret-manager.ts'
 
@@ -36,8 +37,7 @@ export interface Resolved {
   readonly unset: readonly string[]
 }
 
-/** Shorter values are too likely to be part of an innocent word, a line or a string inside another even more. */
-const SECRET_CHARACTERS = 4
+/** A line or a string inside a secret that is shorter is too likely to be part of an innocent word. */
 const INNER_CHARACTERS = 16
 /** An object may be as deep as it likes, but no file is. */
 const MAX_DEPTH = 64
@@ -83,7 +83,7 @@ export async function resolveReferences(
       references.set(name, text)
       if ('value' in found) {
         value += found.value
-        for (const form of recognisable(found.value)) secrets.add(form)
+        for (const form of formsOf(found.value)) secrets.add(form)
         occurrences.push({ path, text: piece.text })
       } else if (placeholder !== undefined && 'scheme' in piece) {
         value += placeholder
@@ -99,7 +99,7 @@ export async function resolveReferences(
     replaced.set(name, isBroken ? text : value)
   }
   const value = mapText(config, problems, (text, path) => replaced.get(pathText(path)) ?? text)
-  return { value, occurrences, references, secrets: [...secrets], unset: [...unset] }
+  return { value, occurrences, references, secrets: recognisable(secrets), unset: [...unset] }
 }
 
 /** Fetches every distinct reference once. What it returns tells of each. */
@@ -200,10 +200,10 @@ function mapText(config: unknown, problems: Problems, replace: (text: string, pa
  * The forms in which a secret may turn up: whole; line by line, as a key file is printed; and, of JSON, each string
  * in it that is a secret by its name.
  */
-function recognisable(value: string): string[] {
+function formsOf(value: string): string[] {
   const lines = value.includes('\n') ? value.split(/\r?\n/).map((line) => line.trim()) : []
   const inner = [...lines, ...stringsInJson(value)].filter((form) => form.length >= INNER_CHARACTERS)
-  return [value, ...inner].filter((form) => form.length >= SECRET_CHARACTERS)
+  return [value, ...inner]
 }
 
 /** Of a service account's key file and the like, the strings that are secret by their name. */
