@@ -99,7 +99,7 @@ export async function resolveReferences(
     replaced.set(name, isBroken ? text : value)
   }
   const value = mapText(config, problems, (text, path) => replaced.get(pathText(path)) ?? text)
-  return { value, occurrences, references, secrets: [...secrets], unset: [...unset] }
+  return { value, occurrences, references, secrets: recognisable(secrets), unset: [...unset] }
 }
 
 /** Fetches every distinct reference once. What it returns tells of each. */

@@ -35,14 +35,6 @@ export type Known<Definition extends Shape, Shape> =
   | ({ readonly shape: Shape; readonly definition?: undefined } & Release)
 
 /** All of these reject with code `config` for a name that is not there; the message says what is. */
-export async function findSource(name: string, connectors?: Connectors): Promise<SourceDefinition> {
-  return built(await knownSource(name, connectors), name)
-}
-
-export async function findDestination(name: string, connectors?: Connectors): Promise<DestinationDefinition> {
-  return built(await knownDestination(name, connectors), name)
-}
-
 export async function knownSource(
   name: string,
   connectors?: Connectors,
@@ -143,11 +135,6 @@ async function known<Definition extends Shape, Shape>(
   }
   const definition = await find(table, label, name, Object.keys(planned ?? {}))
   return { shape: definition, definition }
-}
-
-function built<Definition extends Shape, Shape>(found: Known<Definition, Shape>, name: string): Definition {
-  if ('release' in found) throw new BizonError('config', notBuilt(name, found))
-  return found.definition
 }
 
 function refusePlanned(planned: PlannedConnectors['stores'] | undefined, type: string, instead: string[]): void {

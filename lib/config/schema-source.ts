@@ -24,7 +24,12 @@ export const sourceSchema = z.object({
   force_ignore_checkpoint: flag('Cancel an unfinished job and start over. Default false.'),
   reset: flag('Incremental: fetch everything again and replace the target. Default false.'),
   authentication: authenticationSchema.optional().describe('For connectors that need it.'),
-  max_iterations: z.number().int().min(1).optional().describe('Pages this run may fetch. Default: all.'),
+  max_iterations: z
+    .number()
+    .int()
+    .min(1)
+    .optional()
+    .describe('Pages this run may fetch; leave it out for no cap. Default: all.'),
   api_config: apiConfigSchema.optional().describe('For connectors that use HTTP.'),
   init_pipeline: z.boolean().default(true).describe(unused),
 })

@@ -17,6 +17,8 @@ export async function customSource(path: string): Promise<SourceDefinition> {
     summary: given.summary,
     config: given.config,
     ...(given.tuning && { tuning: given.tuning }),
+    ...(given.ignored && { ignored: given.ignored }),
+    ...(given.parses && { parses: (config, stream) => given.parses?.(config, stream) }),
     streams: (config) => streamsOf(given, config, path),
     create: (config, context) => checkedSource(given, config, context, path),
   }
@@ -29,7 +31,12 @@ export async function customDestination(path: string): Promise<DestinationDefini
     summary: given.summary,
     config: given.config,
     ...(given.tuning && { tuning: given.tuning }),
-    ...(given.appendOnly === true && { appendOnly: true }),
+    ...(given.alias !== undefined && { alias: given.alias }),
+    ...(given.ignored && { ignored: given.ignored }),
+    ...(given.ignoredBeside && { ignoredBeside: given.ignoredBeside }),
+    ...(given.tableId && { tableId: given.tableId }),
+    ...(given.appendOnly !== undefined && { appendOnly: given.appendOnly }),
+    ...(given.parses && { parses: (config) => given.parses?.(config) }),
     create: (config, context) => checkedDestination(given, config, context, path),
   }
 }

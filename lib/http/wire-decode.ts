@@ -5,8 +5,6 @@ import { Readable, type Transform } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createInflate, createInflateRaw } from 'node:zlib'
 import { TransportError, type WireResponse } from './transport.ts'
 
-export const ACCEPTED_ENCODINGS = 'gzip, deflate, br'
-
 /** The response with its body decompressed. An encoding that nobody asked for fails once the body is read. */
 export function decompressed(response: WireResponse): WireResponse {
   const { 'content-encoding': encoding = '', ...headers } = response.headers

@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import { findDestination, findQueue, findSource, findStore, listDestinations, listSources } from '../../lib/registry.ts'
+import {
+  findQueue,
+  findStore,
+  knownDestination,
+  knownSource,
+  listDestinations,
+  listSources,
+} from '../../lib/registry.ts'
 import { connectors } from '../support/yaml-config.ts'
 
 describe('a connector is found by its name', () => {
@@ -15,9 +22,9 @@ describe('a connector is found by its name', () => {
         },
       },
     }
-    expect((await findSource('zoo', table)).summary).toBe('Declares its streams.')
+    expect((await knownSource('zoo', table)).shape.summary).toBe('Declares its streams.')
     expect(imported).toBe(0)
-    await expect(findSource('never', table)).rejects.toThrow('imported')
+    await expect(knownSource('never', table)).rejects.toThrow('imported')
   })
 
   test('lists are in order of names', async () => {
@@ -26,7 +33,7 @@ describe('a connector is found by its name', () => {
   })
 
   test('the built-in table is used when no other is given', async () => {
-    expect((await findDestination('logger')).summary).toContain('Logs')
+    expect((await knownDestination('logger')).shape.summary).toContain('Logs')
   })
 })
 
@@ -34,25 +41,27 @@ describe('a name that is not there', () => {
   test.each([
     ['zooo', 'unknown source "zooo"; did you mean "zoo"?'],
     ['mars', 'unknown source "mars"; known: anything, secure, zoo'],
-    ['hubspot', 'hubspot is not built yet; it comes with bizon 0.5'],
     ['toString', 'unknown source "toString"; known: anything, secure, zoo'],
     ['__proto__', 'unknown source "__proto__"; known: anything, secure, zoo'],
     ['x'.repeat(100), `unknown source "${'x'.repeat(60)}…"; known: anything, secure, zoo`],
   ])('source %s', async (name, message) => {
-    await expect(findSource(name, connectors)).rejects.toMatchObject({ code: 'config', message })
+    await expect(knownSource(name, connectors)).rejects.toMatchObject({ code: 'config', message })
+  })
+
+  test('what is not built yet has a shape and a release, and no definition', async () => {
+    const source = await knownSource('hubspot', connectors)
+    const destination = await knownDestination('bigquery_streaming_v2', connectors)
+    for (const found of [source, destination]) expect(found).toMatchObject({ release: '0.5', shape: expect.anything() })
+    expect([source.definition, destination.definition]).toEqual([undefined, undefined])
   })
 
   test('says where to look', async () => {
-    await expect(findSource('mars', connectors)).rejects.toMatchObject({ hint: 'bizon source list' })
-    await expect(findDestination('mars', connectors)).rejects.toMatchObject({ hint: 'bizon destination list' })
+    await expect(knownSource('mars', connectors)).rejects.toMatchObject({ hint: 'bizon source list' })
+    await expect(knownDestination('mars', connectors)).rejects.toMatchObject({ hint: 'bizon destination list' })
   })
 
-  test.each([
-    ['bigquery', 'bigquery is not built yet; it comes with bizon 0.5'],
-    ['bigquery_streaming_v2', 'bigquery_streaming_v2 is not built yet; it comes with bizon 0.5'],
-    ['fil', 'unknown destination "fil"; did you mean "file"?'],
-  ])('destination %s', async (name, message) => {
-    await expect(findDestination(name, connectors)).rejects.toMatchObject({ code: 'config', message })
+  test.each([['fil', 'unknown destination "fil"; did you mean "file"?']])('destination %s', async (name, message) => {
+    await expect(knownDestination(name, connectors)).rejects.toMatchObject({ code: 'config', message })
   })
 
   test('backends and queues say what to use instead', async () => {

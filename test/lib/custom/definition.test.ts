@@ -1,8 +1,11 @@
-import { describe, expect, test } from 'vitest'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import * as z from 'zod'
 import * as mini from 'zod/mini'
 import { z as z3 } from 'zod/v3'
-import { definitionProblem } from '../../../lib/custom/definition.ts'
+import { customDestination, customSource, definitionProblem } from '../../../lib/custom/definition.ts'
 
 const config = z.strictObject({})
 const create = () => ({})
@@ -47,5 +50,35 @@ describe('what a file must export', () => {
     expect(definitionProblem({ default: source }, 'destination')).toBe(
       'its default export is a source, not a destination',
     )
+  })
+})
+
+describe('what a file says beside that is kept', () => {
+  async function fileOf(members: string): Promise<string> {
+    const folder = await mkdtemp(join(tmpdir(), 'bizon-'))
+    onTestFinished(() => rm(folder, { recursive: true }))
+    const file = join(folder, 'x.mjs')
+    const zod = JSON.stringify(import.meta.resolve('zod'))
+    await writeFile(
+      file,
+      `import * as z from ${zod}\nexport default { summary: 'S.', config: z.object({}), ${members} }\n`,
+    )
+    return file
+  }
+
+  test('of a source, why it gives objects', async () => {
+    const file = await fileOf(
+      `streams: () => [], create: () => ({}), parses: (_, stream) => stream + ' is made', ignored: { a: 'b' }`,
+    )
+    const source = await customSource(file)
+    expect(source.parses?.({}, 'orders')).toBe('orders is made')
+    expect(source.ignored).toEqual({ a: 'b' })
+  })
+
+  test('of a destination, that it can only add, its alias, and that it looks into records', async () => {
+    const file = await fileOf(`create: () => ({}), parses: () => 'it counts', appendOnly: true, alias: 'mine'`)
+    const destination = await customDestination(file)
+    expect(destination).toMatchObject({ appendOnly: true, alias: 'mine' })
+    expect(destination.parses?.({ destinationId: 'x', unnest: false, recordSchemas: [] })).toBe('it counts')
   })
 })
