@@ -44,7 +44,7 @@ export function cursorOf(text: string): Cursor {
   return time ? { text, kind: 'time', time } : { text, kind: 'text' }
 }
 
-/** Less than 0 when `one` comes first. Numbers come before times, times before other text. */
+/** Less than 0 when `one` comes first. Times come last: no `0000-00-00` among them becomes the greatest. */
 export function compareCursors(one: Cursor, other: Cursor): number {
   if (one.text === other.text) return 0
   if (one.number && other.number) return compareDecimals(one.number, other.number)
@@ -53,7 +53,7 @@ export function compareCursors(one: Cursor, other: Cursor): number {
   return Buffer.compare(Buffer.from(one.text), Buffer.from(other.text)) // UTF-8 sorts by code point
 }
 
-const RANK = { number: 0, time: 1, text: 2 }
+const RANK = { number: 0, text: 1, time: 2 }
 
 /** So much before: seconds for times, for a number its own unit. Other text has nothing before it. */
 export function cursorBefore(cursor: Cursor, amount: number, format: CursorFormat): Cursor {

@@ -2,6 +2,7 @@
 // asks for what each entry of the list links to.
 
 import * as z from 'zod'
+import { BizonError } from '../../lib/errors.ts'
 import { apiConfigSchema } from '../../lib/http/config.ts'
 import { field, stringOf } from '../../lib/json.ts'
 import { RawJson, type SourceRecord } from '../../lib/record.ts'
@@ -70,7 +71,9 @@ function withDetails(endpoint: Endpoint, base: string): Complete {
   return (records, reader, signal) =>
     inParallel(records, AT_ONCE, signal, async (record, inner): Promise<SourceRecord> => {
       const link = record.data instanceof RawJson ? field(record.data, 'url') : undefined
-      const answer = await reader.follow(endpoint, (link && stringOf(link)) ?? '', base, inner)
+      const url = link && stringOf(link)
+      if (!url) throw new BizonError('invalid_record', `${record.id} has no url, which leads to its details`)
+      const answer = await reader.follow(endpoint, url, base, inner)
       const { list } = answer.found
       return list ? { ...record, data: list } : record
     })

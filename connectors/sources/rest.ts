@@ -3,6 +3,7 @@
 //   rest/config.ts  rest/problems.ts    what a user says, and what is wrong with it
 //   rest/endpoint.ts  rest/template.ts  an endpoint made ready: compiled paths; placeholders filled
 //   rest/pages.ts  rest/links.ts        what asks for a page, and where the next one is
+//   rest/endless.ts                     paging that would never end
 //   rest/records.ts                     an answer to records: id, time, cursor value
 //   rest/read.ts                        page after page, for a child of each record of its parent
 //   rest/source.ts                      the source of one endpoint; pokeapi and gbif stand on it too

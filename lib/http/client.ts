@@ -132,7 +132,13 @@ export class Client implements HttpClient {
         patience.tries--
         continue
       }
-      if (outcome.kind === 'status' && outcome.status === 401 && !renewed && authenticator?.renew(identity)) {
+      if (
+        outcome.kind === 'status' &&
+        outcome.status === 401 &&
+        identity &&
+        !renewed &&
+        authenticator?.renew(identity)
+      ) {
         renewed = true
         patience.tries--
         log.debug(`${call.method} ${subject.shown}: 401, once more with a new token`)

@@ -132,7 +132,7 @@ class Walk {
 
   whole(root: Node, width: number): LookedUp {
     const values: Slots = new Array<undefined>(width).fill(undefined)
-    const start = this.#buffer.indexOf(BYTE_ORDER_MARK) === 0 ? BYTE_ORDER_MARK.length : 0
+    const start = this.#buffer.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK) ? BYTE_ORDER_MARK.length : 0
     const valueEnd = this.value(root, skipWhitespace(this.#buffer, start, this.#end), values)
     if (valueEnd < 0) return { invalidAt: ~valueEnd, values: [] }
     const after = skipWhitespace(this.#buffer, valueEnd, this.#end)

@@ -24,12 +24,14 @@ describe('cursor values are compared as what they are', () => {
     ['2024-01-01 10:00:00', '2024-01-01T09:59:59', 1],
     ['2024-01-01', '2024-01-01T00:00:00Z', 0],
     ['2024-01-02', '2024-01-01T23:59:59.9Z', 1],
-    ['2024-02-30', '2024-02-29', 1], // no day of any calendar is text
+    ['2024-02-30', '2024-02-01', -1], // no day of any calendar is text
+    ['0000-00-00 00:00:00', '2024-01-01 00:00:00', -1],
     ['a', 'b', -1],
     ['Z', 'a', -1],
     ['\u{ff61}', '\u{1f600}', -1], // by code point; UTF-16 units say otherwise
     ['5', '2024-01-01', -1],
-    ['2024-01-01', 'abc', -1],
+    ['abc', '2024-01-01', -1],
+    ['5', 'abc', -1],
   ])('%s and %s: %i', (one, other, expected) => {
     expect(compare(one, other)).toBe(expected)
     expect(compare(other, one)).toBe(0 - expected)

@@ -1,10 +1,12 @@
 // From one page to the next: what asks for a page, and where an answer says that the next one is.
 
 import { BizonError } from '../../../lib/errors.ts'
+import { isSecretName } from '../../../lib/http/url.ts'
 import type { HttpRequest, HttpResponse } from '../../../lib/http.ts'
 import { type Found, type LookedUp, parsePath } from '../../../lib/json/path.ts'
 import { stringOf } from '../../../lib/json.ts'
 import type { Json, JsonObject, RawJson } from '../../../lib/record.ts'
+import { REDACTED } from '../../../lib/redact.ts'
 import type { PaginationConfig } from './config.ts'
 import { type Endpoint, isNull, type ValueName } from './endpoint.ts'
 import { linkTo } from './links.ts'
@@ -26,6 +28,8 @@ export interface Answer {
   readonly response: HttpResponse
   /** As it was asked for. */
   readonly url: URL
+  /** What the config adds to the URL of a first page. */
+  readonly query: HttpRequest['query']
 }
 
 /** The request with what asks for the page. A link is followed as it is. */
@@ -33,8 +37,8 @@ export function askFor({ config }: Endpoint, spot: Spot, request: HttpRequest): 
   const { pagination, max_records: most = Infinity } = config
   const { at, received } = spot
   if (typeof at?.url === 'string') {
-    const { query: _, ...rest } = request
-    return { ...rest, url: at.url }
+    const { query, ...rest } = request
+    return { ...rest, url: withSecrets(at.url, query) }
   }
   let asking = request
   if ('page_size' in pagination && pagination.page_size !== undefined) {
@@ -72,6 +76,29 @@ export function spotAfter(endpoint: Endpoint, spot: Spot, answer: Answer, hosts:
   return at && { at, pages, received }
 }
 
+const PARAMETER = /([?&;])([^=&;#]+)=([^&;#]*)/g
+
+/** A link often repeats the key that it was asked with; a position is stored where no secret may be. */
+function withoutSecrets(url: string, query: HttpRequest['query'] = {}): string {
+  return url.replace(PARAMETER, (whole, before: string, name: string, value: string) =>
+    isSecretName(name) && [value, decoded(value)].includes(String(query[name]))
+      ? `${before}${name}=${REDACTED}`
+      : whole,
+  )
+}
+
+function withSecrets(url: string, query: HttpRequest['query'] = {}): string {
+  return url.replace(PARAMETER, (whole, before: string, name: string, value: string) =>
+    value === REDACTED && query[name] !== undefined
+      ? `${before}${name}=${encodeURIComponent(String(query[name]))}`
+      : whole,
+  )
+}
+
+function decoded(value: string): string {
+  return new URLSearchParams(`v=${value}`).get('v') ?? value
+}
+
 function isEnd(endpoint: Endpoint, values: Found): boolean {
   const { pagination } = endpoint.config
   if ('has_more' in pagination && pagination.has_more !== undefined) {
@@ -80,6 +107,12 @@ function isEnd(endpoint: Endpoint, values: Found): boolean {
   if (!('is_last' in pagination) || pagination.is_last === undefined) return false
   const last = endpoint.value('is_last', values)
   return last === undefined ? endpoint.missingLast === 'ends' : isTrue(last)
+}
+
+/** Whether the answer says itself that more follows. */
+function saysMore(endpoint: Endpoint, values: Found): boolean {
+  const last = endpoint.value('is_last', values)
+  return isTrue(endpoint.value('has_more', values)) || (last !== undefined && !isTrue(last))
 }
 
 function isTrue(raw: RawJson | undefined): boolean {
@@ -95,12 +128,16 @@ function placeAfter(
 ): JsonObject | null {
   const { pagination } = endpoint.config
   const { values, items = [] } = answer.found
+  const noMore = (): null => {
+    if (saysMore(endpoint, values)) throw unusable(answer, 'the page is empty, and yet says that more follows')
+    return null
+  }
   switch (pagination.type) {
     case 'none':
       return null
     case 'cursor': {
       const last = items.at(-1)
-      if (pagination.last_record !== undefined && last === undefined) return null
+      if (pagination.last_record !== undefined && last === undefined) return noMore()
       const token = last && pagination.last_record !== undefined ? endpoint.field.lastRecord(last.fields) : undefined
       if (pagination.last_record !== undefined && (token === undefined || isNull(token))) {
         throw unusable(answer, `the last record has nothing at ${pagination.last_record}`)
@@ -111,19 +148,21 @@ function placeAfter(
     case 'next_link':
     case 'link_header': {
       const url = linkTo(pagination, textAt(endpoint, 'next', values), answer, hosts)
-      return url === undefined ? null : { url }
+      return url === undefined ? null : { url: withoutSecrets(url, answer.query) }
     }
     case 'page_number': {
       const page = numberAt(at?.page, pagination.first)
       const pages = integerAt(endpoint, 'total_pages', answer)
-      if (items.length === 0 || (pages !== undefined && page - pagination.first + 1 >= pages)) return null
+      if (pages !== undefined && page - pagination.first + 1 >= pages) return null
       if (received >= (integerAt(endpoint, 'total', answer) ?? Infinity)) return null
+      // Some pages may be empty because their records are filtered out.
+      if (items.length === 0 && pages === undefined && !saysMore(endpoint, values)) return null
       return { page: page + 1 }
     }
     case 'offset': {
       const offset = numberAt(at?.offset, 0) + items.length
-      if (items.length === 0 || offset >= (integerAt(endpoint, 'total', answer) ?? Infinity)) return null
-      return { offset }
+      if (offset >= (integerAt(endpoint, 'total', answer) ?? Infinity)) return null
+      return items.length === 0 ? noMore() : { offset }
     }
   }
 }
@@ -158,25 +197,4 @@ function numberAt(value: Json | undefined, fallback: number): number {
 
 function unusable({ response }: Answer, what: string): BizonError {
   return new BizonError('source', `${response.url}: ${what}`, { hint: 'Check `pagination` of the endpoint.' })
-}
-
-/** Finds out that pages go round in a circle, whatever its length, and remembers two of them only. */
-export class Circle {
-  #before = ''
-  #mark = ''
-  #steps = 0
-  #limit = 1
-
-  /** Whether this page was asked for before. */
-  closes(at: JsonObject): boolean {
-    const text = JSON.stringify(at)
-    if (text === this.#before || text === this.#mark) return true
-    this.#before = text
-    if (++this.#steps === this.#limit) {
-      this.#mark = text
-      this.#steps = 0
-      this.#limit *= 2
-    }
-    return false
-  }
 }

@@ -2,14 +2,16 @@
 // holds the parent's, so that a resume goes on in the middle of one parent's children.
 
 import { isUtf8 } from 'node:buffer'
+import { cursorOf, writeCursor } from '../../../lib/cursor.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import { urlOf } from '../../../lib/http/url.ts'
 import { type HttpClient, HttpError, type HttpRequest, type HttpResponse } from '../../../lib/http.ts'
 import type { LookedUp } from '../../../lib/json/path.ts'
-import type { Json, JsonObject } from '../../../lib/record.ts'
+import type { Json } from '../../../lib/record.ts'
+import { Circle, goesRound, Repeats } from './endless.ts'
 import type { Endpoint } from './endpoint.ts'
 import { followed } from './links.ts'
-import { type Answer, askFor, Circle, FIRST, type Spot, spotAfter } from './pages.ts'
+import { type Answer, askFor, FIRST, type Spot, spotAfter } from './pages.ts'
 import { excerpt, type Parent, parentOf } from './records.ts'
 import { fill, fillPath } from './template.ts'
 
@@ -116,7 +118,7 @@ export class Reader {
   ): AsyncGenerator<Read, void, void> {
     let resumed: Place['parent'] = from.parent
     let start: Spot = { at: from.at, pages: from.pages, received: from.received }
-    const parents = this.read(parent, resumed?.page ?? FIRST, { since: parent.config.incremental?.start_value }, signal)
+    const parents = this.read(parent, resumed?.page ?? FIRST, { since: startOf(parent) }, signal)
     for await (const { answer, here: page, next: nextPage } of parents) {
       const items = answer?.found.items ?? []
       const all = answer ? items.map((item) => parentOf(parent, endpoint, item, answer)) : []
@@ -154,21 +156,27 @@ export class Reader {
     signal: AbortSignal,
   ): Promise<Answer> {
     const { client, baseUrl } = this.#api
-    const request = askFor(endpoint, spot, requestOf(endpoint, parent, bounds))
+    const first = requestOf(endpoint, parent, bounds)
+    const request = askFor(endpoint, spot, first)
     const asked = JSON.stringify(request)
     const kept = this.#kept
     this.#kept = undefined
     if (kept?.asked === asked) return kept.answer
     let found: LookedUp | undefined
     const validate = (response: HttpResponse): void => {
-      found = endpoint.read(response.body)
+      found = response.status === NO_CONTENT ? EMPTY : endpoint.read(response.body)
       if (found.invalidAt === response.body.length) throw cutOff(response)
     }
     const response = await client.request({ ...request, validate }, signal).catch((error: unknown) => {
       const mayExpire = spot.at !== null && ('url' in spot.at || 'cursor' in spot.at)
       throw mayExpire && error instanceof HttpError && GONE.includes(error.status ?? 0) ? gone(error) : error
     })
-    const answer = { found: found ?? endpoint.read(response.body), response, url: urlOf(request, baseUrl) }
+    const answer: Answer = {
+      found: found as LookedUp,
+      response,
+      url: urlOf(request, baseUrl),
+      query: first.query,
+    }
     checkList(endpoint, answer)
     return answer
   }
@@ -205,6 +213,12 @@ function requestOf({ config }: Endpoint, parent: Parent | undefined, { since, un
   }
 }
 
+/** Parents are read whole: from where the first run of theirs would begin. */
+function startOf({ config: { incremental } }: Endpoint): string | undefined {
+  const start = incremental?.start_value
+  return start === undefined ? undefined : writeCursor(cursorOf(start), incremental?.format ?? 'as_is')
+}
+
 /** The parent's record that a resume goes on with; it may stand elsewhere in its page by now. */
 function indexOf({ index, id }: NonNullable<Place['parent']>, all: readonly Parent[], endpoint: Endpoint): number {
   if (id === null || all[index]?.id === id) return index
@@ -231,28 +245,9 @@ function checkList(endpoint: Endpoint, { found, response }: Answer): void {
   throw fail(what, `Check source.endpoints.${endpoint.name}.records; bizon check FILE --sample 1 tries it.`)
 }
 
-/** A page that begins like the one before: the API does not know the parameter, and would give it for ever. */
-class Repeats {
-  readonly #param: string | undefined
-  #before: Buffer | undefined
-
-  constructor({ config: { pagination } }: Endpoint) {
-    const counts = pagination.type === 'page_number' || pagination.type === 'offset'
-    this.#param = counts ? pagination.param : undefined
-  }
-
-  check({ found, response }: Answer): void {
-    const first = found.items?.[0]?.value
-    if (this.#param === undefined || first === undefined) return
-    const same = this.#before?.equals(first.bytes()) ?? false
-    if (same) {
-      throw new BizonError('source', `${response.url}: the page begins with the same record as the one before`, {
-        hint: `Check the name of the parameter, ${this.#param}: the API seems not to know it.`,
-      })
-    }
-    this.#before = Buffer.from(first.bytes())
-  }
-}
+/** Says that there are no records, and has no body to say it with. */
+const NO_CONTENT = 204
+const EMPTY: LookedUp = { values: [], items: [] }
 
 const START_OVER = 'Start over: set source.force_ignore_checkpoint to true for one run.'
 /** What APIs answer for a token or a link that has expired. */
@@ -265,16 +260,6 @@ function gone(error: HttpError): BizonError {
     {
       hint: START_OVER,
       cause: error,
-    },
-  )
-}
-
-function goesRound({ response }: Answer, at: JsonObject): BizonError {
-  return new BizonError(
-    'source',
-    `${response.url}: the next page, ${JSON.stringify(at)}, was read before: the API goes round in a circle`,
-    {
-      hint: 'Check `pagination` of the endpoint.',
     },
   )
 }

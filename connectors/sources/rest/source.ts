@@ -10,7 +10,7 @@ import type { Page, Source, SourceContext, Start } from '../../../lib/source.ts'
 import type { Endpoint } from './endpoint.ts'
 import { FIRST, integerAt } from './pages.ts'
 import { type Place, type Read, Reader } from './read.ts'
-import { recordsOf, type Taken } from './records.ts'
+import { type Parent, recordsOf, type Taken } from './records.ts'
 
 export interface SourceParts {
   readonly endpoint: Endpoint
@@ -51,7 +51,7 @@ export function createSource(parts: SourceParts, { http, mode, log, stream, read
   const pageOf = async (read: Read, increment: Increment | undefined, signal: AbortSignal): Promise<Page> => {
     let taken: readonly Taken[] = read.answer ? recordsOf(endpoint, read.answer, read.here, read.parent) : []
     const counts = increment !== undefined && mode === 'incremental'
-    if (counts) taken = taken.filter(({ record, cursor }) => increment.take(record.id, cursor))
+    if (counts) taken = taken.filter(({ record, cursor }) => increment.take(known(record, read.parent), cursor))
     const found = taken.map(({ record }) => record)
     const records = complete ? await complete(found, reader, signal) : found
     const bytes = records.reduce((sum, { data }) => sum + sizeOf(data), 0)
@@ -82,7 +82,8 @@ export function createSource(parts: SourceParts, { http, mode, log, stream, read
     if (answer === undefined) return
     recordsOf(endpoint, answer, FIRST, undefined)
     total = integerAt(endpoint, 'total', answer)
-    reader.keep(endpoint, bounds, answer)
+    // What an incremental read goes by must not be older than the read: its watermark would pass what came meanwhile.
+    if (mode !== 'incremental') reader.keep(endpoint, bounds, answer)
   }
 
   return {
@@ -104,6 +105,11 @@ export function createSource(parts: SourceParts, { http, mode, log, stream, read
     },
     close: () => client.close(),
   }
+}
+
+/** What the next run knows a record by: children of two parents may have the same id. */
+function known({ id }: SourceRecord, parent: Parent | undefined): string {
+  return parent ? JSON.stringify([...Object.values(parent.scope), id]) : id
 }
 
 function boundsOf(increment: Increment | undefined): { since?: string | undefined; until?: string } {

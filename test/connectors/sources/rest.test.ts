@@ -181,6 +181,58 @@ describe('paging', () => {
     expect(idsOf(await readPages(items({ records: 'rows', pagination: cursor })))).toEqual([[], ['1']])
   })
 
+  test.each<[string, JsonObject]>([
+    ['has_more', { type: 'page_number', has_more: 'more' }],
+    ['is_last', { type: 'page_number', is_last: 'last' }],
+    ['total_pages', { type: 'page_number', total_pages: 'n' }],
+  ])('by number goes on after an empty page when %s says that more follows', async (_what, pagination) => {
+    api.on(PATH, ({ query }) => {
+      const page = Number(query.page)
+      return { json: { rows: page === 2 ? [] : [{ id: page }], more: page < 3, last: page === 3, n: 3 } }
+    })
+    expect(idsOf(await readPages(items({ records: 'rows', pagination })))).toEqual([['1'], [], ['3']])
+  })
+
+  test('by number gives up when page after page is empty, although each says that more follows', async () => {
+    api.on(PATH, { json: { rows: [], more: true } })
+    const source = items({ records: 'rows', pagination: { type: 'page_number', has_more: 'more' } })
+    await expect(readPages(source)).rejects.toThrow('more than 1000 pages without a record')
+  })
+
+  test.each<[string, JsonObject]>([
+    ['an offset', { type: 'offset', has_more: 'more' }],
+    ['the last record', { type: 'cursor', last_record: 'id', has_more: 'more' }],
+  ])('by %s fails when an empty page says that more follows, which nothing can ask for', async (_what, pagination) => {
+    api.on(PATH, { json: { rows: [{ id: 1 }], more: true } }, { json: { rows: [], more: true } })
+    await expect(readPages(items({ records: 'rows', pagination }))).rejects.toThrow(
+      'the page is empty, and yet says that more follows',
+    )
+  })
+
+  test('keeps no key in a position, and none in the error, though the API repeats it in its links', async () => {
+    const key = 'top secret+value'
+    api.on(PATH, ({ query }) => {
+      const next = new URLSearchParams({ page: String(Number(query.page ?? 0) + 1), api_key: String(query.api_key) })
+      return { json: { rows: [{ id: Number(query.page ?? 0) }], next: query.page === '2' ? null : `?${next}` } }
+    })
+    const endpoint = { records: 'rows', params: { api_key: key }, pagination: { type: 'next_link' } }
+    const [first] = await readPages(items(endpoint), {}, 1)
+    expect(first?.next).toMatchObject({ at: { url: `${api.url}${PATH}?page=1&api_key=***` } })
+    expect(idsOf(await readPages(items(endpoint), { position: savedPosition(first) }))).toEqual([['1'], ['2']])
+    expect(new Set(api.requests.map(({ query }) => query.api_key))).toEqual(new Set([key]))
+
+    api.on(PATH, { json: { rows: [], next: `?api_key=another` } })
+    const failure = await readPages(items(endpoint)).catch(String)
+    expect(failure).toContain('goes round in a circle')
+    expect(failure).not.toContain('another')
+  })
+
+  test('an answer of 204 is a page without records, not one that was cut off', async () => {
+    api.on(PATH, { status: 204 })
+    expect(idsOf(await readPages(items({ records: 'rows', pagination: cursor })))).toEqual([[]])
+    expect(api.requests).toHaveLength(1)
+  })
+
   test.each<[string, JsonObject, Answer[], string[][]]>([
     [
       'has_more is false',
@@ -409,6 +461,55 @@ describe('incremental', () => {
     const { log, warnings } = listeningLog()
     await readPages(items({}, { endpoints }, { mode, log }))
     expect(warnings).toEqual([expect.stringContaining('stream items: seq is no time')])
+  })
+
+  test('of children tells those of two parents apart that have the same id and value', async () => {
+    const at = '2024-02-01T00:00:00Z'
+    const endpoints = {
+      shops: { path: 'shops', id: 'id' },
+      items: {
+        path: 'shops/{shop}',
+        id: 'id',
+        parent: { stream: 'shops', fields: { shop: 'id' } },
+        incremental: { cursor_field: 'at', param: 'since' },
+      },
+    }
+    api.on('/v1/shops', { json: [{ id: 'a' }, { id: 'b' }] })
+    api.on('/v1/shops/a', { json: [{ id: 1, at }] })
+    api.on('/v1/shops/b', { json: [] })
+    const first = await readPages(items({}, { endpoints }, { mode }))
+    api.on('/v1/shops/b', { json: [{ id: 1, at }] })
+    const since = { time, value: first.at(-1)?.watermark ?? null }
+    expect(idsOf(await readPages(items({}, { endpoints }, { mode }), { since }))).toEqual([[], ['1']])
+  })
+
+  test('reads parents from their start value, in their format', async () => {
+    api.on('/v1/shops', { json: [] })
+    const endpoints = {
+      shops: {
+        path: 'shops',
+        id: 'id',
+        incremental: { cursor_field: 'at', param: 'since', start_value: '2024-01-01', format: 'epoch_seconds' },
+      },
+      items: { path: 'shops/{shop}', id: 'id', parent: { stream: 'shops', fields: { shop: 'id' } } },
+    }
+    await readPages(items({}, { endpoints }))
+    expect(api.requests[0]?.query).toEqual({ since: '1704067200' })
+  })
+
+  test('asks anew after the check, so that nothing that came in between is older than the read', async () => {
+    const row = (id: number, at: string) => ({ id, at })
+    api.on(PATH, { json: [row(2, '2024-02-02')] }, { json: [row(1, '2024-02-01'), row(2, '2024-02-02')] })
+    const withoutStart = { cursor_field: 'at', param: 'since' }
+    const source = items({ incremental: withoutStart }, {}, { mode })
+    await source.check?.(never)
+    expect(idsOf(await readPages(source))).toEqual([['1', '2']])
+  })
+
+  test('is not led astray by a value that is no time', async () => {
+    api.on(PATH, { json: ['2024-02-01 10:00:00', '0000-00-00 00:00:00'].map((at, id) => ({ id, at })) })
+    const [page] = await readPages(items({ incremental }, {}, { mode }))
+    expect(page?.watermark).toMatchObject({ value: '2024-02-01 10:00:00' })
   })
 
   test('of a full refresh begins at the start value too, and leaves no watermark', async () => {
