@@ -48,8 +48,10 @@ export function headerLink(header: string, rel: string): string | undefined {
   for (const [, target, parameters = ''] of header.matchAll(
     /<([^>]*)>((?:\s*;\s*[^\s=;,]+\s*(?:=\s*(?:"[^"]*"|[^\s;,"]*))?)*)/g,
   )) {
-    const found = /;\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,"]+))/i.exec(parameters)
-    const relations = (found?.[1] ?? found?.[2] ?? '').toLowerCase().split(/\s+/)
+    // One parameter after the other: what is inside the quotes of a title is no relation.
+    const all = [...parameters.matchAll(/;\s*([^\s=;,]+)\s*(?:=\s*(?:"([^"]*)"|([^\s;,"]*)))?/g)]
+    const found = all.find(([, name]) => name?.toLowerCase() === 'rel')
+    const relations = (found?.[2] ?? found?.[3] ?? '').toLowerCase().split(/\s+/)
     if (relations.includes(rel.toLowerCase())) return target
   }
   return undefined

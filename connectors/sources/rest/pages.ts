@@ -132,6 +132,11 @@ function placeAfter(
     if (saysMore(endpoint, values)) throw unusable(answer, 'the page is empty, and yet says that more follows')
     return null
   }
+  const noNext = (what: string): null => {
+    if (saysMore(endpoint, values))
+      throw unusable(answer, `it says that more follows, but not ${what} of the next page`)
+    return null
+  }
   switch (pagination.type) {
     case 'none':
       return null
@@ -143,12 +148,12 @@ function placeAfter(
         throw unusable(answer, `the last record has nothing at ${pagination.last_record}`)
       }
       const cursor = tokenOf(token ?? endpoint.value('cursor', values), answer)
-      return cursor === undefined ? null : { cursor }
+      return cursor === undefined ? noNext('the token') : { cursor }
     }
     case 'next_link':
     case 'link_header': {
       const url = linkTo(pagination, textAt(endpoint, 'next', values), answer, hosts)
-      return url === undefined ? null : { url: withoutSecrets(url, answer.query) }
+      return url === undefined ? noNext('the URL') : { url: withoutSecrets(url, answer.query) }
     }
     case 'page_number': {
       const page = numberAt(at?.page, pagination.first)

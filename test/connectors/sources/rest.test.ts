@@ -2,6 +2,7 @@
 
 import { setTimeout } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { headerLink } from '../../../connectors/sources/rest/links.ts'
 import rest from '../../../connectors/sources/rest.ts'
 import { loadConfig } from '../../../lib/config.ts'
 import { type JsonObject, textOf } from '../../../lib/record.ts'
@@ -207,6 +208,21 @@ describe('paging', () => {
     await expect(readPages(items({ records: 'rows', pagination }))).rejects.toThrow(
       'the page is empty, and yet says that more follows',
     )
+  })
+
+  test.each<[string, JsonObject]>([
+    ['a token', { type: 'cursor', cursor: 'next', has_more: 'more' }],
+    ['a link', { type: 'next_link', next: 'next', has_more: 'more' }],
+    ['a Link header', { type: 'link_header', has_more: 'more' }],
+  ])('by %s fails when an answer says that more follows, and not where', async (_what, pagination) => {
+    api.on(PATH, { json: { rows: [{ id: 1 }], more: true, next: null } })
+    await expect(readPages(items({ records: 'rows', pagination }))).rejects.toThrow(
+      'it says that more follows, but not',
+    )
+  })
+
+  test('takes no relation from inside the title of a link', () => {
+    expect(headerLink('</a>; title="x; rel=next"; rel=prev, </b>; rel="last next"', 'next')).toBe('/b')
   })
 
   test('keeps no key in a position, and none in the error, though the API repeats it in its links', async () => {
