@@ -71,6 +71,8 @@ export interface PipelineConfig {
   readonly engine: EngineConfig
   /** What references stand for, to be kept out of logs; only what is long enough to be recognised. */
   readonly secrets: readonly string[]
+  /** Each reference, as it was written, to what it stands for: see seal.ts. */
+  readonly referenced: ReadonlyMap<string, string>
   /** What has no effect, one line each; logged when a run begins. */
   readonly warnings: readonly string[]
   /** Where what the source and its API say to each other is kept, or taken from. */
@@ -133,7 +135,7 @@ export async function loadConfig<Part extends ConfigPart>(
   // Whoever is sent a cassette has not got the secrets, and needs none: what they would be sent in is not sent.
   const placeholder = replays ? REDACTED : undefined
   const found = await resolveReferences(raw, problems, environment, placeholder)
-  const { value: resolved, references, secrets, unset } = found
+  const { value: resolved, references, secrets, referenced, unset } = found
   problems.hide(references, redactor(secrets))
   if (isMapping(resolved)) demand(resolved, parts, problems)
   const blocks = await pipelineBlocks(resolved, problems, connectors)
@@ -141,7 +143,7 @@ export async function loadConfig<Part extends ConfigPart>(
   if (!blocks) throw new BizonError('internal', `${path}: the config is not valid, and no problem was found`)
   const warnings = problems.warnings()
   const cassette = cassetteOf(overrides, unset)
-  const config = deepFreeze({ path, ...blocks, secrets, warnings, ...(cassette && { cassette }) })
+  const config = deepFreeze({ path, ...blocks, secrets, referenced, warnings, ...(cassette && { cassette }) })
   loaded.add(config)
   return config as ConfigOf<Part>
 }

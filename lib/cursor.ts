@@ -33,7 +33,8 @@ interface Instant {
 
 const NUMBER = /^([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d+))?$/
 const DATE = /^\d{4}-\d{2}-\d{2}$/
-const SHORT_ZONE = /([+-]\d{2})(\d{2})$/
+/** `+0200`, and `+02` as Postgres has it. */
+const SHORT_ZONE = /(:\d{2}(?:\.\d+)?[+-]\d{2})(\d{2})?$/
 const LOCAL = /^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(?:\.\d+)?$/
 
 /** A time without a zone is taken as UTC, and a date as its midnight. */
@@ -102,6 +103,11 @@ export function momentAs(moment: Date, like: Cursor | undefined, format: CursorF
   return cursorOf(like?.time?.shape === 'local' ? moment.toISOString().slice(0, -1) : moment.toISOString())
 }
 
+/** A moment of the clock as a request has it, beside values like that one. */
+export function writeMoment(moment: Date, like: Cursor | undefined, format: CursorFormat): string {
+  return writeCursor(momentAs(moment, like, format) ?? cursorOf(moment.toISOString()), format)
+}
+
 function decimalOf(text: string): Decimal | undefined {
   const [, sign, whole = '', fraction = '', exponent = '0'] = NUMBER.exec(text) ?? []
   if (sign === undefined || whole + fraction === '') return undefined
@@ -123,15 +129,26 @@ function compareDecimals(one: Decimal, other: Decimal): number {
 
 const signOf = ({ negative, digits }: Decimal): number => (digits === '' ? 0 : negative ? -1 : 1)
 
+/** The time in RFC 3339, its digits as they are; undefined: it is none. */
+export function rfc3339Of(text: string): string | undefined {
+  const whole = withTimeAndZone(text, shapeOf(text))
+  return parseTime(whole) && whole
+}
+
 function instantOf(text: string): Instant | undefined {
-  const isDate = DATE.test(text)
-  const isLocal = LOCAL.test(text)
-  const whole = isDate ? `${text}T00:00:00Z` : isLocal ? `${text}Z` : text.replace(SHORT_ZONE, '$1:$2')
-  const parts = parseTime(whole)
+  const shape = shapeOf(text)
+  const parts = parseTime(withTimeAndZone(text, shape))
   if (!parts) return undefined
   const seconds = Date.parse(`${parts.day}T${parts.clock}${parts.zone}`) / 1000
-  const shape = isDate ? 'date' : isLocal ? 'local' : 'zoned'
   return { seconds, fraction: parts.fraction.replace(/0+$/, ''), shape }
+}
+
+const shapeOf = (text: string): Instant['shape'] => (DATE.test(text) ? 'date' : LOCAL.test(text) ? 'local' : 'zoned')
+
+function withTimeAndZone(text: string, shape: Instant['shape']): string {
+  if (shape === 'date') return `${text}T00:00:00Z`
+  if (shape === 'local') return `${text.replace(' ', 'T')}Z`
+  return text.replace(SHORT_ZONE, (_whole, before: string, minutes = '00') => `${before}:${minutes}`)
 }
 
 function compareInstants(one: Instant, other: Instant): number {

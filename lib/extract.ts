@@ -8,6 +8,7 @@ import { faultPoint } from './fault.ts'
 import { createHttp, type Http, network } from './http.ts'
 import { type Log, silentLog } from './log.ts'
 import { redactLog } from './redact.ts'
+import { type Seal, sealOf } from './seal.ts'
 import { findStream, type Page, type Position, type Source, type Start, type StreamInfo } from './source.ts'
 import { endGenerator, orAborted } from './wait.ts'
 
@@ -31,6 +32,7 @@ export class OpenExtract {
   readonly stream: StreamInfo
   readonly #source: Source
   readonly #http: Http
+  readonly #seal: Seal
   readonly #cassette: Cassette | undefined
 
   constructor(config: ConfigOf<'source'>, log: Log, cassette?: Cassette) {
@@ -41,6 +43,7 @@ export class OpenExtract {
     }
     const redacted = redactLog(log, config.secrets)
     this.#cassette = cassette
+    this.#seal = sealOf(config.referenced)
     const transport = cassette?.transport ?? network
     this.#http = createHttp({ log: redacted, secrets: config.secrets, transport })
     this.#source = definition.create(options, {
@@ -80,7 +83,10 @@ export class OpenExtract {
     const { maxIterations = Infinity, mode, name } = this.config.source
     const enough = new AbortController()
     const halted = AbortSignal.any([signal, stop, enough.signal])
-    const pages = this.#source.read(from, halted)
+    const pages = this.#source.read(
+      { ...from, ...(from.position && { position: this.#seal.open(from.position) }) },
+      halted,
+    )
     try {
       for (let read = 0; read < maxIterations; read++) {
         await ready?.(read)
@@ -93,7 +99,7 @@ export class OpenExtract {
         if (next.done && mode === 'stream') return
         if (next.done) throw stoppedShort(name)
         const page = next.value
-        yield { ...page, extractedAt, bytes: payloadBytesOf(page) }
+        yield { ...page, next: page.next && this.#seal.close(page.next), extractedAt, bytes: payloadBytesOf(page) }
         if (page.next === null) return
       }
     } finally {
@@ -107,7 +113,7 @@ export class OpenExtract {
   }
 
   async acknowledge(position: Position): Promise<void> {
-    await this.#source.acknowledge?.(position)
+    await this.#source.acknowledge?.(this.#seal.open(position))
   }
 
   async close(): Promise<void> {

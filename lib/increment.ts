@@ -15,7 +15,9 @@ import {
   cursorOf,
   momentAs,
   writeCursor,
+  writeMoment,
 } from './cursor.ts'
+import { BizonError } from './errors.ts'
 import type { Json, JsonObject } from './record.ts'
 import type { Watermark } from './source.ts'
 
@@ -25,6 +27,8 @@ export const MOST_IDS = 10_000
 const LONGEST_ID = 32
 
 export interface IncrementOptions {
+  /** Path of the values. A watermark of other values says nothing about these. */
+  readonly field: string
   readonly format: CursorFormat
   /** How much earlier than the watermark to begin: seconds, for plain numbers their own unit. */
   readonly lookback: number
@@ -56,6 +60,7 @@ export class Increment {
   constructor(options: IncrementOptions, since: Watermark | undefined, state?: JsonObject, now: Date = new Date()) {
     this.#options = options
     const saved = state as State | undefined
+    refuseOther(options.field, since)
     // Values are often whole seconds, rounded down.
     this.#began = saved ? new Date(saved.began) : new Date(Math.floor(now.getTime() / 1000) * 1000)
     this.#from = saved ? optional(saved.from) : beginning(options, since)
@@ -76,9 +81,12 @@ export class Increment {
   /** What the request asks up to: the moment at which the read began. */
   get until(): string {
     const { format, startValue } = this.#options
-    const like = this.#greatest ?? optional(startValue)
-    const moment = momentAs(this.#began, like, format) ?? cursorOf(this.#began.toISOString())
-    return writeCursor(moment, format)
+    return writeMoment(this.#began, this.#greatest ?? optional(startValue), format)
+  }
+
+  /** When the read began, to the second; resumes keep it. */
+  get began(): Date {
+    return this.#began
   }
 
   /** Records that had no cursor value; no read can tell whether they are new. */
@@ -139,7 +147,7 @@ export class Increment {
     const greatest = this.#greatest
     if (greatest === undefined) return undefined
     const { text } = this.#floor(greatest)
-    return { value: text, ids: listOf(this.#seen, text) } satisfies Saved
+    return { field: this.#options.field, value: text, ids: listOf(this.#seen, text) } satisfies Saved
   }
 
   /** The watermark, if this is the greatest value. */
@@ -178,6 +186,7 @@ type Ids = readonly (string | readonly [id: string, value: string])[]
 /** The watermark as the state store keeps it. */
 interface Saved {
   readonly [key: string]: Json
+  readonly field: string
   readonly value: string
   readonly ids: Ids
 }
@@ -209,10 +218,21 @@ function beginning({ format, lookback, startValue }: IncrementOptions, since: Wa
   return moment && cursorBefore(moment, lookback, format)
 }
 
+function refuseOther(field: string, since: Watermark | undefined): void {
+  const saved = since?.value as Saved | undefined
+  if (saved === undefined || saved.field === field) return
+  throw new BizonError(
+    'config',
+    `cursor_field is ${JSON.stringify(field)} now, and the last run went by ${JSON.stringify(saved.field)}: its watermark, ${JSON.stringify(saved.value)}, cannot be gone on from`,
+    { hint: 'Run once with --reset, which loads everything again; or go back to the former cursor_field.' },
+  )
+}
+
 const optional = (text: string | null | undefined): Cursor | undefined =>
   typeof text === 'string' ? cursorOf(text) : undefined
 
-function keyOf(id: string): string {
+/** To know an id again by, in few bytes. */
+export function keyOf(id: string): string {
   return id.length <= LONGEST_ID ? id : createHash('sha256').update(id).digest('base64url').slice(0, 22)
 }
 

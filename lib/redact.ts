@@ -77,4 +77,5 @@ function inUrl(text: string): string[] {
 
 const quoted = (text: string): string => JSON.stringify(text).slice(1, -1)
 
-const escapeRegExp = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
+/** The text as part of a regular expression that matches it alone. */
+export const escapeRegExp = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')

@@ -33,6 +33,8 @@ export interface Resolved {
   readonly references: ReadonlyMap<string, string>
   /** What the references stand for, as far as it is long enough to be recognised in a log. */
   readonly secrets: readonly string[]
+  /** Each reference, as it was written, to what it stands for. */
+  readonly referenced: ReadonlyMap<string, string>
   /** References for which the placeholder stands, as they were written. */
   readonly unset: readonly string[]
 }
@@ -69,6 +71,7 @@ export async function resolveReferences(
   const occurrences: Occurrence[] = []
   const references = new Map<string, string>()
   const secrets = new Set<string>()
+  const referenced = new Map<string, string>()
   const unset = new Set<string>()
   const replaced = new Map<string, string>()
   for (const [name, { path, text, pieces }] of texts) {
@@ -83,6 +86,7 @@ export async function resolveReferences(
       references.set(name, text)
       if ('value' in found) {
         value += found.value
+        referenced.set(piece.text, found.value)
         for (const form of recognisable(formsOf(found.value))) secrets.add(form)
         occurrences.push({ path, text: piece.text })
       } else if (placeholder !== undefined && 'scheme' in piece) {
@@ -99,7 +103,7 @@ export async function resolveReferences(
     replaced.set(name, isBroken ? text : value)
   }
   const value = mapText(config, problems, (text, path) => replaced.get(pathText(path)) ?? text)
-  return { value, occurrences, references, secrets: recognisable(secrets), unset: [...unset] }
+  return { value, occurrences, references, secrets: recognisable(secrets), referenced, unset: [...unset] }
 }
 
 /** Fetches every distinct reference once. What it returns tells of each. */

@@ -6,7 +6,7 @@ import { compareCursors, cursorOf } from '../../lib/cursor.ts'
 import { Increment, type IncrementOptions, MOST_IDS } from '../../lib/increment.ts'
 import type { Json, JsonObject } from '../../lib/record.ts'
 
-const options: IncrementOptions = { format: 'as_is', lookback: 0 }
+const options: IncrementOptions = { field: 'at', format: 'as_is', lookback: 0 }
 const time = new Date('2024-01-01T00:00:00Z')
 const roundTrip = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T
 const watermarkOf = (value: Json | undefined) => ({ time, ...(value !== undefined && { value: roundTrip(value) }) })
@@ -15,10 +15,20 @@ describe('where a read begins', () => {
   test.each<[string, Partial<IncrementOptions>, Parameters<typeof watermarkOf>[0], string | undefined]>([
     ['with everything, when nothing is known', {}, undefined, '2024-01-01T00:00:00.000Z'],
     ['at the start value', { startValue: '5' }, undefined, '5'],
-    ['at the watermark', { startValue: '5' }, { value: '7', ids: [] }, '7'],
-    ['never before the start value', { startValue: '5', lookback: 10 }, { value: '7', ids: [] }, '5'],
-    ['a lookback earlier', { lookback: 60 }, { value: '2024-05-01T10:00:00Z', ids: [] }, '2024-05-01T09:59:00Z'],
-    ['as the request writes it', { format: 'epoch_seconds' }, { value: '2024-05-01T10:00:00Z', ids: [] }, '1714557600'],
+    ['at the watermark', { startValue: '5' }, { field: 'at', value: '7', ids: [] }, '7'],
+    ['never before the start value', { startValue: '5', lookback: 10 }, { field: 'at', value: '7', ids: [] }, '5'],
+    [
+      'a lookback earlier',
+      { lookback: 60 },
+      { field: 'at', value: '2024-05-01T10:00:00Z', ids: [] },
+      '2024-05-01T09:59:00Z',
+    ],
+    [
+      'as the request writes it',
+      { format: 'epoch_seconds' },
+      { field: 'at', value: '2024-05-01T10:00:00Z', ids: [] },
+      '1714557600',
+    ],
     ['at the time of the last run, in seconds', { format: 'epoch_seconds' }, undefined, '1704067200'],
   ])('%s', (_title, given, value, expected) => {
     expect(new Increment({ ...options, ...given }, watermarkOf(value)).since).toBe(expected)
@@ -44,15 +54,15 @@ describe('the watermark', () => {
       ['c', '10.0'],
     ])
       read.take(id as string, value)
-    expect(read.watermark).toEqual({ value: '10', ids: ['b', ['c', '10.0']] })
+    expect(read.watermark).toEqual({ field: 'at', value: '10', ids: ['b', ['c', '10.0']] })
   })
 
   test('is that of the run before when nothing new came, with its ids', () => {
-    const before = { value: '3', ids: ['a'] }
+    const before = { field: 'at', value: '3', ids: ['a'] }
     const read = new Increment(options, watermarkOf(before))
     expect(read.take('a', '3')).toBe(false)
     expect(read.take('b', '3.0')).toBe(true)
-    expect(read.watermark).toEqual({ value: '3', ids: ['a', ['b', '3.0']] })
+    expect(read.watermark).toEqual({ field: 'at', value: '3', ids: ['a', ['b', '3.0']] })
     expect(read.dropped).toBe(1)
   })
 
@@ -64,7 +74,7 @@ describe('the watermark', () => {
   })
 
   test('gives a record again whose value has changed', () => {
-    const read = new Increment(options, watermarkOf({ value: '3', ids: ['a'] }))
+    const read = new Increment(options, watermarkOf({ field: 'at', value: '3', ids: ['a'] }))
     expect(read.take('a', '4')).toBe(true)
   })
 
@@ -88,7 +98,11 @@ describe('the watermark', () => {
       ['b', '2024-05-01T10:00:00Z'],
     ])
       read.take(id as string, value)
-    expect(read.watermark).toEqual({ value: '2024-05-01T12:00:00.000Z', ids: [['c', '2024-05-01T12:00:07Z']] })
+    expect(read.watermark).toEqual({
+      field: 'at',
+      value: '2024-05-01T12:00:00.000Z',
+      ids: [['c', '2024-05-01T12:00:07Z']],
+    })
   })
 })
 

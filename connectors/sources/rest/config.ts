@@ -116,6 +116,12 @@ const parentSchema = z.strictObject({
     .array(z.string().min(1))
     .default([])
     .describe('Placeholders to put into each record as well, under their names. Default: none.'),
+  on_missing: z
+    .enum(['fail', 'skip'])
+    .default('fail')
+    .describe(
+      'When the API answers 404 or 410 for one of its records: fail; or skip it with a warning, since it may have been deleted after it was listed. Default fail.',
+    ),
 })
 
 const json: z.ZodType<Json> = z.json()
@@ -170,17 +176,17 @@ export const endpointSchema = z.strictObject({
     .int()
     .min(1)
     .optional()
-    .describe('Stop after so many pages (of each parent). Default: at the end.'),
+    .describe('Stop after so many pages (of each parent); not in an incremental run. Default: at the end.'),
   max_records: z
     .number()
     .int()
     .min(1)
     .optional()
-    .describe('Stop after so many records (of each parent). Default: at the end.'),
+    .describe('Stop after so many records (of each parent); not in an incremental run. Default: at the end.'),
   stop_when: z
     .strictObject({ path: path('Where in the answer.'), equals: scalar.describe('The value that ends the read.') })
     .optional()
-    .describe('Stop with the page whose answer has this value.'),
+    .describe('Stop with the page whose answer has this value. An incremental run takes what follows for unwanted.'),
   resumable: z
     .boolean()
     .optional()

@@ -115,6 +115,16 @@ function saysMore(endpoint: Endpoint, values: Found): boolean {
   return isTrue(endpoint.value('has_more', values)) || (last !== undefined && !isTrue(last))
 }
 
+/** What should say whether more follows, and is not in the answer; undefined: it is, or the answer has no records. */
+export function silentKey({ config, value }: Endpoint, { found }: Answer): { key: string; path: string } | undefined {
+  if (!found.items?.length) return undefined
+  const paths: Readonly<Record<string, unknown>> = config.pagination
+  const key = (['has_more', 'cursor', 'next'] as const).find(
+    (name) => typeof paths[name] === 'string' && value(name, found.values) === undefined,
+  )
+  return key && { key, path: paths[key] as string }
+}
+
 function isTrue(raw: RawJson | undefined): boolean {
   return raw !== undefined && !/^(?:false|null|0|"(?:false|0|)")$/i.test(raw.toString())
 }

@@ -2,16 +2,17 @@
 // holds the parent's, so that a resume goes on in the middle of one parent's children.
 
 import { isUtf8 } from 'node:buffer'
-import { cursorOf, writeCursor } from '../../../lib/cursor.ts'
+import { cursorOf, writeCursor, writeMoment } from '../../../lib/cursor.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import { urlOf } from '../../../lib/http/url.ts'
 import { type HttpClient, HttpError, type HttpRequest, type HttpResponse } from '../../../lib/http.ts'
 import type { LookedUp } from '../../../lib/json/path.ts'
+import type { Log } from '../../../lib/log.ts'
 import type { Json } from '../../../lib/record.ts'
 import { Circle, goesRound, Repeats } from './endless.ts'
 import type { Endpoint } from './endpoint.ts'
 import { followed } from './links.ts'
-import { type Answer, askFor, FIRST, type Spot, spotAfter } from './pages.ts'
+import { type Answer, askFor, FIRST, type Spot, silentKey, spotAfter } from './pages.ts'
 import { excerpt, type Parent, parentOf } from './records.ts'
 import { fill, fillPath } from './template.ts'
 
@@ -21,9 +22,10 @@ export interface Place extends Spot {
     readonly [key: string]: Json
     /** Where the parent's page is. */
     readonly page: Place
-    /** Which of its records, and what it is known by; null: whatever is the first. */
-    readonly index: number
-    readonly id: string | null
+    /** Records of that page whose children were all read: by then others may have come between them. */
+    readonly done: readonly string[]
+    /** The one in whose children the place is; null: those of the next one were not begun. */
+    readonly inside: string | null
   }
 }
 
@@ -40,6 +42,8 @@ export interface Read {
 export interface Bounds {
   readonly since?: string | undefined
   readonly until?: string | undefined
+  /** When the read began. */
+  readonly began?: Date | undefined
 }
 
 export interface Api {
@@ -47,6 +51,8 @@ export interface Api {
   readonly baseUrl: string
   /** Hosts that a link may lead to beside that of the API. */
   readonly hosts: readonly string[]
+  /** Says something once, however often it is told. */
+  readonly log: Pick<Log, 'info' | 'warn'>
   /** Whether a page may be asked for before the one before it is taken. */
   readonly readAhead: boolean
 }
@@ -96,6 +102,7 @@ export class Reader {
         const answer: Answer = await (asked ?? this.#ask(endpoint, spot, parent, bounds, inner))
         const next = spotAfter(endpoint, spot, answer, this.#api.hosts)
         repeats.check(answer)
+        if (next === null && spot.at === null) this.#tellSilence(endpoint, answer)
         if (next?.at && circle.closes(next.at)) throw goesRound(answer, next.at)
         // The next page is on its way while this one is written.
         asked = next && this.#api.readAhead ? this.#ask(endpoint, next, parent, bounds, inner) : undefined
@@ -109,6 +116,16 @@ export class Reader {
     }
   }
 
+  /** A path that is misspelt looks like an API that has one page. */
+  #tellSilence(endpoint: Endpoint, answer: Answer): void {
+    const silent = silentKey(endpoint, answer)
+    if (silent === undefined) return
+    const { key, path } = silent
+    this.#api.log.info(
+      `stream ${endpoint.name}: the first answer has nothing at ${path}, so it counts as the only page; if more follow, check pagination.${key}`,
+    )
+  }
+
   async *#children(
     endpoint: Endpoint,
     parent: Endpoint,
@@ -118,33 +135,48 @@ export class Reader {
   ): AsyncGenerator<Read, void, void> {
     let resumed: Place['parent'] = from.parent
     let start: Spot = { at: from.at, pages: from.pages, received: from.received }
-    const parents = this.read(parent, resumed?.page ?? FIRST, { since: startOf(parent) }, signal)
+    const parents = this.read(parent, resumed?.page ?? FIRST, boundsOfParent(parent, bounds), signal)
     for await (const { answer, here: page, next: nextPage } of parents) {
       const items = answer?.found.items ?? []
       const all = answer ? items.map((item) => parentOf(parent, endpoint, item, answer)) : []
-      const begin: number = resumed ? indexOf(resumed, all, endpoint) : 0
+      const done = [...(resumed?.done ?? [])]
+      const left = resumed ? leftOf(resumed, all, endpoint) : all
       resumed = undefined
-      for (const [offset, one] of all.slice(begin).entries()) {
-        const index = begin + offset
-        const following = all[index + 1]
-        for await (const child of this.#pages(endpoint, start, one, bounds, signal)) {
-          const here = { ...child.here, parent: { page, index, id: one.id } }
-          if (child.next) yield { ...child, here, next: { ...child.next, parent: here.parent } }
-          else if (following)
-            yield { ...child, here, next: { ...FIRST, parent: { page, index: index + 1, id: following.id } } }
-          else yield { ...child, here, next: nextPage && { ...FIRST, parent: { page: nextPage, index: 0, id: null } } }
+      const behind = nextPage && { ...FIRST, parent: { page: nextPage, done: [], inside: null } }
+      for (const [index, one] of left.entries()) {
+        const isLast = index === left.length - 1
+        const place = { page, done: [...done], inside: one.key }
+        done.push(one.key)
+        const after = isLast ? behind : { ...FIRST, parent: { page, done: [...done], inside: null } }
+        for await (const child of this.#childrenOf(endpoint, start, one, bounds, signal)) {
+          const here = { ...child.here, parent: place }
+          yield { ...child, here, next: child.next ? { ...child.next, parent: place } : after }
         }
         start = FIRST
       }
       // Without children nobody has said yet that this was the last.
-      if (all.length === begin && nextPage === null) {
-        yield {
-          answer: undefined,
-          parent: undefined,
-          here: { ...FIRST, parent: { page, index: 0, id: null } },
-          next: null,
-        }
+      if (left.length === 0 && nextPage === null) {
+        const here = { ...FIRST, parent: { page, done, inside: null } }
+        yield { answer: undefined, parent: undefined, here, next: null }
       }
+    }
+  }
+
+  /** Of a record of the parent that may have gone since it was listed. */
+  async *#childrenOf(
+    endpoint: Endpoint,
+    start: Spot,
+    parent: Parent,
+    bounds: Bounds,
+    signal: AbortSignal,
+  ): AsyncGenerator<Read, void, void> {
+    try {
+      yield* this.#pages(endpoint, start, parent, bounds, signal)
+    } catch (error) {
+      if (start.at !== null || !(error instanceof HttpError) || !MISSING.includes(error.status ?? 0)) throw error
+      if (endpoint.config.parent?.on_missing !== 'skip') throw missing(error, endpoint)
+      this.#api.log.warn(`stream ${endpoint.name}: ${error.message}; left out, as on_missing: skip says`)
+      yield { answer: undefined, parent, here: start, next: null }
     }
   }
 
@@ -213,20 +245,29 @@ function requestOf({ config }: Endpoint, parent: Parent | undefined, { since, un
   }
 }
 
-/** Parents are read whole: from where the first run of theirs would begin. */
-function startOf({ config: { incremental } }: Endpoint): string | undefined {
-  const start = incremental?.start_value
-  return start === undefined ? undefined : writeCursor(cursorOf(start), incremental?.format ?? 'as_is')
+/** Parents are read whole: from where the first run of theirs would begin, to the time at which this one began. */
+function boundsOfParent({ config: { incremental } }: Endpoint, { began }: Bounds): Bounds {
+  if (!incremental) return { began }
+  const { format, start_value: startValue } = incremental
+  const like = startValue === undefined ? undefined : cursorOf(startValue)
+  const since = like && writeCursor(like, format)
+  return { since, until: writeMoment(began ?? new Date(), like, format), began }
 }
 
-/** The parent's record that a resume goes on with; it may stand elsewhere in its page by now. */
-function indexOf({ index, id }: NonNullable<Place['parent']>, all: readonly Parent[], endpoint: Endpoint): number {
-  if (id === null || all[index]?.id === id) return index
-  const there = all.flatMap((one, at) => (one.id === id ? [at] : []))
-  if (there.length === 1) return there[0] as number
+/** The records of the parent's page that a resume goes on with: first the one in whose children it is. */
+function leftOf({ done, inside }: NonNullable<Place['parent']>, all: readonly Parent[], endpoint: Endpoint): Parent[] {
+  const left = [...all]
+  const take = (key: string): Parent | undefined => {
+    const at = left.findIndex((one) => one.key === key)
+    return at < 0 ? undefined : left.splice(at, 1)[0]
+  }
+  for (const key of done) take(key)
+  if (inside === null) return left
+  const one = take(inside)
+  if (one) return [one, ...left]
   throw new BizonError(
     'source',
-    `stream ${endpoint.name}: the record ${JSON.stringify(id)} of ${endpoint.parent?.name}, whose children were being read, is not on its page any more`,
+    `stream ${endpoint.name}: the record of ${endpoint.parent?.name} whose children were being read is not on its page any more`,
     { hint: START_OVER },
   )
 }
@@ -248,6 +289,21 @@ function checkList(endpoint: Endpoint, { found, response }: Answer): void {
 /** Says that there are no records, and has no body to say it with. */
 const NO_CONTENT = 204
 const EMPTY: LookedUp = { values: [], items: [] }
+
+/** What APIs answer for what was there and is not any more. */
+const MISSING: readonly number[] = [404, 410]
+
+function missing(error: HttpError, { name, parent }: Endpoint): BizonError {
+  const { message } = error
+  return new BizonError(
+    'source',
+    `${message}; asked for a record of ${parent?.name}, which may have been deleted since`,
+    {
+      hint: `If that may be, set source.endpoints.${name}.parent.on_missing to skip; else check its path.`,
+      cause: error,
+    },
+  )
+}
 
 const START_OVER = 'Start over: set source.force_ignore_checkpoint to true for one run.'
 /** What APIs answer for a token or a link that has expired. */

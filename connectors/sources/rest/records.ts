@@ -1,7 +1,8 @@
 // From the items of an answer to records: their bytes as they came, with id, time and cursor value found in them.
 
-import { cursorOf } from '../../../lib/cursor.ts'
+import { rfc3339Of } from '../../../lib/cursor.ts'
 import { BizonError } from '../../../lib/errors.ts'
+import { keyOf } from '../../../lib/increment.ts'
 import type { Item } from '../../../lib/json/path.ts'
 import { isObject, stringOf } from '../../../lib/json.ts'
 import { RawJson, type SourceRecord } from '../../../lib/record.ts'
@@ -15,7 +16,10 @@ export interface Parent {
   readonly scope: Readonly<Record<string, string>>
   /** `"name":value,` for each field that the children are given as well; empty: none. */
   readonly prefix: string
+  /** In the ids of children that have none. */
   readonly id: string
+  /** Tells it from all others of its page, but those that ask for the same. */
+  readonly key: string
 }
 
 export interface Taken {
@@ -82,16 +86,7 @@ function timestampOf(raw: RawJson): Date | string | undefined {
   const time = timeOf(raw)
   if (time !== undefined) return time
   const text = stringOf(raw)
-  switch (text === undefined ? undefined : cursorOf(text).time?.shape) {
-    case 'date':
-      return `${text}T00:00:00Z`
-    case 'local':
-      return `${text?.replace(' ', 'T')}Z`
-    case 'zoned':
-      return text?.replace(/(\d{2})$/, ':$1')
-    default:
-      return undefined
-  }
+  return text === undefined ? undefined : rfc3339Of(text)
 }
 
 function withPrefix(value: RawJson, prefix: string): RawJson {
@@ -118,7 +113,8 @@ export function parentOf(parent: Endpoint, child: Endpoint, item: Item, answer: 
     scope[name] = text
     if (include.includes(name)) prefix += `${JSON.stringify(name)}:${raw},`
   }
-  return { scope, prefix, id: Object.values(scope).join('_') }
+  const values = Object.values(scope)
+  return { scope, prefix, id: values.join('_'), key: keyOf(JSON.stringify(values)) }
 }
 
 const EXCERPT_BYTES = 200

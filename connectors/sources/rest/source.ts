@@ -2,14 +2,16 @@
 
 import type { z } from 'zod'
 import type { authenticationSchema } from '../../../lib/auth.ts'
+import { BizonError } from '../../../lib/errors.ts'
 import type { apiConfigSchema } from '../../../lib/http/config.ts'
 import { Increment } from '../../../lib/increment.ts'
+import type { Log } from '../../../lib/log.ts'
 import type { JsonObject, SourceRecord } from '../../../lib/record.ts'
 import { sizeOf } from '../../../lib/record.ts'
 import type { Page, Source, SourceContext, Start } from '../../../lib/source.ts'
 import type { Endpoint } from './endpoint.ts'
 import { FIRST, integerAt } from './pages.ts'
-import { type Place, type Read, Reader } from './read.ts'
+import { type Bounds, type Place, type Read, Reader } from './read.ts'
 import { type Parent, recordsOf, type Taken } from './records.ts'
 
 export interface SourceParts {
@@ -36,14 +38,20 @@ interface Position extends Place {
 export function createSource(parts: SourceParts, { http, mode, log, stream, readAhead = true }: SourceContext): Source {
   const { endpoint, baseUrl, headers, authentication, api: config, hosts = [], complete } = parts
   const client = http({ baseUrl, ...(headers && { headers }), authentication, api: config })
-  const reader = new Reader({ client, baseUrl, hosts, readAhead })
+  const reader = new Reader({ client, baseUrl, hosts, log: onceEach(log), readAhead })
   const { incremental } = endpoint.config
+  if (mode === 'incremental') refuseBounds(endpoint)
   let total: number | undefined
 
   const incrementOf = ({ position, since }: Start): Increment | undefined =>
     incremental &&
     new Increment(
-      { format: incremental.format, lookback: incremental.lookback, startValue: incremental.start_value },
+      {
+        field: incremental.cursor_field,
+        format: incremental.format,
+        lookback: incremental.lookback,
+        startValue: incremental.start_value,
+      },
       since,
       (position as Position | undefined)?.increment,
     )
@@ -112,6 +120,28 @@ function known({ id }: SourceRecord, parent: Parent | undefined): string {
   return parent ? JSON.stringify([...Object.values(parent.scope), id]) : id
 }
 
-function boundsOf(increment: Increment | undefined): { since?: string | undefined; until?: string } {
-  return increment ? { since: increment.since, until: increment.until } : {}
+function boundsOf(increment: Increment | undefined): Bounds {
+  return increment ? { since: increment.since, until: increment.until, began: increment.began } : {}
+}
+
+function onceEach(log: Log): Pick<Log, 'info' | 'warn'> {
+  const said = new Set<string>()
+  const once = (tell: (message: string) => void) => (message: string) => {
+    if (said.has(message)) return
+    said.add(message)
+    tell(message)
+  }
+  return { info: once(log.info), warn: once(log.warn) }
+}
+
+/** The watermark moves past what was seen: of an API that gives the newest first, the rest would never be read. */
+function refuseBounds({ name, config }: Endpoint): void {
+  for (const key of ['max_pages', 'max_records'] as const) {
+    if (config[key] === undefined) continue
+    throw new BizonError(
+      'config',
+      `source.endpoints.${name}.${key} cannot stand beside sync_mode: incremental: the next run would not go back for the records behind it`,
+      { hint: `Leave out ${key}; or, to try the source out, use sync_mode: full_refresh or source.max_iterations.` },
+    )
+  }
 }

@@ -75,6 +75,7 @@ describe('records', () => {
     ['2024-05-01 10:00:00', '2024-05-01T10:00:00Z'],
     ['2024-05-01', '2024-05-01T00:00:00Z'],
     ['2024-05-01T10:00:00+0200', '2024-05-01T10:00:00+02:00'],
+    ['2024-05-01 10:00:00.123456+00', '2024-05-01 10:00:00.123456+00:00'],
     [1714557600, new Date('2024-05-01T10:00:00Z')],
     [null, undefined],
   ])('have the time %j as %j', async (at, expected) => {
@@ -243,6 +244,31 @@ describe('paging', () => {
     expect(failure).not.toContain('another')
   })
 
+  test.each<[string, JsonObject]>([
+    ['cursor', { type: 'cursor', cursor: 'meta.nxt' }],
+    ['has_more', { type: 'cursor', last_record: 'id', has_more: 'meta.moar' }],
+    ['next', { type: 'next_link', next: 'meta.nxt' }],
+  ])('says that a first answer has nothing at the path of %s, which may be misspelt', async (key, pagination) => {
+    api.on(PATH, { json: { rows: [{ id: 1 }], meta: { next: 'x', more: true } } })
+    const { log, told } = listeningLog()
+    const source = items({ records: 'rows', pagination }, {}, { log })
+    await source.check?.(never)
+    expect(idsOf(await readPages(source))).toEqual([['1']])
+    const path = pagination[key]
+    expect(told).toEqual([
+      `stream items: the first answer has nothing at ${path}, so it counts as the only page; if more follow, check pagination.${key}`,
+    ])
+  })
+
+  test('says nothing when the answer says itself that it is the only page, or is empty', async () => {
+    const { log, told } = listeningLog()
+    for (const json of [{ rows: [{ id: 1 }], next: null }, { rows: [] }]) {
+      api.on(PATH, { json })
+      await readPages(items({ records: 'rows', pagination: { type: 'next_link', next: 'next' } }, {}, { log }))
+    }
+    expect(told).toEqual([])
+  })
+
   test('an answer of 204 is a page without records, not one that was cut off', async () => {
     api.on(PATH, { status: 204 })
     expect(idsOf(await readPages(items({ records: 'rows', pagination: cursor })))).toEqual([[]])
@@ -379,21 +405,69 @@ describe('children', () => {
     expect(api.requests.slice(1).map(({ query }) => query)).toEqual([{ region: 'r-n' }, { region: 'r-s' }])
   })
 
-  test('of children: a resume goes on in the middle, whatever came before it in the parent’s page', async () => {
+  test('of children: a resume goes on in the middle, wherever the records of the parent’s page are by then', async () => {
     const shops = [shop(1), shop(2)]
     api.on('/shops', () => ({ json: { shops } }))
-    for (const id of [1, 2]) api.on(`/shops/${id}/orders`, { json: [{ id: `${id}a` }, { id: `${id}b` }] })
-    for (const id of ['1a', '1b', '2a', '2b']) api.on(`/orders/${id}`, { json: { lines: [{ of: id }] } })
+    for (const id of [0, 1, 2]) api.on(`/shops/${id}/orders`, { json: [{ id: `${id}a` }, { id: `${id}b` }] })
+    for (const id of ['0a', '0b', '1a', '1b', '2a', '2b']) api.on(`/orders/${id}`, { json: { lines: [{ of: id }] } })
     const pages = await readPages(open('lines'))
     expect(idsOf(pages)).toEqual([['1a_0_0'], ['1b_0_0'], ['2a_0_0'], ['2b_0_0']])
-    shops.unshift(shop(0))
-    const rest = await readPages(open('lines'), { position: savedPosition(pages[1]) })
-    expect(idsOf(rest)).toEqual([['2a_0_0'], ['2b_0_0']])
-    shops.splice(0, 3)
-    await expect(readPages(open('lines'), { position: savedPosition(pages[1]) })).rejects.toMatchObject({
+    shops.splice(0, 2, shop(2), shop(0), shop(1))
+    const rest = await readPages(open('lines'), { position: savedPosition(pages[0]) })
+    expect(idsOf(rest)).toEqual([['1b_0_0'], ['2a_0_0'], ['2b_0_0'], ['0a_0_0'], ['0b_0_0']])
+    expect(idsOf(await readPages(open('lines'), { position: savedPosition(pages[1]) }))).toEqual([
+      ['2a_0_0'],
+      ['2b_0_0'],
+      ['0a_0_0'],
+      ['0b_0_0'],
+    ])
+    shops.splice(2, 1)
+    await expect(readPages(open('lines'), { position: savedPosition(pages[0]) })).rejects.toMatchObject({
       message: expect.stringContaining('is not on its page any more'),
       hint: expect.stringContaining('force_ignore_checkpoint'),
     })
+  })
+
+  test('of two records that ask for the same are read twice, also over a resume', async () => {
+    api.on('/shops', { json: { shops: [shop(1), shop(1), shop(2)] } })
+    for (const id of [1, 2]) api.on(`/shops/${id}/orders`, { json: [{ id }] })
+    const pages = await readPages(open('orders'))
+    expect(idsOf(pages)).toEqual([['1'], ['1'], ['2']])
+    const rest = await readPages(open('orders'), { position: savedPosition(pages[0]) })
+    expect(idsOf(rest)).toEqual([['1'], ['2']])
+  })
+
+  test('of a record that has gone fail, saying how to leave it out; or are left out', async () => {
+    api.on('/shops', { json: { shops: [shop(1), shop(2), shop(3)] } })
+    for (const id of [1, 3]) api.on(`/shops/${id}/orders`, { json: [{ id }] })
+    api.on('/shops/2/orders', { status: 404, json: { error: 'no such shop' } })
+    await expect(readPages(open('orders'))).rejects.toMatchObject({
+      message: expect.stringMatching(
+        /shops\/2\/orders.*404.*no such shop; asked for a record of shops, which may have been/,
+      ),
+      hint: expect.stringContaining('source.endpoints.orders.parent.on_missing to skip'),
+    })
+    const { log, warnings } = listeningLog()
+    const orders = { ...endpoints.orders, parent: { ...endpoints.orders.parent, on_missing: 'skip' } }
+    const source = openSource(rest, { base_url: api.url, endpoints: { ...endpoints, orders } }, 'orders', { log })
+    expect(idsOf(await readPages(source))).toEqual([['1'], [], ['3']])
+    expect(warnings).toEqual([expect.stringMatching(/^stream orders: .*shops\/2\/orders.*404.*left out/)])
+  })
+
+  test('are asked for with the time at which the read began, where the parent asks for it', async () => {
+    api.on('/shops', { json: { shops: [shop(1)] } })
+    api.on('/shops/1/orders', { json: [] })
+    const incremental = {
+      cursor_field: 'at',
+      param: 'from',
+      end_param: 'to',
+      start_value: 1700000000,
+      format: 'epoch_seconds',
+    }
+    const shops = { ...endpoints.shops, params: { upto: '{until}' }, incremental }
+    await readPages(openSource(rest, { base_url: api.url, endpoints: { ...endpoints, shops } }, 'orders'))
+    const { query } = api.requests[0] ?? {}
+    expect(query).toEqual({ from: '1700000000', to: expect.stringMatching(/^\d{10}$/), upto: query?.to })
   })
 
   test('cannot be sent to another path by what a parent is called', async () => {
@@ -424,6 +498,7 @@ describe('incremental', () => {
     })
     const first = await readPages(items({ incremental }, {}, { mode }))
     expect(first.at(-1)?.watermark).toEqual({
+      field: 'at',
       value: '2024-02-01T00:00:00Z',
       ids: ['1', ['2', '2024-02-01T01:00:00+01:00']],
     })
@@ -452,7 +527,24 @@ describe('incremental', () => {
     const asked = api.requests.map(({ query }) => [query.filter, query.until])
     expect(new Set(asked.map(String)).size).toBe(1)
     expect(asked[0]).toEqual([expect.stringMatching(/^from 1700000000 to \d{10}$/), expect.stringMatching(/^\d{10}$/)])
-    expect(rest.at(-1)?.watermark).toEqual({ value: '1714557601', ids: ['1'] })
+    expect(rest.at(-1)?.watermark).toEqual({ field: 'at', value: '1714557601', ids: ['1'] })
+  })
+
+  test('does not go on from the watermark of another field', async () => {
+    const since = { time, value: { field: 'created', value: '2024-02-01T00:00:00Z', ids: [] } }
+    await expect(readPages(items({ incremental }, {}, { mode }), { since })).rejects.toMatchObject({
+      code: 'config',
+      message: expect.stringContaining('cursor_field is "at" now, and the last run went by "created"'),
+      hint: expect.stringContaining('--reset'),
+    })
+    expect(api.requests).toEqual([])
+  })
+
+  test.each(['max_pages', 'max_records'])('refuses %s, behind which newer records may hide older ones', (key) => {
+    expect(() => items({ incremental, [key]: 1 }, {}, { mode })).toThrow(
+      `source.endpoints.items.${key} cannot stand beside sync_mode: incremental`,
+    )
+    expect(() => items({ incremental, [key]: 1 })).not.toThrow()
   })
 
   test('says how many records had no cursor value', async () => {
