@@ -162,8 +162,7 @@ export function reconcile(
   { job, resumable }: { readonly job: Job; readonly resumable: boolean },
 ): Reconciled {
   if (!durable) {
-    if (!stored || !promises(stored))
-      return { start: undefined, reason: 'from its first page: nothing of this run is durable yet' }
+    if (!stored || !promises(stored)) return { start: undefined, reason: 'from its first page' }
     throw lost(job, stored, 'nothing of it')
   }
   const here = `from checkpoint ${show(durable)}`

@@ -68,11 +68,12 @@ export function recognisable(secrets: Iterable<string>): readonly string[] {
   return [...new Set(secrets)].filter((secret) => secret.length >= SECRET_CHARACTERS)
 }
 
-/** As part of a path, and as a form or a query has it. */
+/** As part of a path, as a form or a query has it, and as it is shown by who decodes one as the other. */
 function inUrl(text: string): string[] {
   // Half a surrogate pair has no such form, and would throw.
   const sound = Buffer.from(text).toString()
-  return [encodeURIComponent(sound), new URLSearchParams([['', sound]]).toString().slice(1)]
+  const halfDecoded = [sound.replaceAll(' ', '+'), sound.replaceAll('+', ' ')]
+  return [encodeURIComponent(sound), new URLSearchParams([['', sound]]).toString().slice(1), ...halfDecoded]
 }
 
 const quoted = (text: string): string => JSON.stringify(text).slice(1, -1)

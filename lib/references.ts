@@ -41,6 +41,8 @@ export interface Resolved {
 
 /** A shorter line of a secret, or string in it, is too likely to be innocent. */
 const INNER_CHARACTERS = 16
+/** A secret may stand in the file itself, at a key that says so. A shorter value could be an innocent word. */
+const LITERAL_CHARACTERS = 8
 /** An object may be as deep as it likes, but no file is. */
 const MAX_DEPTH = 64
 
@@ -57,6 +59,7 @@ export async function resolveReferences(
   environment: () => Promise<Environment>,
   placeholder?: string,
 ): Promise<Resolved> {
+  const secrets = new Set<string>()
   const texts = new Map<
     string,
     { readonly path: ConfigPath; readonly text: string; readonly pieces: readonly Piece[] }
@@ -64,13 +67,16 @@ export async function resolveReferences(
   mapText(config, problems, (text, path) => {
     const pieces = parseReferences(text)
     if (pieces.length !== 1 || typeof pieces[0] !== 'string') texts.set(pathText(path), { path, text, pieces })
+    if (pieces.every((piece) => typeof piece === 'string') && SECRET_KEY.test(String(path.at(-1)))) {
+      const literal = pieces.join('')
+      if (literal.length >= LITERAL_CHARACTERS) secrets.add(literal)
+    }
     return text
   })
 
   const lookups = await lookUp([...texts.values()], config, environment, placeholder !== undefined)
   const occurrences: Occurrence[] = []
   const references = new Map<string, string>()
-  const secrets = new Set<string>()
   const referenced = new Map<string, string>()
   const unset = new Set<string>()
   const replaced = new Map<string, string>()

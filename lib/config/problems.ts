@@ -32,7 +32,8 @@ export interface ProblemOptions {
 
 const SHOWN_CHARACTERS = 60
 /** Names of keys whose values are secret, wherever they came from. */
-export const SECRET_KEY = /pass(word|wd)?$|secret|token$|api_?key|credential|private_key|webhook_url/i
+export const SECRET_KEY =
+  /pass(word|wd)?$|secret|token$|api[_-]?key|^authorization$|credential|private_key|webhook_url/i
 
 export class Problems {
   readonly #file: string

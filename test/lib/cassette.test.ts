@@ -367,7 +367,7 @@ describe('the end of a tape', () => {
       api.on('/a', { body: 'ok' })
       await play({ mode: 'record', path }, [{ url: '/a?1' }, { url: '/a?2' }])
       const { log } = await play({ mode: 'replay', path }, [{ url: '/a?2' }])
-      expect(log).toEqual([`1 of 2 requests on ${path} were not asked for`])
+      expect(log).toEqual([`replayed 1 of the 2 HTTP requests of ${path}`])
     })
   })
 

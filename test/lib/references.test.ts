@@ -104,6 +104,27 @@ describe('a whole config', () => {
     expect((await resolve({ a: 'env://USER', b: 'env://EMPTY' })).secrets).toEqual([])
   })
 
+  test('a secret may stand in the file itself, at a key that says so', async () => {
+    const config = {
+      params: { client_secret: 'in-the-file', token: 'short', page: 'not-hidden', password: 'with $${braces}' },
+      headers: { 'x-api-key': 'key-of-api', Authorization: 'Basic abc', other: 'env://HOST' },
+      refresh_token: 'env://USER_TOKEN',
+    }
+    const resolved = await resolveReferences(config, new Problems('<config>', () => undefined), async () => ({
+      ...environment,
+      USER_TOKEN: 'mine',
+    }))
+    expect([...resolved.secrets].sort()).toEqual(
+      ['in-the-file', 'with ${braces}', 'key-of-api', 'Basic abc', 'db.example', 'mine'].sort(),
+    )
+    expect(resolved.referenced).toEqual(
+      new Map([
+        ['env://HOST', 'db.example'],
+        ['env://USER_TOKEN', 'mine'],
+      ]),
+    )
+  })
+
   test('the code of a transform is left alone', async () => {
     const transforms = [{ label: 'env://HOST', python: 'x = "${HOST}"' }]
     const { value, problems } = await resolve({ transforms })
@@ -183,6 +204,9 @@ describe('redactor', () => {
     ['in the query of a URL', new URLSearchParams({ q: 'a "b"/ü+' }).toString().slice(2)],
   ])('knows a secret %s', (_where, written) => {
     expect(redactor(['a "b"/ü+'])(`<${written}>`)).toBe('<***>')
+  })
+  test('knows a secret of whose form the blanks or the plus signs were not decoded', () => {
+    expect(redactor(['a b+c'])('<a+b+c> <a b c>')).toBe('<***> <***>')
   })
   test('half a surrogate pair, which no URL can hold, is no error', () => {
     expect(redactor(['ab\ud800cd'])('<ab\ud800cd>')).toBe('<***>')
