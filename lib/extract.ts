@@ -58,12 +58,16 @@ export class OpenExtract {
 
   /** Rejects, saying why, if the source cannot be read. */
   async check(signal: AbortSignal): Promise<void> {
-    await this.#source.check?.(signal)
+    await orAborted(Promise.resolve(this.#source.check?.(signal)), signal)
+    signal.throwIfAborted()
   }
 
   /** How many records there are, if the source can tell; only for progress, so that a failure does not matter. */
   async count(signal: AbortSignal): Promise<number | undefined> {
-    return this.#source.count?.(signal).catch(() => undefined)
+    const counting = this.#source.count?.(signal).catch(() => undefined)
+    const count = counting && (await orAborted(counting, signal))
+    signal.throwIfAborted()
+    return count
   }
 
   /**

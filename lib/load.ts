@@ -71,9 +71,13 @@ export class OpenLoad {
     })
   }
 
-  /** Takes the lock, chooses the job, and asks the destination where it stands: there the extract goes on. */
-  async open(): Promise<Opening> {
-    const { signal, log, observe } = this.#options
+  /**
+   * Takes the lock, chooses the job, and asks the destination where it stands: there the extract goes on. Until then
+   * nothing is under way that `stop` would have to wait for, so that it aborts.
+   */
+  async open(stop?: AbortSignal): Promise<Opening> {
+    const { log, observe } = this.#options
+    const signal = stop ? AbortSignal.any([this.#options.signal, stop]) : this.#options.signal
     this.#checkApart()
     await this.#store.open()
     const lease = await this.#store.acquire(identityOf(this.config), holder())

@@ -16,7 +16,7 @@ export interface PipelineOptions {
   readonly log?: Log
   /** Ends the run at once: it rejects with the signal's reason, and the next run resumes. */
   readonly signal?: AbortSignal
-  /** Ends the run at the next checkpoint: it resolves as `stopped`. */
+  /** Ends the run at the next checkpoint: it resolves as `stopped`. Before the first page it rejects, as by `signal`. */
   readonly stop?: AbortSignal
   /** Told of every page, checkpoint and publish. */
   readonly observe?: Observer

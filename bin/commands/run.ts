@@ -139,7 +139,7 @@ async function run(filename: string, options: RunOptions, terminal: Terminal): P
       const interrupted = signals.exitCode()
       if (interrupted === undefined || !isInterruption(error)) throw error
       progress?.close()
-      terminal.note(`Stopped at once; ${whatIsNext(config)}.`)
+      terminal.note(`Stopped; ${whatIsNext(config)}.`)
       return interrupted
     } finally {
       progress?.close()

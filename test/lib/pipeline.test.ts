@@ -264,6 +264,15 @@ describe('a run that is stopped', () => {
     expect(on.published).toEqual([])
   })
 
+  it('by the stop signal before it reads rejects at once, though the source minds no signal', async () => {
+    const on = shelf()
+    const stop = new AbortController()
+    const reason = new Error('enough')
+    const interfere = (step: string) => (step === 'check' ? new Promise<void>(() => stop.abort(reason)) : undefined)
+    await expect(run({ on, source: { interfere } }, { stop: stop.signal })).rejects.toBe(reason)
+    expect(await run({ on })).toMatchObject({ status: 'complete', rows: 5 })
+  })
+
   it('by the stop signal does not wait for a source that waits', async () => {
     const stop = new AbortController()
     const interfere = (step: string) => (step === 'fetch' ? new Promise<void>(() => stop.abort()) : undefined)

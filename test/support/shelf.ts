@@ -94,6 +94,9 @@ export function scriptedSource({
     config: z.strictObject({}),
     streams: () => [{ name: '*', resumable: true, incremental: true, ...stream }],
     create: () => ({
+      async check() {
+        await interfere('check')
+      },
       async *read(from, signal) {
         started?.(from)
         const first = (from.position?.page ?? from.since?.value ?? 0) as number
