@@ -8,14 +8,14 @@ import { isMapping } from '../references.ts'
 import { parseTime } from '../time.ts'
 import { parseDate } from './strptime.ts'
 
-export interface Granted {
+interface Granted {
   readonly token: string
   readonly refreshToken?: string
   /** Milliseconds that it lasts; absent: nobody said. */
   readonly life?: number
 }
 
-export interface Refused {
+interface Refused {
   readonly refused: { readonly said: string; readonly hint: string | undefined }
 }
 

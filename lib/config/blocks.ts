@@ -17,7 +17,7 @@ import { checkKeys, validate } from './validate.ts'
 /** An example of the Python bizon has them, where they do nothing. */
 export const IGNORED = { backend: 'it belongs under "engine"', pipeline: 'leave it out' }
 
-export interface Blocks {
+interface Blocks {
   readonly name: string
   readonly source?: SourceConfig
   readonly destination?: DestinationConfig

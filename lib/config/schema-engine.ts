@@ -34,7 +34,7 @@ const bigqueryConfig = z.object({
 
 const settings = 'Its settings.'
 
-export const backendSchema = z
+const backendSchema = z
   .discriminatedUnion('type', [
     z.object({
       type: z.enum(['sqlite', 'sqlite_in_memory']).describe('A file, or memory: gone after the run.'),
@@ -97,7 +97,7 @@ const rabbitmqQueue = z.object({
   consumer: polling,
 })
 
-export const queueSchema = z
+const queueSchema = z
   .discriminatedUnion('type', [
     z.object({
       type: z.literal('python_queue').describe('Memory of the process.'),
@@ -114,7 +114,7 @@ export const queueSchema = z
 
 const threads = (least: number) => z.number().int().min(least).nullish().describe(unused)
 
-export const runnerSchema = z
+const runnerSchema = z
   .object({
     type: z
       .enum(['thread', 'process', 'stream'])

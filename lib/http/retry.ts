@@ -30,7 +30,7 @@ export function isTransient(trouble: Trouble): boolean {
 }
 
 /** 429, and GitHub's 403 that says that nothing remains. */
-export function isRateLimited(trouble: Trouble): boolean {
+function isRateLimited(trouble: Trouble): boolean {
   if (trouble.kind !== 'status') return false
   const { status, headers } = trouble
   return status === 429 || (status === 403 && ('retry-after' in headers || remaining(headers) === 0))

@@ -1,7 +1,7 @@
 // How references to secrets are written: `env://NAME`, `gsm://ID` or `file://PATH` as a whole value, `${env://NAME}`
 // inside one, `$${` for the two characters, and the older `BIZON_ENV_NAME`. Only text; nothing is looked up here.
 
-export const SCHEMES = ['env', 'gsm', 'file'] as const
+const SCHEMES = ['env', 'gsm', 'file'] as const
 export type Scheme = (typeof SCHEMES)[number]
 
 export interface Reference {

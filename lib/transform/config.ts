@@ -19,7 +19,7 @@ export interface TransformConfig {
 }
 
 /** One of the list. Exactly one of the three kinds must be given, which `transformsBlock` sees to. */
-export const transformSchema = z.object({
+const transformSchema = z.object({
   label: z.string().min(1).describe('Name of the step, in errors and logs.'),
   python: z
     .string()
