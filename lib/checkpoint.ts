@@ -62,36 +62,48 @@ export function checkpoints(
   { everyPages = Infinity, everyBytes = Infinity, everySeconds = Infinity }: CheckpointOptions,
 ): ThroughSteps<Page, Item> {
   let latest = from
+  let rows = from.rows
   let pages = 0
   let bytes = 0
   let timer: NodeJS.Timeout | undefined
+  /** Records of a page that has not ended are under way: no barrier may follow them. */
+  let inside = false
+  let overdue = false
 
   const mark = (push: (item: Item) => void): void => {
     clearTimeout(timer)
     pages = 0
     bytes = 0
+    overdue = false
     push(latest)
+  }
+  const tick = (push: (item: Item) => void): void => {
+    if (inside) overdue = true
+    else mark(push)
   }
 
   return {
     each(page, push) {
+      rows += page.records.length
+      bytes += payloadBytesOf(page)
+      inside = page.more ?? false
+      if (inside) return push(page)
       latest = {
         run: latest.run,
         page: latest.page + 1,
-        rows: latest.rows + page.records.length,
+        rows,
         position: page.next,
         end: page.next === null,
         ...watermarkOf(page, latest),
       }
       pages += 1
-      bytes += payloadBytesOf(page)
       push(page)
       if (latest.end) return // the barrier behind the last page is `end`'s
-      if (pages >= everyPages || bytes >= everyBytes) mark(push)
-      else if (pages === 1 && everySeconds < Infinity) timer = setTimeout(mark, everySeconds * 1000, push)
+      if (overdue || pages >= everyPages || bytes >= everyBytes) mark(push)
+      else if (pages === 1 && everySeconds < Infinity) timer = setTimeout(tick, everySeconds * 1000, push)
     },
     end(push) {
-      if (pages > 0) mark(push)
+      if (pages > 0 && !inside) mark(push)
     },
     close() {
       clearTimeout(timer)

@@ -1,7 +1,7 @@
 // The source's end of a pipeline: a definition, its config, and the loop that asks for one page after another.
 
 import type { Cassette } from './cassette.ts'
-import { payloadBytesOf } from './checkpoint.ts'
+import { type Checkpoint, payloadBytesOf } from './checkpoint.ts'
 import { type ConfigInput, type ConfigOf, type ConfigOverrides, loadConfig } from './config.ts'
 import { BizonError } from './errors.ts'
 import { faultPoint } from './fault.ts'
@@ -17,6 +17,8 @@ export interface ReadOptions {
   readonly signal: AbortSignal
   /** Ends the read after the page that is on its way, or instead of it: not an end of the data. */
   readonly stop?: AbortSignal | undefined
+  /** Where the run stands, and which one its watermark is of. */
+  readonly standing?: { readonly from: Checkpoint; readonly previous?: string | undefined } | undefined
   /** Awaited before a page is asked for: how the `stream` runner goes without read-ahead. */
   readonly ready?: ((pagesRead: number) => Promise<void>) | undefined
   /**
@@ -26,8 +28,30 @@ export interface ReadOptions {
   readonly failed?: (error: unknown) => void
 }
 
+/** What a pipeline reads from: a source in this process, or what another process has read. */
+export interface OpenSource {
+  readonly config: ConfigOf<'source'>
+  readonly stream: StreamInfo
+  /** The run that another process has begun, and when. */
+  readonly begun?: { readonly id: string; readonly at: Date } | undefined
+  /** Rejects, saying why, if it cannot be read. */
+  check(signal: AbortSignal): Promise<void>
+  /** How many records there are, if that can be told; only for progress. */
+  count(signal: AbortSignal): Promise<number | undefined>
+  /** Pages until one has `next: null`, or an end that is none: see `ReadOptions`. */
+  read(from: Start, options: ReadOptions): AsyncGenerator<Page, void, void>
+  reads(path: string): boolean
+  acknowledge(position: Position): Promise<void>
+  close(): Promise<void>
+}
+
+/** The first stage of a pipeline. */
+export abstract class SourceEnd {
+  abstract open(log?: Log): Promise<OpenSource>
+}
+
 /** A source that was created from its config and is ready to be read once. */
-export class OpenExtract {
+export class OpenExtract implements OpenSource {
   readonly config: ConfigOf<'source'>
   readonly stream: StreamInfo
   readonly #source: Source
@@ -134,11 +158,12 @@ export class OpenExtract {
  * `for await (const page of extract('pipeline.yml'))`. Read alone it starts at the beginning,
  * applies no transforms and keeps no state.
  */
-export class Extract implements AsyncIterable<Page> {
+export class Extract extends SourceEnd implements AsyncIterable<Page> {
   readonly #input: ConfigInput
   readonly #overrides: ConfigOverrides
 
   constructor(input: ConfigInput, overrides: ConfigOverrides = {}) {
+    super()
     this.#input = input
     this.#overrides = overrides
   }

@@ -7,7 +7,7 @@ import { type ConfigInput, type ConfigOf, loadConfig, type PipelineConfig } from
 import type { Destination } from './destination.ts'
 import { BizonError } from './errors.ts'
 import type { Observer, Outcome } from './events.ts'
-import type { OpenExtract } from './extract.ts'
+import type { OpenSource, ReadOptions } from './extract.ts'
 import { faultPoint } from './fault.ts'
 import type { Log } from './log.ts'
 import type { Delivery } from './queue.ts'
@@ -29,6 +29,7 @@ export interface Opening {
   readonly from: Checkpoint
   /** The same in the source's terms. */
   readonly start: Start
+  readonly standing: ReadOptions['standing']
   /** Resolves when the page after so many may be asked for; absent: at any time. */
   readonly ready: ((pages: number) => Promise<void>) | undefined
 }
@@ -36,7 +37,7 @@ export interface Opening {
 /** A destination with its state: opened before the first page, closed after the last, whatever happens between. */
 export class OpenLoad {
   readonly config: PipelineConfig
-  readonly #source: OpenExtract
+  readonly #source: OpenSource
   readonly #options: LoadOptions
   readonly #store: StateStore
   readonly #destination: Destination
@@ -48,7 +49,7 @@ export class OpenLoad {
   #complete = false
   #counts = { rows: 0, bytes: 0, pages: 0, checkpoints: 0 }
 
-  constructor(config: ConfigOf<'destination'>, source: OpenExtract, options: LoadOptions) {
+  constructor(config: ConfigOf<'destination'>, source: OpenSource, options: LoadOptions) {
     this.config = {
       ...config,
       source: source.config.source,
@@ -90,6 +91,7 @@ export class OpenLoad {
       total,
       store: this.#store,
       lease,
+      begun: this.#source.begun,
       destination: this.#destination,
       log,
       signal,
@@ -108,6 +110,7 @@ export class OpenLoad {
     return {
       from: run.from,
       start: run.start,
+      standing: { from: run.from, previous: run.previous },
       ready: oneAtATime ? (pages) => this.#pagesWritten(pages) : undefined,
     }
   }
@@ -217,7 +220,7 @@ export class Load {
     this.#input = input
   }
 
-  async prepare(source: OpenExtract, options: LoadOptions): Promise<OpenLoad> {
+  async prepare(source: OpenSource, options: LoadOptions): Promise<OpenLoad> {
     return new OpenLoad(await loadConfig(this.#input, ['destination']), source, options)
   }
 }

@@ -36,7 +36,7 @@ export async function pipeline(...stages: Stages): Promise<Outcome> {
     const sink = await to.prepare(source, { log, signal, observe })
     opened = sink
     scripts = await openTransforms(sink.config.transforms, { log, signal, secrets: sink.config.secrets })
-    const { from: standing, start, ready } = await sink.open(stop)
+    const { from: standing, start, standing: place, ready } = await sink.open(stop)
     const broken: unknown[] = [] // by the source: what it gave before that is kept, and the run fails after it
     const failed = (error: unknown): void => void broken.push(error)
     const queue = await openQueue(sink.config.engine.queue, signal)
@@ -44,7 +44,7 @@ export async function pipeline(...stages: Stages): Promise<Outcome> {
     const extracting = flow(
       signal,
       readable(
-        (inner) => (standing.end ? nothing() : source.read(start, { signal: inner, stop, ready, failed })),
+        (inner) => (standing.end ? nothing() : source.read(start, { signal: inner, stop, standing: place, ready, failed })),
         PAGES,
       ),
       ...[...scripts.steps, ...transforms].map((apply) =>

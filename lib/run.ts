@@ -7,6 +7,7 @@ import type { Checkpoint, Receipt } from './checkpoint.ts'
 import type { PipelineConfig } from './config.ts'
 import type { Destination, Run } from './destination.ts'
 import { messageOf } from './errors.ts'
+import type { OpenSource } from './extract.ts'
 import { faultPoint } from './fault.ts'
 import { decide, type Reconciled, reconcile } from './job.ts'
 import type { Log } from './log.ts'
@@ -23,6 +24,8 @@ export interface RunParts {
   readonly total: number | undefined
   readonly store: StateStore
   readonly lease: Lease
+  /** A run that another process has begun to fetch. */
+  readonly begun?: OpenSource['begun']
   readonly destination: Destination
   readonly log: Log
   readonly signal: AbortSignal
@@ -34,6 +37,8 @@ export interface OpenRun {
   readonly from: Checkpoint
   /** The same in the source's terms. */
   readonly start: Start
+  /** The run that its watermark is of. */
+  readonly previous: string | undefined
   /** In plain words, why this job and from here. */
   readonly reasons: readonly string[]
   /** The store's copy of what the destination holds already. */
@@ -53,6 +58,7 @@ export async function openRun({
   total,
   store,
   lease,
+  begun,
   destination,
   log,
   signal,
@@ -87,6 +93,7 @@ export async function openRun({
     ...(total !== undefined && { totalRecords: total }),
     consume: decision.consume,
     bindReset: decision.bindReset,
+    ...(begun && { begun }),
   })
   faultPoint('run.created')
 
@@ -143,6 +150,7 @@ export async function openRun({
         since: { ...since, ...(cursorField !== undefined && { cursorField }) },
       }),
     },
+    previous: decision.previous,
     reasons: [...decision.reasons, settled.reason],
     save,
     async succeed({ watermark = since?.value }) {

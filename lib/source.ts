@@ -31,6 +31,11 @@ export interface Page {
   readonly records: readonly SourceRecord[]
   /** The position after this page; `null` says that the source is exhausted, and is the only proof of that. */
   readonly next: Position | null
+  /**
+   * More records of the same page follow, so that no checkpoint may stand behind this one, whose `next` does not count.
+   * For a page that is too large to be held at once. Default false.
+   */
+  readonly more?: boolean
   /** The stream of these records; absent: the pipeline's. A new object when its schema changes. */
   readonly stream?: StreamInfo
   /** Handed back as `since.value` by the first run after the one that publishes this page. */

@@ -108,6 +108,8 @@ export interface BeginJob {
   readonly cancel: readonly string[]
   /** Restart this one, or create a new one. */
   readonly resume?: string
+  /** Of a new one whose fetch another process began, under this id (32 hex digits) and at that time. */
+  readonly begun?: { readonly id: string; readonly at: Date }
   readonly mode: SyncMode
   readonly complete: boolean
   /** See `Job`; that of a job that is restarted is replaced. */

@@ -4,7 +4,7 @@ import type { CheckpointOptions } from './checkpoint.ts'
 import type { PipelineConfig } from './config.ts'
 import { BizonError } from './errors.ts'
 import type { Observer } from './events.ts'
-import { Extract } from './extract.ts'
+import { SourceEnd } from './extract.ts'
 import { Load } from './load.ts'
 import type { Log } from './log.ts'
 import type { Transform } from './transform.ts'
@@ -24,8 +24,8 @@ export interface PipelineOptions {
 
 /** An extract, any steps, a load; then options, if any. */
 export type Stages =
-  | readonly [Extract, ...(readonly Step[]), Load]
-  | readonly [Extract, ...(readonly Step[]), Load, PipelineOptions]
+  | readonly [SourceEnd, ...(readonly Step[]), Load]
+  | readonly [SourceEnd, ...(readonly Step[]), Load, PipelineOptions]
 
 /** A step that changes records. */
 export function transform(apply: Transform): Step {
@@ -38,7 +38,7 @@ export function checkpoint(options: CheckpointOptions): Step {
 }
 
 export interface Arrangement {
-  readonly from: Extract
+  readonly from: SourceEnd
   readonly transforms: readonly Transform[]
   readonly checkpointing: CheckpointOptions | undefined
   readonly to: Load
@@ -50,7 +50,7 @@ export function arrange(stages: Stages): Arrangement {
   const end = all.findIndex((stage) => stage instanceof Load)
   const [from, to, options = {}] = [all[0], all[end], all[end + 1]]
   const steps = all.slice(1, end) as readonly Step[]
-  const ordered = from instanceof Extract && to instanceof Load && all.length <= end + 2
+  const ordered = from instanceof SourceEnd && to instanceof Load && all.length <= end + 2
   if (
     !ordered ||
     !steps.every((step) => step !== null && typeof step === 'object' && ('transform' in step || 'checkpoint' in step))

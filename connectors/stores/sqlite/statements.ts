@@ -85,9 +85,9 @@ export function readJob(database: Database, identity: Identity, id: string): Job
 export function createJob(
   database: Database,
   lease: Lease,
-  { identity, mode, totalRecords, complete, configHash }: BeginJob,
+  { identity, mode, totalRecords, complete, configHash, begun }: BeginJob,
 ): string {
-  const id = newId()
+  const id = begun?.id ?? newId()
   database
     .prepare(
       `INSERT INTO stream_jobs (id, name, source_name, stream_name, sync_mode, attempt, total_records_to_fetch,
@@ -99,7 +99,7 @@ export function createJob(
       ...keyOf(identity),
       mode,
       totalRecords ?? null,
-      now(),
+      begun ? formatTime(begun.at) : now(),
       now(),
       lease.epoch,
       complete ? 1 : 0,
