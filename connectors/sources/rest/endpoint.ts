@@ -97,7 +97,13 @@ function compile(
     },
     glance: (body) => (config.single ? undefined : ahead(body)),
     field: {
-      id: (found) => ids.map((slot) => at(found, slot)).find((raw) => raw !== undefined && !isNull(raw)),
+      id: (found) => {
+        for (const slot of ids) {
+          const raw = at(found, slot)
+          if (raw !== undefined && !isNull(raw)) return raw
+        }
+        return undefined
+      },
       timestamp: (found) => at(found, time),
       cursor: (found) => at(found, cursor),
       lastRecord: (found) => at(found, lastRecord),
