@@ -31,9 +31,9 @@ export interface HttpRequest {
   readonly accept?: readonly number[]
   /**
    * Throws when the answer is not what the source can read, such as JSON that is cut off: the request is then tried
-   * again like one that got no answer, and what was thrown last is the error.
+   * again like one that got no answer, and what was thrown last is the error. May take its time.
    */
-  readonly validate?: (response: HttpResponse) => void
+  readonly validate?: (response: HttpResponse) => void | Promise<void>
   /** What no message and no cassette may show of this exchange, beside what the client knows itself. */
   readonly hidden?: Hidden
 }

@@ -201,7 +201,7 @@ export class Client implements HttpClient {
         throw error instanceof TooLarge ? tooLargeError(subject, status, this.#api.max_response_size) : error
       })
       const response: HttpResponse = { status, headers: wire.headers, body: whole, url: subject.shown }
-      return checked(response, validate)
+      return await checked(response, validate)
     } catch (error) {
       signal.throwIfAborted()
       if (error instanceof TransportError) return { kind: 'failure', error }
@@ -256,9 +256,9 @@ export class Client implements HttpClient {
   }
 }
 
-function checked(response: HttpResponse, validate: HttpRequest['validate']): Outcome {
+async function checked(response: HttpResponse, validate: HttpRequest['validate']): Promise<Outcome> {
   try {
-    validate?.(response)
+    await validate?.(response)
     return { kind: 'answer', response }
   } catch (error) {
     return {

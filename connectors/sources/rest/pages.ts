@@ -76,6 +76,29 @@ export function spotAfter(endpoint: Endpoint, spot: Spot, answer: Answer, hosts:
   return at && { at, pages, received }
 }
 
+/**
+ * What follows the page, as far as an answer tells before its records are looked at; null: it does not. Only where what
+ * asks for the next page depends on nothing else.
+ */
+export function spotAhead(
+  endpoint: Endpoint,
+  spot: Spot,
+  answer: Omit<Answer, 'found'>,
+  hosts: readonly string[],
+): Spot | null {
+  const { pagination, max_records: mostRecords } = endpoint.config
+  const isToken = pagination.type === 'cursor' && pagination.last_record === undefined
+  const isLink = pagination.type === 'next_link' || pagination.type === 'link_header'
+  if (mostRecords !== undefined || !(isToken || isLink)) return null
+  const values = endpoint.glance(answer.response.body)
+  if (values === undefined) return null
+  try {
+    return spotAfter(endpoint, spot, { ...answer, found: { values } }, hosts)
+  } catch {
+    return null // said when all of the answer is read
+  }
+}
+
 const PARAMETER = /([?&;])([^=&;#]+)=([^&;#]*)/g
 
 /** A link often repeats the key that it was asked with; a position is stored where no secret may be. */

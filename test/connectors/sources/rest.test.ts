@@ -1,7 +1,7 @@
 // What the rest source asks for, what it makes of answers, and which answers it refuses.
 
 import { setTimeout } from 'node:timers/promises'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { headerLink } from '../../../connectors/sources/rest/links.ts'
 import rest from '../../../connectors/sources/rest.ts'
 import { loadConfig } from '../../../lib/config.ts'
@@ -176,6 +176,37 @@ describe('paging', () => {
     expect(api.requests).toHaveLength(readAhead ? 2 : 1)
     await reading.return()
     await source.close?.()
+  })
+
+  test('reads one page ahead, not more', async () => {
+    api.on(PATH, ({ query }) => ({ json: { rows: [{ id: 1 }], next: Number(query.cursor ?? 0) + 1 } }))
+    const source = items({ records: 'rows', pagination: cursor })
+    const reading = source.read({}, never)
+    await reading.next()
+    await reading.next()
+    await setTimeout(50)
+    expect(api.requests).toHaveLength(3)
+    await reading.return()
+    await source.close?.()
+  })
+
+  test('asks for the next page before it looks at the records', async () => {
+    // What is wrong with them is found out while the next page is on its way.
+    api.on(PATH, { body: '{"rows":[{"id":1},,],"next":"a"}' }, { after: 60, json: {} })
+    await expect(readPages(items({ records: 'rows', pagination: cursor }))).rejects.toThrow('no JSON, from byte 19 on')
+    await vi.waitFor(() => expect(api.requests.map(({ query }) => query.cursor)).toEqual([undefined, 'a']))
+  })
+
+  test('drops a page that it was wrong to ask for', async () => {
+    const first = { body: '{"next":"wrong","rows":[{"id":1}],"next":"b","tags":[1]}' }
+    const wrong = { after: 60, json: {} }
+    api.on(PATH, ({ query }) =>
+      query.cursor === 'wrong' ? wrong : query.cursor === 'b' ? { json: { rows: [{ id: 2 }] } } : first,
+    )
+    const pages = await readPages(items({ records: 'rows', pagination: cursor }))
+    expect(idsOf(pages)).toEqual([['1'], ['2']])
+    expect(pages[0]?.next).toEqual({ at: { cursor: 'b' }, pages: 1, received: 1 })
+    expect(api.requests.map(({ query }) => query.cursor)).toEqual([undefined, 'wrong', 'b'])
   })
 
   test('goes on after an empty page that has a next one', async () => {
