@@ -26,6 +26,11 @@ export interface ReadOptions {
   readonly failed?: (error: unknown) => void
 }
 
+interface ExtractParts {
+  readonly cassette?: Cassette | undefined
+  readonly hasty?: boolean
+}
+
 /** A source that was created from its config and is ready to be read once. */
 export class OpenExtract {
   readonly config: ConfigOf<'source'>
@@ -35,7 +40,7 @@ export class OpenExtract {
   readonly #seal: Seal
   readonly #cassette: Cassette | undefined
 
-  constructor(config: ConfigOf<'source'>, log: Log, cassette?: Cassette) {
+  constructor(config: ConfigOf<'source'>, log: Log, { cassette, hasty = false }: ExtractParts = {}) {
     const { definition, options, stream, mode } = config.source
     this.config = config
     this.stream = findStream(definition.streams(options), stream) ?? {
@@ -45,7 +50,7 @@ export class OpenExtract {
     this.#cassette = cassette
     this.#seal = sealOf(config.referenced)
     const transport = cassette?.transport ?? network
-    this.#http = createHttp({ log: redacted, secrets: config.secrets, transport })
+    this.#http = createHttp({ log: redacted, secrets: config.secrets, transport, hasty })
     this.#source = definition.create(options, {
       pipeline: config.name,
       stream,
@@ -143,11 +148,12 @@ export class Extract implements AsyncIterable<Page> {
     this.#overrides = overrides
   }
 
-  async open(log: Log = silentLog): Promise<OpenExtract> {
+  /** `hasty`: somebody waits, so that requests are not tried again for long. */
+  async open(log: Log = silentLog, { hasty = false }: { readonly hasty?: boolean } = {}): Promise<OpenExtract> {
     const config = await loadConfig(this.#input, ['source'], this.#overrides)
     const cassette = await openCassetteOf(config, log)
     try {
-      return new OpenExtract(config, log, cassette)
+      return new OpenExtract(config, log, { cassette, hasty })
     } catch (error) {
       await cassette?.close()
       throw error

@@ -29,6 +29,7 @@ export interface ClientParts {
   readonly transport: OpenTransport
   readonly limits: RateLimits
   readonly clock: Clock
+  readonly hasty: boolean
   readonly random: () => number
 }
 
@@ -65,7 +66,8 @@ export class Client implements HttpClient {
 
   constructor(options: HttpClientOptions, parts: ClientParts) {
     this.#options = options
-    this.#api = apiConfigSchema.parse(options.api ?? {})
+    const api = apiConfigSchema.parse(options.api ?? {})
+    this.#api = parts.hasty ? hurried(api) : api
     this.#parts = parts
   }
 
@@ -285,4 +287,13 @@ function errorOf(outcome: Failed, subject: Subject, effort: Parameters<typeof st
 
 function closedError(): BizonError {
   return new BizonError('internal', 'the HTTP client is closed')
+}
+
+function hurried(api: ApiConfig): ApiConfig {
+  return {
+    ...api,
+    retry_limit: Math.min(api.retry_limit, 3),
+    retry_seconds: Math.min(api.retry_seconds, 15),
+    rate_limit_seconds: Math.min(api.rate_limit_seconds, 15),
+  }
 }

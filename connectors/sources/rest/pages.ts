@@ -139,8 +139,14 @@ function saysMore(endpoint: Endpoint, values: Found): boolean {
 }
 
 /** What should say whether more follows, and is not in the answer; undefined: it is, or the answer has no records. */
-export function silentKey({ config, value }: Endpoint, { found }: Answer): { key: string; path: string } | undefined {
+export function silentKey(
+  { config, value }: Endpoint,
+  { found, response }: Answer,
+): { key: string; path: string } | undefined {
   if (!found.items?.length) return undefined
+  const { pagination } = config
+  const link = pagination.type === 'link_header' ? response.headers.link : undefined
+  if (pagination.type === 'link_header' && link?.includes('rel=')) return { key: 'rel', path: pagination.rel }
   const paths: Readonly<Record<string, unknown>> = config.pagination
   const key = (['has_more', 'cursor', 'next'] as const).find(
     (name) => typeof paths[name] === 'string' && value(name, found.values) === undefined,

@@ -128,8 +128,8 @@ export class Reader {
     const silent = silentKey(endpoint, answer)
     if (silent === undefined) return
     const { key, path } = silent
-    this.#api.log.info(
-      `stream ${endpoint.name}: the first answer has nothing at ${path}, so it counts as the only page; if more follow, check pagination.${key}`,
+    this.#api.log.warn(
+      `stream ${endpoint.name}: the first answer has nothing at ${path}, so that it counts as the only page; if more follow, pagination.${key} is wrong`,
     )
   }
 

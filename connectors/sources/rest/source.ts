@@ -73,8 +73,14 @@ export function createSource(parts: SourceParts, { http, mode, log, stream, read
   }
 
   const tell = (increment: Increment): void => {
-    const { missing, forgotten, dropped } = increment
-    const field = incremental?.cursor_field
+    const { missing, forgotten, dropped, early } = increment
+    const { cursor_field: field, format } = incremental ?? {}
+    if (early > 0 && (format === 'as_is' || format === 'rfc3339')) {
+      const asked = incremental?.param ? `${incremental.param}=${increment.since}` : `since ${increment.since}`
+      log.warn(
+        `stream ${stream}: ${early} records are older than what was asked for (${asked}), and are added again by each run: the API seems not to know that parameter`,
+      )
+    }
     if (missing > 0)
       log.warn(`stream ${stream}: ${missing} records have no ${field}; each run that is given them adds them again`)
     if (forgotten > 0)
