@@ -54,7 +54,8 @@ export interface RecordInfo {
 }
 
 export function infoOf({ id, timestamp, destinationId }: SourceRecord): RecordInfo {
-  return { id, timestamp, destinationId }
+  // A source may give one Date to many records.
+  return { id, timestamp: timestamp instanceof Date ? new Date(timestamp) : timestamp, destinationId }
 }
 
 /**
