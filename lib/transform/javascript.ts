@@ -7,7 +7,7 @@ import { Script as Code, type Context, compileFunction, createContext } from 'no
 import type { Log } from '../log.ts'
 import { type SourceRecord, textOf } from '../record.ts'
 import type { TransformConfig } from './config.ts'
-import { nameOf, readable } from './numbers.ts'
+import { clone, nameOf, readable } from './numbers.ts'
 import { brokenScript, infoOf, type RecordInfo, recordsOf, type Script, ScriptError, thrownIn } from './script.ts'
 
 /** How long the script works before timers and signals have their turn. */
@@ -87,7 +87,7 @@ function compile(script: string, label: string, context: Context): Apply {
 }
 
 /** What is everywhere, and touches nothing outside. */
-const TOOLS = { URL, URLSearchParams, TextEncoder, TextDecoder, structuredClone, atob, btoa }
+const TOOLS = { URL, URLSearchParams, TextEncoder, TextDecoder, structuredClone: clone, atob, btoa }
 
 function consoleTo(log: Log, label: string) {
   const say =
