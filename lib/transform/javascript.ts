@@ -8,10 +8,17 @@ import type { Log } from '../log.ts'
 import { type SourceRecord, textOf } from '../record.ts'
 import type { TransformConfig } from './config.ts'
 import { clone, nameOf, readable } from './numbers.ts'
-import { brokenScript, infoOf, type RecordInfo, recordsOf, type Script, ScriptError, thrownIn } from './script.ts'
+import {
+  brokenScript,
+  infoOf,
+  type RecordInfo,
+  recordsOf,
+  type Script,
+  ScriptError,
+  TURN_MS,
+  thrownIn,
+} from './script.ts'
 
-/** How long the script works before timers and signals have their turn. */
-const TURN_MS = 50
 /** How the script is called in the stacks of its errors. */
 const FILE = 'bizon-transform'
 

@@ -16,6 +16,9 @@ export interface Script {
   close?(): Promise<void>
 }
 
+/** How long a script works before timers and signals have their turn. */
+export const TURN_MS = 50
+
 export type Reject = (record: SourceRecord, error: ScriptError) => void
 
 /** Why a script failed on a record, and where. */
@@ -64,7 +67,7 @@ export function infoOf({ id, timestamp, destinationId }: SourceRecord): RecordIn
  */
 export function recordsOf(result: unknown, info: RecordInfo, reading: Reading): SourceRecord[] {
   if (result === null) return []
-  const rest = checked(info)
+  const rest = checkedInfo(info)
   if (!Array.isArray(result)) return [{ ...rest, data: payloadOf(result, 'it returned', reading) }]
   return result.map((item, at) => ({
     ...rest,
@@ -78,14 +81,16 @@ export function partId(id: string, at: number): string {
   return `${id}:${at + 1}`
 }
 
-function payloadOf(value: unknown, what: string, reading: Reading): RawJson {
+/** An object as JSON text; throws a TypeError that begins with `what` for anything else. */
+export function payloadOf(value: unknown, what: string, reading: Reading): RawJson {
   const text = nameOf(value) === 'an object' ? printed(value, reading) : ''
   if (text.startsWith('{')) return RawJson.from(text)
   const got = text === '' ? nameOf(value) : text
   throw new TypeError(`${what} ${got}; a record is an object, null drops it, a list of objects makes several`)
 }
 
-function checked({ id, timestamp, destinationId }: RecordInfo): Omit<SourceRecord, 'data'> {
+/** What a script made of it; throws a TypeError when it is not valid. */
+export function checkedInfo({ id, timestamp, destinationId }: RecordInfo): Omit<SourceRecord, 'data'> {
   if (typeof id !== 'string' || id === '') throw new TypeError(`record.id must be text, got ${nameOf(id)}`)
   if (!isAbsent(destinationId) && (typeof destinationId !== 'string' || destinationId === '')) {
     throw new TypeError(`record.destinationId must be text, got ${nameOf(destinationId)}`)
