@@ -185,6 +185,21 @@ test('dead letters that cannot be written fail the run', async () => {
   })
 })
 
+test('a dead letter begins a line of its own, though a write before it was cut off', async () => {
+  const deadLetterPath = join(folder, 'dead.ndjson')
+  await writeFile(deadLetterPath, '{"id":"1","la')
+  const config = javascript('throw "no"', { onError: 'dead_letter', deadLetterPath })
+  await textsAfter(config, ['{"n":1}'])
+  await textsAfter(config, ['{"n":2}'])
+  const [, first = '', second = ''] = (await readFile(deadLetterPath, 'utf8')).split('\n')
+  expect([first, second].map((line) => JSON.parse(line).record)).toEqual([{ n: 1 }, { n: 2 }])
+})
+
+test('dead letters may go to what is no file', async () => {
+  const config = javascript('throw "no"', { onError: 'dead_letter', deadLetterPath: '/dev/null' })
+  expect(await textsAfter(config, ['{"n":1}'])).toEqual([])
+})
+
 test('no secret is written beside a dead letter', async () => {
   const deadLetterPath = join(folder, 'dead.ndjson')
   const config = javascript('throw new Error("the key is hunter22")', { onError: 'dead_letter', deadLetterPath })
