@@ -7,7 +7,7 @@ import { Script as Code, type Context, compileFunction, createContext } from 'no
 import type { Log } from '../log.ts'
 import { type SourceRecord, textOf } from '../record.ts'
 import type { TransformConfig } from './config.ts'
-import { clone, nameOf, readable } from './numbers.ts'
+import { clone, nameOf, type Realm, readable } from './numbers.ts'
 import {
   brokenScript,
   infoOf,
@@ -27,12 +27,14 @@ type Apply = (data: unknown, record: RecordInfo) => { readonly returned: unknown
 /** Throws if the script is not valid. */
 export function openJavascript({ label, script, timeoutSeconds }: TransformConfig, log: Log): Script {
   const context = createContext({ ...TOOLS, console: consoleTo(log, label) }, { name: label })
+  const realm = REALM.runInContext(context) as Realm
+  context.structuredClone = (value: unknown) => clone(value, realm)
   const apply = compile(script, label, context)
   const within = timeLimit()
 
   const one = (given: SourceRecord): SourceRecord[] => {
-    const reading = readable(textOf(given.data))
-    const info = infoOf(given)
+    const reading = readable(textOf(given.data), realm)
+    const info = infoOf(given, realm)
     const { returned, data } = apply(reading.value, info)
     if (nameOf(returned) === 'a Promise') {
       // Nobody waits for it: that it is rejected must not end the process.
@@ -93,8 +95,12 @@ function compile(script: string, label: string, context: Context): Apply {
   }
 }
 
+const REALM = new Code(
+  '({ parse: JSON.parse, objectOf: Object.fromEntries, listOf: (items) => Array.from(items), Date })',
+)
+
 /** What is everywhere, and touches nothing outside. */
-const TOOLS = { URL, URLSearchParams, TextEncoder, TextDecoder, structuredClone: clone, atob, btoa }
+const TOOLS = { URL, URLSearchParams, TextEncoder, TextDecoder, atob, btoa }
 
 function consoleTo(log: Log, label: string) {
   const say =

@@ -10,7 +10,7 @@ import { type JsonObject, RawJson, type SourceRecord, textOf } from '../record.t
 import type { Transform } from '../transform.ts'
 import { orAborted } from '../wait.ts'
 import type { TransformConfig } from './config.ts'
-import { nameOf, type Reading, readable } from './numbers.ts'
+import { HERE, nameOf, type Reading, readable } from './numbers.ts'
 import {
   checkedInfo,
   infoOf,
@@ -65,8 +65,8 @@ type Blame = (error: unknown) => ScriptError
 
 function perRecord(each: EachRecord, seconds: number, blame: Blame): Script {
   const one = async (given: SourceRecord, calls: Calls): Promise<SourceRecord[]> => {
-    const reading = readable(textOf(given.data))
-    const info = infoOf(given)
+    const reading = readable(textOf(given.data), HERE)
+    const info = infoOf(given, HERE)
     const result = await calls.make((signal) => each(reading.value as JsonObject, info, signal))
     return recordsOf(result === undefined ? reading.value : result, info, reading)
   }

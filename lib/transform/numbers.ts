@@ -19,21 +19,42 @@ interface Origin {
   readonly of: ReadonlyMap<unknown, unknown>
 }
 
-export function readable(text: string): Reading {
-  if (!hasInexactNumber(text)) return { value: JSON.parse(text), origin: undefined }
-  const exact = parseJson(text)
-  const of = new Map<unknown, unknown>()
-  return { value: forScript(exact, of), origin: { exact, of } }
+/**
+ * What makes the objects that a script sees. A script in a context of its own has its own, so that `instanceof` holds
+ * there and nothing it does to them reaches this program's.
+ */
+export interface Realm {
+  readonly parse: (text: string) => unknown
+  readonly objectOf: (entries: Iterable<readonly [string, unknown]>) => object
+  readonly listOf: (items: Iterable<unknown>) => unknown[]
+  readonly Date: DateConstructor
 }
 
-function forScript(value: unknown, of: Map<unknown, unknown>): unknown {
-  if (isLosslessNumber(value)) return numberOf(value)
-  if (typeof value !== 'object' || value === null) return value
-  const copy = Array.isArray(value)
-    ? value.map((item) => forScript(item, of))
-    : Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, forScript(inner, of)]))
-  of.set(copy, value)
-  return copy
+/** This program's. */
+export const HERE: Realm = {
+  parse: JSON.parse,
+  objectOf: Object.fromEntries,
+  listOf: (items) => Array.from(items),
+  Date,
+}
+
+export function readable(text: string, realm: Realm): Reading {
+  if (!hasInexactNumber(text)) return { value: realm.parse(text), origin: undefined }
+  const exact = parseJson(text)
+  const of = new Map<unknown, unknown>()
+  const forScript = (value: unknown): unknown => {
+    if (isLosslessNumber(value)) return numberOf(value)
+    if (typeof value !== 'object' || value === null) return value
+    const copy = copyOf(value, forScript, realm)
+    of.set(copy, value)
+    return copy
+  }
+  return { value: forScript(exact), origin: { exact, of } }
+}
+
+function copyOf(value: object, inner: (value: unknown) => unknown, { objectOf, listOf }: Realm): object {
+  if (Array.isArray(value)) return listOf(value.map(inner))
+  return objectOf(Object.entries(value).map(([key, member]) => [key, inner(member)] as const))
 }
 
 function numberOf(exact: LosslessNumber): unknown {
@@ -181,11 +202,11 @@ function textsIn(exact: unknown): ReadonlyMap<number, string | undefined> {
 }
 
 /** For scripts as `structuredClone`, which would make plain members of the objects that hold a number's text. */
-export function clone(value: unknown): unknown {
+export function clone(value: unknown, realm: Realm): unknown {
   if (isLosslessNumber(value)) return value
-  if (Array.isArray(value)) return value.map(clone)
-  if (nameOf(value) !== 'an object') return structuredClone(value)
-  return Object.fromEntries(Object.entries(value as object).map(([key, inner]) => [key, clone(inner)]))
+  const name = nameOf(value)
+  if (name !== 'an object' && name !== 'a list') return structuredClone(value)
+  return copyOf(value as object, (inner) => clone(inner, realm), realm)
 }
 
 /** What something is, for people. */

@@ -3,7 +3,7 @@
 import { BizonError } from '../errors.ts'
 import { RawJson, type SourceRecord } from '../record.ts'
 import { parseTime } from '../time.ts'
-import { nameOf, printed, type Reading } from './numbers.ts'
+import { nameOf, printed, type Reading, type Realm } from './numbers.ts'
 
 /** A script that is ready to work. */
 export interface Script {
@@ -56,9 +56,9 @@ export interface RecordInfo {
   destinationId: string | undefined
 }
 
-export function infoOf({ id, timestamp, destinationId }: SourceRecord): RecordInfo {
+export function infoOf({ id, timestamp, destinationId }: SourceRecord, realm: Realm): RecordInfo {
   // A source may give one Date to many records.
-  return { id, timestamp: timestamp instanceof Date ? new Date(timestamp) : timestamp, destinationId }
+  return { id, timestamp: timestamp instanceof Date ? new realm.Date(timestamp) : timestamp, destinationId }
 }
 
 /**

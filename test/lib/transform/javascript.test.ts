@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { textOf } from '../../../lib/record.ts'
+import { RawJson, textOf } from '../../../lib/record.ts'
 import { openJavascript } from '../../../lib/transform/javascript.ts'
 import { openTransforms } from '../../../lib/transforms.ts'
 import { never } from '../../support/load.ts'
@@ -67,6 +67,23 @@ describe('what becomes of the record', () => {
       { id: 'x:2', destinationId: 'old' },
     ])
   })
+})
+
+test.each(['{"o":{"l":[1]}}', '{"o":{"l":[1.10]}}'])('what it sees is of its own realm: %s', async (text) => {
+  const script = `
+    const all = [data, data.o, structuredClone(data.o)].map((o) => o instanceof Object)
+    const lists = [data.o.l, structuredClone(data).o.l].map((l) => l instanceof Array)
+    Object.getPrototypeOf(data).polluted = Object.getPrototypeOf(data.o.l).polluted = true
+    return { all, lists, date: record.timestamp instanceof Date }`
+  const given = { id: 'x', data: RawJson.from(text), timestamp: new Date(0) }
+  const [record] = await applyAll([javascript(script)], [given])
+  expect(record && JSON.parse(textOf(record.data))).toEqual({
+    all: [true, true, true],
+    lists: [true, true],
+    date: true,
+  })
+  expect('polluted' in {}).toBe(false)
+  expect(record?.timestamp).toEqual(new Date(0))
 })
 
 test('a Date that records share is changed for each of them alone', async () => {

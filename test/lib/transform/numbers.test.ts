@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { printed, readable } from '../../../lib/transform/numbers.ts'
+import { HERE, printed, readable } from '../../../lib/transform/numbers.ts'
 import { javascript, python, textsAfter } from '../../support/transforms.ts'
 
 /** JSON text of a number, as many ways as the grammar has. */
@@ -42,7 +42,7 @@ describe('numbers that a script does not touch keep their text', () => {
   test('read and printed', () => {
     fc.assert(
       fc.property(record, (text) => {
-        const reading = readable(text)
+        const reading = readable(text, HERE)
         expect(printed(reading.value, reading)).toBe(text)
       }),
       { numRuns: 2000 },
