@@ -65,8 +65,8 @@ async function openPlayer(path: string, { source, log }: CassetteParts): Promise
     transport: player.transport,
     close: once(async () => {
       await player.close()
-      const { exchanges, used } = player
-      if (used === 0) log.warn(`source ${source} sent no HTTP request, so nothing of ${path} was replayed`)
+      const { exchanges, used, asked } = player
+      if (!asked) log.warn(`source ${source} sent no HTTP request, so nothing of ${path} was replayed`)
       else if (used < exchanges) log.info(`replayed ${used} of the ${exchanges} HTTP requests of ${path}`)
       else log.info(`replayed all ${exchanges} HTTP requests of ${path}`)
     }),

@@ -40,7 +40,7 @@ export function bytesOf(item: Item): number {
 }
 
 /** The payload bytes of a page, which people are shown and limits are set in. */
-export function payloadBytesOf({ bytes, records }: Page): number {
+export function payloadBytesOf({ bytes, records }: Pick<Page, 'bytes' | 'records'>): number {
   return bytes ?? records.reduce((sum, record) => sum + sizeOf(record.data), 0)
 }
 

@@ -28,7 +28,7 @@ export async function checkPipeline(
   warn(config, log)
   const scripts = await openTransforms(config.transforms, { log, signal })
   await scripts.close()
-  const source = await extract(config).open(log)
+  const source = await extract(config).open(log, { hasty: true })
   try {
     const sink = await load(config).prepare(source, {
       log,
@@ -53,7 +53,7 @@ export async function* sample(
   { log = silentLog, signal = never }: PipelineOptions = {},
 ): AsyncGenerator<string, void, void> {
   warn(config, log)
-  const source = await extract(config).open(log)
+  const source = await extract(config).open(log, { hasty: true })
   try {
     await source.check(signal)
     let left = count

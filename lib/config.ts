@@ -134,7 +134,7 @@ export async function loadConfig<Part extends ConfigPart>(
   const environment = await environmentOf(overrides.envFile)
   // Whoever is sent a cassette has not got the secrets, and needs none: what they would be sent in is not sent.
   const placeholder = replays ? REDACTED : undefined
-  const found = await resolveReferences(raw, problems, environment, placeholder)
+  const found = await resolveReferences(raw, problems, environment, { placeholder, envFile: overrides.envFile })
   const { value: resolved, references, secrets, referenced, unset } = found
   problems.hide(references, redactor(secrets))
   if (isMapping(resolved)) demand(resolved, parts, problems)
@@ -154,7 +154,7 @@ export async function lookUpReferences(
   { envFile }: Pick<ConfigOverrides, 'envFile'> = {},
 ): Promise<Pick<Resolved, 'occurrences' | 'secrets'>> {
   const { value, locate } = await readConfigFile(path)
-  return resolveReferences(value, new Problems(path, locate), await environmentOf(envFile))
+  return resolveReferences(value, new Problems(path, locate), await environmentOf(envFile), { envFile })
 }
 
 /** Whether a cassette is replayed. */

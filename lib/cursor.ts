@@ -62,7 +62,7 @@ export function cursorBefore(cursor: Cursor, amount: number, format: CursorForma
   const { time, kind, text } = cursor
   if (time) {
     const seconds = time.seconds - Math.ceil(amount)
-    return cursorOf(time.shape === 'date' ? dayOf(seconds) : withZone(seconds, time))
+    return cursorOf(time.shape === 'date' ? dayOf(seconds) : withZone(seconds, time.shape, text))
   }
   if (kind === 'number') {
     const step = format === 'epoch_milliseconds' ? amount * 1000 : amount
@@ -171,7 +171,9 @@ function zulu({ seconds, fraction }: Pick<Instant, 'seconds' | 'fraction'>): str
   return `${text}${fraction === '' ? '' : `.${fraction}`}Z`
 }
 
-function withZone(seconds: number, { fraction, shape }: Instant): string {
+/** With as many digits as `like` has: where an API compares text, `10Z` comes after `10.000Z`. */
+function withZone(seconds: number, shape: Instant['shape'], like: string): string {
+  const fraction = /\.(\d+)/.exec(like)?.[1] ?? ''
   const text = zulu({ seconds, fraction })
   return shape === 'local' ? text.slice(0, -1) : text
 }

@@ -48,6 +48,9 @@ export interface OpenSource {
 /** The first stage of a pipeline. */
 export abstract class SourceEnd {
   abstract open(log?: Log): Promise<OpenSource>
+interface ExtractParts {
+  readonly cassette?: Cassette | undefined
+  readonly hasty?: boolean
 }
 
 /** A source that was created from its config and is ready to be read once. */
@@ -59,7 +62,7 @@ export class OpenExtract implements OpenSource {
   readonly #seal: Seal
   readonly #cassette: Cassette | undefined
 
-  constructor(config: ConfigOf<'source'>, log: Log, cassette?: Cassette) {
+  constructor(config: ConfigOf<'source'>, log: Log, { cassette, hasty = false }: ExtractParts = {}) {
     const { definition, options, stream, mode } = config.source
     this.config = config
     this.stream = findStream(definition.streams(options), stream) ?? {
@@ -69,7 +72,7 @@ export class OpenExtract implements OpenSource {
     this.#cassette = cassette
     this.#seal = sealOf(config.referenced)
     const transport = cassette?.transport ?? network
-    this.#http = createHttp({ log: redacted, secrets: config.secrets, transport })
+    this.#http = createHttp({ log: redacted, secrets: config.secrets, transport, hasty })
     this.#source = definition.create(options, {
       pipeline: config.name,
       stream,
@@ -168,11 +171,12 @@ export class Extract extends SourceEnd implements AsyncIterable<Page> {
     this.#overrides = overrides
   }
 
-  async open(log: Log = silentLog): Promise<OpenExtract> {
+  /** `hasty`: somebody waits, so that requests are not tried again for long. */
+  async open(log: Log = silentLog, { hasty = false }: { readonly hasty?: boolean } = {}): Promise<OpenExtract> {
     const config = await loadConfig(this.#input, ['source'], this.#overrides)
     const cassette = await openCassetteOf(config, log)
     try {
-      return new OpenExtract(config, log, cassette)
+      return new OpenExtract(config, log, { cassette, hasty })
     } catch (error) {
       await cassette?.close()
       throw error

@@ -31,9 +31,9 @@ export interface HttpRequest {
   readonly accept?: readonly number[]
   /**
    * Throws when the answer is not what the source can read, such as JSON that is cut off: the request is then tried
-   * again like one that got no answer, and what was thrown last is the error.
+   * again like one that got no answer, and what was thrown last is the error. May take its time.
    */
-  readonly validate?: (response: HttpResponse) => void
+  readonly validate?: (response: HttpResponse) => void | Promise<void>
   /** What no message and no cassette may show of this exchange, beside what the client knows itself. */
   readonly hidden?: Hidden
 }
@@ -85,6 +85,8 @@ export interface HttpParts {
   /** Default: those that all clients of the process share. */
   readonly limits?: RateLimits
   readonly clock?: Clock
+  /** Somebody waits for an answer: a request gives up after seconds, whatever `api_config` says. Default false. */
+  readonly hasty?: boolean
   readonly random?: () => number
 }
 
@@ -101,11 +103,12 @@ export function createHttp({
   transport = network,
   limits = processLimits,
   clock = systemClock,
+  hasty = false,
   random = Math.random,
 }: Partial<HttpParts> = {}): Http {
   const clients: Client[] = []
   const create = (options: HttpClientOptions = {}): HttpClient => {
-    const client = new Client(options, { log, secrets, transport, limits, clock, random })
+    const client = new Client(options, { log, secrets, transport, limits, clock, hasty, random })
     clients.push(client)
     return client
   }

@@ -55,6 +55,7 @@ export class Increment {
   #forgotten = 0
   #missing = 0
   #dropped = 0
+  #early = 0
 
   /** Begins; or goes on with what `state` was at some page. */
   constructor(options: IncrementOptions, since: Watermark | undefined, state?: JsonObject, now: Date = new Date()) {
@@ -104,6 +105,11 @@ export class Increment {
     return this.#dropped
   }
 
+  /** Records from before the bound that was asked for. */
+  get early(): number {
+    return this.#early
+  }
+
   /** Whether the values are times; undefined: there were none. */
   get isTimed(): boolean | undefined {
     const greatest = this.#greatest
@@ -119,6 +125,7 @@ export class Increment {
     const key = keyOf(id)
     const cursor = value === this.#last?.text ? this.#last : cursorOf(value)
     this.#last = cursor
+    if (this.#from && compareCursors(cursor, this.#from) < 0) this.#early += 1
     const known = this.#known.get(key)
     if (known !== undefined && (known === value || compareCursors(cursorOf(known), cursor) === 0)) {
       this.#dropped += 1

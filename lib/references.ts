@@ -46,18 +46,24 @@ const LITERAL_CHARACTERS = 8
 /** An object may be as deep as it likes, but no file is. */
 const MAX_DEPTH = 64
 
+export interface ResolveOptions {
+  /** Stands for what cannot be looked up, without a problem, and no service is asked. */
+  readonly placeholder?: string | undefined
+  /** Where variables may be written, for hints. Default: `.env`. */
+  readonly envFile?: string | undefined
+}
+
 type Lookup = { readonly value: string } | { readonly problem: string; readonly hint?: string | undefined }
 
 /**
  * Copies the config and replaces references, reporting every one that cannot be. The environment is asked for
  * when there is a reference. The code of `transforms` is left alone: `${` means something else there.
- * With a `placeholder` that stands for what cannot be looked up, without a problem, and no service is asked.
  */
 export async function resolveReferences(
   config: unknown,
   problems: Problems,
   environment: () => Promise<Environment>,
-  placeholder?: string,
+  { placeholder, envFile }: ResolveOptions = {},
 ): Promise<Resolved> {
   const secrets = new Set<string>()
   const texts = new Map<
@@ -74,7 +80,10 @@ export async function resolveReferences(
     return text
   })
 
-  const lookups = await lookUp([...texts.values()], config, environment, placeholder !== undefined)
+  const lookups = await lookUp([...texts.values()], config, environment, {
+    offline: placeholder !== undefined,
+    envFile,
+  })
   const occurrences: Occurrence[] = []
   const references = new Map<string, string>()
   const referenced = new Map<string, string>()
@@ -117,7 +126,7 @@ async function lookUp(
   texts: readonly { readonly path: ConfigPath; readonly pieces: readonly Piece[] }[],
   config: unknown,
   environment: () => Promise<Environment>,
-  offline: boolean,
+  { offline, envFile }: { readonly offline: boolean; readonly envFile: string | undefined },
 ): Promise<(reference: Reference, path: ConfigPath) => Lookup> {
   const inside = texts.filter(({ path }) => isSettings(path)).flatMap(referencesOf)
   const outside = texts.filter(({ path }) => !isSettings(path)).flatMap(referencesOf)
@@ -126,7 +135,7 @@ async function lookUp(
   const all = async (references: readonly Reference[], manager?: SecretManager): Promise<void> => {
     const distinct = new Map(references.map((one) => [nameOf(one), one]))
     const missing = [...distinct].filter(([name]) => !seen.has(name))
-    await Promise.all(missing.map(async ([name, one]) => seen.set(name, await lookup(one, known, manager))))
+    await Promise.all(missing.map(async ([name, one]) => seen.set(name, await lookup(one, known, envFile, manager))))
   }
   const tell = (reference: Reference, path: ConfigPath): Lookup =>
     isSettings(path) && reference.scheme === 'gsm' ? IN_SETTINGS : (seen.get(nameOf(reference)) ?? IN_SETTINGS)
@@ -170,13 +179,18 @@ const nameOf = ({ scheme, path }: Reference): string => `${scheme}://${path}`
 const referencesOf = ({ pieces }: { readonly pieces: readonly Piece[] }): Reference[] =>
   pieces.filter((piece): piece is Reference => typeof piece !== 'string' && !('problem' in piece))
 
-async function lookup({ scheme, path }: Reference, known: Environment, manager?: SecretManager): Promise<Lookup> {
+async function lookup(
+  { scheme, path }: Reference,
+  known: Environment,
+  envFile: string | undefined,
+  manager: SecretManager | undefined,
+): Promise<Lookup> {
   if (scheme === 'env') {
     const value = known[path]
     if (value !== undefined) return { value }
     return {
       problem: `the environment variable ${path} is not set`,
-      hint: `set ${path}, or write ${path}=… into the file .env`,
+      hint: `set ${path}, or write ${path}=… into ${envFile ?? 'the file .env'}`,
     }
   }
   try {

@@ -1,7 +1,8 @@
 // A transform sees the records of a page and nothing else: it may change, drop or add records, never positions.
 
+import { payloadBytesOf } from './checkpoint.ts'
 import { BizonError, messageOf } from './errors.ts'
-import type { SourceRecord } from './record.ts'
+import { RawJson, type SourceRecord } from './record.ts'
 import type { Page } from './source.ts'
 import { orAborted } from './wait.ts'
 
@@ -21,9 +22,21 @@ export async function applyTransform(apply: Transform, page: Page, signal: Abort
     signal.throwIfAborted()
     if (!Array.isArray(records))
       throw new TypeError(`it returned ${typeof records} where a list of records was expected`)
-    return { ...rest, records }
+    return { ...rest, records: detached(records, page) }
   } catch (cause) {
     if (signal.aborted || cause instanceof BizonError) throw cause
     throw new BizonError('transform', `a transform failed: ${messageOf(cause)}`, { cause })
   }
+}
+
+/**
+ * Payloads refer to what was read at once. A few that are left of it would hold all of it, though they weigh little where
+ * what waits is weighed: they are copied out.
+ */
+function detached(records: readonly SourceRecord[], given: Page): readonly SourceRecord[] {
+  if (records === given.records || payloadBytesOf({ records }) * 2 > payloadBytesOf(given)) return records
+  return records.map((record) => {
+    const { data } = record
+    return data instanceof RawJson ? { ...record, data: new RawJson(Buffer.from(data.bytes())) } : record
+  })
 }

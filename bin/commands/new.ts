@@ -1,6 +1,8 @@
 // bizon new source, bizon new destination: a connector of one's own to begin with, its test, and a pipeline that uses it.
 
 import { lstat, rm, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
 import type { Command } from 'commander'
 import { BizonError, systemCode } from '../../lib/errors.ts'
 import { addCommand } from '../program.ts'
@@ -41,8 +43,31 @@ function addKind(group: Command, terminal: Terminal, kind: string, name: string,
       const files = (await filesOf())({ name: given, extension })
       await writeAll(files)
       terminal.print(`Wrote ${files.map(({ path }) => path).join(', ')}.`)
+      if (typescript && !(process.features as { typescript?: unknown }).typescript) {
+        terminal.note(`This Node, ${process.version}, cannot run .ts files as they are; Node 22.18 can.`, 'yellow')
+      }
+      if (!isInstalled()) {
+        terminal.note('They import bizon, which is not installed for this folder.', 'yellow')
+        terminal.print(`Try: npm install ${packageRoot()}`)
+        return
+      }
       terminal.print(`Try: node --test ${given}.test.${extension} && npx bizon run ${given}.yml`)
     })
+}
+
+/** Whether `import … from 'bizon'` works in this folder. */
+function isInstalled(): boolean {
+  try {
+    createRequire(join(process.cwd(), 'here.js')).resolve('bizon/package.json')
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Of this program: the folder of the package.json that it came with. */
+function packageRoot(): string {
+  return dirname(createRequire(import.meta.url).resolve('bizon/package.json'))
 }
 
 function requireName(name: string): void {

@@ -45,6 +45,7 @@ export class Player {
   #loading: Promise<FileHandle> | undefined
   #exchanges = 0
   #used = 0
+  #asked = false
 
   constructor(path: string, log: Log) {
     this.#path = path
@@ -59,6 +60,11 @@ export class Player {
   /** How many of them were asked for. */
   get used(): number {
     return this.#used
+  }
+
+  /** Whether anything was asked for, on the tape or not. */
+  get asked(): boolean {
+    return this.#asked
   }
 
   readonly transport: OpenTransport = () => ({
@@ -92,6 +98,7 @@ export class Player {
     }
     const track = this.#tracks.get(keyOf(asked))
     const place = track?.places[track.used]
+    this.#asked = true
     if (!track || !place) throw await this.#missing(asked, track)
     track.used++
     this.#used++

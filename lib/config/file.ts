@@ -38,7 +38,10 @@ async function readText(path: string): Promise<string> {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(whole)
   } catch (error) {
-    throw new BizonError('config', `the pipeline file ${JSON.stringify(path)} is not UTF-8 text`, { cause: error })
+    throw new BizonError('config', `the pipeline file ${JSON.stringify(path)} is not UTF-8 text`, {
+      hint: 'save it as UTF-8 in the editor',
+      cause: error,
+    })
   }
 }
 

@@ -62,7 +62,10 @@ export class Problems {
   /** One problem per path: what follows from the first is not told. */
   add(path: ConfigPath, text: string, { part = 'value', hint, place }: ProblemOptions = {}): void {
     if (this.has(path) || path.some((_, i) => this.#following.has(pathText(path.slice(0, i + 1))))) return
-    this.#found.set(pathText(path), this.#problem(path, text, part, place))
+    const reference = this.#references.get(pathText(path))
+    const named = reference === undefined || part === 'key' || text.includes(reference)
+    const from = named ? '' : ` (it is what ${shorten(reference)} stands for)`
+    this.#found.set(pathText(path), this.#problem(path, `${text}${from}`, part, place))
     if (hint !== undefined) this.#hints.push(hint)
   }
 

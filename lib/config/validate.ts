@@ -3,7 +3,7 @@
 
 import * as z from 'zod'
 import { isMapping } from '../references.ts'
-import { suggestion } from '../suggest.ts'
+import { nearest, suggestion } from '../suggest.ts'
 import { explain, UNSAID } from './explain.ts'
 import type { ConfigPath, Problems } from './problems.ts'
 import { leavesAt, leavesOf, valueAt } from './zod.ts'
@@ -35,6 +35,9 @@ export function validate<Schema extends z.ZodType>(
   }
 }
 
+const isKeyOf = (leaves: readonly z.ZodType[], key: string): boolean =>
+  leaves.some((leaf) => leaf instanceof z.ZodObject && Object.hasOwn(leaf.shape, key))
+
 /** Reports every key that none of the schemas knows, at any depth, with what was meant. */
 export function checkKeys(schemas: readonly z.ZodType[], input: unknown, path: ConfigPath, problems: Problems): void {
   const leaves = schemas.flatMap((schema) => leavesOf(schema, input))
@@ -52,8 +55,9 @@ export function checkKeys(schemas: readonly z.ZodType[], input: unknown, path: C
     const inner = leavesAt(leaves, [key], input)
     if (inner.length > 0) checkKeys(inner, value, [...path, key], problems)
     else if (closed) {
-      const below = leavesAt(leaves, ['config', key], input).length > 0
-      const said = below ? '; it belongs under "config"' : suggestion(key, known, 'known keys')
+      const near = nearest(key, known)
+      const above = near === undefined && known.find((one) => isKeyOf(leavesAt(leaves, [one], {}), key))
+      const said = above ? `; it belongs under ${JSON.stringify(above)}` : suggestion(key, known, 'known keys')
       problems.add([...path, key], `unknown key${said}`, { part: 'key' })
     }
   }

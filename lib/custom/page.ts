@@ -45,6 +45,8 @@ export function pageProblem(page: unknown): string | undefined {
     return ` has ${has(page, 'next')} where a position, an object like { page: 2 }, or null was expected`
   const unsafe = page.next && notJson(page.next)
   if (unsafe) return `: its position cannot be kept as JSON: ${unsafe}`
+  const lost = page.watermark !== undefined && notJson(page.watermark)
+  if (lost) return `: its watermark cannot be kept as JSON: ${lost}`
   for (const [index, record] of page.records.entries()) {
     const problem = recordProblem(record)
     if (problem !== undefined) return `, record ${index + 1}${problem}`
@@ -71,7 +73,7 @@ function has(holder: Readonly<Record<string, unknown>>, key: string): string {
   return holder[key] === undefined ? `no "${key}"` : `${kindOf(holder[key])} as "${key}"`
 }
 
-/** The first thing in a position that would come back from JSON as something else. */
+/** The first thing in a position or watermark that would come back from JSON as something else. */
 function notJson(value: unknown, at = 'it'): string | undefined {
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return undefined
   if (typeof value === 'number') return Number.isFinite(value) ? undefined : `${at} is ${value}`

@@ -2,7 +2,7 @@
 
 import { BizonError } from '../errors.ts'
 import type { HttpClientOptions, HttpRequest } from '../http.ts'
-import { hideSecrets, sameServer, urlOf } from './url.ts'
+import { decoded, hideSecrets, sameServer, urlOf } from './url.ts'
 
 /** A request made ready; a redirect makes a new one of it. */
 export interface Call {
@@ -47,7 +47,7 @@ export function prepare(
     },
     body,
     trusted,
-    secrets: password === '' ? [] : [password, decodeURIComponent(password)],
+    secrets: password === '' ? [] : [password, decoded(password)],
   }
 }
 
@@ -85,5 +85,5 @@ function harmless(headers: Readonly<Record<string, string>>): Record<string, str
 }
 
 function basic(username: string, password: string): string {
-  return `Basic ${Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`).toString('base64')}`
+  return `Basic ${Buffer.from(`${decoded(username)}:${decoded(password)}`).toString('base64')}`
 }

@@ -29,6 +29,7 @@ export interface ClientParts {
   readonly transport: OpenTransport
   readonly limits: RateLimits
   readonly clock: Clock
+  readonly hasty: boolean
   readonly random: () => number
 }
 
@@ -65,7 +66,8 @@ export class Client implements HttpClient {
 
   constructor(options: HttpClientOptions, parts: ClientParts) {
     this.#options = options
-    this.#api = apiConfigSchema.parse(options.api ?? {})
+    const api = apiConfigSchema.parse(options.api ?? {})
+    this.#api = parts.hasty ? hurried(api) : api
     this.#parts = parts
   }
 
@@ -201,7 +203,7 @@ export class Client implements HttpClient {
         throw error instanceof TooLarge ? tooLargeError(subject, status, this.#api.max_response_size) : error
       })
       const response: HttpResponse = { status, headers: wire.headers, body: whole, url: subject.shown }
-      return checked(response, validate)
+      return await checked(response, validate)
     } catch (error) {
       signal.throwIfAborted()
       if (error instanceof TransportError) return { kind: 'failure', error }
@@ -256,9 +258,9 @@ export class Client implements HttpClient {
   }
 }
 
-function checked(response: HttpResponse, validate: HttpRequest['validate']): Outcome {
+async function checked(response: HttpResponse, validate: HttpRequest['validate']): Promise<Outcome> {
   try {
-    validate?.(response)
+    await validate?.(response)
     return { kind: 'answer', response }
   } catch (error) {
     return {
@@ -285,4 +287,13 @@ function errorOf(outcome: Failed, subject: Subject, effort: Parameters<typeof st
 
 function closedError(): BizonError {
   return new BizonError('internal', 'the HTTP client is closed')
+}
+
+function hurried(api: ApiConfig): ApiConfig {
+  return {
+    ...api,
+    retry_limit: Math.min(api.retry_limit, 3),
+    retry_seconds: Math.min(api.retry_seconds, 15),
+    rate_limit_seconds: Math.min(api.rate_limit_seconds, 15),
+  }
 }

@@ -64,7 +64,8 @@ export function hideSecrets(url: string): string {
   return shown.length > LONGEST ? `${shown.slice(0, LONGEST)}…` : shown
 }
 
-function decoded(text: string): string {
+/** Without its escapes; as it is when they are none, as in the password `100%`. */
+export function decoded(text: string): string {
   try {
     return decodeURIComponent(text)
   } catch {

@@ -77,6 +77,30 @@ export function lookup({ list, fields = [], values = [] }: Lookup): (buffer: Buf
   return (buffer) => new Walk(buffer, item, fields.length).whole(root, values.length)
 }
 
+/** How many brackets, from the end, are taken for that of the list. */
+const GLANCES = 4
+
+/**
+ * The values alone, before the list is looked at: the list is passed over, to a bracket near the end that makes the
+ * rest of the text valid. Undefined: it finds not all of them so. What it finds is right for any answer that means what
+ * it looks like, and no more: whoever acts on it compares it with what `lookup` says.
+ */
+export function glance({ list, values = [] }: Lookup): (buffer: Buffer) => Found | undefined {
+  const root = treeOf(values)
+  if (list) at(root, list).isList = true
+  return (buffer) => {
+    if (values.length === 0) return []
+    let end = buffer.length
+    for (let tries = 0; tries < GLANCES && end > 0; tries++) {
+      end = buffer.lastIndexOf(BRACKET_END, end - 1)
+      if (end < 0) break
+      const found = new Walk(buffer, root, 0, buffer.length, end + 1).whole(root, values.length)
+      if (found.invalidAt === undefined && found.values.every((value) => value !== undefined)) return found.values
+    }
+    return undefined
+  }
+}
+
 /** The values at paths in one valid JSON value. */
 export function valuesReader(paths: readonly JsonPath[]): (raw: RawJson) => Found {
   const root = treeOf(paths)
@@ -120,14 +144,17 @@ class Walk {
   readonly #end: number
   readonly #item: Node
   readonly #width: number
+  /** Where the list ends, if that is known; its items are then passed over. */
+  readonly #listEnd: number | undefined
   #items: Item[] | undefined
   #list: RawJson | undefined
 
-  constructor(buffer: Buffer, item: Node, width: number, end = buffer.length) {
+  constructor(buffer: Buffer, item: Node, width: number, end = buffer.length, listEnd?: number) {
     this.#buffer = buffer
     this.#end = end
     this.#item = item
     this.#width = width
+    this.#listEnd = listEnd
   }
 
   whole(root: Node, width: number): LookedUp {
@@ -144,7 +171,9 @@ class Walk {
   value(node: Node, start: number, found: Slots): number {
     const first = this.#buffer[start]
     let end: number
-    if (node.isList && first === BRACKET) {
+    if (node.isList && first === BRACKET && this.#listEnd !== undefined) {
+      end = this.#listEnd > start ? this.#listEnd : ~start
+    } else if (node.isList && first === BRACKET) {
       end = this.#listOf(start)
       if (end >= 0 && node.steps.length > 0) this.#elements(node, start, found)
     } else if (node.steps.length > 0 && first === BRACE) {

@@ -7,20 +7,18 @@ import { Script as Code, type Context, compileFunction, createContext } from 'no
 import type { Log } from '../log.ts'
 import { type SourceRecord, textOf } from '../record.ts'
 import type { TransformConfig } from './config.ts'
-import { nameOf, readable } from './numbers.ts'
+import { clone, nameOf, type Realm, readable } from './numbers.ts'
 import {
   brokenScript,
   infoOf,
   type RecordInfo,
-  type Reject,
   recordsOf,
   type Script,
   ScriptError,
+  TURN_MS,
   thrownIn,
 } from './script.ts'
 
-/** How long the script works before timers and signals have their turn. */
-const TURN_MS = 50
 /** How the script is called in the stacks of its errors. */
 const FILE = 'bizon-transform'
 
@@ -29,14 +27,18 @@ type Apply = (data: unknown, record: RecordInfo) => { readonly returned: unknown
 /** Throws if the script is not valid. */
 export function openJavascript({ label, script, timeoutSeconds }: TransformConfig, log: Log): Script {
   const context = createContext({ ...TOOLS, console: consoleTo(log, label) }, { name: label })
+  const realm = REALM.runInContext(context) as Realm
+  context.structuredClone = (value: unknown) => clone(value, realm)
   const apply = compile(script, label, context)
   const within = timeLimit()
 
   const one = (given: SourceRecord): SourceRecord[] => {
-    const reading = readable(textOf(given.data))
-    const info = infoOf(given)
+    const reading = readable(textOf(given.data), realm)
+    const info = infoOf(given, realm)
     const { returned, data } = apply(reading.value, info)
     if (nameOf(returned) === 'a Promise') {
+      // Nobody waits for it: that it is rejected must not end the process.
+      ;(returned as Promise<unknown>).then(undefined, () => {})
       throw new ScriptError('it returned a promise; what waits for something is written as a module')
     }
     return recordsOf(returned === undefined ? data : returned, info, reading)
@@ -46,18 +48,22 @@ export function openJavascript({ label, script, timeoutSeconds }: TransformConfi
     async apply(records, reject, signal) {
       const made: SourceRecord[] = []
       let at = 0
-      const turn = (): void => {
-        const over = performance.now() + TURN_MS
-        while (at < records.length && performance.now() < over) {
-          const record = records[at] as SourceRecord
-          tried(record, () => made.push(...one(record)), script, reject)
-          at += 1
-        }
-      }
       while (at < records.length) {
+        // Of each record in turn. It may be cut off anywhere, so that nothing in it is done in two steps.
+        const results: (SourceRecord[] | ScriptError)[] = []
+        const turn = (): void => {
+          const over = performance.now() + TURN_MS
+          while (at + results.length < records.length && performance.now() < over) {
+            results.push(tried(() => one(records[at + results.length] as SourceRecord), script))
+          }
+        }
         // What is cut off had the whole limit for itself: a turn that has lasted TURN_MS starts no record.
         if (!within(turn, TURN_MS + timeoutSeconds * 1000)) {
-          reject(records[at] as SourceRecord, new ScriptError(`it took longer than ${timeoutSeconds} s`))
+          results.push(new ScriptError(`it took longer than ${timeoutSeconds} s`))
+        }
+        for (const result of results) {
+          if (result instanceof ScriptError) reject(records[at] as SourceRecord, result)
+          else for (const record of result) made.push(record)
           at += 1
         }
         if (at < records.length) await nextTurn()
@@ -68,18 +74,19 @@ export function openJavascript({ label, script, timeoutSeconds }: TransformConfi
   }
 }
 
-function tried(record: SourceRecord, work: () => void, script: string, reject: Reject): void {
+function tried<T>(work: () => T, script: string): T | ScriptError {
   try {
-    work()
+    return work()
   } catch (error) {
-    reject(record, thrownIn(error, script, FILE))
+    return thrownIn(error, script, FILE)
   }
 }
 
 function compile(script: string, label: string, context: Context): Apply {
   try {
-    // By itself first: what would only be valid together with the text around it is not.
-    compileFunction(`'use strict';${script}`, ['data', 'record'], { filename: FILE })
+    // By itself first: what would only be valid together with the text around it is not, and a `var data` of the
+    // script's own would hide what is assigned to it.
+    compileFunction(`'use strict';let data, record;${script}`, [], { filename: FILE })
     // An arrow function, so that what is assigned to `data` can be seen from outside. It starts on the first line.
     const whole = `(function (data, record) {'use strict';const returned = (() => {${script}\n})(); return { returned, data }})`
     return new Code(whole, { filename: FILE }).runInContext(context) as Apply
@@ -88,8 +95,12 @@ function compile(script: string, label: string, context: Context): Apply {
   }
 }
 
+const REALM = new Code(
+  '({ parse: JSON.parse, objectOf: Object.fromEntries, listOf: (items) => Array.from(items), Date })',
+)
+
 /** What is everywhere, and touches nothing outside. */
-const TOOLS = { URL, URLSearchParams, TextEncoder, TextDecoder, structuredClone, atob, btoa }
+const TOOLS = { URL, URLSearchParams, TextEncoder, TextDecoder, atob, btoa }
 
 function consoleTo(log: Log, label: string) {
   const say =

@@ -2,6 +2,7 @@
 // page. Or it exports `each`, which gets one record after the other, as inline JavaScript does, and may wait.
 
 import { resolve } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { importModule } from '../custom.ts'
 import { BizonError } from '../errors.ts'
@@ -9,12 +10,24 @@ import { type JsonObject, RawJson, type SourceRecord, textOf } from '../record.t
 import type { Transform } from '../transform.ts'
 import { orAborted } from '../wait.ts'
 import type { TransformConfig } from './config.ts'
-import { nameOf, readable } from './numbers.ts'
-import { infoOf, type RecordInfo, type Reject, recordsOf, type Script, ScriptError, thrownIn } from './script.ts'
+import { HERE, nameOf, type Reading, readable } from './numbers.ts'
+import {
+  checkedInfo,
+  infoOf,
+  payloadOf,
+  type RecordInfo,
+  type Reject,
+  recordsOf,
+  type Script,
+  ScriptError,
+  TURN_MS,
+  thrownIn,
+} from './script.ts'
 
 /**
  * Called for each record, in order, one call at a time. May change `data` and `record`. Returns nothing or an object:
- * the record's data; null: the record is dropped; a list: one record for each object in it.
+ * the record's data; null: the record is dropped; a list: one record for each object in it. The signal is aborted when
+ * the call takes too long, and when the run ends.
  */
 export type EachRecord = (
   data: JsonObject,
@@ -38,9 +51,8 @@ export async function openModule({ label, script: path, timeoutSeconds }: Transf
   // As stacks have it, after file:// or without.
   const file = pathToFileURL(resolve(path)).pathname
   const blame: Blame = (error) => thrownIn(error, '', file)
-  const limited = <T>(work: T | Promise<T>, signal: AbortSignal) => within(timeoutSeconds, work, signal)
-  if (typeof each === 'function' && whole === undefined) return perRecord(each as EachRecord, limited, blame)
-  if (typeof whole === 'function' && each === undefined) return perPage(whole as Transform, limited, blame)
+  if (typeof each === 'function' && whole === undefined) return perRecord(each as EachRecord, timeoutSeconds, blame)
+  if (typeof whole === 'function' && each === undefined) return perPage(whole as Transform, timeoutSeconds, blame)
   const got = whole !== undefined && each !== undefined ? 'both' : 'neither'
   throw new BizonError(
     'transform',
@@ -50,35 +62,38 @@ export async function openModule({ label, script: path, timeoutSeconds }: Transf
 
 /** What was thrown, with the line of the module. */
 type Blame = (error: unknown) => ScriptError
-type Limited = <T>(work: T | Promise<T>, signal: AbortSignal) => Promise<T>
 
-function perRecord(each: EachRecord, limited: Limited, blame: Blame): Script {
-  const one = async (given: SourceRecord, signal: AbortSignal): Promise<SourceRecord[]> => {
-    const reading = readable(textOf(given.data))
-    const info = infoOf(given)
-    const result = await limited(each(reading.value as JsonObject, info, signal), signal)
+function perRecord(each: EachRecord, seconds: number, blame: Blame): Script {
+  const one = async (given: SourceRecord, calls: Calls): Promise<SourceRecord[]> => {
+    const reading = readable(textOf(given.data), HERE)
+    const info = infoOf(given, HERE)
+    const result = await calls.make((signal) => each(reading.value as JsonObject, info, signal))
     return recordsOf(result === undefined ? reading.value : result, info, reading)
   }
-  return { apply: (records, reject, signal) => oneByOne(records, one, rejectAs(reject, blame), signal) }
+  return {
+    apply: (records, reject, signal) =>
+      withCalls(seconds, signal, (calls) => oneByOne(records, one, rejectAs(reject, blame), calls)),
+  }
 }
 
-function perPage(transform: Transform, limited: Limited, blame: Blame): Script {
-  const page = async (records: readonly SourceRecord[], signal: AbortSignal): Promise<SourceRecord[]> =>
-    checkedRecords(await limited(transform(records, signal), signal))
+function perPage(transform: Transform, seconds: number, blame: Blame): Script {
+  const page = async (records: readonly SourceRecord[], calls: Calls): Promise<SourceRecord[]> =>
+    checkedRecords(await calls.make((signal) => transform(records, signal)), records)
   return {
-    async apply(records, reject, signal) {
-      try {
-        return await page(records, signal)
-      } catch (error) {
-        signal.throwIfAborted()
-        if (records.length === 1) {
-          reject(records[0] as SourceRecord, blame(error))
-          return []
+    apply: (records, reject, signal) =>
+      withCalls(seconds, signal, async (calls) => {
+        try {
+          return await page(records, calls)
+        } catch (error) {
+          signal.throwIfAborted()
+          if (records.length === 1) {
+            reject(records[0] as SourceRecord, blame(error))
+            return []
+          }
+          // One of them is to blame: they are tried again, each alone.
+          return oneByOne(records, (record, calls) => page([record], calls), rejectAs(reject, blame), calls)
         }
-        // One of them is to blame: they are tried again, each alone.
-        return oneByOne(records, (record, signal) => page([record], signal), rejectAs(reject, blame), signal)
-      }
-    },
+      }),
   }
 }
 
@@ -89,49 +104,94 @@ const rejectAs =
 
 async function oneByOne(
   records: readonly SourceRecord[],
-  work: (record: SourceRecord, signal: AbortSignal) => Promise<SourceRecord[]>,
+  work: (record: SourceRecord, calls: Calls) => Promise<SourceRecord[]>,
   failed: (record: SourceRecord, error: unknown) => void,
-  signal: AbortSignal,
+  calls: Calls,
 ): Promise<SourceRecord[]> {
   const made: SourceRecord[] = []
+  let over = performance.now() + TURN_MS
   for (const record of records) {
     try {
-      made.push(...(await work(record, signal)))
+      for (const one of await work(record, calls)) made.push(one)
     } catch (error) {
-      signal.throwIfAborted()
+      calls.signal.throwIfAborted()
       failed(record, error)
     }
+    if (performance.now() < over) continue
+    await nextTurn()
+    calls.signal.throwIfAborted()
+    over = performance.now() + TURN_MS
   }
   return made
 }
 
-async function within<T>(seconds: number, work: T | Promise<T>, signal: AbortSignal): Promise<T> {
-  const over = new AbortController()
-  const timer = setTimeout(() => over.abort(), seconds * 1000)
-  const abort = (): void => over.abort()
-  signal.addEventListener('abort', abort)
+async function withCalls<T>(seconds: number, signal: AbortSignal, work: (calls: Calls) => Promise<T>): Promise<T> {
+  const calls = new Calls(seconds, signal)
   try {
-    const result = await orAborted(
-      Promise.resolve(work).then((value) => ({ value })),
-      over.signal,
-    )
-    signal.throwIfAborted()
-    if (result === undefined) throw new ScriptError(`it took longer than ${seconds} s`)
-    return result.value
+    return await work(calls)
   } finally {
-    clearTimeout(timer)
-    signal.removeEventListener('abort', abort)
+    calls.end()
   }
 }
 
-function checkedRecords(result: unknown): SourceRecord[] {
-  if (!Array.isArray(result)) throw new TypeError(`it returned ${nameOf(result)}; it must return a list of records`)
-  for (const record of result as Partial<SourceRecord>[]) {
-    if (typeof record?.id !== 'string' || record.id === '') throw new TypeError('it returned a record without an id')
-    const { data } = record
-    if (!(data instanceof RawJson) && nameOf(data) !== 'an object') {
-      throw new TypeError(`it returned a record whose data is ${nameOf(data)}`)
+/** Calls of the module's function for one page, one after the other, each with the whole time limit. */
+class Calls {
+  readonly signal: AbortSignal
+  readonly #seconds: number
+  /** Aborted when the run is, or when the time of a call is over, and then another one for the next. */
+  #over = new AbortController()
+  readonly #abort = (): void => this.#over.abort(this.signal.reason)
+
+  constructor(seconds: number, signal: AbortSignal) {
+    this.#seconds = seconds
+    this.signal = signal
+    signal.addEventListener('abort', this.#abort)
+  }
+
+  async make<T>(call: (signal: AbortSignal) => T | Promise<T>): Promise<T> {
+    const given = call(this.#over.signal)
+    if (!isThenable(given)) return given
+    const over = this.#over
+    const late = (): void => over.abort(new ScriptError(`it took longer than ${this.#seconds} s`))
+    const timer = setTimeout(late, this.#seconds * 1000)
+    try {
+      const result = await orAborted(
+        Promise.resolve(given).then((value) => ({ value })),
+        over.signal,
+      )
+      this.signal.throwIfAborted()
+      if (result !== undefined) return result.value
+      this.#over = new AbortController()
+      throw over.signal.reason
+    } finally {
+      clearTimeout(timer)
     }
   }
-  return result as SourceRecord[]
+
+  end(): void {
+    this.signal.removeEventListener('abort', this.#abort)
+  }
 }
+
+function isThenable<T>(value: T | Promise<T>): value is Promise<T> {
+  return typeof (value as { readonly then?: unknown } | null | undefined)?.then === 'function'
+}
+
+/** Those that it was given are good already. */
+function checkedRecords(result: unknown, given: readonly SourceRecord[]): SourceRecord[] {
+  if (!Array.isArray(result)) throw new TypeError(`it returned ${nameOf(result)}; it must return a list of records`)
+  const known = new Set<unknown>(given)
+  return result.map((record) => (known.has(record) ? record : checkedRecord(record)))
+}
+
+function checkedRecord(record: Partial<SourceRecord> | null | undefined): SourceRecord {
+  if (typeof record?.id !== 'string' || record.id === '') throw new TypeError('it returned a record without an id')
+  const { id, timestamp, destinationId, data } = record
+  const info = checkedInfo({ id, timestamp, destinationId })
+  if (data instanceof RawJson) return { ...info, data }
+  if (nameOf(data) !== 'an object') throw new TypeError(`it returned a record whose data is ${nameOf(data)}`)
+  return { ...info, data: payloadOf(data, 'it returned a record whose data is', PLAIN) }
+}
+
+/** Of data that was not read for a script. */
+const PLAIN: Reading = { value: undefined, origin: undefined }

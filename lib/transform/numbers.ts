@@ -19,21 +19,42 @@ interface Origin {
   readonly of: ReadonlyMap<unknown, unknown>
 }
 
-export function readable(text: string): Reading {
-  if (!hasInexactNumber(text)) return { value: JSON.parse(text), origin: undefined }
-  const exact = parseJson(text)
-  const of = new Map<unknown, unknown>()
-  return { value: forScript(exact, of), origin: { exact, of } }
+/**
+ * What makes the objects that a script sees. A script in a context of its own has its own, so that `instanceof` holds
+ * there and nothing it does to them reaches this program's.
+ */
+export interface Realm {
+  readonly parse: (text: string) => unknown
+  readonly objectOf: (entries: Iterable<readonly [string, unknown]>) => object
+  readonly listOf: (items: Iterable<unknown>) => unknown[]
+  readonly Date: DateConstructor
 }
 
-function forScript(value: unknown, of: Map<unknown, unknown>): unknown {
-  if (isLosslessNumber(value)) return numberOf(value)
-  if (typeof value !== 'object' || value === null) return value
-  const copy = Array.isArray(value)
-    ? value.map((item) => forScript(item, of))
-    : Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, forScript(inner, of)]))
-  of.set(copy, value)
-  return copy
+/** This program's. */
+export const HERE: Realm = {
+  parse: JSON.parse,
+  objectOf: Object.fromEntries,
+  listOf: (items) => Array.from(items),
+  Date,
+}
+
+export function readable(text: string, realm: Realm): Reading {
+  if (!hasInexactNumber(text)) return { value: realm.parse(text), origin: undefined }
+  const exact = parseJson(text)
+  const of = new Map<unknown, unknown>()
+  const forScript = (value: unknown): unknown => {
+    if (isLosslessNumber(value)) return numberOf(value)
+    if (typeof value !== 'object' || value === null) return value
+    const copy = copyOf(value, forScript, realm)
+    of.set(copy, value)
+    return copy
+  }
+  return { value: forScript(exact), origin: { exact, of } }
+}
+
+function copyOf(value: object, inner: (value: unknown) => unknown, { objectOf, listOf }: Realm): object {
+  if (Array.isArray(value)) return listOf(value.map(inner))
+  return objectOf(Object.entries(value).map(([key, member]) => [key, inner(member)] as const))
 }
 
 function numberOf(exact: LosslessNumber): unknown {
@@ -74,14 +95,36 @@ function quickly(value: unknown): string | undefined {
     if (error instanceof Error && error.message.includes('BigInt')) return undefined
     throw error
   }
-  // It prints null for NaN and Infinity, and members for the objects that hold a number's text.
-  if (text?.includes('null')) requireFinite(value)
+  // It prints null for NaN, {} for a Map, and members for the objects that hold a number's text.
+  if (text?.includes('null') || text?.includes('{}')) requireJson(value)
   return text?.includes('isLosslessNumber') ? undefined : text
 }
 
-function requireFinite(value: unknown): void {
+/** Throws a TypeError for what JSON.stringify prints as something else. */
+function requireJson(value: unknown): void {
   if (typeof value === 'number' && !Number.isFinite(value)) throw new TypeError(`${value} is not JSON`)
-  if (typeof value === 'object' && value !== null) for (const inner of Object.values(value)) requireFinite(inner)
+  if (typeof value !== 'object' || value === null) return
+  requireMembers(value)
+  if (hasToJson(value)) requireJson(value.toJSON())
+  else for (const inner of Object.values(value)) requireJson(inner)
+}
+
+/** The same for the object itself: a Map, a Set or a promise would be an object without members. */
+function requireMembers(value: object): void {
+  const name = nameOf(value)
+  if (name === 'an object' || name === 'a list' || BOXED.has(name)) return
+  if (name === 'a Date') {
+    if (Number.isNaN(Number(value))) throw new TypeError('an invalid Date is not JSON')
+  } else if (!hasToJson(value) && Object.keys(value).length === 0) {
+    throw new TypeError(`${name} is not JSON`)
+  }
+}
+
+/** Objects around what is no object: JSON has what is in them. */
+const BOXED: ReadonlySet<string> = new Set(['a Number', 'a String', 'a Boolean', 'a BigInt'])
+
+function hasToJson(value: object): value is { toJSON(): unknown } {
+  return 'toJSON' in value && typeof value.toJSON === 'function'
 }
 
 class Printer {
@@ -120,7 +163,9 @@ class Printer {
 
   #object(value: object, place: unknown): string | undefined {
     if (isLosslessNumber(value)) return value.toString()
-    if ('toJSON' in value && typeof value.toJSON === 'function') return this.print(value.toJSON())
+    requireMembers(value)
+    if (hasToJson(value)) return this.print(value.toJSON())
+    if (BOXED.has(nameOf(value))) return this.print(value.valueOf())
     const was = this.#origin?.of.get(value) ?? place
     if (Array.isArray(value)) {
       return `[${value.map((item, at) => this.print(item, memberOf(was, String(at))) ?? 'null').join(',')}]`
@@ -154,6 +199,14 @@ function textsIn(exact: unknown): ReadonlyMap<number, string | undefined> {
   }
   visit(exact)
   return texts
+}
+
+/** For scripts as `structuredClone`, which would make plain members of the objects that hold a number's text. */
+export function clone(value: unknown, realm: Realm): unknown {
+  if (isLosslessNumber(value)) return value
+  const name = nameOf(value)
+  if (name !== 'an object' && name !== 'a list') return structuredClone(value)
+  return copyOf(value as object, (inner) => clone(inner, realm), realm)
 }
 
 /** What something is, for people. */

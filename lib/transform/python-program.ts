@@ -17,9 +17,27 @@ answers = os.fdopen(os.dup(1), 'wb', buffering=0)
 os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
 os.dup2(2, 1)  # what scripts and their children print goes to the log
 sys.stdout = sys.stderr
-for name in ('SIGINT', 'SIGTERM', 'SIGHUP'):  # when to stop is the parent's to say
-    if hasattr(signal, name):
-        signal.signal(getattr(signal, name), signal.SIG_IGN)
+# When to stop is the parent's to say. They are not ignored, because programs would inherit that.
+numbers = [getattr(signal, name) for name in ('SIGINT', 'SIGTERM', 'SIGHUP') if hasattr(signal, name)]
+kept = {number: signal.signal(number, lambda number, frame: None) for number in numbers}
+in_fork = False  # a script has forked, and this is the child
+
+
+def forked():
+    global in_fork
+    in_fork = True
+    for number, handler in kept.items():  # whoever forked may end it
+        signal.signal(number, handler)
+    held_back(False)
+
+
+def held_back(yes):
+    signal.pthread_sigmask(signal.SIG_BLOCK if yes else signal.SIG_UNBLOCK, numbers)
+
+
+if hasattr(os, 'register_at_fork'):
+    os.register_at_fork(
+        before=lambda: held_back(True), after_in_parent=lambda: held_back(False), after_in_child=forked)
 if hasattr(sys, 'set_int_max_str_digits'):
     sys.set_int_max_str_digits(0)
 sys.setrecursionlimit(6000)
@@ -194,8 +212,16 @@ def place_of(error, file):
     return line
 
 
+def text_of(error):
+    try:
+        return str(error)
+    except Exception:
+        return ''
+
+
 def failure(error, script, file):
-    reason = f'{type(error).__name__}: {error}' if str(error) else type(error).__name__
+    text = text_of(error)
+    reason = f'{type(error).__name__}: {text}' if text else type(error).__name__
     if isinstance(error, SyntaxError):
         reason = f'{type(error).__name__}: {error.msg}'
     line = place_of(error, file)
@@ -275,6 +301,8 @@ def main():
         decoder = with_minus_zero if b'-0' in request else plain
         step, data = decoder.decode(request.decode('utf-8'))
         answer = run(*codes[step], data)
+        if in_fork:  # the process that forked answers
+            break
         while answer:
             answer = answer[answers.write(answer):]
 

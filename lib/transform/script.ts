@@ -3,7 +3,7 @@
 import { BizonError } from '../errors.ts'
 import { RawJson, type SourceRecord } from '../record.ts'
 import { parseTime } from '../time.ts'
-import { nameOf, printed, type Reading } from './numbers.ts'
+import { nameOf, printed, type Reading, type Realm } from './numbers.ts'
 
 /** A script that is ready to work. */
 export interface Script {
@@ -15,6 +15,9 @@ export interface Script {
   /** Always called. Safe twice. */
   close?(): Promise<void>
 }
+
+/** How long a script works before timers and signals have their turn. */
+export const TURN_MS = 50
 
 export type Reject = (record: SourceRecord, error: ScriptError) => void
 
@@ -53,8 +56,9 @@ export interface RecordInfo {
   destinationId: string | undefined
 }
 
-export function infoOf({ id, timestamp, destinationId }: SourceRecord): RecordInfo {
-  return { id, timestamp, destinationId }
+export function infoOf({ id, timestamp, destinationId }: SourceRecord, realm: Realm): RecordInfo {
+  // A source may give one Date to many records.
+  return { id, timestamp: timestamp instanceof Date ? new realm.Date(timestamp) : timestamp, destinationId }
 }
 
 /**
@@ -63,7 +67,7 @@ export function infoOf({ id, timestamp, destinationId }: SourceRecord): RecordIn
  */
 export function recordsOf(result: unknown, info: RecordInfo, reading: Reading): SourceRecord[] {
   if (result === null) return []
-  const rest = checked(info)
+  const rest = checkedInfo(info)
   if (!Array.isArray(result)) return [{ ...rest, data: payloadOf(result, 'it returned', reading) }]
   return result.map((item, at) => ({
     ...rest,
@@ -77,14 +81,16 @@ export function partId(id: string, at: number): string {
   return `${id}:${at + 1}`
 }
 
-function payloadOf(value: unknown, what: string, reading: Reading): RawJson {
+/** An object as JSON text; throws a TypeError that begins with `what` for anything else. */
+export function payloadOf(value: unknown, what: string, reading: Reading): RawJson {
   const text = nameOf(value) === 'an object' ? printed(value, reading) : ''
   if (text.startsWith('{')) return RawJson.from(text)
   const got = text === '' ? nameOf(value) : text
   throw new TypeError(`${what} ${got}; a record is an object, null drops it, a list of objects makes several`)
 }
 
-function checked({ id, timestamp, destinationId }: RecordInfo): Omit<SourceRecord, 'data'> {
+/** What a script made of it; throws a TypeError when it is not valid. */
+export function checkedInfo({ id, timestamp, destinationId }: RecordInfo): Omit<SourceRecord, 'data'> {
   if (typeof id !== 'string' || id === '') throw new TypeError(`record.id must be text, got ${nameOf(id)}`)
   if (!isAbsent(destinationId) && (typeof destinationId !== 'string' || destinationId === '')) {
     throw new TypeError(`record.destinationId must be text, got ${nameOf(destinationId)}`)

@@ -76,20 +76,25 @@ async function* linesOf(
   input: AsyncIterable<Buffer | string>,
   signal: AbortSignal,
 ): AsyncGenerator<Buffer, void, void> {
-  let rest = Buffer.alloc(0)
+  let pieces: Buffer[] = [] // of a line that is not complete yet
+  let size = 0
   const chunks = input[Symbol.asyncIterator]()
   for (;;) {
     const next = await orAborted(chunks.next(), signal)
     signal.throwIfAborted()
     if (next === undefined || next.done) break
-    const bytes = Buffer.concat([rest, Buffer.from(next.value as Buffer)])
+    const bytes = Buffer.from(next.value as Buffer)
     let from = 0
     for (let at = bytes.indexOf(LF); at >= 0; at = bytes.indexOf(LF, from)) {
-      yield bytes.subarray(from, at)
+      const piece = bytes.subarray(from, at)
+      yield pieces.length === 0 ? piece : Buffer.concat([...pieces, piece])
+      pieces = []
+      size = 0
       from = at + 1
     }
-    rest = bytes.subarray(from)
-    if (rest.length > MAX_LINE_BYTES) throw new RangeError(`a line is longer than ${MAX_LINE_BYTES / 1024 / 1024} MiB`)
+    if (from < bytes.length) pieces.push(bytes.subarray(from))
+    size += bytes.length - from
+    if (size > MAX_LINE_BYTES) throw new RangeError(`a line is longer than ${MAX_LINE_BYTES / 1024 / 1024} MiB`)
   }
-  if (rest.length > 0) yield rest
+  if (pieces.length > 0) yield Buffer.concat(pieces)
 }

@@ -22,31 +22,32 @@ export interface DestinationUse {
 export async function verifyDestination(definition: DestinationDefinition, use: DestinationUse): Promise<void> {
   const loads = new Loads(definition, use)
   await loads.check()
-  await loads.expect([], 'after a check')
+  await loads.expect('', 'after a check')
 
   const first = loads.run('full_refresh', 'first')
-  await loads.through(first, { pages: ['a', 'b'], publish: false })
-  await loads.expect([], 'after a run that did not publish')
+  await loads.through(first, { pages: ['a', 'bc'], publish: false })
+  await loads.expect('', 'after a run that did not publish')
   await loads.through(first, { resumes: 2, publish: true })
-  await loads.expect(['a', 'b'], 'after a run that was killed before it published, and its resume')
+  await loads.expect('abc', 'after a run that was killed before it published, and its resume')
 
   const second = loads.run('full_refresh', 'second')
-  await loads.through(second, { pages: ['c', 'd'], lost: 'lost', end: false })
-  await loads.expect(['a', 'b'], 'after a full refresh that was killed')
-  await loads.through(second, { resumes: 2, pages: ['e'], publish: true })
-  await loads.expect(['c', 'd', 'e'], 'after a full refresh that was killed behind a checkpoint, and its resume')
+  await loads.through(second, { pages: ['de', 'f'], lost: 'x', end: false })
+  await loads.expect('abc', 'after a full refresh that was killed')
+  await loads.overtaken(second, 'y')
+  await loads.through(second, { resumes: 2, pages: ['g'], publish: true })
+  await loads.expect('defg', 'after a full refresh that was killed behind a checkpoint, and its resume')
 
   const third = loads.run('incremental', 'third', { complete: false, previous: second.id })
-  await loads.through(third, { pages: ['f'], publish: true })
+  await loads.through(third, { pages: ['h'], publish: true })
   await loads.through(third, { resumes: 1, publish: true })
-  await loads.expect(['c', 'd', 'e', 'f'], 'after an incremental run that published twice, as after a crash between')
+  await loads.expect('defgh', 'after an incremental run that published twice, as after a crash between')
 
   await loads.through(loads.run('full_refresh', 'fourth'), { pages: [], publish: true })
-  await loads.expect([], 'after a full refresh without a record')
+  await loads.expect('', 'after a full refresh without a record')
 }
 
 interface Through {
-  /** One page and one checkpoint for each id. */
+  /** One page and one checkpoint each; every letter is the id of a record. */
   readonly pages?: readonly string[]
   /** A page that was written, and lost because no checkpoint followed. */
   readonly lost?: string
@@ -91,19 +92,17 @@ class Loads {
     this.#epoch += 1
     try {
       const standing = await destination.open({ ...run, epoch: this.#epoch, ...(stored && { stored }) }, never)
-      if (standing?.page !== resumes) {
-        const [got, expected] = [pageText(standing?.page), pageText(resumes)]
-        throw broken(`open() of run "${run.id}" resolved to ${got}, where ${expected} was durable`)
-      }
-      const before = standing?.page ?? 0
-      for (const [index, id] of pages.entries()) {
+      requireStanding(run, standing, resumes === undefined ? undefined : stored)
+      let { page, rows } = standing ?? { page: 0, rows: 0 }
+      for (const [index, letters] of pages.entries()) {
         const last = end && index === pages.length - 1
-        const page = before + index + 1
-        await this.#write(destination, id, last ? null : { page })
-        await this.#flush(destination, run, page, last)
+        page += 1
+        rows += letters.length
+        await this.#write(destination, letters, last ? null : { page })
+        await this.#flush(destination, checkpointOf(run, page, rows, last))
       }
       if (lost !== undefined) await this.#write(destination, lost, { page: 99 })
-      if (pages.length === 0 && resumes === undefined) await this.#flush(destination, run, 1, true)
+      if (pages.length === 0 && resumes === undefined) await this.#flush(destination, checkpointOf(run, 1, 0, true))
       if (!publish) return
       await destination.publish()
       await destination.publish()
@@ -113,8 +112,32 @@ class Loads {
     }
   }
 
-  async expect(ids: readonly string[], when: string): Promise<void> {
-    const [got, expected] = [[...(await this.#use.published())].sort().join(', '), ids.join(', ')]
+  /**
+   * A process that goes on writing after another one took over. There is nothing to see where a lock keeps the other
+   * one out, or where the target holds no checkpoints, so that it cannot know.
+   */
+  async overtaken(run: Run, letters: string): Promise<void> {
+    const [older, newer] = [this.#create(run.mode), this.#create(run.mode)]
+    const stored = this.#stored.get(run.id)
+    try {
+      await older.open({ ...run, epoch: ++this.#epoch, ...(stored && { stored }) }, never)
+      const standing = await newer.open({ ...run, epoch: ++this.#epoch }, never).catch((error: unknown) => {
+        if (codeOf(error) === 'locked') return undefined
+        throw error
+      })
+      if (!standing) return
+      const late = this.#write(older, letters, { page: 98 }).then(() => older.flush(checkpointOf(run, 98, 98, false)))
+      const got = await late.then(() => 'succeeded', codeOf)
+      if (got === 'fenced') return
+      throw broken(`flush() after a process with a greater epoch opened: ${got}; it must reject with code fenced`)
+    } finally {
+      await older.close()
+      await newer.close()
+    }
+  }
+
+  async expect(letters: string, when: string): Promise<void> {
+    const [got, expected] = [[...(await this.#use.published())].sort().join(', '), [...letters].join(', ')]
     if (got !== expected) throw broken(`${when} the target holds ${got || 'nothing'}, not ${expected || 'nothing'}`)
   }
 
@@ -124,22 +147,43 @@ class Loads {
     return this.#definition.create(options, { pipeline: 'verify', stream: 'letters', mode, log: silentLog })
   }
 
-  /** One page of one record, whose buffer is then used again, as the engine does: only a copy survives. */
-  async #write(destination: Destination, id: string, next: Page['next']): Promise<void> {
-    const data = RawJson.from(JSON.stringify({ letter: id }))
-    await destination.write({ records: [{ id, data }], next }, never)
-    data.buffer.fill('#')
+  /** One page, whose buffers are then used again, as the engine does: only a copy survives. */
+  async #write(destination: Destination, letters: string, next: Page['next']): Promise<void> {
+    const records = [...letters].map((id) => ({ id, data: RawJson.from(JSON.stringify({ letter: id })) }))
+    await destination.write({ records, next }, never)
+    for (const { data } of records) data.buffer.fill('#')
   }
 
-  async #flush(destination: Destination, run: Run, page: number, end: boolean): Promise<void> {
-    const checkpoint = { run: run.id, page, rows: page, position: end ? null : { page }, end }
+  async #flush(destination: Destination, checkpoint: Checkpoint): Promise<void> {
     const receipt = await destination.flush(checkpoint)
-    this.#stored.set(run.id, { ...checkpoint, ...(receipt && { receipt }) })
+    this.#stored.set(checkpoint.run, { ...checkpoint, ...(receipt && { receipt }) })
   }
 }
 
-function pageText(page: number | undefined): string {
-  return page === undefined ? 'no checkpoint' : `the checkpoint of page ${page}`
+function checkpointOf({ id }: Run, page: number, rows: number, end: boolean): Checkpoint {
+  return { run: id, page, rows, position: end ? null : { page }, end, watermark: `${id} ${page}` }
+}
+
+/** The checkpoint must come back whole: the run goes on from its position and counts on from its rows. */
+function requireStanding(run: Run, got: Checkpoint | undefined, expected: Checkpoint | undefined): void {
+  if (textOf(got) === textOf(expected)) return
+  const [page, durable] = [pageText(got), pageText(expected)]
+  const what = page === durable ? `${textOf(got)}, where ${textOf(expected)}` : `${page}, where ${durable}`
+  throw broken(`open() of run "${run.id}" resolved to ${what} was durable`)
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : error
+}
+
+function textOf(checkpoint: Checkpoint | undefined): string {
+  if (checkpoint === undefined) return 'no checkpoint'
+  const { run, page, rows, position, end, watermark } = checkpoint
+  return JSON.stringify({ run, page, rows, position, end, watermark })
+}
+
+function pageText(checkpoint: Checkpoint | undefined): string {
+  return checkpoint === undefined ? 'no checkpoint' : `the checkpoint of page ${checkpoint.page}`
 }
 
 function broken(what: string): BizonError {

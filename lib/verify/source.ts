@@ -39,7 +39,12 @@ export async function verifySource(definition: SourceDefinition, use: SourceUse)
   if (primaryKey) requireUnique(records.map(({ id }) => id))
 
   const lines = (of: readonly Page[]): string[] =>
-    of.flatMap((page) => page.records.map(({ id, data }) => `${JSON.stringify(id)} ${textOf(data)}`))
+    of.flatMap(({ records }) =>
+      records.map(({ id, data, timestamp, destinationId }) => {
+        const more = JSON.stringify({ timestamp, destinationId })
+        return `${JSON.stringify(id)} ${textOf(data)}${more === '{}' ? '' : ` ${more}`}`
+      }),
+    )
   for (const [index, { next }] of pages.entries()) {
     if (next === null || !(resumable || incremental)) continue
     const position = JSON.parse(JSON.stringify(next))

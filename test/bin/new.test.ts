@@ -59,6 +59,11 @@ describe('a new destination', () => {
     ['forgets where it stands', 'return staged.checkpoint', 'return undefined'],
     ['adds twice', 'unknown ? before.base : [', '['],
     ['replaces what it should add to', 'run.complete ? []', '!run.complete ? []'],
+    [
+      'lets an older process write',
+      'found.epoch > run.epoch) throw fenced()\n        const file',
+      'false) throw fenced()\n        const file',
+    ],
     ['keeps no copy', "lines.push('{", "lines.push('buffer' in data ? data : '{"],
   ])('that %s fails its test', async (_title, whole, broken) => {
     await sandbox.run('mkdir -p twin && cp shelf.test.mjs twin/')

@@ -55,6 +55,7 @@ export async function complaintsAfter(place: Workspace, scenario: Scenario, befo
     if (found !== target.after) complaints.push(`${target.path}: ${differenceOf(found, target.after)}`)
     if (target.holds === 'six columns') complaints.push(...(await idComplaints(place, target, scenario)))
   }
+  complaints.push(...(await deadLetterComplaints(place, scenario)))
   const state = await stateOf(place)
   const earlier = before.jobs.flatMap(({ status }) => (status === 'succeeded' ? [status] : []))
   const expected = [...earlier, scenario.stopAt === undefined ? 'succeeded' : 'running']
@@ -72,9 +73,20 @@ export async function complaintsAfter(place: Workspace, scenario: Scenario, befo
   return complaints
 }
 
-function isExpected(name: string, { targets, sidecar, files, earlier }: Scenario): boolean {
+/** Lines may be there more than once; each is whole. */
+async function deadLetterComplaints(place: Workspace, { deadLetters }: Scenario): Promise<string[]> {
+  if (!deadLetters) return []
+  const { path, records } = deadLetters
+  const found = (await jq(place, ['.record.n', path])).split('\n').slice(0, -1).map(Number)
+  const missing = records.filter((record) => !found.includes(record))
+  const strange = found.filter((record) => !records.includes(record))
+  return missing.length + strange.length === 0 ? [] : [`${path}: missing ${missing}; not expected ${strange}`]
+}
+
+function isExpected(name: string, { targets, sidecar, files, earlier, deadLetters }: Scenario): boolean {
   return (
     targets.some(({ path }) => path === name) ||
+    name === deadLetters?.path ||
     [sidecar, 'state.sqlite3'].includes(name) ||
     name in files ||
     name in (earlier ?? {})

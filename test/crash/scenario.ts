@@ -21,6 +21,8 @@ export interface Scenario {
   /** Files of a run before it, which succeeded. */
   readonly earlier?: Files
   readonly targets: readonly Target[]
+  /** The `n` of records that are passed over: each is in this file in the end, once or more often. */
+  readonly deadLetters?: { readonly path: string; readonly records: readonly number[] }
   /** What readers may meet between kill and resume besides the old and the new content. */
   readonly meanwhile?: 'part of what was added'
   /** The run has no end of its own: it is stopped by SIGTERM as soon as this many rows are durable. */

@@ -1,10 +1,11 @@
-// Kills with transforms in the pipeline, of which one drops and one doubles: rows are counted after them, positions
-// before, and both must still fit when the run goes on.
+// Kills with transforms in the pipeline, of which one drops, one doubles and one puts records aside: rows are counted
+// after them, positions before, and both must still fit when the run goes on. No record is passed over without a trace.
 
 import { afterAll, describe, expect, test } from 'vitest'
-import { crash, finish, prepare } from './kill.ts'
+import { crash, finish, prepare, resume } from './kill.ts'
 import { buildCountingTwin, occurrences, passesOf } from './points.ts'
 import { pipelineFile, type Scenario } from './scenario.ts'
+import { callsOf, canTrace, interfere } from './strace.ts'
 import { eachOf, TEST_LIMIT_MS } from './workspace.ts'
 
 const ROWS = 240
@@ -16,14 +17,20 @@ function rows(from: number, to: number, make: (n: number) => string): string {
   return Array.from({ length: to - from }, (_, at) => make(from + at)).join('')
 }
 
+const isPutAside = (n: number): boolean => n % 11 === 3
+
 /** What the scripts make of row `n`. */
 function made(n: number): string {
-  if (n % 5 === 0) return ''
+  if (n % 5 === 0 || isPutAside(n)) return ''
   const marked = given(n).replace(/\}\n$/, ',"seen":true}\n')
   return n % 7 === 0 ? `${marked}{"copy":${n}.10}\n` : marked
 }
 
 const TRANSFORMS = `transforms:
+  - label: put aside
+    javascript: |
+      if (data.n % 11 === 3) throw new Error('eleven')
+    on_error: dead_letter
   - label: drop
     javascript: |
       if (data.n % 5 === 0) return null
@@ -33,6 +40,11 @@ const TRANSFORMS = `transforms:
       if data['n'] % 7 == 0:
           data = [data, {'copy': data['exact']}]
 `
+
+const deadLetters = {
+  path: 'crash.dead_letter.ndjson',
+  records: Array.from({ length: ROWS }, (_, n) => n).filter(isPutAside),
+}
 
 const file = (mode: 'full_refresh' | 'incremental'): string =>
   pipelineFile({ mode, destination: ['metadata: none'] }) + TRANSFORMS
@@ -45,6 +57,7 @@ const cases: readonly Scenario[] = [
     files: { 'pipeline.yml': file('full_refresh'), 'source.ndjson': rows(0, ROWS, given) },
     targets: [{ ...target, after: rows(0, ROWS, made) }],
     sidecar,
+    deadLetters,
   },
   {
     title: 'incremental, appending',
@@ -53,6 +66,7 @@ const cases: readonly Scenario[] = [
     targets: [{ ...target, before: rows(0, 80, made), after: rows(0, ROWS, made) }],
     meanwhile: 'part of what was added',
     sidecar,
+    deadLetters,
   },
 ]
 
@@ -71,6 +85,35 @@ describe.each(cases)('$title through transforms', (scenario) => {
           occurrences(times, true).map((at) => `${point}@${at}`),
         )
         expect(await eachOf(failpoints, (failpoint) => crash(place, scenario, [failpoint]))).toEqual([])
+      } finally {
+        await place.remove()
+      }
+    },
+    TEST_LIMIT_MS,
+  )
+})
+
+describe.runIf(await canTrace())('dead letters', () => {
+  test(
+    'are synced before a checkpoint, and none is lost by a kill at a write or a sync',
+    async () => {
+      const [scenario] = cases as [Scenario, ...Scenario[]]
+      const place = await prepare(scenario)
+      try {
+        const calls = (await callsOf(place, scenario)).filter(({ path }) => path === deadLetters.path)
+        expect(calls.map(({ name }) => name).sort()).toEqual(['fsync', 'write'])
+        const kills = calls.flatMap((call) => [1, 2, call.times].map((at) => ({ call, at })))
+        const complaints = await eachOf(kills, async ({ call, at }) => {
+          const copy = await place.copy()
+          try {
+            const { signal } = await interfere(copy, scenario, call, at, 'signal=SIGKILL')
+            if (signal !== 'SIGKILL') return [`${call.name}@${at} was not passed`]
+            return await resume(copy, scenario)
+          } finally {
+            await copy.remove()
+          }
+        })
+        expect(complaints).toEqual([])
       } finally {
         await place.remove()
       }

@@ -62,4 +62,4 @@ Every command with its help, as the programs print it. Results go to standard ou
 | 1 | failed |
 | 2 | wrong usage, or a pipeline file that is not valid |
 | 3 | another run of the same pipeline holds the lock |
-| 130, 143 | stopped by SIGINT, SIGTERM, at a checkpoint; the next run goes on from there |`
+| 129, 130, 143 | stopped by SIGHUP, SIGINT, SIGTERM, at a checkpoint; the next run goes on from there |`

@@ -85,6 +85,12 @@ describe('what goes out', () => {
     expect(error.message).toBe(`GET ${api.url}/items: 404 Not Found: *** is not here`)
   })
 
+  it('a password with a % that escapes nothing is sent as it is', async () => {
+    api.on('/items', GOOD)
+    await client({ baseUrl: api.url.replace('//', '//user:100%@') }).request({ url: '/items' }, signal)
+    expect(api.requests[0]?.headers.authorization).toBe(`Basic ${Buffer.from('user:100%').toString('base64')}`)
+  })
+
   it.each(['ftp://127.0.0.1/x', 'nothing', 'http://', 'file:///etc/passwd'])('%j is refused', async (url) => {
     const one = createHttp()({})
     await expect(one.request({ url }, signal)).rejects.toThrow(`"${url}" is not an http:// or https:// URL`)

@@ -173,6 +173,35 @@ describe('scanValue', () => {
   })
 })
 
+describe('scanValue in a string', () => {
+  const LENGTH = 11
+  // Bytes beside the one that stops it must not hide it nor be taken for it: `n` also ends an escape.
+  it.each(['n', '\x7f', '!', '#', '[', ']', ' ', '\x80', '\xff'])(
+    'finds what ends it among %j, wherever it is',
+    (filler) => {
+      const around = 3
+      for (let at = 0; at < LENGTH; at++) {
+        for (let byte = 0; byte < 256; byte++) {
+          const buffer = Buffer.from(
+            `${'"'.repeat(around)}"${filler.repeat(LENGTH)}"${filler.repeat(around)}`,
+            'latin1',
+          )
+          buffer[around + 1 + at] = byte
+          const text = buffer.subarray(around, around + LENGTH + 2)
+          const expected = (): number => {
+            if (byte === 0x22) return at + 2
+            if (byte < 0x20) return ~(at + 1)
+            if (byte !== 0x5c || filler === 'n') return byte === 0x5c && at === LENGTH - 1 ? ~text.length : text.length
+            return at === LENGTH - 1 ? ~text.length : ~(at + 2)
+          }
+          expect(scanValue(text, 0, text.length)).toBe(expected())
+          for (let end = 1; end <= at + 1; end++) expect(scanValue(text, 0, end)).toBe(~end)
+        }
+      }
+    },
+  )
+})
+
 describe('members and field', () => {
   it('finds what JSON.parse finds, the last of duplicates, keys with escapes decoded', () => {
     fc.assert(

@@ -39,6 +39,7 @@ describe('a module', () => {
       'export const each = ({ n }) => (n === 1 ? null : n === 2 ? [{ n: 20 }, { n: 21 }] : undefined)',
       ['{"n":20}', '{"n":21}', '{"n":3}'],
     ],
+    ['each cannot set its data', 'export const each = (data) => { data = null }', ['{"n":1}', '{"n":2}', '{"n":3}']],
   ])('%s', async (_title, code, expected) => {
     const config = step('module', await moduleOf(code))
     expect(await textsAfter(config, ['{"n":1}', '{"n":2}', '{"n":3}'])).toEqual(expected)
@@ -68,6 +69,16 @@ describe('a module', () => {
       'export const each = () => new Promise(() => {})',
       'transform tidy, record "1": it took longer than 0.1 s',
     ],
+    [
+      'a record with a time that is none',
+      'export default (records) => records.map((record) => ({ ...record, timestamp: 5 }))',
+      'record "1": TypeError: record.timestamp must be a Date or RFC 3339 text, got 5',
+    ],
+    [
+      'a record with data that is not JSON',
+      'export default (records) => records.map((record) => ({ ...record, data: { n: NaN } }))',
+      'record "1": TypeError: NaN is not JSON',
+    ],
   ])('%s', async (_title, code, expected) => {
     await expect(textsAfter(step('module', await moduleOf(code), { timeoutSeconds: 0.1 }), ['{}'])).rejects.toThrow(
       expected,
@@ -78,6 +89,43 @@ describe('a module', () => {
     const code = `export default (records) => { if (records.some(({ id }) => id === '2')) throw new Error('two'); return records }`
     const config = step('module', await moduleOf(code), { onError: 'skip' })
     expect(await textsAfter(config, ['{"n":1}', '{"n":2}', '{"n":3}'])).toEqual(['{"n":1}', '{"n":3}'])
+  })
+
+  test('exact numbers that a page function parsed and handed on', async () => {
+    const code = `export default (records) => records.map(({ id, data }) => ({ id, data: { ...data.parse(), big: 2n ** 64n } }))`
+    expect(await textsAfter(step('module', await moduleOf(code)), ['{"n":1.10}'])).toEqual([
+      '{"n":1.10,"big":18446744073709551616}',
+    ])
+  })
+
+  test('many records of one', async () => {
+    const code = 'export const each = () => Array.from({ length: 300_000 }, (_, n) => ({ n }))'
+    expect(await textsAfter(step('module', await moduleOf(code)), ['{}'])).toHaveLength(300_000)
+  })
+
+  test.each(['each = (data, record, signal)', 'each = async (data, record, signal)'])(
+    'a call that takes too long is told by its signal, and the next one has a signal of its own: %s',
+    async (head) => {
+      const code = `export const ${head} => data.n === 2 ? undefined : new Promise((resolve, reject) => {
+        data.aborted = signal.aborted
+        signal.addEventListener('abort', () => reject(globalThis.seen.push([data, signal.reason.message])))
+      })`
+      const seen: unknown[] = []
+      Object.assign(globalThis, { seen })
+      const config = step('module', await moduleOf(code), { onError: 'skip', timeoutSeconds: 0.02 })
+      expect(await textsAfter(config, ['{"n":1}', '{"n":2}', '{"n":3}'])).toEqual(['{"n":2}'])
+      const late = 'it took longer than 0.02 s'
+      expect(seen).toEqual([1, 3].map((n) => [{ n, aborted: false }, late]))
+    },
+  )
+
+  test('a page that takes long leaves timers and signals their turn', async () => {
+    const controller = new AbortController()
+    setTimeout(() => controller.abort(new Error('enough')), 20)
+    const code = 'export const each = () => { const over = Date.now() + 5; while (Date.now() < over); }'
+    const rows = Array.from({ length: 1000 }, () => '{}')
+    const running = textsAfter(step('module', await moduleOf(code)), rows, { signal: controller.signal })
+    await expect(running).rejects.toThrow('enough')
   })
 
   test('a missing file, and one in Python', async () => {
@@ -135,6 +183,21 @@ test('dead letters that cannot be written fail the run', async () => {
     message: expect.stringContaining('cannot write dead letters'),
     hint: 'Check dead_letter_path of transform tidy.',
   })
+})
+
+test('a dead letter begins a line of its own, though a write before it was cut off', async () => {
+  const deadLetterPath = join(folder, 'dead.ndjson')
+  await writeFile(deadLetterPath, '{"id":"1","la')
+  const config = javascript('throw "no"', { onError: 'dead_letter', deadLetterPath })
+  await textsAfter(config, ['{"n":1}'])
+  await textsAfter(config, ['{"n":2}'])
+  const [, first = '', second = ''] = (await readFile(deadLetterPath, 'utf8')).split('\n')
+  expect([first, second].map((line) => JSON.parse(line).record)).toEqual([{ n: 1 }, { n: 2 }])
+})
+
+test('dead letters may go to what is no file', async () => {
+  const config = javascript('throw "no"', { onError: 'dead_letter', deadLetterPath: '/dev/null' })
+  expect(await textsAfter(config, ['{"n":1}'])).toEqual([])
 })
 
 test('no secret is written beside a dead letter', async () => {

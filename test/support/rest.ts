@@ -41,17 +41,16 @@ export const dataOf = (pages: readonly Page[]): JsonObject[] =>
 /** As it is after a process died. */
 export const savedPosition = (page: Page | undefined): Position => JSON.parse(JSON.stringify(page?.next)) as Position
 
-/** Collects what is said at `warn`, and at `info`. */
-export function listeningLog(): { log: Log; warnings: string[]; told: string[] } {
-  const told: string[] = []
+/** Collects what is said at `warn`. */
+export function listeningLog(): { log: Log; warnings: string[] } {
   const warnings: string[] = []
   const quiet = (): void => {}
   const log = {
     trace: quiet,
     debug: quiet,
-    info: (text: string) => void told.push(text),
+    info: quiet,
     error: quiet,
     warn: (text: string) => void warnings.push(text),
   }
-  return { log: log as unknown as Log, warnings, told }
+  return { log: log as unknown as Log, warnings }
 }

@@ -133,22 +133,16 @@ export class Output {
     this.used = 0
   }
 
-  /** Adds `source[start, end)`; returns a promise only when it has to be waited for. */
+  /** Adds `source[start, end)` and leaves room for one byte; returns a promise only when it has to be waited for. */
   add(source: Buffer, start: number, end: number): Promise<void> | undefined {
-    if (end - start > this.free) return this.#addLarge(source, start, end)
+    if (end - start >= this.free) return this.#addLarge(source, start, end)
     this.used += source.copy(this.bytes, this.used, start, end)
     return undefined
   }
 
   async #addLarge(source: Buffer, start: number, end: number): Promise<void> {
     await this.drain()
-    if (end - start <= this.free) this.used += source.copy(this.bytes, 0, start, end)
+    if (end - start < this.free) this.used += source.copy(this.bytes, 0, start, end)
     else await this.#file?.append(source.subarray(start, end))
-  }
-
-  addByte(byte: number): Promise<void> | undefined {
-    if (this.free === 0) return this.drain().then(() => this.addByte(byte))
-    this.bytes[this.used++] = byte
-    return undefined
   }
 }

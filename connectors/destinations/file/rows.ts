@@ -16,6 +16,8 @@ const BACKSLASH = 0x5c
 const DELETE = 0x7f
 /** Bytes of a payload that are escaped at a time; they at most double. */
 const PIECE_BYTES = 1 << 18
+/** Bytes of records that are copied together, which are fewer than the output's buffer has. */
+const RUN_BYTES = 1 << 18
 
 export function rawOf(data: SourceRecord['data']): RawJson {
   return data instanceof RawJson ? data : RawJson.from(stringifyJson(data))
@@ -26,33 +28,43 @@ export function rawOf(data: SourceRecord['data']): RawJson {
  * the line: there it becomes a space. (In JSON text a raw line break can only be white space between tokens.)
  */
 export async function writePlain(records: readonly SourceRecord[], out: Output): Promise<void> {
-  // Lines that lie behind one another in one buffer are copied together.
+  // Records of one buffer with a byte between them are copied together; the byte becomes the line end.
   let buffer: Buffer | undefined
   let start = 0
   let end = 0
+  let ends: number[] = []
   let breaks: LineBreaks | undefined
   for (const { data } of records) {
     const raw = rawOf(data)
     if (breaks?.buffer !== raw.buffer) breaks = new LineBreaks(raw.buffer)
-    const broken = breaks.within(raw.start, raw.end)
-    if (!broken && buffer === raw.buffer && raw.start === end + 1 && buffer[end] === LF) {
-      end = raw.end
-      continue
+    const line = breaks.within(raw.start, raw.end) ? withoutLineBreaks(raw) : raw
+    if (line.buffer === buffer && line.start === end + 1 && line.end - start < RUN_BYTES) {
+      if (buffer[end] !== LF) ends.push(end)
+    } else {
+      if (buffer) await addLines(buffer, start, end, ends, out)
+      buffer = line.buffer
+      start = line.start
+      ends = []
     }
-    if (buffer) await addLine(buffer, start, end, out)
-    const line = broken ? withoutLineBreaks(raw) : raw
-    buffer = line.buffer
-    start = line.start
     end = line.end
   }
-  if (buffer) await addLine(buffer, start, end, out)
+  if (buffer) await addLines(buffer, start, end, ends, out)
 }
 
-async function addLine(buffer: Buffer, start: number, end: number, out: Output): Promise<void> {
+/** `ends`: where between the lines a byte is not yet a line end. */
+async function addLines(
+  buffer: Buffer,
+  start: number,
+  end: number,
+  ends: readonly number[],
+  out: Output,
+): Promise<void> {
+  if (end - start >= out.free) await out.drain()
+  const at = out.used - start
   const added = out.add(buffer, start, end)
   if (added) await added
-  const ended = out.addByte(LF)
-  if (ended) await ended
+  for (const one of ends) out.bytes[at + one] = LF
+  out.bytes[out.used++] = LF
 }
 
 function withoutLineBreaks(raw: RawJson): RawJson {

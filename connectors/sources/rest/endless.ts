@@ -14,10 +14,16 @@ export class Circle {
   #steps = 0
   #limit = 1
 
-  /** Whether this page was asked for before. */
-  closes(at: JsonObject): boolean {
+  /** Whether this page is known to be asked for before. Changes nothing. */
+  knows(at: JsonObject): boolean {
     const text = JSON.stringify(at)
-    if (text === this.#before || text === this.#mark) return true
+    return text === this.#before || text === this.#mark
+  }
+
+  /** Whether this page was asked for before; if not, it is now. */
+  closes(at: JsonObject): boolean {
+    if (this.knows(at)) return true
+    const text = JSON.stringify(at)
     this.#before = text
     if (++this.#steps === this.#limit) {
       this.#mark = text

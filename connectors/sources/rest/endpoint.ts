@@ -2,6 +2,7 @@
 
 import {
   type Found,
+  glance,
   type Item,
   type JsonPath,
   type LookedUp,
@@ -22,6 +23,8 @@ export interface Endpoint {
   /** What it means when an answer lacks `is_last`. */
   readonly missingLast: 'ends' | 'goes on'
   read(body: Buffer): LookedUp
+  /** The values of an answer whose records are not looked at yet; undefined: they cannot all be told before. */
+  glance(body: Buffer): Found | undefined
   /** Of a record. */
   readonly field: {
     /** The first id that it has. */
@@ -77,6 +80,7 @@ function compile(
   )
   const list = parsePath(config.records)
   const page = lookup({ list, fields: fields.paths, values: values.paths })
+  const ahead = glance({ list, values: values.paths })
   const fieldsOfOne = valuesReader(fields.paths)
   const at = (found: Found, slot: number | undefined) => (slot === undefined ? undefined : found[slot])
   return {
@@ -91,8 +95,15 @@ function compile(
       const items: Item[] = [{ value: found.list, fields: fieldsOfOne(found.list) }]
       return { ...found, items }
     },
+    glance: (body) => (config.single ? undefined : ahead(body)),
     field: {
-      id: (found) => ids.map((slot) => at(found, slot)).find((raw) => raw !== undefined && !isNull(raw)),
+      id: (found) => {
+        for (const slot of ids) {
+          const raw = at(found, slot)
+          if (raw !== undefined && !isNull(raw)) return raw
+        }
+        return undefined
+      },
       timestamp: (found) => at(found, time),
       cursor: (found) => at(found, cursor),
       lastRecord: (found) => at(found, lastRecord),

@@ -76,6 +76,29 @@ export function spotAfter(endpoint: Endpoint, spot: Spot, answer: Answer, hosts:
   return at && { at, pages, received }
 }
 
+/**
+ * What follows the page, as far as an answer tells before its records are looked at; null: it does not. Only where what
+ * asks for the next page depends on nothing else.
+ */
+export function spotAhead(
+  endpoint: Endpoint,
+  spot: Spot,
+  answer: Omit<Answer, 'found'>,
+  hosts: readonly string[],
+): Spot | null {
+  const { pagination, max_records: mostRecords } = endpoint.config
+  const isToken = pagination.type === 'cursor' && pagination.last_record === undefined
+  const isLink = pagination.type === 'next_link' || pagination.type === 'link_header'
+  if (mostRecords !== undefined || !(isToken || isLink)) return null
+  const values = endpoint.glance(answer.response.body)
+  if (values === undefined) return null
+  try {
+    return spotAfter(endpoint, spot, { ...answer, found: { values } }, hosts)
+  } catch {
+    return null // said when all of the answer is read
+  }
+}
+
 const PARAMETER = /([?&;])([^=&;#]+)=([^&;#]*)/g
 
 /** A link often repeats the key that it was asked with; a position is stored where no secret may be. */
@@ -116,8 +139,14 @@ function saysMore(endpoint: Endpoint, values: Found): boolean {
 }
 
 /** What should say whether more follows, and is not in the answer; undefined: it is, or the answer has no records. */
-export function silentKey({ config, value }: Endpoint, { found }: Answer): { key: string; path: string } | undefined {
+export function silentKey(
+  { config, value }: Endpoint,
+  { found, response }: Answer,
+): { key: string; path: string } | undefined {
   if (!found.items?.length) return undefined
+  const { pagination } = config
+  const link = pagination.type === 'link_header' ? response.headers.link : undefined
+  if (pagination.type === 'link_header' && link?.includes('rel=')) return { key: 'rel', path: pagination.rel }
   const paths: Readonly<Record<string, unknown>> = config.pagination
   const key = (['has_more', 'cursor', 'next'] as const).find(
     (name) => typeof paths[name] === 'string' && value(name, found.values) === undefined,

@@ -6,7 +6,7 @@ import type { EndpointConfig } from './config.ts'
 import { placeholdersIn } from './template.ts'
 
 export interface Problem {
-  readonly path: readonly string[]
+  readonly path: readonly (string | number)[]
   readonly message: string
 }
 
@@ -53,7 +53,7 @@ function* placeholderProblems({ path, params, json, parent, incremental }: Endpo
   }
   for (const [index, name] of (parent?.include ?? []).entries()) {
     if (Object.hasOwn(parent?.fields ?? {}, name)) continue
-    yield { path: ['parent', 'include', String(index)], message: `parent.fields has no ${JSON.stringify(name)}` }
+    yield { path: ['parent', 'include', index], message: `parent.fields has no ${JSON.stringify(name)}` }
   }
   if (incremental && incremental.start_value === undefined && used.has('since')) {
     yield { path: ['incremental'], message: 'needs start_value: the first run has no other value for {since}' }

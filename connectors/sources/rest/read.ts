@@ -9,10 +9,11 @@ import { type HttpClient, HttpError, type HttpRequest, type HttpResponse } from 
 import type { LookedUp } from '../../../lib/json/path.ts'
 import type { Log } from '../../../lib/log.ts'
 import type { Json } from '../../../lib/record.ts'
+import { Ahead, type Arrived } from './ahead.ts'
 import { Circle, goesRound, Repeats } from './endless.ts'
 import type { Endpoint } from './endpoint.ts'
 import { followed } from './links.ts'
-import { type Answer, askFor, FIRST, type Spot, silentKey, spotAfter } from './pages.ts'
+import { type Answer, askFor, FIRST, type Spot, silentKey, spotAfter, spotAhead } from './pages.ts'
 import { excerpt, type Parent, parentOf } from './records.ts'
 import { fill, fillPath } from './template.ts'
 
@@ -94,25 +95,31 @@ export class Reader {
       yield { answer: undefined, parent, here: from, next: null } // the bound was lowered meanwhile
       return
     }
-    const left = new AbortController()
-    const inner = AbortSignal.any([signal, left.signal])
-    let asked: Promise<Answer> | undefined
+    const { hosts, readAhead } = this.#api
+    const ahead = new Ahead(
+      {
+        ask: (spot, inner, arrived) => this.#ask(endpoint, spot, parent, bounds, inner, arrived),
+        guess: (spot, answer) => {
+          const next = readAhead ? spotAhead(endpoint, spot, answer, hosts) : null
+          return next?.at && circle.knows(next.at) ? null : next
+        },
+      },
+      signal,
+    )
     try {
       for (let spot: Spot | null = from; spot !== null; ) {
-        const answer: Answer = await (asked ?? this.#ask(endpoint, spot, parent, bounds, inner))
-        const next = spotAfter(endpoint, spot, answer, this.#api.hosts)
+        const answer = await ahead.take(spot)
+        const next = spotAfter(endpoint, spot, answer, hosts)
         repeats.check(answer)
         if (next === null && spot.at === null) this.#tellSilence(endpoint, answer)
         if (next?.at && circle.closes(next.at)) throw goesRound(answer, next.at)
         // The next page is on its way while this one is written.
-        asked = next && this.#api.readAhead ? this.#ask(endpoint, next, parent, bounds, inner) : undefined
-        asked?.catch(() => {}) // told when its turn comes
+        if (next && readAhead) ahead.follow(next)
         yield { answer, parent, here: spot, next }
         spot = next
       }
     } finally {
-      left.abort()
-      await asked?.catch(() => {})
+      await ahead.close()
     }
   }
 
@@ -121,8 +128,8 @@ export class Reader {
     const silent = silentKey(endpoint, answer)
     if (silent === undefined) return
     const { key, path } = silent
-    this.#api.log.info(
-      `stream ${endpoint.name}: the first answer has nothing at ${path}, so it counts as the only page; if more follow, check pagination.${key}`,
+    this.#api.log.warn(
+      `stream ${endpoint.name}: the first answer has nothing at ${path}, so that it counts as the only page; if more follow, pagination.${key} is wrong`,
     )
   }
 
@@ -186,6 +193,7 @@ export class Reader {
     parent: Parent | undefined,
     bounds: Bounds,
     signal: AbortSignal,
+    arrived?: (answer: Arrived) => Promise<void>,
   ): Promise<Answer> {
     const { client, baseUrl } = this.#api
     const first = requestOf(endpoint, parent, bounds)
@@ -194,8 +202,10 @@ export class Reader {
     const kept = this.#kept
     this.#kept = undefined
     if (kept?.asked === asked) return kept.answer
+    const url = urlOf(request, baseUrl)
     let found: LookedUp | undefined
-    const validate = (response: HttpResponse): void => {
+    const validate = async (response: HttpResponse): Promise<void> => {
+      await arrived?.({ response, url, query: first.query })
       found = response.status === NO_CONTENT ? EMPTY : endpoint.read(response.body)
       if (found.invalidAt === response.body.length) throw cutOff(response)
     }
@@ -203,12 +213,7 @@ export class Reader {
       const mayExpire = spot.at !== null && ('url' in spot.at || 'cursor' in spot.at)
       throw mayExpire && error instanceof HttpError && GONE.includes(error.status ?? 0) ? gone(error) : error
     })
-    const answer: Answer = {
-      found: found as LookedUp,
-      response,
-      url: urlOf(request, baseUrl),
-      query: first.query,
-    }
+    const answer: Answer = { found: found as LookedUp, response, url, query: first.query }
     checkList(endpoint, answer)
     return answer
   }

@@ -22,14 +22,13 @@ export interface Parent {
   readonly key: string
 }
 
-export interface Taken {
-  readonly record: SourceRecord
-  /** Of the cursor field; undefined: it has none. */
-  readonly cursor: string | undefined
-}
-
 /** The records of a page, in order. */
-export function recordsOf(endpoint: Endpoint, answer: Answer, spot: Spot, parent: Parent | undefined): Taken[] {
+export function recordsOf(
+  endpoint: Endpoint,
+  answer: Answer,
+  spot: Spot,
+  parent: Parent | undefined,
+): readonly SourceRecord[] {
   const items = answer.found.items ?? []
   const most = endpoint.config.max_records ?? Infinity
   return items
@@ -42,37 +41,50 @@ function recordOf(
   answer: Answer,
   spot: Spot,
   parent: Parent | undefined,
-  { value, fields }: Item,
+  item: Item,
   index: number,
-): Taken {
-  const fail = (what: string, hint: string): BizonError => {
-    const text = excerpt(value.bytes())
-    return new BizonError('invalid_record', `${answer.response.url}: record ${index + 1} ${what}: ${text}`, { hint })
-  }
-  const at = `endpoints.${endpoint.name}`
-  if (!isObject(value)) throw fail('is no JSON object', `Check source.${at}.records.`)
-  const { config } = endpoint
-  const found = endpoint.field.id(fields)
-  const id = config.id === undefined ? undefined : idOf(found)
-  if (config.id !== undefined && id === undefined && (found !== undefined || endpoint.missingId === 'fail')) {
-    const what =
-      found === undefined ? `has no ${config.id.join(' or ')}` : 'has an id that is neither string nor integer'
-    throw fail(what, `Check source.${at}.id; without it a record is known by its place.`)
-  }
+): SourceRecord {
+  const { value, fields } = item
+  if (!isObject(value)) throw unusable(endpoint, answer, item, index, 'is no JSON object', 'records.')
+  const id = endpoint.config.id === undefined ? undefined : idOf(endpoint.field.id(fields))
+  if (id === undefined) checkNoId(endpoint, answer, item, index)
+  const data = parent && parent.prefix !== '' ? withPrefix(value, parent.prefix) : value
   const time = endpoint.field.timestamp(fields)
-  const timestamp = time === undefined || isAbsent(time) ? undefined : timestampOf(time)
-  if (timestamp === undefined && time !== undefined && !isAbsent(time)) {
-    throw fail(`has no time at ${config.timestamp}`, `Check source.${at}.timestamp.`)
+  if (time === undefined || isAbsent(time)) return { id: id ?? placeOf(spot, parent, index), data }
+  const timestamp = timestampOf(time)
+  if (timestamp === undefined) {
+    throw unusable(endpoint, answer, item, index, `has no time at ${endpoint.config.timestamp}`, 'timestamp.')
   }
+  return { id: id ?? placeOf(spot, parent, index), data, timestamp }
+}
+
+function checkNoId(endpoint: Endpoint, answer: Answer, item: Item, index: number): void {
+  const { id } = endpoint.config
+  const found = endpoint.field.id(item.fields)
+  if (id === undefined || (found === undefined && endpoint.missingId === 'place')) return
+  const what = found === undefined ? `has no ${id.join(' or ')}` : 'has an id that is neither string nor integer'
+  throw unusable(endpoint, answer, item, index, what, 'id; without it a record is known by its place.')
+}
+
+/** `key`: of the endpoint, the end of the hint. */
+function unusable(
+  { name }: Endpoint,
+  { response }: Answer,
+  { value }: Item,
+  index: number,
+  what: string,
+  key: string,
+): BizonError {
+  const text = excerpt(value.bytes())
+  return new BizonError('invalid_record', `${response.url}: record ${index + 1} ${what}: ${text}`, {
+    hint: `Check source.endpoints.${name}.${key}`,
+  })
+}
+
+/** What an item has in the cursor field; undefined: nothing. */
+export function cursorIn(endpoint: Endpoint, { fields }: Item): string | undefined {
   const cursor = endpoint.field.cursor(fields)
-  return {
-    record: {
-      id: id ?? placeOf(spot, parent, index),
-      data: parent && parent.prefix !== '' ? withPrefix(value, parent.prefix) : value,
-      ...(timestamp !== undefined && { timestamp }),
-    },
-    cursor: cursor === undefined || isAbsent(cursor) ? undefined : (stringOf(cursor) ?? cursor.toString()),
-  }
+  return cursor === undefined || isAbsent(cursor) ? undefined : (stringOf(cursor) ?? cursor.toString())
 }
 
 /** Where in the read a record without an id is: the same when the page is asked for again. */

@@ -5,6 +5,7 @@ import type { authenticationSchema } from '../../../lib/auth.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import type { apiConfigSchema } from '../../../lib/http/config.ts'
 import { Increment } from '../../../lib/increment.ts'
+import type { Item } from '../../../lib/json/path.ts'
 import type { Log } from '../../../lib/log.ts'
 import type { JsonObject, SourceRecord } from '../../../lib/record.ts'
 import { sizeOf } from '../../../lib/record.ts'
@@ -12,7 +13,7 @@ import type { Page, Source, SourceContext, Start } from '../../../lib/source.ts'
 import type { Endpoint } from './endpoint.ts'
 import { FIRST, integerAt } from './pages.ts'
 import { type Bounds, type Place, type Read, Reader } from './read.ts'
-import { type Parent, recordsOf, type Taken } from './records.ts'
+import { cursorIn, type Parent, recordsOf } from './records.ts'
 
 export interface SourceParts {
   readonly endpoint: Endpoint
@@ -57,10 +58,13 @@ export function createSource(parts: SourceParts, { http, mode, log, stream, read
     )
 
   const pageOf = async (read: Read, increment: Increment | undefined, signal: AbortSignal): Promise<Page> => {
-    let taken: readonly Taken[] = read.answer ? recordsOf(endpoint, read.answer, read.here, read.parent) : []
+    const { answer, here, parent } = read
+    let found = answer ? recordsOf(endpoint, answer, here, parent) : []
     const counts = increment !== undefined && mode === 'incremental'
-    if (counts) taken = taken.filter(({ record, cursor }) => increment.take(known(record, read.parent), cursor))
-    const found = taken.map(({ record }) => record)
+    if (counts) {
+      const { items = [] } = answer?.found ?? {}
+      found = found.filter((record, at) => increment.take(known(record, parent), cursorIn(endpoint, items[at] as Item)))
+    }
     const records = complete ? await complete(found, reader, signal) : found
     const bytes = records.reduce((sum, { data }) => sum + sizeOf(data), 0)
     if (read.next) return { records, bytes, next: { ...read.next, ...(increment && { increment: increment.state }) } }
@@ -69,8 +73,14 @@ export function createSource(parts: SourceParts, { http, mode, log, stream, read
   }
 
   const tell = (increment: Increment): void => {
-    const { missing, forgotten, dropped } = increment
-    const field = incremental?.cursor_field
+    const { missing, forgotten, dropped, early } = increment
+    const { cursor_field: field, format } = incremental ?? {}
+    if (early > 0 && (format === 'as_is' || format === 'rfc3339')) {
+      const asked = incremental?.param ? `${incremental.param}=${increment.since}` : `since ${increment.since}`
+      log.warn(
+        `stream ${stream}: ${early} records are older than what was asked for (${asked}), and are added again by each run: the API seems not to know that parameter`,
+      )
+    }
     if (missing > 0)
       log.warn(`stream ${stream}: ${missing} records have no ${field}; each run that is given them adds them again`)
     if (forgotten > 0)

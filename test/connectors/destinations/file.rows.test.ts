@@ -139,6 +139,7 @@ test('whatever the records are and wherever they lie in their buffers, each is o
       .map(([json, pad]) => pad + json + pad),
     /** Where the record lies: behind the one before in the same buffer, behind a gap, or in a buffer of its own. */
     place: fc.constantFrom('behind', 'behind', 'behind', 'gap', 'own'),
+    after: fc.constantFrom('\n', ','),
     id: fc.string({ unit: 'binary' }),
   })
   let epoch = 1
@@ -149,14 +150,14 @@ test('whatever the records are and wherever they lie in their buffers, each is o
       async (given, most) => {
         const buffers: Buffer[] = []
         let parts: string[] = []
-        const starts = given.map(({ text, place }) => {
+        const starts = given.map(({ text, place, after }) => {
           if (place === 'own') {
             buffers.push(Buffer.from(parts.join('')))
             parts = []
           }
           if (place === 'gap') parts.push('  \n')
           const start = Buffer.byteLength(parts.join(''))
-          parts.push(text, '\n')
+          parts.push(text, after)
           return { buffer: buffers.length, start, end: start + Buffer.byteLength(text) }
         })
         buffers.push(Buffer.from(parts.join('')))
@@ -177,6 +178,27 @@ test('whatever the records are and wherever they lie in their buffers, each is o
     ),
     { numRuns: 40 },
   )
+})
+
+test('a list of any length is a line for each of its items', async () => {
+  const texts = Array.from({ length: 9000 }, (_, at) => `{"id":${at},"x":"${'y'.repeat(at % 400)}"}`)
+  const buffer = Buffer.from(`[${texts.join(',')}]`)
+  let start = 1
+  const records = texts.map((text, at) => {
+    const data = new RawJson(buffer, start, start + text.length)
+    start = data.end + 1
+    return { id: `${at}`, data }
+  })
+  expect((await published([page(records)], {})) === `${texts.join('\n')}\n`).toBe(true)
+})
+
+test.each([-2, -1, 0, 1])('records that end %i bytes from the end of the buffer arrive whole', async (more) => {
+  const sized = (bytes: number): string => `{"x":"${'y'.repeat(bytes - 8)}"}`
+  for (const sizes of [[(1 << 20) + more], [600_000, (1 << 20) - 600_001 + more], [600_000, (1 << 20) + more, 100]]) {
+    const texts = sizes.map(sized)
+    const records = texts.map((text, at) => raw(`${at}`, text))
+    expect((await published([page(records)], {})) === `${texts.join('\n')}\n`).toBe(true)
+  }
 })
 
 test('records larger than any buffer arrive whole', async () => {

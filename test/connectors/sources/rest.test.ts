@@ -1,7 +1,7 @@
 // What the rest source asks for, what it makes of answers, and which answers it refuses.
 
 import { setTimeout } from 'node:timers/promises'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { headerLink } from '../../../connectors/sources/rest/links.ts'
 import rest from '../../../connectors/sources/rest.ts'
 import { loadConfig } from '../../../lib/config.ts'
@@ -178,6 +178,37 @@ describe('paging', () => {
     await source.close?.()
   })
 
+  test('reads one page ahead, not more', async () => {
+    api.on(PATH, ({ query }) => ({ json: { rows: [{ id: 1 }], next: Number(query.cursor ?? 0) + 1 } }))
+    const source = items({ records: 'rows', pagination: cursor })
+    const reading = source.read({}, never)
+    await reading.next()
+    await reading.next()
+    await setTimeout(50)
+    expect(api.requests).toHaveLength(3)
+    await reading.return()
+    await source.close?.()
+  })
+
+  test('asks for the next page before it looks at the records', async () => {
+    // What is wrong with them is found out while the next page is on its way.
+    api.on(PATH, { body: '{"rows":[{"id":1},,],"next":"a"}' }, { after: 60, json: {} })
+    await expect(readPages(items({ records: 'rows', pagination: cursor }))).rejects.toThrow('no JSON, from byte 19 on')
+    await vi.waitFor(() => expect(api.requests.map(({ query }) => query.cursor)).toEqual([undefined, 'a']))
+  })
+
+  test('drops a page that it was wrong to ask for', async () => {
+    const first = { body: '{"next":"wrong","rows":[{"id":1}],"next":"b","tags":[1]}' }
+    const wrong = { after: 60, json: {} }
+    api.on(PATH, ({ query }) =>
+      query.cursor === 'wrong' ? wrong : query.cursor === 'b' ? { json: { rows: [{ id: 2 }] } } : first,
+    )
+    const pages = await readPages(items({ records: 'rows', pagination: cursor }))
+    expect(idsOf(pages)).toEqual([['1'], ['2']])
+    expect(pages[0]?.next).toEqual({ at: { cursor: 'b' }, pages: 1, received: 1 })
+    expect(api.requests.map(({ query }) => query.cursor)).toEqual([undefined, 'wrong', 'b'])
+  })
+
   test('goes on after an empty page that has a next one', async () => {
     api.on(PATH, { json: { rows: [], next: 'a' } }, { json: { rows: [{ id: 1 }], next: '' } })
     expect(idsOf(await readPages(items({ records: 'rows', pagination: cursor })))).toEqual([[], ['1']])
@@ -248,25 +279,29 @@ describe('paging', () => {
     ['cursor', { type: 'cursor', cursor: 'meta.nxt' }],
     ['has_more', { type: 'cursor', last_record: 'id', has_more: 'meta.moar' }],
     ['next', { type: 'next_link', next: 'meta.nxt' }],
+    ['rel', { type: 'link_header', rel: 'nxt' }],
   ])('says that a first answer has nothing at the path of %s, which may be misspelt', async (key, pagination) => {
-    api.on(PATH, { json: { rows: [{ id: 1 }], meta: { next: 'x', more: true } } })
-    const { log, told } = listeningLog()
+    api.on(PATH, {
+      headers: { link: '</a>; rel="last"' },
+      json: { rows: [{ id: 1 }], meta: { next: 'x', more: true } },
+    })
+    const { log, warnings } = listeningLog()
     const source = items({ records: 'rows', pagination }, {}, { log })
     await source.check?.(never)
     expect(idsOf(await readPages(source))).toEqual([['1']])
     const path = pagination[key]
-    expect(told).toEqual([
-      `stream items: the first answer has nothing at ${path}, so it counts as the only page; if more follow, check pagination.${key}`,
+    expect(warnings).toEqual([
+      `stream items: the first answer has nothing at ${path}, so that it counts as the only page; if more follow, pagination.${key} is wrong`,
     ])
   })
 
   test('says nothing when the answer says itself that it is the only page, or is empty', async () => {
-    const { log, told } = listeningLog()
+    const { log, warnings } = listeningLog()
     for (const json of [{ rows: [{ id: 1 }], next: null }, { rows: [] }]) {
       api.on(PATH, { json })
       await readPages(items({ records: 'rows', pagination: { type: 'next_link', next: 'next' } }, {}, { log }))
     }
-    expect(told).toEqual([])
+    expect(warnings).toEqual([])
   })
 
   test('an answer of 204 is a page without records, not one that was cut off', async () => {
@@ -528,6 +563,17 @@ describe('incremental', () => {
     expect(new Set(asked.map(String)).size).toBe(1)
     expect(asked[0]).toEqual([expect.stringMatching(/^from 1700000000 to \d{10}$/), expect.stringMatching(/^\d{10}$/)])
     expect(rest.at(-1)?.watermark).toEqual({ field: 'at', value: '1714557601', ids: ['1'] })
+  })
+
+  test('tells when the API does not know the parameter', async () => {
+    const json = [1, 2, 3].map((id) => ({ id, at: `2024-01-0${id}T00:00:00Z` }))
+    api.on(PATH, { json })
+    const since = { time, value: { field: 'at', value: '2024-01-03T00:00:00Z', ids: ['3'] } }
+    const { log, warnings } = listeningLog()
+    await readPages(items({ incremental }, {}, { mode, log }), { since })
+    expect(warnings).toEqual([
+      'stream items: 2 records are older than what was asked for (since=2024-01-03T00:00:00Z), and are added again by each run: the API seems not to know that parameter',
+    ])
   })
 
   test('does not go on from the watermark of another field', async () => {

@@ -185,7 +185,7 @@ describe('streams are checked:', () => {
     [
       'an unknown key',
       config([{ ...orders, topic: 'x' }]),
-      ['streams[0].topic: unknown key; known keys: destination, name, source'],
+      ['streams[0].topic: unknown key; it belongs under "source"'],
     ],
     [
       'sync_mode',

@@ -30,6 +30,11 @@ describe('a page', () => {
     ['a Date in its position', page([], { at: new Date(0) }), ': its position cannot be kept as JSON: at is a Date'],
     ['NaN in its position', page([], { a: [Number.NaN] }), ': its position cannot be kept as JSON: 0 is NaN'],
     ['undefined in its position', page([], { a: undefined }), ': its position cannot be kept as JSON: a is nothing'],
+    [
+      'a Date as watermark',
+      { ...page([]), watermark: new Date(0) },
+      ': its watermark cannot be kept as JSON: it is a Date',
+    ],
     ['a record of null', page([record, null]), ', record 2 is null where { id, data } was expected'],
     ['a number as id', page([{ id: 1, data: {} }]), ', record 1 has a number as "id" where a string was expected'],
     ['no data', page([{ id: '1' }]), ', record 1 has no "data" where an object or RawJson was expected'],

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { lookup, parsePath, valuesReader } from '../../../lib/json/path.ts'
+import { glance, lookup, parsePath, valuesReader } from '../../../lib/json/path.ts'
 import { RawJson } from '../../../lib/record.ts'
 
 const text = (raw: RawJson | undefined): string | undefined => raw?.toString()
@@ -136,6 +136,58 @@ describe('a lookup', () => {
           valid = false
         }
         expect(read(part).invalidAt === undefined).toBe(valid)
+      }),
+    )
+  })
+})
+
+describe('a glance', () => {
+  const values = [['next'], ['data', 'total']]
+  const read = glance({ list: ['data', 'items'], values })
+
+  test.each([
+    ['behind the list', '{"data":{"items":[{"id":[1]},{"id":2}],"total":2},"next":"a"}', ['"a"', '2']],
+    ['before the list', '{"next":"a","data":{"total":2,"items":[{"id":[1]}]}}', ['"a"', '2']],
+    ['behind other lists', '{"data":{"items":[1],"total":2},"next":"a","x":[[3]]}\n', ['"a"', '2']],
+    [
+      'though a bracket in a text is near',
+      '{"data":{"items":[1],"total":2},"next":"a],\\"next\\":1}"}',
+      ['"a],\\"next\\":1}"', '2'],
+    ],
+    ['though the list is empty', '{"data":{"items":[],"total":2},"next":"a"}', ['"a"', '2']],
+    ['without a list', '{"data":{"total":2},"next":["a"]}', ['["a"]', '2']],
+    ['before anybody knows whether the list is valid', '{"data":{"items":[1,,],"total":2},"next":"a"}', ['"a"', '2']],
+  ])('finds values %s', (_where, body, expected) => {
+    expect(read(Buffer.from(body))?.map(text)).toEqual(expected)
+  })
+
+  test.each([
+    ['one is not there', '{"data":{"items":[1]},"next":"a"}'],
+    ['the text is cut off', '{"data":{"items":[1],"total":2},"next":"a"'],
+    ['the text is cut off behind a record', '{"next":"a","data":{"total":2,"items":[{"id":[1]},{"id":[2]}'],
+    ['the text is empty', ''],
+    ['many lists come after', '{"data":{"items":[1],"total":2},"next":"a","x":[1],"y":[1],"z":[1],"u":[1],"v":[1]'],
+    ['the list comes twice', '{"data":{"items":[1],"total":2,"items":[1,2'],
+  ])('says nothing when %s', (_what, body) => {
+    expect(read(Buffer.from(body))).toBeUndefined()
+  })
+
+  test('has nothing to find where nothing is wanted', () => {
+    expect(glance({ list: ['items'] })(Buffer.from('{'))).toEqual([])
+  })
+
+  test('finds what a lookup finds', () => {
+    const whole = lookup({ list: ['data', 'items'], values })
+    const item = fc.oneof(fc.string(), fc.array(fc.string(), { maxLength: 3 }), fc.dictionary(fc.string(), fc.string()))
+    const members = fc.uniqueArray(fc.tuple(fc.constantFrom('next', 'a', 'b]', 'data'), item), {
+      selector: ([key]) => key,
+    })
+    fc.assert(
+      fc.property(members, members, fc.array(item), (around, inside, items) => {
+        const data = Object.fromEntries([...inside, ['total', 1], ['items', items], ...inside.slice(1)])
+        const body = Buffer.from(JSON.stringify(Object.fromEntries([...around, ['data', data], ['next', 'n']])))
+        const found = read(body)
+        if (found) expect(found.map(text)).toEqual(whole(body).values.map(text))
       }),
     )
   })

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
-import { textOf } from '../../../lib/record.ts'
+import { RawJson, textOf } from '../../../lib/record.ts'
+import { openJavascript } from '../../../lib/transform/javascript.ts'
 import { openTransforms } from '../../../lib/transforms.ts'
 import { never } from '../../support/load.ts'
-import { applyAll, javascript, keptLog, textsAfter } from '../../support/transforms.ts'
+import { applyAll, javascript, keptLog, recordsOf, textsAfter } from '../../support/transforms.ts'
 
 const ONE = '{"a":1,"b":[1,2]}'
 
@@ -68,6 +69,46 @@ describe('what becomes of the record', () => {
   })
 })
 
+test.each(['{"o":{"l":[1]}}', '{"o":{"l":[1.10]}}'])('what it sees is of its own realm: %s', async (text) => {
+  const script = `
+    const all = [data, data.o, structuredClone(data.o)].map((o) => o instanceof Object)
+    const lists = [data.o.l, structuredClone(data).o.l].map((l) => l instanceof Array)
+    Object.getPrototypeOf(data).polluted = Object.getPrototypeOf(data.o.l).polluted = true
+    return { all, lists, date: record.timestamp instanceof Date }`
+  const given = { id: 'x', data: RawJson.from(text), timestamp: new Date(0) }
+  const [record] = await applyAll([javascript(script)], [given])
+  expect(record && JSON.parse(textOf(record.data))).toEqual({
+    all: [true, true, true],
+    lists: [true, true],
+    date: true,
+  })
+  expect('polluted' in {}).toBe(false)
+  expect(record?.timestamp).toEqual(new Date(0))
+})
+
+test('a Date that records share is changed for each of them alone', async () => {
+  const timestamp = new Date(0)
+  const script = 'record.timestamp.setTime(Number(record.timestamp) + 1000)'
+  const made = await applyAll(
+    [javascript(script)],
+    [1, 2].map((n) => ({ id: `${n}`, data: {}, timestamp })),
+  )
+  expect(made.map((record) => record.timestamp)).toEqual([new Date(1000), new Date(1000)])
+  expect(timestamp).toEqual(new Date(0))
+})
+
+test('many records of one', async () => {
+  const made = await textsAfter(javascript('return Array.from({ length: 300_000 }, (_, n) => ({ n }))'), [ONE])
+  expect(made).toHaveLength(300_000)
+  expect(made.at(-1)).toBe('{"n":299999}')
+})
+
+test('a promise that is returned and rejected fails the record, not the process', async () => {
+  const script = 'return Promise.reject(new Error("left alone"))'
+  expect(await textsAfter(javascript(script, { onError: 'skip' }), [ONE])).toEqual([])
+  await new Promise((resolve) => setTimeout(resolve, 5)) // an unhandled rejection would fail the test run
+})
+
 describe('what is wrong is said with the record and the line', () => {
   test.each<[string, string, string]>([
     [
@@ -126,6 +167,12 @@ describe('what is wrong is said with the record and the line', () => {
     ['unbalanced', 'data.a = 1\nif (data.a', ', line 2: SyntaxError: Unexpected end of input in: if (data.a'],
     ['await', 'await data', ', line 1: SyntaxError: await is only valid in async functions'],
     ['what is only valid with what is around it', '}); (() => {', ": SyntaxError: Unexpected token '}'"],
+    [
+      'a variable that hides data',
+      'var data = {}',
+      ", line 1: SyntaxError: Identifier 'data' has already been declared",
+    ],
+    ['a function that hides record', 'function record() {}', ": SyntaxError: Identifier 'record' has already been"],
     ['with', 'with (data) a', ', line 1: SyntaxError: Strict mode code may not include a with statement'],
   ])('before any record: %s', async (_title, script, expected) => {
     const opened = openTransforms([javascript(script)], { log: keptLog(), signal: never })
@@ -141,6 +188,18 @@ test('the time limit is for one record, not for a page', async () => {
   const log = keptLog()
   expect(await textsAfter(step, rows, { log })).toEqual(rows.filter((_, n) => n !== 30))
   expect(log.lines).toEqual(['warn transform tidy failed on 1 record, which was skipped'])
+})
+
+test('a record is handed to reject once, however long that takes', async () => {
+  const rejected: string[] = []
+  const script = openJavascript(javascript('if (data.a) throw 1; for (;;);', { timeoutSeconds: 0.01 }), keptLog())
+  const slowly = ({ id }: { readonly id: string }, { message }: Error): void => {
+    const over = Date.now() + 100
+    while (Date.now() < over);
+    rejected.push(`${id} ${message}`)
+  }
+  await script.apply(recordsOf([ONE, '{}', ONE]), slowly, never)
+  expect(rejected).toEqual(['1 it threw 1', '2 it took longer than 0.01 s', '3 it threw 1'])
 })
 
 test('the console writes to the log', async () => {

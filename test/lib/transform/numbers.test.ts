@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { printed, readable } from '../../../lib/transform/numbers.ts'
+import { HERE, printed, readable } from '../../../lib/transform/numbers.ts'
 import { javascript, python, textsAfter } from '../../support/transforms.ts'
 
 /** JSON text of a number, as many ways as the grammar has. */
@@ -42,7 +42,7 @@ describe('numbers that a script does not touch keep their text', () => {
   test('read and printed', () => {
     fc.assert(
       fc.property(record, (text) => {
-        const reading = readable(text)
+        const reading = readable(text, HERE)
         expect(printed(reading.value, reading)).toBe(text)
       }),
       { numRuns: 2000 },
@@ -82,6 +82,16 @@ describe('what a script in JavaScript sees and what is printed', () => {
       'return { at: new Date(0), huge: data.huge }',
       '{"at":"1970-01-01T00:00:00.000Z","huge":1e400}',
     ],
+    [
+      'a copy keeps all texts',
+      'return structuredClone({ ...data, z: [data.huge] })',
+      '{"a":1.10,"big":9007199254740993,"huge":1e400,"list":[1.0,-0,-0.0,2E1],"z":[1e400]}',
+    ],
+    [
+      'what is in an object of its own is printed',
+      'return { huge: data.huge, all: [new String("a"), new Number(2), Object(3n), new Boolean(false)] }',
+      '{"huge":1e400,"all":["a",2,3,false]}',
+    ],
     ['undefined is left out', 'return { a: undefined, l: [undefined], huge: data.huge }', '{"l":[null],"huge":1e400}'],
   ])('%s', async (_title, script, expected) => {
     const text = '{"a":1.10,"big":9007199254740993,"huge":1e400,"list":[1.0,-0,-0.0,2E1],"z":null}'
@@ -94,6 +104,23 @@ describe('what a script in JavaScript sees and what is printed', () => {
         /^transform tidy, record "1": TypeError: (NaN|Infinity) is not JSON$/,
       )
     }
+  })
+
+  test.each(['{"a":1}', '{"a":1.10}'])('what JSON has nothing for is an error, in %s', async (text) => {
+    for (const [script, expected] of [
+      ['data.at = new Date("May")', 'an invalid Date is not JSON'],
+      ['data.m = new Map([[1, 2]])', 'a Map is not JSON'],
+      ['data.l = [{ s: new Set("a") }]', 'a Set is not JSON'],
+      ['data.l = [1].map(async (n) => n)', 'a Promise is not JSON'],
+      ['data.n = { toJSON: () => [NaN] }', 'NaN is not JSON'],
+    ] as const) {
+      await expect(textsAfter(javascript(script), [text])).rejects.toThrow(
+        `transform tidy, record "1": TypeError: ${expected}`,
+      )
+    }
+    const fine = 'data.e = {}; data.z = null; data.n = { n: NaN, m: new Map(), toJSON: () => null }; data.b = Object(1)'
+    const [after = ''] = await textsAfter(javascript(fine), [text])
+    expect(after).toBe(text.replace('}', ',"e":{},"z":null,"n":null,"b":1}'))
   })
 
   test('a bigint is printed in a record of plain numbers too', async () => {

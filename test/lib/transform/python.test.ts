@@ -102,6 +102,11 @@ describe('what is wrong is said with the record and the line', () => {
       'def f():\n    f()\nf()',
       ', line 2, record "1": RecursionError: maximum recursion depth exceeded',
     ],
+    [
+      'an exception that has no text',
+      'class E(Exception):\n    def __str__(self):\n        return 1\nraise E()',
+      ', line 4, record "1": E in: raise E()',
+    ],
     ['it asks to exit', 'import sys\nsys.exit(3)', ', line 2, record "1": SystemExit: 3 in: sys.exit(3)'],
     ['it exits', 'import os\nos._exit(3)', ', record "1": python3 ended with code 3'],
     ['it is killed', 'import os\nos.kill(os.getpid(), 9)', ', record "1": python3 was ended by SIGKILL'],
@@ -194,6 +199,42 @@ describe('the process', () => {
     expect(await textsAfter(python(script.join('\n')), [ONE, ONE], { log })).toEqual([ONE, ONE])
     const said = ['printed 1', 'written', 'raw', 'from a program'].map((line) => `info python: ${line}`)
     expect(log.lines.sort()).toEqual([...said, ...said].sort())
+  })
+
+  test('answers once for each record, though a script forks and forgets to end the child', async () => {
+    const opened = await openTransforms([python('import os\nif data["a"] == 1:\n    os.fork()')], {
+      log: keptLog(),
+      signal: never,
+    })
+    try {
+      for (const texts of [['{"a":1}', '{"a":2}'], ['{"a":3}'], ['{"a":4}']]) {
+        const records = (await opened.steps[0]?.(recordsOf(texts), never)) ?? []
+        expect(records.map(({ data }) => textOf(data))).toEqual(texts)
+        await new Promise((resolve) => setTimeout(resolve, 100)) // for an answer too many
+      }
+    } finally {
+      await opened.close()
+    }
+  })
+
+  test.each([
+    ['a program', 'import subprocess\np = subprocess.Popen(["sleep", "60"])\np.terminate()\ndata["by"] = -p.wait()'],
+    [
+      'a process like itself',
+      [
+        'import multiprocessing, time',
+        'p = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))',
+        'p.start()\np.terminate()\np.join()',
+        'data["by"] = -p.exitcode',
+      ].join('\n'),
+    ],
+  ])('lets a script end what it has started: %s', async (_title, script) => {
+    expect(await textsAfter(python(script, { timeoutSeconds: 5 }), ['{}'])).toEqual(['{"by":15}'])
+  })
+
+  test('goes on when it is told to end, as by Ctrl-C: that is for the run to say', async () => {
+    const script = 'import os, signal\nfor n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP): os.kill(os.getpid(), n)'
+    expect(await textsAfter(python(script), [ONE, ONE])).toEqual([ONE, ONE])
   })
 
   test('is ended at once when the run is aborted', async () => {

@@ -24,6 +24,18 @@ test('lines may be cut anywhere, and the last needs no end', async () => {
   expect(await tried([whole])).toEqual(expected)
 })
 
+test('a long line that comes in many pieces is put together once', async () => {
+  const piece = Buffer.alloc(1024, 'x')
+  const [one] = await tried(['{"a":"', ...Array.from({ length: 16 * 1024 }, () => piece), '"}\n'])
+  expect(one?.before?.length).toBe(16 * 1024 * 1024 + 8)
+})
+
+test('a line that never ends is refused', async () => {
+  const piece = Buffer.alloc(1024 * 1024, 'x')
+  const endless = Array.from({ length: 66 }, () => piece)
+  await expect(tried(endless)).rejects.toThrow('a line is longer than 64 MiB')
+})
+
 test('errors are told and the next line is tried', async () => {
   expect(
     await tried(['{"bad":1}\n', '{"a":\n', Buffer.from([0x22, 0xff, 0x22, 0x0a]), '7\n', '{"ok":1}']),

@@ -107,6 +107,21 @@ describe('a source that breaks its contract', () => {
       twin(() => [{ records: [{ id: 1, data: {} }], next: null }]),
       'page 1, record 1 has a number',
     ],
+    [
+      'sends a record elsewhere when it resumes',
+      twin((from) =>
+        pagesOf(from).map((page) => ({
+          ...page,
+          records: page.records.map((record) => ({ ...record, destinationId: from.position ? 'there' : 'here' })),
+        })),
+      ),
+      'record 1 is "c" {"letter":"c"} {"destinationId":"there"}; read in one go it was "c" {"letter":"c"} {"destinationId":"here"}',
+    ],
+    [
+      'has a watermark that JSON cannot hold',
+      twin((from) => pagesOf(from).map((page) => ({ ...page, watermark: new Date() as never }))),
+      'page 1: its watermark cannot be kept as JSON: it is a Date',
+    ],
     ['never ends', twin(() => endless()), 'it had no end after 1000 pages'],
     ['has no such stream', twin(letters, { name: 'other' }), 'it does not declare the stream "letters"'],
     ['cannot connect', twin(letters, {}, () => Promise.reject(new Error('refused'))), 'refused'],
