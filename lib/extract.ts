@@ -48,6 +48,8 @@ export interface OpenSource {
 /** The first stage of a pipeline. */
 export abstract class SourceEnd {
   abstract open(log?: Log): Promise<OpenSource>
+}
+
 interface ExtractParts {
   readonly cassette?: Cassette | undefined
   readonly hasty?: boolean
