@@ -1,22 +1,7 @@
 #!/usr/bin/env node
-// Half a run: the source, to a pipe. The pipe itself comes with a later version; until then it says so.
+// The first half of a pipeline: the source, to standard output.
 
-import type { Command } from 'commander'
-import { BizonError } from '../lib/errors.ts'
-import { createProgram, main } from './program.ts'
+import { addExtract } from './commands/extract.ts'
+import { main } from './program.ts'
 
-function bizonExtract(): Command {
-  return createProgram(
-    'bizon-extract',
-    'Extracts records from a source and writes them to stdout. Not available in this version.',
-  )
-    .argument('[arguments...]')
-    .allowUnknownOption()
-    .action(() => {
-      throw new BizonError('usage', 'bizon-extract: the pipe is not available in this version', {
-        hint: 'bizon run FILENAME, which does both halves in one process',
-      })
-    })
-}
-
-await main(bizonExtract)
+await main(addExtract, { data: true })

@@ -72,9 +72,13 @@ export async function writeOut(text: string, out: string | undefined, terminal: 
   }
 }
 
-/** Runs a program to its exit code. The process ends by itself once nothing is left to do or to print. */
-export async function main(build: (terminal: Terminal) => Command): Promise<void> {
-  const terminal = createTerminal(process)
+/**
+ * Runs a program to its exit code. The process ends by itself once nothing is left to do or to print. `data`: standard
+ * output carries data and nothing else, so that all words go to standard error.
+ */
+export async function main(build: (terminal: Terminal) => Command, { data = false } = {}): Promise<void> {
+  const { stderr, env } = process
+  const terminal = createTerminal({ stdout: data ? stderr : process.stdout, stderr, env })
   process.on('uncaughtException', (error) => {
     process.exitCode = terminal.fail(error, { stack: !(error instanceof BizonError) })
     process.exit()

@@ -15,6 +15,8 @@ const ZERO = 0x30
 const NINE = 0x39
 const BACKSLASH = 0x5c
 const BRACE = 0x7b
+const BRACE_END = 0x7d
+const COLON = 0x3a
 
 export type MemberVisitor = (keyStart: number, keyEnd: number, valueStart: number, valueEnd: number) => void
 
@@ -23,17 +25,34 @@ export type MemberVisitor = (keyStart: number, keyEnd: number, valueStart: numbe
  * The key's range includes its quotes. A value that is not an object has no members.
  */
 export function members(buffer: Buffer, start: number, end: number, visit: MemberVisitor): void {
+  scanMembers(buffer, start, end, visit)
+}
+
+/**
+ * The same for text that may be invalid: as `scanValue` it returns the index after the object, or `~index` of the byte
+ * that makes it invalid, or no object. By then members before it have been visited.
+ */
+export function scanMembers(buffer: Buffer, start: number, end: number, visit: MemberVisitor): number {
   let i = skipWhitespace(buffer, start, end)
-  if (buffer[i] !== BRACE) return
-  do {
+  if (i >= end || buffer[i] !== BRACE) return ~i
+  for (let first = true; ; first = false) {
     const keyStart = skipWhitespace(buffer, i + 1, end)
-    if (buffer[keyStart] !== QUOTE) return
+    if (keyStart >= end) return ~end
+    if (first && buffer[keyStart] === BRACE_END) return keyStart + 1
+    if (buffer[keyStart] !== QUOTE) return ~keyStart
     const keyEnd = scanValue(buffer, keyStart, end)
-    const valueStart = skipWhitespace(buffer, skipWhitespace(buffer, keyEnd, end) + 1, end)
+    if (keyEnd < 0) return keyEnd
+    const colon = skipWhitespace(buffer, keyEnd, end)
+    if (colon >= end || buffer[colon] !== COLON) return ~colon
+    const valueStart = skipWhitespace(buffer, colon + 1, end)
     const valueEnd = scanValue(buffer, valueStart, end)
+    if (valueEnd < 0) return valueEnd
     visit(keyStart, keyEnd, valueStart, valueEnd)
     i = skipWhitespace(buffer, valueEnd, end)
-  } while (buffer[i] === COMMA)
+    if (i >= end) return ~end
+    if (buffer[i] === BRACE_END) return i + 1
+    if (buffer[i] !== COMMA) return ~i
+  }
 }
 
 /**

@@ -44,7 +44,8 @@ export async function pipeline(...stages: Stages): Promise<Outcome> {
     const extracting = flow(
       signal,
       readable(
-        (inner) => (standing.end ? nothing() : source.read(start, { signal: inner, stop, standing: place, ready, failed })),
+        (inner) =>
+          standing.end ? nothing() : source.read(start, { signal: inner, stop, standing: place, ready, failed }),
         PAGES,
       ),
       ...[...scripts.steps, ...transforms].map((apply) =>

@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto'
 import { normalize } from 'node:path'
 import type { Checkpoint, Receipt } from './checkpoint.ts'
-import type { PipelineConfig } from './config.ts'
+import type { ConfigOf, PipelineConfig } from './config.ts'
 import type { Destination, Run } from './destination.ts'
 import { messageOf } from './errors.ts'
 import type { OpenSource } from './extract.ts'
@@ -170,7 +170,7 @@ function sameStand(one: Checkpoint, other: Checkpoint | undefined): boolean {
   return one.page === other?.page && one.end === other.end
 }
 
-export function identityOf({ name, source }: PipelineConfig): Identity {
+export function identityOf({ name, source }: Pick<PipelineConfig, 'name' | 'source'>): Identity {
   return { name, source: source.name, stream: source.stream }
 }
 
@@ -179,18 +179,32 @@ export function identityOf({ name, source }: PipelineConfig): Identity {
  * out. A hash alone, because settings may hold what references stand for.
  */
 async function configHashOf({ source, transforms, destination }: PipelineConfig): Promise<string> {
-  const loaded = {
+  return hashOf({
+    ...readBy(source),
+    destination: destination.name,
+    destinationFile: destination.file && normalize(destination.file),
+    destinationOptions: without(destination.options, destination.definition.tuning),
+    ...(transforms.length > 0 && { transforms: await scriptsOf(transforms) }),
+  })
+}
+
+/** Of what is read alone. */
+export async function sourceHashOf({ source, transforms }: ConfigOf<'source'>): Promise<string> {
+  return hashOf({ ...readBy(source), ...(transforms.length > 0 && { transforms: await scriptsOf(transforms) }) })
+}
+
+function readBy(source: PipelineConfig['source']): object {
+  return {
     source: source.name,
     sourceFile: source.file && normalize(source.file),
     stream: source.stream,
     cursorField: source.cursorField,
     sourceOptions: without(source.options, source.definition.tuning),
-    destination: destination.name,
-    destinationFile: destination.file && normalize(destination.file),
-    destinationOptions: without(destination.options, destination.definition.tuning),
-    ...(transforms.length > 0 && { transforms: await scriptsOf(transforms) }),
   }
-  return createHash('sha256').update(JSON.stringify(loaded, inOrder)).digest('hex').slice(0, 16)
+}
+
+function hashOf(what: object): string {
+  return createHash('sha256').update(JSON.stringify(what, inOrder)).digest('hex').slice(0, 16)
 }
 
 function without(options: unknown, keys: readonly string[] = []): unknown {

@@ -108,7 +108,10 @@ export interface BeginJob {
   readonly cancel: readonly string[]
   /** Restart this one, or create a new one. */
   readonly resume?: string
-  /** Of a new one whose fetch another process began, under this id (32 hex digits) and at that time. */
+  /**
+   * Of a new one whose fetch another process began, under this id (32 hex digits; another one
+   * if there is such a job) and at that time.
+   */
   readonly begun?: { readonly id: string; readonly at: Date }
   readonly mode: SyncMode
   readonly complete: boolean

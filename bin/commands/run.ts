@@ -2,7 +2,6 @@
 
 import { type Command, Option } from 'commander'
 import type { PipelineConfig } from '../../lib/config.ts'
-import { BizonError } from '../../lib/errors.ts'
 import type { Outcome } from '../../lib/events.ts'
 import { LOG_LEVELS, type LogLevel } from '../../lib/log.ts'
 import { findStream } from '../../lib/source.ts'
@@ -10,6 +9,7 @@ import { addCommand, requireFile } from '../program.ts'
 import { createProgress, summary } from '../progress.ts'
 import { watchSignals } from '../signals.ts'
 import type { LogFormat, Terminal } from '../terminal.ts'
+import { isInterruption, quieter } from './interruption.ts'
 
 interface RunOptions {
   readonly customSource?: string
@@ -148,15 +148,6 @@ async function run(filename: string, options: RunOptions, terminal: Terminal): P
   } catch (error) {
     return terminal.fail(error, { stack: level === 'DEBUG' || level === 'TRACE' })
   }
-}
-
-function quieter(level: LogLevel): LogLevel {
-  return LOG_LEVELS.indexOf(level) < LOG_LEVELS.indexOf('WARNING') ? 'WARNING' : level
-}
-
-function isInterruption(error: unknown): boolean {
-  if (error instanceof BizonError) return error.code === 'interrupted'
-  return error instanceof Error && error.name === 'AbortError'
 }
 
 /** Of a run that was stopped. */

@@ -3,13 +3,13 @@
 
 import { createHash } from 'node:crypto'
 import type { Run } from '../../../lib/destination.ts'
+import { LineBreaks, withoutLineBreaks } from '../../../lib/json/line-breaks.ts'
 import { escapeInto, stringifyJson } from '../../../lib/json.ts'
 import { RawJson, type SourceRecord } from '../../../lib/record.ts'
 import type { Output } from './data.ts'
 import { timestampOf, timestampText } from './timestamp.ts'
 
 const LF = 0x0a
-const CR = 0x0d
 const SPACE = 0x20
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
@@ -65,40 +65,6 @@ async function addLines(
   if (added) await added
   for (const one of ends) out.bytes[at + one] = LF
   out.bytes[out.used++] = LF
-}
-
-function withoutLineBreaks(raw: RawJson): RawJson {
-  const copy = Buffer.from(raw.bytes())
-  for (let i = 0; i < copy.length; i++) if (copy[i] === LF || copy[i] === CR) copy[i] = SPACE
-  return new RawJson(copy)
-}
-
-/** Finds line breaks in a buffer that is looked at in rising order, each byte once. */
-class LineBreaks {
-  readonly buffer: Buffer
-  #from = 0
-  #lf = -1
-  #cr = -1
-
-  constructor(buffer: Buffer) {
-    this.buffer = buffer
-  }
-
-  within(start: number, end: number): boolean {
-    if (start < this.#from) {
-      const part = this.buffer.subarray(start, end)
-      return part.includes(LF) || part.includes(CR)
-    }
-    this.#from = start
-    if (this.#lf < start) this.#lf = this.#next(LF, start)
-    if (this.#cr < start) this.#cr = this.#next(CR, start)
-    return this.#lf < end || this.#cr < end
-  }
-
-  #next(byte: number, start: number): number {
-    const found = this.buffer.indexOf(byte, start)
-    return found < 0 ? Number.POSITIVE_INFINITY : found
-  }
 }
 
 /** The six columns of the Python bizon, in its order. */

@@ -87,7 +87,8 @@ export function createJob(
   lease: Lease,
   { identity, mode, totalRecords, complete, configHash, begun }: BeginJob,
 ): string {
-  const id = begun?.id ?? newId()
+  const taken = begun && database.prepare('SELECT 1 FROM stream_jobs WHERE id = ?').get(begun.id) !== undefined
+  const id = begun && !taken ? begun.id : newId()
   database
     .prepare(
       `INSERT INTO stream_jobs (id, name, source_name, stream_name, sync_mode, attempt, total_records_to_fetch,

@@ -1,0 +1,115 @@
+// bizon-extract: a source as lines on standard output, for bizon-load, a Singer target, or any program that reads JSON.
+
+import { type Command, Option } from 'commander'
+import type { LogLevel } from '../../lib/log.ts'
+import { createProgram, examplesText, requireFile } from '../program.ts'
+import { createProgress, records } from '../progress.ts'
+import { watchSignals } from '../signals.ts'
+import type { LogFormat, Terminal } from '../terminal.ts'
+import { isInterruption, quieter } from './interruption.ts'
+import { customSourceOption, logFormatOption, logLevelOption, recordOption, replayOption } from './run.ts'
+
+interface ExtractOptions {
+  readonly format: 'singer' | 'ndjson'
+  readonly state?: string
+  readonly reset?: true
+  readonly customSource?: string
+  readonly envFile?: string
+  readonly record?: string
+  readonly replay?: string
+  readonly logLevel?: LogLevel
+  readonly logFormat?: LogFormat
+  readonly quiet?: true
+}
+
+/** As every program that is killed by SIGPIPE. */
+const PIPE_CLOSED = 141
+
+export function addExtract(terminal: Terminal): Command {
+  return createProgram('bizon-extract', 'Reads the source of a pipeline and writes its records to standard output.')
+    .argument('<FILENAME>', 'the pipeline, a YAML file; of it name, source, transforms and engine are used')
+    .addOption(
+      new Option('--format <format>', 'singer: with all that bizon-load needs; ndjson: bare records')
+        .choices(['singer', 'ndjson'])
+        .default('singer'),
+    )
+    .option('--state <path>', 'go on from the last line of this file, which bizon-load printed (default: state store)')
+    .option('--reset', 'incremental only: fetch everything again, to replace what was loaded')
+    .addOption(customSourceOption())
+    .option('--env-file <path>', 'read variables from this file instead of .env; those already set win')
+    .addOption(recordOption())
+    .addOption(replayOption())
+    .addOption(logLevelOption())
+    .addOption(logFormatOption())
+    .option('-q, --quiet', 'no progress, no summary: warnings and errors only')
+    .addHelpText(
+      'after',
+      examplesText([
+        {
+          what: 'both halves of a pipeline',
+          run: 'bizon-extract examples/weather.yml | bizon-load examples/weather.yml',
+        },
+        {
+          what: 'bare records, for any program',
+          run: 'bizon-extract examples/weather.yml --format ndjson | head -n 3',
+        },
+      ]),
+    )
+    .action(async (filename: string, options: ExtractOptions) => {
+      requireFile(filename)
+      if (options.envFile !== undefined) requireFile(options.envFile, '--env-file')
+      if (options.customSource !== undefined) requireFile(options.customSource, '--custom-source')
+      if (options.replay !== undefined) requireFile(options.replay, '--replay')
+      process.exitCode = await extract(filename, options, terminal)
+    })
+}
+
+async function extract(filename: string, options: ExtractOptions, terminal: Terminal): Promise<number> {
+  const { format, state, customSource, envFile, record, replay, reset, logFormat, quiet } = options
+  let level = options.logLevel
+  const signals = watchSignals(terminal)
+  try {
+    const { loadConfig } = await import('../../lib/config.ts')
+    const { extract: from } = await import('../../lib/extract.ts')
+    const { extractTo } = await import('../../lib/pipe/to.ts')
+    const { DescriptorOut, PipeClosed } = await import('../../lib/pipe/out.ts')
+    const config = await loadConfig(filename, ['source'], {
+      ...(level && { logLevel: level }),
+      ...(customSource !== undefined && { customSource }),
+      ...(envFile !== undefined && { envFile }),
+      ...(record !== undefined && { record }),
+      ...(replay !== undefined && { replay }),
+      ...(reset && { reset }),
+    })
+    terminal.conceal(config.secrets)
+    level = config.engine.runner.logLevel
+    const log = terminal.log({ level: quiet ? quieter(level) : level, format: logFormat })
+    for (const warning of config.warnings) log.warn(warning)
+    const progress = quiet ? undefined : createProgress({ terminal, log })
+    try {
+      const { status, rows } = await extractTo(from(config), new DescriptorOut(1), {
+        format,
+        ...(state !== undefined && { stateFile: state }),
+        log,
+        signal: signals.abort,
+        stop: signals.stop,
+        ...(progress && { observe: progress.observe }),
+      })
+      progress?.close()
+      if (!quiet)
+        terminal.note(status === 'complete' ? `Extracted ${records(rows)}.` : `Stopped after ${records(rows)}.`)
+      return status === 'complete' ? 0 : (signals.exitCode() ?? 0)
+    } catch (error) {
+      if (error instanceof PipeClosed) return signals.exitCode() ?? PIPE_CLOSED
+      const interrupted = signals.exitCode()
+      if (interrupted === undefined || !isInterruption(error)) throw error
+      return interrupted
+    } finally {
+      progress?.close()
+    }
+  } catch (error) {
+    return terminal.fail(error, { stack: level === 'DEBUG' || level === 'TRACE' })
+  } finally {
+    signals[Symbol.dispose]()
+  }
+}

@@ -1,0 +1,14 @@
+// What the commands that run a pipeline share about being stopped, and being quiet.
+
+import { BizonError } from '../../lib/errors.ts'
+import { LOG_LEVELS, type LogLevel } from '../../lib/log.ts'
+
+export function quieter(level: LogLevel): LogLevel {
+  return LOG_LEVELS.indexOf(level) < LOG_LEVELS.indexOf('WARNING') ? 'WARNING' : level
+}
+
+/** Whether the error only says that a signal ended the work. */
+export function isInterruption(error: unknown): boolean {
+  if (error instanceof BizonError) return error.code === 'interrupted'
+  return error instanceof Error && error.name === 'AbortError'
+}

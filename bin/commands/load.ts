@@ -1,0 +1,135 @@
+// bizon-load: records from standard input, of bizon-extract, a Singer tap or any program that prints JSON, to a
+// destination. What is durable is told on standard output, one STATE value a line.
+
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { BizonError } from '../../lib/errors.ts'
+import type { LogLevel } from '../../lib/log.ts'
+import type { RawJson } from '../../lib/record.ts'
+import { createProgram, examplesText, requireFile } from '../program.ts'
+import { createProgress, summary } from '../progress.ts'
+import { watchSignals } from '../signals.ts'
+import type { LogFormat, Terminal } from '../terminal.ts'
+import { isInterruption, quieter } from './interruption.ts'
+import { customDestinationOption, logFormatOption, logLevelOption } from './run.ts'
+
+interface LoadOptions {
+  readonly from: 'auto' | 'singer' | 'ndjson'
+  readonly allowEdited?: true
+  readonly id?: string
+  readonly stream?: string
+  readonly stallTimeout?: number
+  readonly customDestination?: string
+  readonly envFile?: string
+  readonly logLevel?: LogLevel
+  readonly logFormat?: LogFormat
+  readonly quiet?: true
+}
+
+export function addLoad(terminal: Terminal): Command {
+  return createProgram('bizon-load', 'Loads records from standard input into the destination of a pipeline.')
+    .argument('<FILENAME>', 'the pipeline, a YAML file; of it name, destination, transforms and engine are used')
+    .addOption(
+      new Option('--from <dialect>', 'what comes in: Singer messages, or bare records; auto: the first line says')
+        .choices(['auto', 'singer', 'ndjson'])
+        .default('auto'),
+    )
+    .option('--allow-edited', 'a program between may drop records; order and end are checked all the same')
+    .option('--id <field>', 'of bare records: the field that is their id (default: the number of the line)')
+    .option('--stream <name>', 'of bare records: the name of their stream (default: records)')
+    .option('--stall-timeout <seconds>', 'fail when nothing comes for so long (default: wait)', seconds)
+    .addOption(customDestinationOption())
+    .option('--env-file <path>', 'read variables from this file instead of .env; those already set win')
+    .addOption(logLevelOption())
+    .addOption(logFormatOption())
+    .option('-q, --quiet', 'no progress, no summary: warnings and errors only')
+    .addHelpText(
+      'after',
+      examplesText([
+        {
+          what: 'both halves of a pipeline',
+          run: 'bizon-extract examples/weather.yml | bizon-load examples/weather.yml',
+        },
+        {
+          what: 'bare records of any program',
+          run: 'cat examples/data/events.ndjson | bizon-load examples/weather.yml',
+        },
+      ]),
+    )
+    .action(async (filename: string, options: LoadOptions) => {
+      requireFile(filename)
+      if (options.envFile !== undefined) requireFile(options.envFile, '--env-file')
+      if (options.customDestination !== undefined) requireFile(options.customDestination, '--custom-destination')
+      if (process.stdin.isTTY) {
+        throw new BizonError('usage', 'standard input is the terminal; bizon-load reads what another program writes', {
+          hint: `bizon-extract ${filename} | bizon-load ${filename}`,
+        })
+      }
+      process.exitCode = await load(filename, options, terminal)
+    })
+}
+
+async function load(filename: string, options: LoadOptions, terminal: Terminal): Promise<number> {
+  const { from, allowEdited, id, stream, stallTimeout, customDestination, envFile, logFormat, quiet } = options
+  let level = options.logLevel
+  const signals = watchSignals(terminal)
+  try {
+    const { loadConfig } = await import('../../lib/config.ts')
+    const { load: into } = await import('../../lib/load.ts')
+    const { pipeline } = await import('../../lib/pipeline.ts')
+    const { FromPipe } = await import('../../lib/pipe/from.ts')
+    const { DescriptorOut } = await import('../../lib/pipe/out.ts')
+    const config = await loadConfig(filename, ['destination'], {
+      ...(level && { logLevel: level }),
+      ...(customDestination !== undefined && { customDestination }),
+      ...(envFile !== undefined && { envFile }),
+    })
+    terminal.conceal(config.secrets)
+    level = config.engine.runner.logLevel
+    const log = terminal.log({ level: quiet ? quieter(level) : level, format: logFormat })
+    for (const warning of config.warnings) log.warn(warning)
+    const out = new DescriptorOut(1)
+    const print = (value: RawJson): Promise<void> => out.write(Buffer.from(`${value.toString()}\n`))
+    const pipe = new FromPipe(process.stdin, config, {
+      from,
+      allowEdited: allowEdited ?? false,
+      ...(id !== undefined && { idField: id }),
+      ...(stream !== undefined && { stream }),
+      ...(stallTimeout !== undefined && { stallSeconds: stallTimeout }),
+      signal: AbortSignal.any([signals.stop, signals.abort]),
+      acknowledged: print,
+    })
+    const progress = quiet ? undefined : createProgress({ terminal, log })
+    try {
+      const outcome = await pipeline(pipe, into(config), {
+        log,
+        signal: signals.abort,
+        stop: signals.stop,
+        ...(progress && { observe: progress.observe }),
+      })
+      progress?.close()
+      if (outcome.status === 'complete') await pipe.settled()
+      if (!quiet) {
+        terminal.note(outcome.status === 'complete' ? 'Loaded and published.' : 'Stopped; nothing was published.')
+        for (const line of summary(outcome)) terminal.note(line)
+      }
+      return outcome.status === 'complete' ? 0 : (signals.exitCode() ?? 1)
+    } catch (error) {
+      const interrupted = signals.exitCode()
+      if (interrupted === undefined || !isInterruption(error)) throw error
+      return interrupted
+    } finally {
+      progress?.close()
+    }
+  } catch (error) {
+    return terminal.fail(error, { stack: level === 'DEBUG' || level === 'TRACE' })
+  } finally {
+    signals[Symbol.dispose]()
+    process.stdin.destroy()
+  }
+}
+
+function seconds(text: string): number {
+  const value = Number(text)
+  if (value > 0 && value < Infinity) return value
+  throw new InvalidArgumentError('expected a number of seconds above 0.')
+}

@@ -1,0 +1,136 @@
+// One line of a Singer pipe to what it says. A record's bytes are found, checked and left where they are.
+
+import { isKey, scanMembers, skipWhitespace, stringOf } from '../json.ts'
+import { RawJson } from '../record.ts'
+
+export interface RecordMessage {
+  readonly type: 'RECORD'
+  readonly stream: string
+  readonly record: RawJson
+  /** When it was read, as the line has it. */
+  readonly extractedAt?: string
+  /** Of a producer of ours. */
+  readonly bizon?: RecordExtra
+}
+
+/** What our producer says of a record beside its payload. */
+export interface RecordExtra {
+  /** Its number in the run, from 1. */
+  readonly n: number
+  readonly id: string
+  /** Its time at the source. */
+  readonly at?: string
+  /** Where it is routed to. */
+  readonly to?: string
+}
+
+export interface SchemaMessage {
+  readonly type: 'SCHEMA'
+  readonly stream: string
+  readonly schema: RawJson
+  /** `key_properties`, as the line has it. */
+  readonly keys: RawJson | undefined
+}
+
+export type Message =
+  | RecordMessage
+  | SchemaMessage
+  | { readonly type: 'STATE'; readonly value: RawJson }
+  /** Any other type, its name in upper case. */
+  | { readonly type: 'OTHER'; readonly name: string }
+  /** `at`: the byte that is wrong, counted from the start of the line; undefined: it is JSON, but no message. */
+  | { readonly type: 'INVALID'; readonly why: string; readonly at?: number }
+
+const BRACE = 0x7b
+const NINE = 0x39
+const ZERO = 0x30
+
+const keys = ['type', 'stream', 'record', 'bizon', 'time_extracted', 'schema', 'key_properties', 'value'] as const
+const inner = ['n', 'id', 'at', 'to'] as const
+const KEYS = keys.map((name) => ({ name, spelling: Buffer.from(JSON.stringify(name)) }))
+const INNER = inner.map((name) => ({ name, spelling: Buffer.from(JSON.stringify(name)) }))
+
+type Parts<Name extends string> = Partial<Record<Name, RawJson>>
+
+/** The line `buffer[start, end)`, without its line end. */
+export function readMessage(buffer: Buffer, start: number, end: number): Message {
+  const parts: Parts<(typeof keys)[number]> = {}
+  const after = collect(buffer, start, end, KEYS, parts)
+  if (after < 0) return { type: 'INVALID', why: 'it is no JSON object', at: ~after - start }
+  const rest = skipWhitespace(buffer, after, end)
+  if (rest < end) return { type: 'INVALID', why: 'more follows the object', at: rest - start }
+  const type = parts.type && stringOf(parts.type)?.toUpperCase()
+  if (type === undefined) return { type: 'INVALID', why: 'it has no type' }
+  switch (type) {
+    case 'RECORD':
+      return recordOf(parts)
+    case 'STATE':
+      return parts.value ? { type, value: parts.value } : { type: 'INVALID', why: 'a STATE has no value' }
+    case 'SCHEMA': {
+      const stream = parts.stream && stringOf(parts.stream)
+      if (stream === undefined || !isObjectAt(parts.schema)) {
+        return { type: 'INVALID', why: `a SCHEMA has no ${stream === undefined ? 'stream' : 'schema'}` }
+      }
+      return { type, stream, schema: parts.schema, keys: parts.key_properties }
+    }
+    default:
+      return { type: 'OTHER', name: type }
+  }
+}
+
+function recordOf({ stream: named, record, bizon, time_extracted: time }: Parts<(typeof keys)[number]>): Message {
+  const stream = named && stringOf(named)
+  if (stream === undefined) return { type: 'INVALID', why: 'a RECORD has no stream' }
+  if (!isObjectAt(record)) return { type: 'INVALID', why: 'a RECORD has no record, or one that is no object' }
+  const extractedAt = time && stringOf(time)
+  const extra = bizon && extraOf(bizon)
+  if (bizon && !extra) return { type: 'INVALID', why: 'the key bizon of a RECORD is damaged' }
+  return {
+    type: 'RECORD',
+    stream,
+    record,
+    ...(extractedAt !== undefined && { extractedAt }),
+    ...(extra && { bizon: extra }),
+  }
+}
+
+function extraOf({ buffer, start, end }: RawJson): RecordExtra | undefined {
+  const parts: Parts<(typeof inner)[number]> = {}
+  if (collect(buffer, start, end, INNER, parts) < 0) return undefined
+  const n = parts.n && countOf(parts.n)
+  const id = parts.id && stringOf(parts.id)
+  if (n === undefined || id === undefined) return undefined
+  const at = parts.at && stringOf(parts.at)
+  const to = parts.to && stringOf(parts.to)
+  return { n, id, ...(at !== undefined && { at }), ...(to !== undefined && { to }) }
+}
+
+/** As JSON.parse does, the last of duplicates counts. */
+function collect<Name extends string>(
+  buffer: Buffer,
+  start: number,
+  end: number,
+  names: readonly { readonly name: Name; readonly spelling: Buffer }[],
+  parts: Parts<Name>,
+): number {
+  return scanMembers(buffer, start, end, (keyStart, keyEnd, valueStart, valueEnd) => {
+    for (const { name, spelling } of names) {
+      if (!isKey(buffer, keyStart, keyEnd, spelling, name)) continue
+      parts[name] = new RawJson(buffer, valueStart, valueEnd)
+      return
+    }
+  })
+}
+
+const isObjectAt = (raw: RawJson | undefined): raw is RawJson => raw !== undefined && raw.buffer[raw.start] === BRACE
+
+function countOf({ buffer, start, end }: RawJson): number | undefined {
+  if (end - start > 15) return undefined
+  let count = 0
+  for (let i = start; i < end; i++) {
+    const digit = buffer[i] as number
+    if (digit < ZERO || digit > NINE) return undefined
+    count = count * 10 + digit - ZERO
+  }
+  return count
+}

@@ -1,0 +1,125 @@
+// Of a producer of ours. What it says of each page is checked, so that a line that was lost, doubled or moved on the way
+// is found before anything of its page is durable.
+
+import { isDeepStrictEqual } from 'node:util'
+import { BizonError } from '../errors.ts'
+import { RawJson } from '../record.ts'
+import type { Page, Position } from '../source.ts'
+import { type RecordMessage, readMessage } from './messages.ts'
+import { broken, Gathering, lost, type PipePage, type PipeReader, type PipeReaderOptions, refuse } from './read.ts'
+import { type PipeState, plain, readState } from './state.ts'
+
+/** Behind the first line. */
+/** What the destination holds. */
+export interface Held {
+  readonly page: number
+  readonly position: Position | null
+}
+
+export class OwnReader implements PipeReader {
+  readonly #options: PipeReaderOptions
+  readonly #gathering = new Gathering()
+  readonly #held: Held
+  #state: PipeState
+  /** The last page, held back until it is sure that nothing follows it. */
+  #end: [Pick<Page, 'next' | 'watermark'>, RawJson] | undefined
+  #stream: string | undefined
+  #n: number
+
+  /** `start`: what the first line said. `held`: the loader holds the pages up to this one already. */
+  constructor(start: PipeState, held: Held, options: PipeReaderOptions) {
+    this.#options = options
+    this.#state = start
+    this.#n = start.rows
+    this.#held = held
+  }
+
+  /** Where the pipe stands. */
+  get state(): PipeState {
+    return this.#state
+  }
+
+  line(buffer: Buffer, start: number, end: number, number: number): void {
+    const message = readMessage(buffer, start, end)
+    if (this.#state.end) throw broken(number, 'more follows the end of the run')
+    if (message.type === 'RECORD') this.#record(message, number)
+    else if (message.type === 'STATE') this.#pageEnd(message.value, number)
+    else if (message.type === 'SCHEMA') this.#stream = message.stream
+    else refuse(message, buffer, start, end, number)
+  }
+
+  take(): PipePage[] {
+    return this.#gathering.take()
+  }
+
+  finish(): PipePage[] {
+    if (this.#end) {
+      this.#gathering.end(undefined, ...this.#end)
+      return this.take()
+    }
+    const { page, rows } = this.#state
+    throw new BizonError(
+      'incomplete',
+      `the pipe ended without the end of the run, behind page ${page} (${rows} rows): the program before it was cut off`,
+      { hint: 'Run the same line again: it goes on from the last checkpoint. Nothing was published.' },
+    )
+  }
+
+  #record({ stream, record, bizon }: RecordMessage, number: number): void {
+    if (this.#stream === undefined) throw broken(number, `a RECORD of ${stream} comes before its SCHEMA`)
+    if (stream !== this.#stream) throw broken(number, `a RECORD of ${stream} in a pipe of ${this.#stream}`)
+    if (!bizon) throw broken(number, 'a RECORD has lost its key bizon')
+    const { n, id, at, to } = bizon
+    const expected = this.#n + 1
+    const missing = n - expected
+    if (missing < 0) throw broken(number, `record ${n} comes behind record ${this.#n}`)
+    if (missing > 0 && !this.#options.allowEdited) throw lost(number, missing, `record ${n} follows record ${this.#n}`)
+    this.#n = n
+    if (this.#state.page < this.#held.page) return
+    const data = {
+      id,
+      data: record,
+      ...(at !== undefined && { timestamp: at }),
+      ...(to !== undefined && { destinationId: to }),
+    }
+    this.#gathering.add(data, record.byteLength, undefined)
+  }
+
+  /** A page that the destination holds. The last of them must end where it stands, or it held other pages. */
+  #passOver({ page, position, end }: PipeState, number: number): void {
+    if (page < this.#held.page && !end) return
+    if (page === this.#held.page && isDeepStrictEqual(plain(position), plain(this.#held.position))) return
+    throw new BizonError(
+      'source',
+      `line ${number} of the pipe: the source was read once more and gave other pages, so that it cannot be gone on behind page ${this.#held.page}`,
+      { hint: 'Start over: set source.force_ignore_checkpoint to true for one run.' },
+    )
+  }
+
+  #pageEnd(value: RawJson, number: number): void {
+    const state = readState(value)
+    const before = this.#state
+    if (!state) throw broken(number, 'a STATE is not one of bizon')
+    if (state.run !== before.run)
+      throw broken(number, `a STATE is of run ${state.run}, and the pipe is of ${before.run}`)
+    const pages = state.page - before.page
+    // A source that is exhausted with nothing more to give says so behind the page before.
+    if (pages < 1) throw broken(number, `page ${state.page} comes behind page ${before.page}`)
+    if (pages > 1) throw lost(number, pages - 1, `page ${state.page} follows page ${before.page}`, 'page')
+    const missing = state.rows - this.#n
+    if (missing < 0) throw broken(number, `page ${state.page} ends with record ${state.rows}, behind record ${this.#n}`)
+    if (missing > 0 && !this.#options.allowEdited)
+      throw lost(number, missing, `page ${state.page} ends with record ${state.rows}, and the last one was ${this.#n}`)
+    this.#n = state.rows
+    this.#state = state
+    if (before.page < this.#held.page) {
+      this.#passOver(state, number)
+      return
+    }
+    const { end, position, watermark } = state
+    const kept = new RawJson(Buffer.from(value.bytes()))
+    const rest = { next: end ? null : (position ?? {}), ...(watermark !== undefined && { watermark }) }
+    if (end) this.#end = [rest, kept]
+    else this.#gathering.end(undefined, rest, kept)
+  }
+}

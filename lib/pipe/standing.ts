@@ -1,0 +1,155 @@
+// Where a producer begins: where the loader of the same pipeline stands, as the state store that both name says, or
+// a STATE value that a loader printed. Nothing is changed here; the loader does that.
+
+import { randomUUID } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import type { ConfigOf } from '../config.ts'
+import { BizonError, messageOf } from '../errors.ts'
+import { decide } from '../job.ts'
+import { scanValue, skipWhitespace } from '../json.ts'
+import type { Log } from '../log.ts'
+import { RawJson } from '../record.ts'
+import { identityOf, sourceHashOf } from '../run.ts'
+import type { Start, StreamInfo } from '../source.ts'
+import { type PipeState, readState } from './state.ts'
+
+export interface Standing {
+  /** With the beginning that the first line of the pipe says. */
+  readonly state: PipeState
+  /** The same in the source's terms. */
+  readonly start: Start
+  /** In plain words, why from here. */
+  readonly reasons: readonly string[]
+}
+
+/** `stateFile`: a file with the last STATE value that a loader printed, instead of the state store. */
+export async function standingOf(
+  config: ConfigOf<'source'>,
+  stream: StreamInfo,
+  log: Log,
+  stateFile?: string,
+): Promise<Standing> {
+  return stateFile === undefined ? fromStore(config, stream, log) : fromFile(config, stream, stateFile)
+}
+
+async function fromStore(config: ConfigOf<'source'>, stream: StreamInfo, log: Log): Promise<Standing> {
+  const { mode, forceIgnoreCheckpoint, reset, cursorField } = config.source
+  const { backend } = config.engine
+  const store = backend.definition.create(backend, { log })
+  try {
+    await store.open()
+    const identity = identityOf(config)
+    const unfinished = await store.unfinishedJobs(identity)
+    const lastSucceeded = await store.lastSucceeded(identity)
+    const resets = await store.resets(
+      identity,
+      unfinished.map(({ id }) => id),
+    )
+    const decision = decide({
+      mode,
+      force: forceIgnoreCheckpoint,
+      reset,
+      unfinished,
+      ...(lastSucceeded && { lastSucceeded }),
+      resets,
+      resumable: stream.resumable ?? false,
+    })
+    const { job, since } = decision
+    const from = job && (await store.lastCheckpoint(job))
+    const state = {
+      ...(from ?? { page: 0, rows: 0, end: false, position: null }),
+      run: job?.id ?? newRun(),
+      at: job?.createdAt ?? new Date(),
+      ...(decision.previous !== undefined && { previous: decision.previous }),
+    }
+    return {
+      state: await withBeginning(config, stream, state, decision.asReset),
+      start: {
+        ...(from?.position && { position: from.position }),
+        ...(since && { since: { ...since, ...(cursorField !== undefined && { cursorField }) } }),
+      },
+      reasons: decision.reasons,
+    }
+  } finally {
+    await store.close()
+  }
+}
+
+async function fromFile(config: ConfigOf<'source'>, stream: StreamInfo, path: string): Promise<Standing> {
+  const { mode, cursorField, reset, forceIgnoreCheckpoint } = config.source
+  const before = await readStateFile(path)
+  const goesOn = before && !before.end && !forceIgnoreCheckpoint
+  if (goesOn) {
+    const { begin: _begin, ...state } = before
+    return {
+      state: await withBeginning(config, stream, state, false),
+      start: { ...(before.position && { position: before.position }) },
+      reasons: [`goes on from ${path}: page ${before.page} (${before.rows} rows)`],
+    }
+  }
+  const adds = mode === 'incremental' && before?.end && !reset && !forceIgnoreCheckpoint
+  const state = {
+    run: newRun(),
+    at: new Date(),
+    ...(adds && { previous: before.run }),
+    page: 0,
+    rows: 0,
+    end: false,
+    position: null,
+  }
+  return {
+    state: await withBeginning(config, stream, state, mode === 'incremental' && reset),
+    start: adds
+      ? {
+          since: {
+            time: before.at,
+            ...(before.watermark !== undefined && { value: before.watermark }),
+            ...(cursorField !== undefined && { cursorField }),
+          },
+        }
+      : {},
+    reasons: [adds ? `fetches what is newer than what ${path} ends with` : 'starts a new run'],
+  }
+}
+
+/** Absent, or empty: nothing was loaded yet. */
+async function readStateFile(path: string): Promise<PipeState | undefined> {
+  const text = await readFile(path).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return Buffer.alloc(0)
+    throw new BizonError('usage', `--state: cannot read ${path}: ${messageOf(error)}`, { cause: error })
+  })
+  // A loader prints one value a line: the last one counts.
+  const lines = text.toString('utf8').trimEnd().split('\n')
+  const last = Buffer.from(lines.at(-1) ?? '')
+  if (skipWhitespace(last, 0, last.length) === last.length) return undefined
+  const valid = scanValue(last, 0, last.length) === last.length
+  const state = valid ? readState(new RawJson(last)) : undefined
+  if (state) return state
+  throw new BizonError('usage', `--state: ${path} does not hold a STATE value of bizon`, {
+    hint: 'It is what bizon-load prints; its last line counts.',
+  })
+}
+
+async function withBeginning(
+  config: ConfigOf<'source'>,
+  stream: StreamInfo,
+  state: PipeState,
+  reset: boolean,
+): Promise<PipeState> {
+  const { name, source } = config
+  return {
+    ...state,
+    begin: {
+      pipeline: name,
+      source: source.name,
+      stream: source.stream,
+      mode: source.mode,
+      resumable: stream.resumable ?? false,
+      reset,
+      startOver: source.forceIgnoreCheckpoint,
+      hash: await sourceHashOf(config),
+    },
+  }
+}
+
+const newRun = (): string => randomUUID().replaceAll('-', '')

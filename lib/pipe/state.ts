@@ -1,0 +1,112 @@
+// What a STATE line of ours holds, under the key `bizon`. It is all that a producer needs to go on (so that `--state`
+// and the state store say the same), and all that a loader needs to know that nothing was lost on the way.
+
+import { BizonError } from '../errors.ts'
+import { isObject, parseJson, stringifyJson } from '../json.ts'
+import type { Json, JsonObject, RawJson } from '../record.ts'
+import { isMapping } from '../references.ts'
+import type { Position, SyncMode } from '../source.ts'
+
+/** How a pipe begins: what is read, and from where on. In its first line only. */
+export interface Beginning {
+  readonly pipeline: string
+  readonly source: string
+  readonly stream: string
+  readonly mode: SyncMode
+  /** Whether positions of the stream survive, so that an interrupted full refresh goes on. */
+  readonly resumable: boolean
+  /** Incremental: everything is read again, to replace the target. */
+  readonly reset: boolean
+  /** What an earlier run left is not gone on with. */
+  readonly startOver: boolean
+  /** Of what the source is configured to read. */
+  readonly hash: string
+}
+
+/** Where a pipe stands: behind so many pages and records of the run. */
+export interface PipeState {
+  /** 32 hex digits. */
+  readonly run: string
+  /** When the run began to read. */
+  readonly at: Date
+  /** Incremental: the published run from whose watermark it reads on. */
+  readonly previous?: string
+  readonly page: number
+  /** Records of the run so far; the number of the last record. */
+  readonly rows: number
+  /** Nothing more follows, because the source is exhausted. */
+  readonly end: boolean
+  /** Where the source goes on; null at the end, and before the first page. */
+  readonly position: Position | null
+  readonly watermark?: Json
+  readonly begin?: Beginning
+}
+
+/** The value of a STATE line, as JSON text. */
+export function writeState({ run, at, previous, page, rows, end, position, watermark, begin }: PipeState): string {
+  const state: Record<string, Json> = { run, at: at.toISOString() }
+  if (previous !== undefined) state.previous = previous
+  Object.assign(state, { page, rows, end, position })
+  if (watermark !== undefined) state.watermark = watermark
+  if (begin) {
+    const { pipeline, source, stream, mode, resumable, reset, startOver, hash } = begin
+    state.begin = { pipeline, source, stream, mode, resumable, reset, start_over: startOver, hash }
+  }
+  return stringifyJson({ bizon: state })
+}
+
+/** What a producer of ours meant; undefined: the value is somebody else's. Throws if ours is damaged. */
+export function readState(value: RawJson): PipeState | undefined {
+  if (!isObject(value)) return undefined
+  const parsed = parseJson(value.toString())
+  const given = isMapping(parsed) ? parsed.bizon : undefined
+  if (given === undefined) return undefined
+  const state = isMapping(given) ? given : {}
+  const { run, at, previous, page, rows, end, position, watermark, begin } = state
+  const time = new Date(String(at))
+  const sound =
+    typeof run === 'string' &&
+    /^[0-9a-f]{32}$/.test(run) &&
+    !Number.isNaN(time.getTime()) &&
+    isCount(page) &&
+    isCount(rows) &&
+    typeof end === 'boolean' &&
+    (position === null || isMapping(position))
+  if (!sound) {
+    throw new BizonError('source', `a STATE of bizon is damaged: ${value.toString().slice(0, 200)}`, {
+      hint: 'See docs/pipe-format.md for what it holds.',
+    })
+  }
+  return {
+    run,
+    at: time,
+    ...(typeof previous === 'string' && { previous }),
+    page,
+    rows,
+    end,
+    position: position as Position | null,
+    ...(watermark !== undefined && { watermark: watermark as Json }),
+    ...(begin !== undefined && { begin: readBeginning(begin) }),
+  }
+}
+
+const MODES: readonly unknown[] = ['full_refresh', 'incremental', 'stream'] satisfies SyncMode[]
+
+function readBeginning(given: unknown): Beginning {
+  const begin = (isMapping(given) ? given : {}) as JsonObject
+  const { pipeline, source, stream, mode, resumable = false, reset = false, start_over: startOver = false } = begin
+  const { hash = '' } = begin
+  const texts = [pipeline, source, stream, hash].every((one) => typeof one === 'string')
+  const flags = [resumable, reset, startOver].every((one) => typeof one === 'boolean')
+  if (!texts || !flags || !MODES.includes(mode)) {
+    throw new BizonError('source', `the first line of the pipe is damaged: ${JSON.stringify(given).slice(0, 200)}`, {
+      hint: 'See docs/pipe-format.md for what it holds.',
+    })
+  }
+  return { pipeline, source, stream, mode, resumable, reset, startOver, hash } as Beginning
+}
+
+/** As it is after a round trip, for comparing. */
+export const plain = (position: Position | null): unknown => JSON.parse(stringifyJson(position))
+
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0

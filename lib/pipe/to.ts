@@ -1,0 +1,110 @@
+// The first half of a pipeline, into a pipe: the source, the transforms, and a STATE line behind each page.
+//
+//   source ──page──▶ transform* ──page──▶ checkpoint ──item──▶ lines ──▶ standard output
+//     ▲                                    behind each page
+//     └── where the loader stands: the state store that both name, or --state
+
+import { bytesOf, type Checkpoint, checkpoints, type Item } from '../checkpoint.ts'
+import type { Observer } from '../events.ts'
+import type { Extract } from '../extract.ts'
+import { faultPoint } from '../fault.ts'
+import { type Log, silentLog } from '../log.ts'
+import { redactError } from '../redact.ts'
+import type { Page } from '../source.ts'
+import { flow, readable, through, writable } from '../streamx.ts'
+import { applyTransform } from '../transform.ts'
+import { type OpenTransforms, openTransforms } from '../transforms.ts'
+import { closeAll } from '../wait.ts'
+import type { ByteOut } from './out.ts'
+import { standingOf } from './standing.ts'
+import { type PipeFormat, PipeWriter } from './write.ts'
+
+export interface ExtractToOptions {
+  /** Default singer. */
+  readonly format?: PipeFormat
+  /** A file with the last STATE value that the loader printed, instead of the state store. */
+  readonly stateFile?: string | undefined
+  readonly log?: Log
+  /** Ends it at once: it rejects with the signal's reason. */
+  readonly signal?: AbortSignal
+  /** Ends it after the page that is on its way; before the first one it rejects, as by `signal`. */
+  readonly stop?: AbortSignal
+  readonly observe?: Observer
+}
+
+export interface Extracted {
+  /** `stopped`: by a signal or `max_iterations`; the pipe then has no end, and a loader publishes nothing. */
+  readonly status: 'complete' | 'stopped'
+  readonly rows: number
+  readonly bytes: number
+  readonly pages: number
+  readonly seconds: number
+}
+
+/** Reads the source from where the loader stands, and writes it as lines. Rejects with PipeClosed when nobody reads them. */
+export async function extractTo(from: Extract, out: ByteOut, options: ExtractToOptions = {}): Promise<Extracted> {
+  const { format = 'singer', stateFile, log = silentLog, stop, observe = () => {} } = options
+  const startedAt = performance.now()
+  const failure = new AbortController()
+  const signal = AbortSignal.any([failure.signal, ...(options.signal ? [options.signal] : [])])
+  const opening = stop ? AbortSignal.any([signal, stop]) : signal
+  signal.throwIfAborted()
+  const count = { rows: 0, bytes: 0, pages: 0 }
+  let latest: Checkpoint | undefined
+
+  const source = await from.open(log)
+  let scripts: OpenTransforms | undefined
+  try {
+    const { config, stream } = source
+    const { state, start, reasons } = await standingOf(config, stream, log, stateFile)
+    scripts = await openTransforms(config.transforms, { log, signal, secrets: config.secrets })
+    if (!state.end) await source.check(opening)
+    for (const reason of reasons) log.info(reason)
+    observe({ type: 'start', job: state.run, ...(state.page > 0 && { from: state }), reasons })
+    const writer = new PipeWriter(out, format, stream, state)
+    await writer.open()
+    latest = state
+    const broken: unknown[] = []
+    const write = async (item: Item): Promise<void> => {
+      faultPoint('pipe.before')
+      await writer.write(item)
+      faultPoint('pipe.after')
+      if ('records' in item) {
+        const { records, bytes = 0 } = item
+        count.rows += records.length
+        count.bytes += bytes
+        count.pages += 1
+        observe({ type: 'page', rows: records.length, bytes })
+      } else {
+        latest = item
+        observe({ type: 'checkpoint', checkpoint: item })
+      }
+    }
+    if (!state.end) {
+      const failed = (error: unknown): void => void broken.push(error)
+      await flow(
+        signal,
+        readable((inner) => source.read(start, { signal: inner, stop, failed }), PAGES),
+        ...scripts.steps.map((apply) =>
+          through<Page, Page>({ each: (page, push) => applyTransform(apply, page, signal).then(push) }, PAGES),
+        ),
+        through(checkpoints(state, { everyPages: 1 }), PAGES),
+        writable<Item>({ write, final: () => writer.flush() }, PAGES),
+      )
+    }
+    signal.throwIfAborted()
+    if (broken.length > 0) throw broken[0]
+    const seconds = (performance.now() - startedAt) / 1000
+    return { status: latest.end ? 'complete' : 'stopped', ...count, seconds }
+  } catch (error) {
+    redactError(error, source.config.secrets)
+    throw error
+  } finally {
+    await closeAll(
+      () => scripts?.close(),
+      () => source.close(),
+    )
+  }
+}
+
+const PAGES = { holdBytes: 1, sizeOf: bytesOf }
