@@ -18,8 +18,11 @@ export interface Replacement {
 const TWINS = join(ROOT, 'node_modules', '.cache', 'bizon-twins')
 
 export interface Twin {
-  /** To be run in the place of the built program. */
+  /** To be run in the place of the built `bizon`. */
   readonly program: string
+  /** In the place of the built `bizon-extract` and `bizon-load`. */
+  readonly extract: string
+  readonly load: string
   remove(): Promise<void>
 }
 
@@ -27,7 +30,7 @@ export async function buildTwin(name: string, replacements: readonly Replacement
   const folder = join(TWINS, `${name.replaceAll(/\W+/g, '-')}-${process.pid}`)
   await build({
     absWorkingDir: ROOT,
-    entryPoints: ['bin/bizon.ts'],
+    entryPoints: ['bin/bizon.ts', 'bin/bizon-extract.ts', 'bin/bizon-load.ts'],
     outdir: folder,
     outExtension: { '.js': '.mjs' },
     bundle: true,
@@ -40,7 +43,12 @@ export async function buildTwin(name: string, replacements: readonly Replacement
     logLevel: 'silent',
     plugins: [replacing(replacements)],
   })
-  return { program: join(folder, 'bizon.mjs'), remove: () => rm(folder, { recursive: true, force: true }) }
+  return {
+    program: join(folder, 'bizon.mjs'),
+    extract: join(folder, 'bizon-extract.mjs'),
+    load: join(folder, 'bizon-load.mjs'),
+    remove: () => rm(folder, { recursive: true, force: true }),
+  }
 }
 
 function replacing(replacements: readonly Replacement[]): Plugin {

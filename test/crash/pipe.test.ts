@@ -1,0 +1,206 @@
+// Both halves of a pipeline as two processes, either of them killed at every point it passes: the same line run again
+// goes on, and what is published is the old content or the new, byte for byte. What the loader said was durable is.
+
+import { readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, describe, expect, test } from 'vitest'
+import { prepare } from './kill.ts'
+import { complaintsAfter, complaintsBetween, sidecarOf, stateOf } from './oracle.ts'
+import { buildCountingTwin, occurrences } from './points.ts'
+import { type Scenario, scenarios } from './scenario.ts'
+import { buildTwin, type Replacement, type Twin } from './twin.ts'
+import { type Ended, eachOf, NIGHTLY, ROOT, TEST_LIMIT_MS, type Workspace } from './workspace.ts'
+
+type Half = 'extract' | 'load'
+type Programs = Pick<Twin, Half>
+
+const BUILT: Programs = {
+  extract: join(ROOT, 'dist/bin/bizon-extract.js'),
+  load: join(ROOT, 'dist/bin/bizon-load.js'),
+}
+/** Beside the folder, in which nothing may be left behind. */
+const saidIn = ({ folder }: Workspace): string => `${folder}.said`
+
+interface Line {
+  readonly programs?: Programs
+  /** Variables of one of the halves. */
+  readonly env?: Readonly<Partial<Record<Half, Readonly<Record<string, string>>>>>
+}
+
+/** `bizon-extract pipeline.yml | bizon-load pipeline.yml`; the exit code is that of the first half that failed. */
+function runLine(place: Workspace, { programs = BUILT, env = {} }: Line = {}): Promise<Ended> {
+  const half = (name: Half): string => {
+    const variables = Object.entries(env[name] ?? {}).map(([key, value]) => `${key}=${value}`)
+    return ['env', ...variables, process.execPath, programs[name], 'pipeline.yml', '--quiet'].join(' ')
+  }
+  const script = `${half('extract')} | ${half('load')} >> ${saidIn(place)}; codes=("\${PIPESTATUS[@]}"); echo "\${codes[@]}"`
+  return place.execute(['bash', '-c', script])
+}
+
+async function removeAll(place: Workspace): Promise<void> {
+  await place.remove()
+  await rm(saidIn(place), { force: true })
+}
+
+const codesOf = ({ stdout }: Ended): number[] => stdout.trim().split(' ').map(Number)
+
+/** How often each half passes each point. */
+async function passesOf(scenario: Scenario, twin: Programs): Promise<Map<string, number>> {
+  const place = await prepare(scenario)
+  try {
+    const env = { extract: { FAULT_POINTS: 'extract.points' }, load: { FAULT_POINTS: 'load.points' } }
+    const ended = await runLine(place, { programs: twin, env })
+    if (codesOf(ended).join() !== '0,0') throw new Error(ended.stderr)
+    const passes = new Map<string, number>()
+    for (const half of ['extract', 'load'] as const) {
+      for (const name of (await place.read(`${half}.points`))?.toString().split('\n').slice(0, -1) ?? []) {
+        passes.set(`${half} ${name}`, (passes.get(`${half} ${name}`) ?? 0) + 1)
+      }
+    }
+    return passes
+  } finally {
+    await removeAll(place)
+  }
+}
+
+/** What was printed as durable must be: a caller may start the next producer from it. */
+async function saidTooEarly(place: Workspace, { sidecar }: Scenario): Promise<string[]> {
+  const said = (await readFile(saidIn(place), 'utf8')).split('\n').slice(0, -1)
+  const last = JSON.parse(said.at(-1) ?? '{}').bizon
+  const held = await sidecarOf(place, sidecar)
+  if (last === undefined || held?.run !== last.run) return []
+  const page = held?.checkpoint?.page ?? 0
+  return last.page > page ? [`page ${last.page} was said to be durable, the files hold ${page}`] : []
+}
+
+/** Kills one half where it passes the point, then runs the line again to its end. */
+async function crashLine(
+  scenario: Scenario,
+  half: Half,
+  failpoint: string,
+  programs: Programs = BUILT,
+): Promise<string[]> {
+  const place = await prepare(scenario)
+  try {
+    const killed = await runLine(place, { programs, env: { [half]: { BIZON_FAILPOINT: `${failpoint}:kill` } } })
+    const codes = codesOf(killed)
+    if (codes[half === 'extract' ? 0 : 1] !== 137) return [`${failpoint} did not fire: ${codes} ${killed.stderr}`]
+    const before = await stateOf(place)
+    const complaints = [...(await complaintsBetween(place, scenario, before)), ...(await saidTooEarly(place, scenario))]
+    const again = await runLine(place, { programs })
+    if (codesOf(again).join() !== '0,0') return [...complaints, `the line run again: ${codesOf(again)} ${again.stderr}`]
+    return [...complaints, ...(await complaintsAfter(place, scenario, before))]
+  } finally {
+    await removeAll(place)
+  }
+}
+
+const { fullRefresh, fullRefreshOver, incrementalAppend } = scenarios
+/** By day two of the scenarios are killed at some points only. */
+const SOME = /^(?:pipe\.after|cursor\.after|publish\.after|status\.before)$/
+const cases = [fullRefresh, fullRefreshOver, incrementalAppend].map((scenario) => ({
+  title: scenario.title,
+  scenario,
+  points: NIGHTLY || scenario === fullRefresh ? /./ : SOME,
+}))
+
+const counting = await buildCountingTwin()
+const passes = new Map<Scenario, Map<string, number>>()
+for (const { scenario } of cases) passes.set(scenario, await passesOf(scenario, counting))
+afterAll(() => counting.remove())
+
+describe.each(cases)('a pipe, $title', ({ scenario, points: chosen }) => {
+  test.each(['extract', 'load'] as const)(
+    'killed at every point on the side of bizon-%s, the same line goes on',
+    async (half) => {
+      const points = [...(passes.get(scenario) ?? [])]
+        .filter(([name]) => name.startsWith(`${half} `))
+        .map(([name, times]) => [name.slice(half.length + 1), times] as const)
+        .filter(([name]) => chosen.test(name))
+        .flatMap(([name, times]) => occurrences(times, true).map((at) => `${name}@${at}`))
+      expect(points.length).toBeGreaterThan(0)
+      expect(await eachOf(points, (point) => crashLine(scenario, half, point))).toEqual([])
+    },
+    TEST_LIMIT_MS,
+  )
+})
+
+describe('a broken twin is caught:', () => {
+  test.each<[string, readonly Replacement[], Half, string]>([
+    [
+      'state that is told before it is durable',
+      [
+        {
+          file: 'lib/load.ts',
+          find: 'const receipt = await this.#destination.flush(item)',
+          replace:
+            'if (item.position) await this.#source.acknowledge(item.position)\n    const receipt = await this.#destination.flush(item)',
+        },
+      ],
+      'load',
+      'stage.after@2',
+    ],
+    [
+      'an end that is invented where the pipe ends',
+      [
+        {
+          file: 'lib/pipe/own.ts',
+          find: '    const { page, rows } = this.#state\n    throw new BizonError(',
+          replace:
+            '    const { page, rows } = this.#state\n    this.#gathering.end(undefined, { next: null })\n    if (page >= 0) return this.take()\n    throw new BizonError(',
+        },
+      ],
+      'extract',
+      'fetch.before@3',
+    ],
+    [
+      'a place to go on that is not looked at',
+      [
+        {
+          file: 'lib/pipe/own.ts',
+          find: '    if (this.#state.page < this.#held.page) return\n    const data',
+          replace: '    const data',
+        },
+        {
+          file: 'lib/pipe/standing.ts',
+          find: 'const from = job && (await store.lastCheckpoint(job))',
+          replace: 'const from = job && Date.now() < 0 ? await store.lastCheckpoint(job) : undefined',
+        },
+      ],
+      'load',
+      'cursor.after@2',
+    ],
+  ])(
+    '%s',
+    async (_title, replacements, half, point) => {
+      const twin = await buildTwin('pipe', replacements)
+      try {
+        expect(await crashLine(fullRefresh, half, point, twin)).not.toEqual([])
+        expect(await crashLine(fullRefresh, half, point)).toEqual([])
+      } finally {
+        await twin.remove()
+      }
+    },
+    TEST_LIMIT_MS,
+  )
+})
+
+async function killedBothAgainAndAgain(): Promise<void> {
+  const place = await prepare(fullRefresh)
+  try {
+    const before = await stateOf(place)
+    for (let n = 1; n <= 30; n++) {
+      await runLine(place, {
+        env: {
+          extract: { BIZON_FAILPOINT: `pipe.after@${1 + (n % 4)}:kill` },
+          load: { BIZON_FAILPOINT: `cursor.after@${1 + (n % 3)}:kill` },
+        },
+      })
+    }
+    expect(codesOf(await runLine(place))).toEqual([0, 0])
+    expect(await complaintsAfter(place, fullRefresh, before)).toEqual([])
+  } finally {
+    await removeAll(place)
+  }
+}
+if (NIGHTLY) test('both halves killed at once, again and again, it ends', killedBothAgainAndAgain, TEST_LIMIT_MS)
