@@ -1,7 +1,7 @@
 // Values looked up by path in JSON text, all of them in one pass over its bytes, and the items of one list with
 // values of their own. Nothing is parsed; the same pass finds out whether the text is valid.
 
-import { isKey, scanValue, skipWhitespace } from '../json.ts'
+import { isKey, scanValue, skipString, skipWhitespace } from '../json.ts'
 import { RawJson } from '../record.ts'
 
 /** Keys from the outside in; whole numbers are also places in a list. Empty: the whole text. */
@@ -200,7 +200,7 @@ class Walk {
     for (;;) {
       if (i >= end) return ~end
       if (buffer[i] !== QUOTE) return ~i
-      const keyEnd = scanValue(buffer, i, end)
+      const keyEnd = skipString(buffer, i + 1, end)
       if (keyEnd < 0) return keyEnd
       const colon = skipWhitespace(buffer, keyEnd, end)
       if (colon >= end) return ~end
