@@ -77,8 +77,9 @@ export function lookup({ list, fields = [], values = [] }: Lookup): (buffer: Buf
   return (buffer) => new Walk(buffer, item, fields.length).whole(root, values.length)
 }
 
-/** How many brackets, from the end, are taken for that of the list. */
+/** How many brackets, from the end, are taken for that of the list; and how far from the beginning it may be. */
 const GLANCES = 4
+const GLANCE_BYTES = 1 << 16
 
 /**
  * The values alone, before the list is looked at: the list is passed over, to a bracket near the end that makes the
@@ -95,7 +96,9 @@ export function glance({ list, values = [] }: Lookup): (buffer: Buffer) => Found
       end = buffer.lastIndexOf(BRACKET_END, end - 1)
       if (end < 0) break
       const found = new Walk(buffer, root, 0, buffer.length, end + 1).whole(root, values.length)
-      if (found.invalidAt === undefined && found.values.every((value) => value !== undefined)) return found.values
+      const { invalidAt = Infinity } = found
+      if (invalidAt <= end) break // another bracket would not mend that
+      if (invalidAt === Infinity && found.values.every((value) => value !== undefined)) return found.values
     }
     return undefined
   }
@@ -172,7 +175,7 @@ class Walk {
     const first = this.#buffer[start]
     let end: number
     if (node.isList && first === BRACKET && this.#listEnd !== undefined) {
-      end = this.#listEnd > start ? this.#listEnd : ~start
+      end = start <= GLANCE_BYTES && start < this.#listEnd ? this.#listEnd : ~start
     } else if (node.isList && first === BRACKET) {
       end = this.#listOf(start)
       if (end >= 0 && node.steps.length > 0) this.#elements(node, start, found)

@@ -88,7 +88,7 @@ describe('the API asks to wait', () => {
     expect(clock.slept).toEqual([30])
   })
 
-  it('nothing remains in the limit: so does a request that is made while the answer is looked at', async () => {
+  it('nothing remains in the limit: a request that is made while the answer is looked at waits too', async () => {
     api.on('/items', { ...GOOD, headers: { 'ratelimit-remaining': '0', 'ratelimit-reset': '30' } }, GOOD)
     const one = client({}, { limits: new RateLimits() })
     let second: Promise<unknown> | undefined
