@@ -6,7 +6,7 @@ import { createScanner } from './json/scan.ts'
 import { type Json, RawJson } from './record.ts'
 
 export { MAX_DEPTH } from './json/scan.ts'
-export const { scanValue, skipWhitespace, escapeInto } = createScanner()
+export const { scanValue, skipString, skipWhitespace, escapeInto } = createScanner()
 
 const QUOTE = 0x22
 const COMMA = 0x2c
@@ -28,7 +28,7 @@ export function members(buffer: Buffer, start: number, end: number, visit: Membe
   do {
     const keyStart = skipWhitespace(buffer, i + 1, end)
     if (buffer[keyStart] !== QUOTE) return
-    const keyEnd = scanValue(buffer, keyStart, end)
+    const keyEnd = skipString(buffer, keyStart + 1, end)
     const valueStart = skipWhitespace(buffer, skipWhitespace(buffer, keyEnd, end) + 1, end)
     const valueEnd = scanValue(buffer, valueStart, end)
     visit(keyStart, keyEnd, valueStart, valueEnd)
