@@ -6,7 +6,7 @@ import { createScanner } from './json/scan.ts'
 import { type Json, RawJson } from './record.ts'
 
 export { MAX_DEPTH } from './json/scan.ts'
-export const { scanValue, skipWhitespace, escapeInto } = createScanner()
+export const { scanValue, skipString, skipWhitespace, escapeInto } = createScanner()
 
 const QUOTE = 0x22
 const COMMA = 0x2c
@@ -37,6 +37,7 @@ export function scanMembers(buffer: Buffer, start: number, end: number, visit: M
   if (i >= end || buffer[i] !== BRACE) return ~i
   for (let first = true; ; first = false) {
     const keyStart = skipWhitespace(buffer, i + 1, end)
+<<<<<<< HEAD
     if (keyStart >= end) return ~end
     if (first && buffer[keyStart] === BRACE_END) return keyStart + 1
     if (buffer[keyStart] !== QUOTE) return ~keyStart
@@ -45,6 +46,11 @@ export function scanMembers(buffer: Buffer, start: number, end: number, visit: M
     const colon = skipWhitespace(buffer, keyEnd, end)
     if (colon >= end || buffer[colon] !== COLON) return ~colon
     const valueStart = skipWhitespace(buffer, colon + 1, end)
+=======
+    if (buffer[keyStart] !== QUOTE) return
+    const keyEnd = skipString(buffer, keyStart + 1, end)
+    const valueStart = skipWhitespace(buffer, skipWhitespace(buffer, keyEnd, end) + 1, end)
+>>>>>>> main
     const valueEnd = scanValue(buffer, valueStart, end)
     if (valueEnd < 0) return valueEnd
     visit(keyStart, keyEnd, valueStart, valueEnd)

@@ -9,6 +9,8 @@ export type ConfigPath = readonly (string | number)[]
 export interface Place {
   readonly line: number
   readonly column: number
+  /** How a value that is no text was written. */
+  readonly source?: string
 }
 
 /** Finds the place of a value or of its key in the file; undefined when the config did not come from one. */
@@ -112,7 +114,10 @@ export class Problems {
     const key = path.findLast((part) => typeof part === 'string')
     const secret = typeof key === 'string' && SECRET_KEY.test(key)
     if (secret && value !== null && value !== '' && typeof value !== 'object') return `a ${typeof value}`
-    return describeValue(value)
+    const { source } = this.#locate(path, 'value') ?? {}
+    const shown = describeValue(value)
+    const differs = source !== undefined && typeof value !== 'object' && source !== shown
+    return differs ? `${source}, which YAML reads as ${shown}` : shown
   }
 
   /** Throws everything found as one error, if there is anything. */

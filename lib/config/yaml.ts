@@ -118,7 +118,7 @@ class Reader {
       const value = this.#startOf(node, where.key !== undefined)
       this.#places.set(name, {
         ...(where.key && { key: where.key }),
-        ...(value && { value }),
+        ...(value && { value: { ...value, ...writtenAs(node) } }),
       })
     }
     const inside = [...where.inside, node]
@@ -191,6 +191,12 @@ class Reader {
     const offset = isScalar(node) || isCollection(node) || isAlias(node) ? node.range?.[0] : undefined
     return offset === undefined ? {} : { place: this.placeAt(offset) }
   }
+}
+
+/** Of a scalar that is no text, such as `010` or `12:30`. */
+function writtenAs(node: unknown): { source?: string } {
+  if (!isScalar(node) || typeof node.value === 'string' || node.value === null || !node.source) return {}
+  return { source: node.source }
 }
 
 const NUMBER = /^[-+]?(?:\.?\d|\.(?:inf|nan)$)/i

@@ -124,8 +124,6 @@ export class Client implements HttpClient {
 
       if (outcome.kind === 'answer') {
         this.#known.add(call.url.host)
-        const seconds = transport.waits ? exhaustedSeconds(outcome.response.headers, clock.now()) : undefined
-        if (seconds !== undefined && seconds <= this.#api.rate_limit_seconds) turns.pause(clock.now() + seconds * 1000)
         return outcome.response
       }
       if (outcome.kind === 'redirect') {
@@ -203,12 +201,22 @@ export class Client implements HttpClient {
         throw error instanceof TooLarge ? tooLargeError(subject, status, this.#api.max_response_size) : error
       })
       const response: HttpResponse = { status, headers: wire.headers, body: whole, url: subject.shown }
+      // Before anybody sees the answer, who might ask for more at once.
+      if (transport.waits) this.#heed(wire.headers, url.host)
       return await checked(response, validate)
     } catch (error) {
       signal.throwIfAborted()
       if (error instanceof TransportError) return { kind: 'failure', error }
       throw error
     }
+  }
+
+  /** Waits, with whatever is asked next, for as long as the answer says that no more requests are allowed. */
+  #heed(headers: Readonly<Record<string, string>>, host: string): void {
+    const { clock, limits } = this.#parts
+    const seconds = exhaustedSeconds(headers, clock.now())
+    if (seconds === undefined || seconds > this.#api.rate_limit_seconds) return
+    limits.of(host).pause(clock.now() + seconds * 1000)
   }
 
   #follow(

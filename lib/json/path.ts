@@ -1,7 +1,7 @@
 // Values looked up by path in JSON text, all of them in one pass over its bytes, and the items of one list with
 // values of their own. Nothing is parsed; the same pass finds out whether the text is valid.
 
-import { isKey, scanValue, skipWhitespace } from '../json.ts'
+import { isKey, scanValue, skipString, skipWhitespace } from '../json.ts'
 import { RawJson } from '../record.ts'
 
 /** Keys from the outside in; whole numbers are also places in a list. Empty: the whole text. */
@@ -77,8 +77,9 @@ export function lookup({ list, fields = [], values = [] }: Lookup): (buffer: Buf
   return (buffer) => new Walk(buffer, item, fields.length).whole(root, values.length)
 }
 
-/** How many brackets, from the end, are taken for that of the list. */
+/** How many brackets, from the end, are taken for that of the list; and how far from the beginning it may be. */
 const GLANCES = 4
+const GLANCE_BYTES = 1 << 16
 
 /**
  * The values alone, before the list is looked at: the list is passed over, to a bracket near the end that makes the
@@ -95,7 +96,9 @@ export function glance({ list, values = [] }: Lookup): (buffer: Buffer) => Found
       end = buffer.lastIndexOf(BRACKET_END, end - 1)
       if (end < 0) break
       const found = new Walk(buffer, root, 0, buffer.length, end + 1).whole(root, values.length)
-      if (found.invalidAt === undefined && found.values.every((value) => value !== undefined)) return found.values
+      const { invalidAt = Infinity } = found
+      if (invalidAt <= end) break // another bracket would not mend that
+      if (invalidAt === Infinity && found.values.every((value) => value !== undefined)) return found.values
     }
     return undefined
   }
@@ -172,7 +175,7 @@ class Walk {
     const first = this.#buffer[start]
     let end: number
     if (node.isList && first === BRACKET && this.#listEnd !== undefined) {
-      end = this.#listEnd > start ? this.#listEnd : ~start
+      end = start <= GLANCE_BYTES && start < this.#listEnd ? this.#listEnd : ~start
     } else if (node.isList && first === BRACKET) {
       end = this.#listOf(start)
       if (end >= 0 && node.steps.length > 0) this.#elements(node, start, found)
@@ -200,7 +203,7 @@ class Walk {
     for (;;) {
       if (i >= end) return ~end
       if (buffer[i] !== QUOTE) return ~i
-      const keyEnd = scanValue(buffer, i, end)
+      const keyEnd = skipString(buffer, i + 1, end)
       if (keyEnd < 0) return keyEnd
       const colon = skipWhitespace(buffer, keyEnd, end)
       if (colon >= end) return ~end

@@ -8,6 +8,8 @@ export interface JsonScanner {
    * `buffer.length`; bytes from `end` on do not matter. Nesting beyond MAX_DEPTH is invalid.
    */
   scanValue(buffer: Buffer, start: number, end: number): number
+  /** From the byte after the opening quote of a string to the one after the closing quote; or `~index`, likewise. */
+  skipString(buffer: Buffer, at: number, end: number): number
   /** The index of the first byte from `start` that is not JSON whitespace, or `end`. */
   skipWhitespace(buffer: Buffer, start: number, end: number): number
   /**
@@ -51,10 +53,10 @@ export function createScanner(): JsonScanner {
   const FALSE = Buffer.from('false')
   const NULL = Buffer.from('null')
   // Whether each open bracket is an object's. Shared by all calls, which cannot overlap.
+  const inObject = new Uint8Array(MAX_DEPTH + 1)
   // The buffer that was scanned last, to be read in words.
   let viewed: Buffer | undefined
   let view: DataView = new DataView(new ArrayBuffer(0))
-  const inObject = new Uint8Array(MAX_DEPTH + 1)
 
   function scanValue(buffer: Buffer, start: number, end: number): number {
     let depth = 0
@@ -216,7 +218,7 @@ export function createScanner(): JsonScanner {
     return text.length
   }
 
-  return { scanValue, skipWhitespace, escapeInto }
+  return { scanValue, skipString, skipWhitespace, escapeInto }
 }
 
 function table(test: (byte: number) => boolean): Uint8Array {

@@ -1,8 +1,10 @@
 // What `bizon new` writes works at once, and its tests see it when it is broken.
 
-import { readFile, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { Sandbox } from '../support/sandbox.ts'
+import { CHECKOUT, runIn, Sandbox } from '../support/sandbox.ts'
 
 let sandbox: Sandbox
 beforeAll(async () => {
@@ -15,6 +17,20 @@ beforeAll(async () => {
 afterAll(() => sandbox.remove())
 
 const text = (name: string): Promise<string> => readFile(sandbox.path(name), 'utf8')
+
+test('where bizon is not installed, it is told how to install it', async () => {
+  const elsewhere = await mkdtemp(join(tmpdir(), 'bizon-elsewhere-'))
+  try {
+    const { code, stdout, stderr } = await runIn(elsewhere, `node ${join(CHECKOUT, 'dist/bin/bizon.js')} new source x`)
+    expect({ code, stderr }).toEqual({
+      code: 0,
+      stderr: 'They import bizon, which is not installed for this folder.\n',
+    })
+    expect(stdout).toBe(`Wrote x.mjs, x.test.mjs, x.yml.\nTry: npm install ${CHECKOUT}\n`)
+  } finally {
+    await rm(elsewhere, { recursive: true, force: true })
+  }
+})
 
 describe('a new source', () => {
   test('passes its test, and runs: everything once, then only what is new', async () => {

@@ -60,10 +60,10 @@ export async function passesOf(
 
 /**
  * At which passings of a point to kill: the first, the second and the last; nightly at up to twelve more between.
- * `few`: by day the second and the last.
+ * `few`: by day the second alone.
  */
 export function occurrences(passes: number, few = false): number[] {
   const between = Array.from({ length: 12 }, (_, at) => at + 3)
-  const chosen = NIGHTLY ? [1, 2, ...between, passes] : few && passes > 1 ? [2, passes] : [1, 2, passes]
+  const chosen = NIGHTLY ? [1, 2, ...between, passes] : few ? [Math.min(2, passes)] : [1, 2, passes]
   return [...new Set(chosen)].filter((at) => at <= passes)
 }

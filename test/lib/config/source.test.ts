@@ -76,6 +76,11 @@ describe('each key of `source` is checked', () => {
       pipeline({ source: 'source:\n  name: 5\n  stream: x\n' }),
       ['config.yml:3:9 source.name: expected a string, got 5; write it in quotes'],
     ],
+    [
+      'source.stream is a number that YAML reads as another one',
+      pipeline({ source: 'source:\n  name: zoo\n  stream: 04125\n' }),
+      ['config.yml:4:11 source.stream: expected a string, got 04125, which YAML reads as 2133; write it in quotes'],
+    ],
     ['no source.name', pipeline({ source: 'source:\n  stream: x\n' }), ['config.yml:2:1 source.name: is required']],
     ['no stream', pipeline({ source: 'source:\n  name: zoo\n' }), ['config.yml:2:1 source.stream: is required']],
     [

@@ -88,6 +88,18 @@ describe('the API asks to wait', () => {
     expect(clock.slept).toEqual([30])
   })
 
+  it('nothing remains in the limit: a request that is made while the answer is looked at waits too', async () => {
+    api.on('/items', { ...GOOD, headers: { 'ratelimit-remaining': '0', 'ratelimit-reset': '30' } }, GOOD)
+    const one = client({}, { limits: new RateLimits() })
+    let second: Promise<unknown> | undefined
+    const validate = async (): Promise<void> => {
+      second = one.request({ url: '/items' }, signal)
+    }
+    await one.request({ url: '/items', validate }, signal)
+    await second
+    expect(clock.slept).toEqual([30])
+  })
+
   it('a 403 that says that nothing remains is a rate limit, as at GitHub', async () => {
     const reset = String(clock.now() / 1000 + 42)
     const headers = {

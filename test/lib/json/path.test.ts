@@ -167,8 +167,9 @@ describe('a glance', () => {
     ['the text is cut off behind a record', '{"next":"a","data":{"total":2,"items":[{"id":[1]},{"id":[2]}'],
     ['the text is empty', ''],
     ['many lists come after', '{"data":{"items":[1],"total":2},"next":"a","x":[1],"y":[1],"z":[1],"u":[1],"v":[1]'],
+    ['the list is far behind', `{"next":"a","data":{"total":2,"x":"${'y'.repeat(1 << 16)}","items":[1]}}`],
     ['the list comes twice', '{"data":{"items":[1],"total":2,"items":[1,2'],
-  ])('says nothing when %s', (_what, body) => {
+  ])('says nothing when %s', (_why, body) => {
     expect(read(Buffer.from(body))).toBeUndefined()
   })
 
