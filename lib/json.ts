@@ -37,20 +37,14 @@ export function scanMembers(buffer: Buffer, start: number, end: number, visit: M
   if (i >= end || buffer[i] !== BRACE) return ~i
   for (let first = true; ; first = false) {
     const keyStart = skipWhitespace(buffer, i + 1, end)
-<<<<<<< HEAD
     if (keyStart >= end) return ~end
     if (first && buffer[keyStart] === BRACE_END) return keyStart + 1
     if (buffer[keyStart] !== QUOTE) return ~keyStart
-    const keyEnd = scanValue(buffer, keyStart, end)
+    const keyEnd = skipString(buffer, keyStart + 1, end)
     if (keyEnd < 0) return keyEnd
     const colon = skipWhitespace(buffer, keyEnd, end)
     if (colon >= end || buffer[colon] !== COLON) return ~colon
     const valueStart = skipWhitespace(buffer, colon + 1, end)
-=======
-    if (buffer[keyStart] !== QUOTE) return
-    const keyEnd = skipString(buffer, keyStart + 1, end)
-    const valueStart = skipWhitespace(buffer, skipWhitespace(buffer, keyEnd, end) + 1, end)
->>>>>>> main
     const valueEnd = scanValue(buffer, valueStart, end)
     if (valueEnd < 0) return valueEnd
     visit(keyStart, keyEnd, valueStart, valueEnd)
