@@ -49,5 +49,4 @@ export const planned = {
   },
   stores: { bigquery: { release: '0.5' }, postgres: { release: '0.3' } },
   queues: { kafka: { release: '0.4' }, rabbitmq: { release: '0.4' } },
-  runners: { process: { release: '0.2' } },
 } satisfies PlannedConnectors

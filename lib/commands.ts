@@ -1,6 +1,7 @@
 // What `bizon run` and `bizon check` do: a whole config in one process.
 
-import type { ConfigOf, PipelineConfig } from './config.ts'
+import { type ConfigOf, NO_FILE, type PipelineConfig } from './config.ts'
+import { BizonError } from './errors.ts'
 import type { Outcome } from './events.ts'
 import { extract } from './extract.ts'
 import { load } from './load.ts'
@@ -11,10 +12,28 @@ import { redactLog } from './redact.ts'
 import type { PipelineOptions } from './steps.ts'
 import { openTransforms } from './transforms.ts'
 
-/** Runs the pipeline that the config describes. */
-export async function runPipeline(config: PipelineConfig, options: PipelineOptions = {}): Promise<Outcome> {
+export interface RunOptions extends PipelineOptions {
+  /** With the runner `process`: options for the bizon-extract that reads the source, as on a command line. */
+  readonly extractArgs?: readonly string[]
+}
+
+/** Runs the pipeline that the config describes. The runner `process` needs a config that was loaded from a file. */
+export async function runPipeline(config: PipelineConfig, options: RunOptions = {}): Promise<Outcome> {
+  const { extractArgs = [], ...rest } = options
   warn(config, options.log ?? silentLog)
-  return pipeline(extract(config), load(config), options)
+  const from = config.engine.runner.type === 'process' ? await inChild(config, extractArgs, options) : extract(config)
+  return pipeline(from, load(config), rest)
+}
+
+async function inChild(config: PipelineConfig, args: readonly string[], { signal, stop }: PipelineOptions) {
+  if (config.path === NO_FILE) {
+    throw new BizonError('config', 'the runner process reads the pipeline file once more, and there is none', {
+      hint: 'Use the runner thread, or write the pipeline to a file.',
+    })
+  }
+  const { ChildExtract } = await import('./process.ts')
+  const either = [signal, stop].filter((one) => one !== undefined)
+  return new ChildExtract(config, { args, ...(either.length > 0 && { signal: AbortSignal.any(either) }) })
 }
 
 /**

@@ -31,6 +31,8 @@ export interface SourceConfig {
   /** Pages this run may fetch; absent: all. Never an end. */
   readonly maxIterations?: number
   readonly definition: SourceDefinition
+  /** Of a source that another process reads: what that one says it is configured to read, see `sourceHashOf`. */
+  readonly hash?: string
   /** What `definition.config` made of the connector's own keys. */
   readonly options: unknown
 }
@@ -79,6 +81,9 @@ export interface PipelineConfig {
   readonly cassette?: CassetteConfig
 }
 
+/** The path of a config that came from no file. */
+export const NO_FILE = '<config>'
+
 /** Which blocks the caller uses; only those are demanded. Either block is validated when present. */
 export type ConfigPart = 'source' | 'destination'
 export type ConfigOf<Part extends ConfigPart> = Omit<PipelineConfig, ConfigPart> &
@@ -126,7 +131,7 @@ export async function loadConfig<Part extends ConfigPart>(
   }
   const replays = checkCassette(overrides)
   const isFile = typeof input === 'string'
-  const path = isFile ? input : '<config>'
+  const path = isFile ? input : NO_FILE
   const { value, locate } = isFile ? await readConfigFile(input) : { value: input, locate: nowhere }
   const { raw, flags } = override(value, overrides)
   const problems = new Problems(path, locate, flags)

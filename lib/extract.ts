@@ -34,6 +34,8 @@ export interface OpenSource {
   readonly stream: StreamInfo
   /** The run that another process has begun, and when. */
   readonly begun?: { readonly id: string; readonly at: Date } | undefined
+  /** Of the transforms that its records have been through, see `transformsHashOf`; absent: of none. */
+  readonly transformed?: string | undefined
   /** Rejects, saying why, if it cannot be read. */
   check(signal: AbortSignal): Promise<void>
   /** How many records there are, if that can be told; only for progress. */

@@ -12,7 +12,7 @@ import { faultPoint } from './fault.ts'
 import type { Log } from './log.ts'
 import type { Delivery } from './queue.ts'
 import { redactLog } from './redact.ts'
-import { identityOf, type OpenRun, openRun } from './run.ts'
+import { identityOf, type OpenRun, openRun, transformsHashOf } from './run.ts'
 import type { Start } from './source.ts'
 import { holder, type Lease, type StateStore } from './state.ts'
 import { transformsOf } from './transforms.ts'
@@ -221,7 +221,10 @@ export class Load {
   }
 
   async prepare(source: OpenSource, options: LoadOptions): Promise<OpenLoad> {
-    return new OpenLoad(await loadConfig(this.#input, ['destination']), source, options)
+    const config = await loadConfig(this.#input, ['destination'])
+    // One file may serve both ends: its transforms are done once.
+    const done = source.transformed !== undefined && source.transformed === (await transformsHashOf(config.transforms))
+    return new OpenLoad(done ? { ...config, transforms: [] } : config, source, options)
   }
 }
 

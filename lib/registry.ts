@@ -63,12 +63,6 @@ export async function findQueue(type: string, connectors?: Connectors): Promise<
   return find(queues, 'queue', type)
 }
 
-/** Rejects for a runner that is not built yet. */
-export async function findRunner(type: string, connectors?: Connectors): Promise<void> {
-  const { planned } = connectors ?? (await builtIn())
-  refusePlanned(planned?.runners, type, ['thread'])
-}
-
 export interface Listed<Definition> {
   readonly name: string
   readonly definition: Definition
@@ -105,9 +99,9 @@ export async function listPlannedDestinations(
 /** Parts of `engine` that are not built yet, by type. */
 export async function plannedEngine(
   connectors?: Connectors,
-): Promise<Readonly<Record<'backend' | 'queue' | 'runner', { readonly [type: string]: Release }>>> {
+): Promise<Readonly<Record<'backend' | 'queue', { readonly [type: string]: Release }>>> {
   const { planned } = connectors ?? (await builtIn())
-  return { backend: planned?.stores ?? {}, queue: planned?.queues ?? {}, runner: planned?.runners ?? {} }
+  return { backend: planned?.stores ?? {}, queue: planned?.queues ?? {} }
 }
 
 async function listPlanned<Shape>(

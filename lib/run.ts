@@ -178,19 +178,27 @@ export function identityOf({ name, source }: Pick<PipelineConfig, 'name' | 'sour
  * Of what is loaded, and where to: a run begun with one goes on with no other. Settings for how it is done are left
  * out. A hash alone, because settings may hold what references stand for.
  */
-async function configHashOf({ source, transforms, destination }: PipelineConfig): Promise<string> {
+async function configHashOf(config: PipelineConfig): Promise<string> {
+  const { source, transforms, destination } = config
+  // What another process reads, that one has transformed; what is left to do here comes on top.
+  const more = source.hash === undefined ? '' : await transformsHashOf(transforms)
   return hashOf({
-    ...readBy(source),
+    read: source.hash ?? (await sourceHashOf(config)),
     destination: destination.name,
     destinationFile: destination.file && normalize(destination.file),
     destinationOptions: without(destination.options, destination.definition.tuning),
-    ...(transforms.length > 0 && { transforms: await scriptsOf(transforms) }),
+    ...(more !== '' && { transforms: more }),
   })
 }
 
-/** Of what is read alone. */
+/** Of what is read, and how it is transformed. */
 export async function sourceHashOf({ source, transforms }: ConfigOf<'source'>): Promise<string> {
-  return hashOf({ ...readBy(source), ...(transforms.length > 0 && { transforms: await scriptsOf(transforms) }) })
+  return hashOf({ ...readBy(source), transforms: await transformsHashOf(transforms) })
+}
+
+/** Of the scripts; empty: there are none. */
+export async function transformsHashOf(transforms: PipelineConfig['transforms']): Promise<string> {
+  return transforms.length === 0 ? '' : hashOf(await scriptsOf(transforms))
 }
 
 function readBy(source: PipelineConfig['source']): object {

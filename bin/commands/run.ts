@@ -130,6 +130,7 @@ async function run(filename: string, options: RunOptions, terminal: Terminal): P
         log,
         signal: signals.abort,
         stop: signals.stop,
+        extractArgs: argsOf(options, level),
         ...(progress && { observe: progress.observe }),
       })
       progress?.close()
@@ -148,6 +149,13 @@ async function run(filename: string, options: RunOptions, terminal: Terminal): P
   } catch (error) {
     return terminal.fail(error, { stack: level === 'DEBUG' || level === 'TRACE' })
   }
+}
+
+/** For the process that reads the source, with the runner `process`. */
+function argsOf({ customSource, envFile, record, replay, reset }: RunOptions, level: LogLevel): string[] {
+  const given = { 'custom-source': customSource, 'env-file': envFile, record, replay, 'log-level': level }
+  const args = Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, value]))
+  return reset ? [...args, '--reset'] : args
 }
 
 /** Of a run that was stopped. */

@@ -2,7 +2,7 @@
 
 import type { EngineConfig } from '../config.ts'
 import { isMapping } from '../references.ts'
-import { type Connectors, findQueue, findRunner, findStore } from '../registry.ts'
+import { type Connectors, findQueue, findStore } from '../registry.ts'
 import { lookUp, withoutIgnored } from './connector.ts'
 import type { ConfigPath, Problems } from './problems.ts'
 import { engineSchema } from './schema.ts'
@@ -32,7 +32,6 @@ export async function engineBlock(
   }
   const store = await find('backend', 'sqlite', findStore)
   const line = await find('queue', 'python_queue', findQueue)
-  await find('runner', fallback, findRunner)
   if (!keys || !store || !line) return undefined
   const { backend, queue, runner } = keys
   const named = valueAt(given, ['runner', 'type']) ?? undefined

@@ -20,13 +20,12 @@ export interface PlannedShape<Shape> extends Release {
   readonly load: () => Promise<{ readonly default: Shape }>
 }
 
-/** Known names, by kind. Keys of stores, queues and runners are in the schema of `engine`. */
+/** Known names, by kind. Keys of stores and queues are in the schema of `engine`. */
 export interface PlannedConnectors {
   readonly sources: { readonly [name: string]: PlannedShape<SourceShape> }
   readonly destinations: { readonly [name: string]: PlannedShape<DestinationShape> }
   readonly stores: { readonly [type: string]: Release }
   readonly queues: { readonly [type: string]: Release }
-  readonly runners: { readonly [type: string]: Release }
 }
 
 export function defineSourceShape<Schema extends z.ZodType>(shape: SourceShape<Schema>): SourceShape<Schema> {

@@ -101,6 +101,7 @@ class OpenPipe implements OpenSource {
   readonly config: ConfigOf<'source'>
   readonly stream: StreamInfo
   readonly begun: OpenSource['begun']
+  readonly transformed: string | undefined
   readonly #pipe: Pipe
   readonly #options: OpenPipeOptions
   /** The STATE value behind each position that may be acknowledged. */
@@ -112,6 +113,7 @@ class OpenPipe implements OpenSource {
     const begin = state?.begin ?? foreign(dialect, stream)
     this.#pipe = pipe
     this.#options = options
+    this.transformed = begin.transforms || undefined
     this.begun = state && { id: state.run, at: state.at }
     this.stream = { name: begin.stream, incremental: true, resumable: begin.resumable }
     this.config = {
@@ -123,7 +125,8 @@ class OpenPipe implements OpenSource {
         forceIgnoreCheckpoint: begin.startOver,
         reset: begin.reset,
         definition: piped,
-        options: { hash: begin.hash },
+        hash: begin.hash,
+        options: {},
       },
       transforms: [],
       secrets: [],
@@ -279,12 +282,13 @@ function foreign(dialect: Dialect, stream = 'records'): Beginning {
     reset: false,
     startOver: false,
     hash: '',
+    transforms: '',
   }
 }
 
 const piped = defineSource({
   summary: 'What comes through a pipe.',
-  config: z.object({ hash: z.string() }),
+  config: z.object({}),
   streams: (): readonly StreamInfo[] => [{ name: '*', incremental: true, resumable: true }],
   create: () => {
     throw new TypeError('a pipe is not created from a config')

@@ -9,7 +9,7 @@ import { decide } from '../job.ts'
 import { scanValue, skipWhitespace } from '../json.ts'
 import type { Log } from '../log.ts'
 import { RawJson } from '../record.ts'
-import { identityOf, sourceHashOf } from '../run.ts'
+import { identityOf, sourceHashOf, transformsHashOf } from '../run.ts'
 import type { Start, StreamInfo } from '../source.ts'
 import { type PipeState, readState } from './state.ts'
 
@@ -148,6 +148,7 @@ async function withBeginning(
       reset,
       startOver: source.forceIgnoreCheckpoint,
       hash: await sourceHashOf(config),
+      transforms: await transformsHashOf(config.transforms),
     },
   }
 }

@@ -21,6 +21,8 @@ export interface Beginning {
   readonly startOver: boolean
   /** Of what the source is configured to read. */
   readonly hash: string
+  /** Of the transforms that the records have been through; empty: of none. */
+  readonly transforms: string
 }
 
 /** Where a pipe stands: behind so many pages and records of the run. */
@@ -49,8 +51,8 @@ export function writeState({ run, at, previous, page, rows, end, position, water
   Object.assign(state, { page, rows, end, position })
   if (watermark !== undefined) state.watermark = watermark
   if (begin) {
-    const { pipeline, source, stream, mode, resumable, reset, startOver, hash } = begin
-    state.begin = { pipeline, source, stream, mode, resumable, reset, start_over: startOver, hash }
+    const { pipeline, source, stream, mode, resumable, reset, startOver, hash, transforms } = begin
+    state.begin = { pipeline, source, stream, mode, resumable, reset, start_over: startOver, hash, transforms }
   }
   return stringifyJson({ bizon: state })
 }
@@ -95,15 +97,15 @@ const MODES: readonly unknown[] = ['full_refresh', 'incremental', 'stream'] sati
 function readBeginning(given: unknown): Beginning {
   const begin = (isMapping(given) ? given : {}) as JsonObject
   const { pipeline, source, stream, mode, resumable = false, reset = false, start_over: startOver = false } = begin
-  const { hash = '' } = begin
-  const texts = [pipeline, source, stream, hash].every((one) => typeof one === 'string')
+  const { hash = '', transforms = '' } = begin
+  const texts = [pipeline, source, stream, hash, transforms].every((one) => typeof one === 'string')
   const flags = [resumable, reset, startOver].every((one) => typeof one === 'boolean')
   if (!texts || !flags || !MODES.includes(mode)) {
     throw new BizonError('source', `the first line of the pipe is damaged: ${JSON.stringify(given).slice(0, 200)}`, {
       hint: 'See docs/pipe-format.md for what it holds.',
     })
   }
-  return { pipeline, source, stream, mode, resumable, reset, startOver, hash } as Beginning
+  return { pipeline, source, stream, mode, resumable, reset, startOver, hash, transforms } as Beginning
 }
 
 /** As it is after a round trip, for comparing. */

@@ -139,11 +139,6 @@ describe('each key of `engine` is checked', () => {
       ].sort((a, b) => Number(a.split(':')[2]?.split(' ')[0]) - Number(b.split(':')[2]?.split(' ')[0])),
     ],
     [
-      'runner.type of a later version',
-      withEngine(`${RUNNER}type: process`),
-      [`config.yml:10:11 engine.runner.type: process ${later('0.2')} thread`],
-    ],
-    [
       'runner.type',
       withEngine(`${RUNNER}type: threads`),
       [
