@@ -139,6 +139,8 @@ class Child {
   async end(): Promise<void> {
     const { exitCode, signalCode } = this.#process
     if (exitCode === null && signalCode === null) this.#process.kill('SIGTERM')
+    // What is not read would keep it from being known as closed.
+    this.#process.stdout?.destroy()
     const timer = setTimeout(() => this.#process.kill('SIGKILL'), GRACE_MS)
     await this.#ended
     clearTimeout(timer)
