@@ -165,7 +165,7 @@ describe('the loader and the JSON Schema say the same of', () => {
       await writeFile(join(folder, 'x.yml'), text)
       return problemsOf(join(folder, 'x.yml'))
     })
-    expect(problems).toEqual([expect.stringContaining('name: expected a string, got true')])
+    expect(problems).toEqual([expect.stringContaining('name: expected a string, got yes, which YAML reads as true')])
     expect(await complaintsOf(SCHEMA_LINE + text, server, FOLDER)).toEqual([])
   })
 })
