@@ -68,6 +68,9 @@ export async function pipelineJsonSchema(connectors?: Connectors): Promise<JsonS
     $schema: 'http://json-schema.org/draft-07/schema#',
     title: 'bizon pipeline',
     ...rest,
+    // One end is enough for bizon-extract or bizon-load.
+    required: ['name'],
+    anyOf: [{ required: ['source'] }, { required: ['destination'] }],
     definitions: { ...lenientDefinitions, ...found },
   }
 }

@@ -73,6 +73,14 @@ export const points: { readonly [name: string]: Point } = {
   'recover.cleanup': { happened: 'a staging file that is not needed was removed', next: 'the rest is removed' },
   'fetch.before': { happened: 'a page is about to be asked for', next: 'it is asked for again' },
   'fetch.after': { happened: 'a page has come', next: 'it is asked for again, unless it was committed' },
+  'pipe.before': {
+    happened: 'bizon-extract is about to write a page, or what stands behind it',
+    next: 'it is read again',
+  },
+  'pipe.after': {
+    happened: 'bizon-extract has written it; bizon-load may have it or not',
+    next: 'bizon-extract goes on where bizon-load stands',
+  },
   'stage.mid': { happened: 'rows were written to the staging file', next: 'they are cut off, and fetched again' },
   'stage.after': { happened: 'all rows up to a checkpoint are written', next: 'they are cut off, and fetched again' },
   'fsync.before': { happened: 'the same', next: 'they are cut off, and fetched again' },

@@ -28,6 +28,7 @@ import { complaintsOf, problemsOf, refinementsOf } from './verdicts.ts'
  */
 const ONLY_THE_LOADER: readonly { readonly rule: string; readonly said: RegExp }[] = [
   { rule: 'streams ask for sync_mode stream', said: /there are streams, which need/ },
+  { rule: 'a run needs both ends', said: /(?:^|[ >])(?:source|destination): is required$/ },
   { rule: 'a stream can be read incrementally', said: /cannot be read incrementally/ },
   { rule: 'a file is not empty', said: /expected a mapping with name, source and destination, got nothing/ },
   { rule: 'a transform has one script', said: /needs one of python|a step has one script/ },
