@@ -54,11 +54,13 @@ export async function* wholeLines(
 }
 
 async function withinTime<T>(waiting: Promise<T>, seconds: number, signal: AbortSignal): Promise<T> {
+  if (seconds === Infinity) {
+    const result = await orAborted(waiting, signal)
+    signal.throwIfAborted()
+    return result as T
+  }
   const stalled = new AbortController()
-  const timer =
-    seconds < Infinity
-      ? setTimeout(() => stalled.abort(silent(seconds)), Math.min(seconds * 1000, 2 ** 31 - 1))
-      : undefined
+  const timer = setTimeout(() => stalled.abort(silent(seconds)), Math.min(seconds * 1000, 2 ** 31 - 1))
   const either = AbortSignal.any([signal, stalled.signal])
   try {
     const result = await orAborted(waiting, either)

@@ -5,6 +5,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { BizonError } from '../errors.ts'
 import { RawJson } from '../record.ts'
 import type { Page, Position } from '../source.ts'
+import { envelopeReader } from './envelope.ts'
 import { type RecordMessage, readMessage } from './messages.ts'
 import { broken, Gathering, lost, type PipePage, type PipeReader, type PipeReaderOptions, refuse } from './read.ts'
 import { type PipeState, plain, readState } from './state.ts'
@@ -24,6 +25,7 @@ export class OwnReader implements PipeReader {
   /** The last page, held back until it is sure that nothing follows it. */
   #end: [Pick<Page, 'next' | 'watermark'>, RawJson] | undefined
   #stream: string | undefined
+  #envelope: ReturnType<typeof envelopeReader> | undefined
   #n: number
 
   /** `start`: what the first line said. `held`: the loader holds the pages up to this one already. */
@@ -40,12 +42,21 @@ export class OwnReader implements PipeReader {
   }
 
   line(buffer: Buffer, start: number, end: number, number: number): void {
+    const found = this.#envelope?.(buffer, start, end)
+    if (found && !this.#state.end) {
+      this.#count(found.n, number)
+      if (this.#state.page < this.#held.page) return
+      this.#gathering.add({ id: found.id, data: found.record }, found.record.byteLength, undefined)
+      return
+    }
     const message = readMessage(buffer, start, end)
     if (this.#state.end) throw broken(number, 'more follows the end of the run')
     if (message.type === 'RECORD') this.#record(message, number)
     else if (message.type === 'STATE') this.#pageEnd(message.value, number)
-    else if (message.type === 'SCHEMA') this.#stream = message.stream
-    else refuse(message, buffer, start, end, number)
+    else if (message.type === 'SCHEMA') {
+      this.#stream = message.stream
+      this.#envelope = envelopeReader(message.stream)
+    } else refuse(message, buffer, start, end, number)
   }
 
   take(): PipePage[] {
@@ -65,16 +76,20 @@ export class OwnReader implements PipeReader {
     )
   }
 
+  /** Whether the record is the next one. */
+  #count(n: number, number: number): void {
+    const missing = n - this.#n - 1
+    if (missing < 0) throw broken(number, `record ${n} comes behind record ${this.#n}`)
+    if (missing > 0 && !this.#options.allowEdited) throw lost(number, missing, `record ${n} follows record ${this.#n}`)
+    this.#n = n
+  }
+
   #record({ stream, record, bizon }: RecordMessage, number: number): void {
     if (this.#stream === undefined) throw broken(number, `a RECORD of ${stream} comes before its SCHEMA`)
     if (stream !== this.#stream) throw broken(number, `a RECORD of ${stream} in a pipe of ${this.#stream}`)
     if (!bizon) throw broken(number, 'a RECORD has lost its key bizon')
     const { n, id, at, to } = bizon
-    const expected = this.#n + 1
-    const missing = n - expected
-    if (missing < 0) throw broken(number, `record ${n} comes behind record ${this.#n}`)
-    if (missing > 0 && !this.#options.allowEdited) throw lost(number, missing, `record ${n} follows record ${this.#n}`)
-    this.#n = n
+    this.#count(n, number)
     if (this.#state.page < this.#held.page) return
     const data = {
       id,
