@@ -6,10 +6,18 @@ import { BizonError } from '../errors.ts'
 import { RawJson } from '../record.ts'
 import type { Page, Position } from '../source.ts'
 import { type RecordMessage, readMessage } from './messages.ts'
-import { broken, Gathering, lost, type PipePage, type PipeReader, type PipeReaderOptions, refuse } from './read.ts'
+import {
+  broken,
+  Gathering,
+  lost,
+  notUtf8,
+  type PipePage,
+  type PipeReader,
+  type PipeReaderOptions,
+  refuse,
+} from './read.ts'
 import { type PipeState, plain, readState } from './state.ts'
 
-/** Behind the first line. */
 /** What the destination holds. */
 export interface Held {
   readonly page: number
@@ -39,7 +47,7 @@ export class OwnReader implements PipeReader {
     return this.#state
   }
 
-  line(buffer: Buffer, start: number, end: number, number: number): void {
+  line(buffer: Buffer, start: number, end: number, number: number): undefined {
     const message = readMessage(buffer, start, end)
     if (this.#state.end) throw broken(number, 'more follows the end of the run')
     if (message.type === 'RECORD') this.#record(message, number)
@@ -48,13 +56,17 @@ export class OwnReader implements PipeReader {
     else refuse(message, buffer, start, end, number)
   }
 
+  notUtf8(buffer: Buffer, start: number, end: number, number: number): void {
+    throw notUtf8(buffer, start, end, number)
+  }
+
   take(): PipePage[] {
     return this.#gathering.take()
   }
 
   finish(): PipePage[] {
     if (this.#end) {
-      this.#gathering.end(undefined, ...this.#end)
+      this.#gathering.end(...this.#end)
       return this.take()
     }
     const { page, rows } = this.#state
@@ -120,6 +132,6 @@ export class OwnReader implements PipeReader {
     const kept = new RawJson(Buffer.from(value.bytes()))
     const rest = { next: end ? null : (position ?? {}), ...(watermark !== undefined && { watermark }) }
     if (end) this.#end = [rest, kept]
-    else this.#gathering.end(undefined, rest, kept)
+    else this.#gathering.end(rest, kept)
   }
 }
