@@ -13,6 +13,7 @@ import type { RawJson } from '../record.ts'
 import { defineSource, type Page, type Position, type Start, type StreamInfo } from '../source.ts'
 import { orAborted } from '../wait.ts'
 import { admit } from './admit.ts'
+import { CsvReader } from './csv.ts'
 import { beginningOf, type Dialect, dialectOf, isVersioned, nothingCame, readHead, withoutTorn } from './head.ts'
 import { InvalidLines, type InvalidPolicy } from './invalid.ts'
 import { type Lines, wholeLines } from './lines.ts'
@@ -22,8 +23,8 @@ import { eachLine, type PipePage, type PipeReader } from './read.ts'
 import type { Beginning, PipeState } from './state.ts'
 import { SingerReader } from './tap.ts'
 
-/** What may come through a pipe. `auto`: its first line says. */
-export const PIPE_DIALECTS = ['auto', 'singer', 'ndjson'] as const
+/** What may come through a pipe. `auto`: its first line says, unless it is CSV. */
+export const PIPE_DIALECTS = ['auto', 'singer', 'ndjson', 'csv'] as const
 export type PipeDialect = (typeof PIPE_DIALECTS)[number]
 
 export interface FromPipeOptions {
@@ -68,7 +69,7 @@ export class FromPipe extends SourceEnd {
     const blocks = wholeLines(this.#chunks, either, { stallSeconds })
     const head = await readHead(blocks)
     if (!head.line && from !== 'ndjson') throw nothingCame()
-    const state = head.line && from !== 'ndjson' ? beginningOf(head.line) : undefined
+    const state = head.line && from !== 'ndjson' && from !== 'csv' ? beginningOf(head.line) : undefined
     const dialect = state
       ? 'bizon'
       : from === 'auto' && head.line
@@ -248,6 +249,7 @@ class OpenPipe implements OpenSource {
     const { log, allowEdited = false, dialect, idField, state, replaces } = this.#options
     const invalid = this.#invalid
     if (dialect === 'ndjson') return new NdjsonReader({ idField, invalid })
+    if (dialect === 'csv') return new CsvReader({ idField, invalid })
     if (!state) return new SingerReader({ log, invalid, replaces })
     return new OwnReader(state, admit(state, standing), { log, allowEdited })
   }
@@ -264,7 +266,7 @@ function foreign(
   return {
     pipeline: '',
     source: dialect,
-    stream: dialect === 'ndjson' ? stream : 'tap',
+    stream: dialect === 'singer' ? 'tap' : stream,
     mode: replaces ? 'full_refresh' : 'incremental',
     resumable: !replaces,
     reset: false,

@@ -7,7 +7,7 @@ import { readMessage } from './messages.ts'
 import { eachLine } from './read.ts'
 import { type PipeState, readState } from './state.ts'
 
-export type Dialect = 'bizon' | 'singer' | 'ndjson'
+export type Dialect = 'bizon' | 'singer' | 'ndjson' | 'csv'
 
 export interface Head {
   /** What was read so far, in order. */

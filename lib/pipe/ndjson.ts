@@ -66,6 +66,6 @@ export class NdjsonReader implements PipeReader {
   }
 }
 
-function noId(number: number, field: string): BizonError {
+export function noId(number: number, field: string): BizonError {
   return new BizonError('invalid_record', `line ${number} of the pipe has no id at ${field}`, { hint: 'Check --id.' })
 }
