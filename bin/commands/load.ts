@@ -13,10 +13,12 @@ import { isInterruption, quieter } from './interruption.ts'
 import { customDestinationOption, logFormatOption, logLevelOption } from './run.ts'
 
 interface LoadOptions {
-  readonly from: 'auto' | 'singer' | 'ndjson'
+  readonly from: 'auto' | 'singer' | 'ndjson' | 'csv'
   readonly allowEdited?: true
   readonly id?: string
   readonly stream?: string
+  readonly onInvalid?: 'fail' | 'skip' | 'dead_letter'
+  readonly deadLetter?: string
   readonly stallTimeout?: number
   readonly customDestination?: string
   readonly envFile?: string
@@ -29,13 +31,22 @@ export function addLoad(terminal: Terminal): Command {
   return createProgram('bizon-load', 'Loads records from standard input into the destination of a pipeline.')
     .argument('<FILENAME>', 'the pipeline, a YAML file; of it name, destination, transforms and engine are used')
     .addOption(
-      new Option('--from <dialect>', 'what comes in: Singer messages, or bare records; auto: the first line says')
-        .choices(['auto', 'singer', 'ndjson'])
+      new Option(
+        '--from <dialect>',
+        'what comes in: Singer messages, bare records, or CSV with a header; auto: any but CSV',
+      )
+        .choices(['auto', 'singer', 'ndjson', 'csv'])
         .default('auto'),
     )
     .option('--allow-edited', 'a program between may drop records; order and end are checked all the same')
-    .option('--id <field>', 'of bare records: the field that is their id (default: the number of the line)')
-    .option('--stream <name>', 'of bare records: the name of their stream (default: records)')
+    .option('--id <field>', 'of bare records and CSV: the field that is their id (default: the number of the line)')
+    .option('--stream <name>', 'of bare records and CSV: the name of their stream (default: records)')
+    .addOption(
+      new Option('--on-invalid <policy>', 'what becomes of lines that are no records; not for pipes of bizon-extract')
+        .choices(['fail', 'skip', 'dead_letter'])
+        .default('fail'),
+    )
+    .option('--dead-letter <path>', 'the file for --on-invalid dead_letter: the lines, each with the reason')
     .option('--stall-timeout <seconds>', 'fail when nothing comes for so long (default: wait)', seconds)
     .addOption(customDestinationOption())
     .option('--env-file <path>', 'read variables from this file instead of .env; those already set win')
@@ -59,6 +70,7 @@ export function addLoad(terminal: Terminal): Command {
       requireFile(filename)
       if (options.envFile !== undefined) requireFile(options.envFile, '--env-file')
       if (options.customDestination !== undefined) requireFile(options.customDestination, '--custom-destination')
+      requireDeadLetter(options)
       if (process.stdin.isTTY) {
         throw new BizonError('usage', 'standard input is the terminal; bizon-load reads what another program writes', {
           hint: `bizon-extract ${filename} | bizon-load ${filename}`,
@@ -69,7 +81,8 @@ export function addLoad(terminal: Terminal): Command {
 }
 
 async function load(filename: string, options: LoadOptions, terminal: Terminal): Promise<number> {
-  const { from, allowEdited, id, stream, stallTimeout, customDestination, envFile, logFormat, quiet } = options
+  const { from, allowEdited, id, stream, onInvalid, deadLetter, stallTimeout } = options
+  const { customDestination, envFile, logFormat, quiet } = options
   let level = options.logLevel
   const signals = watchSignals(terminal)
   try {
@@ -94,6 +107,8 @@ async function load(filename: string, options: LoadOptions, terminal: Terminal):
       allowEdited: allowEdited ?? false,
       ...(id !== undefined && { idField: id }),
       ...(stream !== undefined && { stream }),
+      onInvalid,
+      deadLetter,
       ...(stallTimeout !== undefined && { stallSeconds: stallTimeout }),
       signal: AbortSignal.any([signals.stop, signals.abort]),
       acknowledged: print,
@@ -126,6 +141,13 @@ async function load(filename: string, options: LoadOptions, terminal: Terminal):
     signals[Symbol.dispose]()
     process.stdin.destroy()
   }
+}
+
+function requireDeadLetter({ onInvalid, deadLetter }: LoadOptions): void {
+  if ((onInvalid === 'dead_letter') === (deadLetter !== undefined)) return
+  throw new BizonError('usage', '--on-invalid dead_letter and --dead-letter <path> need each other', {
+    hint: '--on-invalid dead_letter --dead-letter invalid.ndjson',
+  })
 }
 
 function seconds(text: string): number {

@@ -5,25 +5,26 @@
 // The first line says which dialect is spoken. A producer of ours begins with a STATE that says which run the pipe is
 // of and where it begins; the destination is asked where it stands, and what it holds already is passed over.
 
-import { isDeepStrictEqual } from 'node:util'
 import * as z from 'zod'
 import type { ConfigOf } from '../config.ts'
-import { BizonError } from '../errors.ts'
 import { type OpenSource, type ReadOptions, SourceEnd } from '../extract.ts'
 import { type Log, silentLog } from '../log.ts'
 import type { RawJson } from '../record.ts'
 import { defineSource, type Page, type Position, type Start, type StreamInfo } from '../source.ts'
 import { orAborted } from '../wait.ts'
+import { admit } from './admit.ts'
+import { CsvReader } from './csv.ts'
+import { beginningOf, type Dialect, dialectOf, isVersioned, nothingCame, readHead, withoutTorn } from './head.ts'
+import { InvalidLines, type InvalidPolicy } from './invalid.ts'
 import { type Lines, wholeLines } from './lines.ts'
-import { readMessage } from './messages.ts'
 import { NdjsonReader } from './ndjson.ts'
-import { type Held, OwnReader } from './own.ts'
+import { OwnReader } from './own.ts'
 import { eachLine, type PipePage, type PipeReader } from './read.ts'
-import { type Beginning, type PipeState, plain, readState } from './state.ts'
+import type { Beginning, PipeState } from './state.ts'
 import { SingerReader } from './tap.ts'
 
-/** What may come through a pipe. `auto`: its first line says. */
-export const PIPE_DIALECTS = ['auto', 'singer', 'ndjson'] as const
+/** What may come through a pipe. `auto`: its first line says, unless it is CSV. */
+export const PIPE_DIALECTS = ['auto', 'singer', 'ndjson', 'csv'] as const
 export type PipeDialect = (typeof PIPE_DIALECTS)[number]
 
 export interface FromPipeOptions {
@@ -35,6 +36,10 @@ export interface FromPipeOptions {
   readonly idField?: string | undefined
   /** Of bare records, the name of the stream. Default records. */
   readonly stream?: string | undefined
+  /** What becomes of lines that are no records, of a producer that is not ours. Default fail. */
+  readonly onInvalid?: InvalidPolicy | undefined
+  /** With `dead_letter`: the file for them. */
+  readonly deadLetter?: string | undefined
   /** Seconds of silence after which it fails. Default: it waits. */
   readonly stallSeconds?: number
   readonly signal?: AbortSignal
@@ -62,20 +67,25 @@ export class FromPipe extends SourceEnd {
     const ended = new AbortController()
     const either = AbortSignal.any([signal, ended.signal])
     const blocks = wholeLines(this.#chunks, either, { stallSeconds })
-    const first = await blocks.next()
-    const head = first.done ? undefined : headOf(first.value)
-    if (!head && from !== 'ndjson') throw nothingCame()
-    const state = head && from !== 'ndjson' ? beginningOf(head) : undefined
-    const dialect = state ? 'bizon' : from === 'auto' && head ? dialectOf(head) : from === 'auto' ? 'ndjson' : from
-    const pipe = { blocks, first: first.done ? undefined : first.value, end: () => ended.abort() }
-    this.#opened = new OpenPipe(pipe, this.#config, { ...this.#options, log, dialect, state, stream })
+    const head = await readHead(blocks)
+    if (!head.line && from !== 'ndjson') throw nothingCame()
+    const state = head.line && from !== 'ndjson' && from !== 'csv' ? beginningOf(head.line) : undefined
+    const dialect = state
+      ? 'bizon'
+      : from === 'auto' && head.line
+        ? dialectOf(head.line)
+        : from === 'auto'
+          ? 'ndjson'
+          : from
+    const replaces = dialect === 'singer' && (await isVersioned(head, blocks))
+    const pipe = { blocks, read: head.blocks, end: () => ended.abort() }
+    this.#opened = new OpenPipe(pipe, this.#config, { ...this.#options, log, dialect, state, stream, replaces })
     return this.#opened
   }
 
   /** Once all is loaded: tells the STATE value behind the last page, for which there is no position. */
   async settled(): Promise<void> {
-    const last = this.#opened?.last
-    if (last) await this.#options.acknowledged?.(last)
+    await this.#opened?.settled()
   }
 }
 
@@ -84,17 +94,18 @@ const LF = 0x0a
 
 interface Pipe {
   readonly blocks: AsyncGenerator<Lines, void, void>
-  readonly first: Lines | undefined
+  /** What was read of them already. */
+  readonly read: Lines[]
   end(): void
 }
-
-type Dialect = 'bizon' | 'singer' | 'ndjson'
 
 interface OpenPipeOptions extends FromPipeOptions {
   readonly log: Log
   readonly dialect: Dialect
   /** What the first line of a producer of ours says. */
   readonly state: PipeState | undefined
+  /** What comes takes the place of what was there. */
+  readonly replaces: boolean
 }
 
 class OpenPipe implements OpenSource {
@@ -106,11 +117,15 @@ class OpenPipe implements OpenSource {
   readonly #options: OpenPipeOptions
   /** The STATE value behind each position that may be acknowledged. */
   readonly #values = new WeakMap<Position, RawJson>()
+  readonly #invalid: InvalidLines
   #last: RawJson | undefined
+  #told: RawJson | undefined
+  #wasRead = false
 
   constructor(pipe: Pipe, config: ConfigOf<'destination'>, options: OpenPipeOptions) {
-    const { dialect, state, stream } = options
-    const begin = state?.begin ?? foreign(dialect, stream)
+    const { dialect, state, stream, replaces, log, onInvalid, deadLetter } = options
+    const begin = state?.begin ?? foreign(dialect, { stream, replaces })
+    this.#invalid = new InvalidLines({ policy: state ? 'fail' : onInvalid, deadLetter, log })
     this.#pipe = pipe
     this.#options = options
     this.transformed = begin.transforms || undefined
@@ -145,13 +160,20 @@ class OpenPipe implements OpenSource {
   }
 
   async acknowledge(position: Position): Promise<void> {
-    const value = this.#values.get(position)
-    if (value) await this.#options.acknowledged?.(value)
+    await this.#tell(this.#values.get(position))
   }
 
-  /** The STATE value behind the last page. */
-  get last(): RawJson | undefined {
-    return this.#last
+  async settled(): Promise<void> {
+    if (this.#wasRead || this.#options.state) return this.#tell(this.#last)
+    this.#options.log.warn(
+      'an earlier load was complete and only had to be published; nothing of this pipe was loaded: run the same line again for it',
+    )
+  }
+
+  async #tell(value: RawJson | undefined): Promise<void> {
+    if (!value || value === this.#told) return
+    this.#told = value
+    await this.#options.acknowledged?.(value)
   }
 
   async close(): Promise<void> {
@@ -160,39 +182,58 @@ class OpenPipe implements OpenSource {
   }
 
   async *read(_from: Start, { signal, stop, standing, failed }: ReadOptions): AsyncGenerator<Page, void, void> {
+    const halted = stop ? AbortSignal.any([signal, stop]) : signal
+    this.#wasRead = true
     try {
-      yield* this.#pages(stop ? AbortSignal.any([signal, stop]) : signal, standing)
+      yield* this.#pages(this.#reader(standing), halted)
     } catch (error) {
+      if (halted.aborted && !signal.aborted) return
       if (!failed || signal.aborted) throw error
       failed(error)
     }
   }
 
-  async *#pages(halted: AbortSignal, standing: ReadOptions['standing']): AsyncGenerator<Page, void, void> {
-    const reader = this.#reader(standing)
+  async *#pages(reader: PipeReader, halted: AbortSignal): AsyncGenerator<Page, void, void> {
     let number = 1
     // The first line of ours was read to find out what the others mean.
     let skipped = this.#options.state === undefined
-    for (let block = this.#pipe.first; block !== undefined; block = await this.#next(halted)) {
-      if (this.#options.dialect === 'bizon') block = withoutTorn(block)
-      let broken: { readonly error: unknown } | undefined
-      try {
-        number = eachLine(block, number, (start, end, line) => {
-          if (skipped) reader.line((block as Lines).buffer, start, end, line)
-          skipped = true
-        })
-      } catch (error) {
-        broken = { error } // the pages before it are whole
-      }
-      const extractedAt = new Date()
-      yield* this.#give(reader.take(), extractedAt)
-      if (broken) throw broken.error
-      if (halted.aborted) return
+    const taker = {
+      line: (buffer: Buffer, start: number, end: number, line: number): boolean | undefined => {
+        if (skipped) return reader.line(buffer, start, end, line)
+        skipped = true
+        return undefined
+      },
+      notUtf8: (buffer: Buffer, start: number, end: number, line: number): void =>
+        reader.notUtf8(buffer, start, end, line),
     }
-    if (!halted.aborted) yield* this.#give(reader.finish(), new Date())
+    for (let block = await this.#next(halted); block !== undefined; block = await this.#next(halted)) {
+      if (this.#options.state) block = withoutTorn(block)
+      else if (block.buffer[block.end - 1] !== LF) this.#invalid.endsTorn(block.buffer, block.end)
+      for (let rest: Lines | undefined = block; rest !== undefined; ) {
+        let broken: { readonly error: unknown } | undefined
+        try {
+          if (reader.block) {
+            reader.block(rest)
+            rest = undefined
+          } else {
+            ;({ number, rest } = eachLine(rest, number, taker))
+          }
+        } catch (error) {
+          broken = { error } // the pages before it are whole
+        }
+        yield* this.#give(reader.take())
+        if (broken) throw broken.error
+        if (halted.aborted) return
+        for await (const pages of reader.referred?.(halted) ?? []) yield* this.#give(pages)
+        if (halted.aborted) return
+      }
+    }
+    if (!halted.aborted) yield* this.#give(reader.finish())
   }
 
-  *#give(pages: readonly PipePage[], extractedAt: Date): Generator<Page, void, void> {
+  async *#give(pages: readonly PipePage[]): AsyncGenerator<Page, void, void> {
+    await this.#invalid.settle()
+    const extractedAt = new Date()
     for (const { page, value } of pages) {
       if (value && page.next) this.#values.set(page.next, value)
       if (value) this.#last = value
@@ -201,84 +242,36 @@ class OpenPipe implements OpenSource {
   }
 
   async #next(halted: AbortSignal): Promise<Lines | undefined> {
+    const read = this.#pipe.read.shift()
+    if (read) return halted.aborted ? undefined : read
     const next = await orAborted(this.#pipe.blocks.next(), halted)
     return next === undefined || next.done ? undefined : next.value
   }
 
   #reader(standing: ReadOptions['standing']): PipeReader {
-    const { log, allowEdited = false, dialect, idField, state } = this.#options
-    if (dialect === 'ndjson') return new NdjsonReader(idField)
-    if (!state) return new SingerReader({ log, allowEdited })
+    const { log, allowEdited = false, dialect, idField, state, replaces } = this.#options
+    const invalid = this.#invalid
+    if (dialect === 'ndjson') return new NdjsonReader({ idField, invalid })
+    if (dialect === 'csv') return new CsvReader({ idField, invalid })
+    if (!state) return new SingerReader({ log, invalid, replaces })
     return new OwnReader(state, admit(state, standing), { log, allowEdited })
   }
 }
 
 /**
- * Whether the pipe may be loaded where the destination stands. Returns the page up to which the destination holds it
- * already.
+ * Of a program that says nothing of its run: what comes is added to what is there, or takes its place, and then half of it
+ * is of no use.
  */
-function admit(state: PipeState, standing: ReadOptions['standing']): Held {
-  const { page, position } = standing?.from ?? { page: 0, position: null }
-  const previous = standing?.previous
-  if (state.previous !== previous) {
-    const has = previous === undefined ? 'no published run' : `run ${previous} as its last one`
-    const reads = state.previous === undefined ? 'from the beginning' : `what came after run ${state.previous}`
-    throw refused(`the pipe holds ${reads}, and the destination has ${has}`)
-  }
-  if (state.page > 0 && state.run !== standing?.from.run) {
-    throw refused(`the pipe goes on with run ${state.run}, and the destination with ${standing?.from.run}`)
-  }
-  if (state.page > page)
-    throw refused(`the pipe begins behind page ${state.page}, and the destination holds ${page} pages`)
-  if (state.page === page && !isDeepStrictEqual(plain(state.position), plain(position))) {
-    throw refused(`the pipe begins behind page ${page} at another position than the destination holds`)
-  }
-  return { page, position }
-}
-
-function refused(why: string): BizonError {
-  return new BizonError('source', `${why}; nothing was loaded`, {
-    hint: 'Both programs must name the same pipeline and state store (or --state the last value that was printed): run the same line again.',
-  })
-}
-
-function headOf({ buffer, start, end }: Lines): { buffer: Buffer; start: number; end: number } {
-  const stop = buffer.indexOf(LF, start)
-  return { buffer, start, end: stop < 0 || stop > end ? end : stop }
-}
-
-function beginningOf({ buffer, start, end }: { buffer: Buffer; start: number; end: number }): PipeState | undefined {
-  const message = readMessage(buffer, start, end)
-  const state = message.type === 'STATE' ? readState(message.value) : undefined
-  return state?.begin ? state : undefined
-}
-
-/** Only a pipe that was cut off ends within a line, and that it was cut off is found out at its end. */
-function withoutTorn({ buffer, start, end }: Lines): Lines {
-  return { buffer, start, end: buffer[end - 1] === LF ? end : buffer.lastIndexOf(LF, end - 1) + 1 }
-}
-
-/** Whether it was cut off before its first word, nobody knows. */
-function nothingCame(): BizonError {
-  return new BizonError('incomplete', 'nothing came through the pipe: the program before it wrote nothing', {
-    hint: 'Look at its errors. Where no records are no error, say --from ndjson.',
-  })
-}
-
-/** An object whose `type` is one of Singer's is a message, any other one a record. */
-function dialectOf(head: { buffer: Buffer; start: number; end: number }): Dialect {
-  const { type } = readMessage(head.buffer, head.start, head.end)
-  return type === 'SCHEMA' || type === 'RECORD' || type === 'STATE' ? 'singer' : 'ndjson'
-}
-
-/** Of a program that says nothing of its run: what comes is added to what is there. */
-function foreign(dialect: Dialect, stream = 'records'): Beginning {
+function foreign(
+  dialect: Dialect,
+  { stream = 'records', replaces }: { stream: string | undefined; replaces: boolean },
+): Beginning {
   return {
     pipeline: '',
     source: dialect,
-    stream: dialect === 'ndjson' ? stream : 'tap',
-    mode: 'incremental',
-    resumable: true,
+    stream: dialect === 'singer' ? 'tap' : stream,
+    mode: replaces ? 'full_refresh' : 'incremental',
+    resumable: !replaces,
     reset: false,
     startOver: false,
     hash: '',

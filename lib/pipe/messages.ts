@@ -9,6 +9,8 @@ export interface RecordMessage {
   readonly record: RawJson
   /** When it was read, as the line has it. */
   readonly extractedAt?: string
+  /** Of a table that is sent whole: which sending it is of. */
+  readonly version?: string
   /** Of a producer of ours. */
   readonly bizon?: RecordExtra
 }
@@ -32,20 +34,46 @@ export interface SchemaMessage {
   readonly keys: RawJson | undefined
 }
 
+/** Records that are in files. */
+export interface BatchMessage {
+  readonly type: 'BATCH'
+  readonly stream: string
+  readonly encoding: RawJson | undefined
+  readonly manifest: RawJson
+  readonly version?: string
+}
+
 export type Message =
   | RecordMessage
   | SchemaMessage
   | { readonly type: 'STATE'; readonly value: RawJson }
+  | { readonly type: 'ACTIVATE_VERSION'; readonly stream: string; readonly version: string }
+  | BatchMessage
   /** Any other type, its name in upper case. */
   | { readonly type: 'OTHER'; readonly name: string }
-  /** `at`: the byte that is wrong, counted from the start of the line; undefined: it is JSON, but no message. */
-  | { readonly type: 'INVALID'; readonly why: string; readonly at?: number }
+  /**
+   * `at`: the byte that is wrong, counted from the start of the line; undefined: it is JSON, but no message. `isRecord`
+   * is false when it is a message without which the others cannot be understood.
+   */
+  | { readonly type: 'INVALID'; readonly why: string; readonly at?: number; readonly isRecord?: false }
 
 const BRACE = 0x7b
 const NINE = 0x39
 const ZERO = 0x30
 
-const keys = ['type', 'stream', 'record', 'bizon', 'time_extracted', 'schema', 'key_properties', 'value'] as const
+const keys = [
+  'type',
+  'stream',
+  'record',
+  'bizon',
+  'time_extracted',
+  'version',
+  'schema',
+  'key_properties',
+  'value',
+  'encoding',
+  'manifest',
+] as const
 const inner = ['n', 'id', 'at', 'to'] as const
 const KEYS = keys.map((name) => ({ name, spelling: Buffer.from(JSON.stringify(name)) }))
 const INNER = inner.map((name) => ({ name, spelling: Buffer.from(JSON.stringify(name)) }))
@@ -65,30 +93,59 @@ export function readMessage(buffer: Buffer, start: number, end: number): Message
     case 'RECORD':
       return recordOf(parts)
     case 'STATE':
-      return parts.value ? { type, value: parts.value } : { type: 'INVALID', why: 'a STATE has no value' }
+      return parts.value ? { type, value: parts.value } : unclear('a STATE has no value')
     case 'SCHEMA': {
       const stream = parts.stream && stringOf(parts.stream)
-      if (stream === undefined || !isObjectAt(parts.schema)) {
-        return { type: 'INVALID', why: `a SCHEMA has no ${stream === undefined ? 'stream' : 'schema'}` }
-      }
+      if (stream === undefined) return unclear('a SCHEMA has no stream')
+      if (!isObjectAt(parts.schema)) return unclear('a SCHEMA has no schema')
       return { type, stream, schema: parts.schema, keys: parts.key_properties }
+    }
+    case 'ACTIVATE_VERSION': {
+      const stream = parts.stream && stringOf(parts.stream)
+      const version = versionOf(parts.version)
+      if (stream === undefined) return unclear('an ACTIVATE_VERSION has no stream')
+      return version === undefined ? unclear('an ACTIVATE_VERSION has no version') : { type, stream, version }
+    }
+    case 'BATCH': {
+      const { encoding, manifest } = parts
+      const stream = parts.stream && stringOf(parts.stream)
+      const version = versionOf(parts.version)
+      if (stream === undefined) return unclear('a BATCH has no stream')
+      if (!manifest) return unclear('a BATCH has no manifest')
+      return { type, stream, encoding, manifest, ...(version !== undefined && { version }) }
     }
     default:
       return { type: 'OTHER', name: type }
   }
 }
 
-function recordOf({ stream: named, record, bizon, time_extracted: time }: Parts<(typeof keys)[number]>): Message {
+const unclear = (why: string): Message => ({ type: 'INVALID', why, isRecord: false })
+
+/** A number, as its text; null is as good as none. */
+function versionOf(raw: RawJson | undefined): string | undefined {
+  const text = raw?.toString()
+  return text === undefined || text === 'null' ? undefined : text
+}
+
+function recordOf({
+  stream: named,
+  record,
+  bizon,
+  time_extracted: time,
+  version: versioned,
+}: Parts<(typeof keys)[number]>): Message {
   const stream = named && stringOf(named)
   if (stream === undefined) return { type: 'INVALID', why: 'a RECORD has no stream' }
   if (!isObjectAt(record)) return { type: 'INVALID', why: 'a RECORD has no record, or one that is no object' }
   const extractedAt = time && stringOf(time)
   const extra = bizon && extraOf(bizon)
   if (bizon && !extra) return { type: 'INVALID', why: 'the key bizon of a RECORD is damaged' }
+  const version = versionOf(versioned)
   return {
     type: 'RECORD',
     stream,
     record,
+    ...(version !== undefined && { version }),
     ...(extractedAt !== undefined && { extractedAt }),
     ...(extra && { bizon: extra }),
   }

@@ -4,28 +4,34 @@ import { BizonError } from '../errors.ts'
 import { fieldsReader, isObject, scanValue, skipWhitespace } from '../json.ts'
 import { RawJson } from '../record.ts'
 import { idOf } from '../record-fields.ts'
-import { Gathering, notJson, type PipePage, type PipeReader } from './read.ts'
+import type { InvalidLines } from './invalid.ts'
+import { Gathering, notJson, notUtf8, type PipePage, type PipeReader } from './read.ts'
+
+export interface NdjsonOptions {
+  /** Which field of a record is its id; undefined: the number of its line is. */
+  readonly idField: string | undefined
+  readonly invalid: InvalidLines
+}
 
 export class NdjsonReader implements PipeReader {
   readonly #gathering = new Gathering()
+  readonly #invalid: InvalidLines
   readonly #idField: string | undefined
   readonly #idIn: ReturnType<typeof fieldsReader>
 
-  /** `idField`: which field of a record is its id; undefined: the number of its line is. */
-  constructor(idField: string | undefined) {
+  constructor({ idField, invalid }: NdjsonOptions) {
     this.#idField = idField
     this.#idIn = fieldsReader(idField === undefined ? [] : [idField])
+    this.#invalid = invalid
   }
 
-  line(buffer: Buffer, start: number, end: number, number: number): void {
-    const after = scanValue(buffer, start, end)
-    if (after < 0) throw notJson(buffer, start, end, number)
-    const rest = skipWhitespace(buffer, after, end)
-    if (rest < end) throw notJson(buffer, start, end, number)
-    const first = skipWhitespace(buffer, start, end)
-    const data = new RawJson(buffer, first, after)
-    if (!isObject(data)) throw notJson(buffer, start, end, number, 'is no JSON object')
-    this.#gathering.add({ id: this.#id(data, number), data }, data.byteLength, undefined)
+  line(buffer: Buffer, start: number, end: number, number: number): undefined {
+    const problem = this.#take(buffer, start, end, number)
+    if (problem) this.#invalid.report({ buffer, start, end, number }, problem)
+  }
+
+  notUtf8(buffer: Buffer, start: number, end: number, number: number): void {
+    this.#invalid.report({ buffer, start, end, number }, notUtf8(buffer, start, end, number))
   }
 
   take(): PipePage[] {
@@ -33,15 +39,33 @@ export class NdjsonReader implements PipeReader {
   }
 
   finish(): PipePage[] {
-    this.#gathering.end(undefined, { next: null })
+    this.#invalid.finish()
+    this.#gathering.end({ next: null })
     return this.take()
   }
 
-  #id(data: RawJson, number: number): string {
+  /** Returns what is wrong with the line, if anything. */
+  #take(buffer: Buffer, start: number, end: number, number: number): BizonError | undefined {
+    const after = scanValue(buffer, start, end)
+    if (after < 0) return notJson(buffer, start, end, number, undefined, ~after - start)
+    const rest = skipWhitespace(buffer, after, end)
+    if (rest < end) return notJson(buffer, start, end, number, 'more follows the object', rest - start)
+    const first = skipWhitespace(buffer, start, end)
+    const data = new RawJson(buffer, first, after)
+    if (!isObject(data)) return notJson(buffer, start, end, number, 'it is no JSON object')
+    const id = this.#id(data, number)
+    if (id === undefined) return noId(number, this.#idField as string)
+    this.#gathering.add({ id, data }, data.byteLength, undefined)
+    return undefined
+  }
+
+  #id(data: RawJson, number: number): string | undefined {
     if (this.#idField === undefined) return String(number)
     const [found] = this.#idIn(data)
-    const id = found && idOf(found)
-    if (id !== undefined) return id
-    throw new BizonError('invalid_record', `line ${number} has no id at ${this.#idField}`, { hint: 'Check --id.' })
+    return found && idOf(found)
   }
+}
+
+export function noId(number: number, field: string): BizonError {
+  return new BizonError('invalid_record', `line ${number} of the pipe has no id at ${field}`, { hint: 'Check --id.' })
 }

@@ -7,10 +7,18 @@ import { RawJson } from '../record.ts'
 import type { Page, Position } from '../source.ts'
 import { envelopeReader } from './envelope.ts'
 import { type RecordMessage, readMessage } from './messages.ts'
-import { broken, Gathering, lost, type PipePage, type PipeReader, type PipeReaderOptions, refuse } from './read.ts'
+import {
+  broken,
+  Gathering,
+  lost,
+  notUtf8,
+  type PipePage,
+  type PipeReader,
+  type PipeReaderOptions,
+  refuse,
+} from './read.ts'
 import { type PipeState, plain, readState } from './state.ts'
 
-/** Behind the first line. */
 /** What the destination holds. */
 export interface Held {
   readonly page: number
@@ -41,13 +49,13 @@ export class OwnReader implements PipeReader {
     return this.#state
   }
 
-  line(buffer: Buffer, start: number, end: number, number: number): void {
+  line(buffer: Buffer, start: number, end: number, number: number): undefined {
     const found = this.#envelope?.(buffer, start, end)
     if (found && !this.#state.end) {
       this.#count(found.n, number)
-      if (this.#state.page < this.#held.page) return
+      if (this.#state.page < this.#held.page) return undefined
       this.#gathering.add({ id: found.id, data: found.record }, found.record.byteLength, undefined)
-      return
+      return undefined
     }
     const message = readMessage(buffer, start, end)
     if (this.#state.end) throw broken(number, 'more follows the end of the run')
@@ -59,13 +67,17 @@ export class OwnReader implements PipeReader {
     } else refuse(message, buffer, start, end, number)
   }
 
+  notUtf8(buffer: Buffer, start: number, end: number, number: number): void {
+    throw notUtf8(buffer, start, end, number)
+  }
+
   take(): PipePage[] {
     return this.#gathering.take()
   }
 
   finish(): PipePage[] {
     if (this.#end) {
-      this.#gathering.end(undefined, ...this.#end)
+      this.#gathering.end(...this.#end)
       return this.take()
     }
     const { page, rows } = this.#state
@@ -135,6 +147,6 @@ export class OwnReader implements PipeReader {
     const kept = new RawJson(Buffer.from(value.bytes()))
     const rest = { next: end ? null : (position ?? {}), ...(watermark !== undefined && { watermark }) }
     if (end) this.#end = [rest, kept]
-    else this.#gathering.end(undefined, rest, kept)
+    else this.#gathering.end(rest, kept)
   }
 }

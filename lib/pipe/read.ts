@@ -29,65 +29,87 @@ export interface PipeReaderOptions {
 
 /** Takes lines, gives pages. One for each dialect. */
 export interface PipeReader {
-  /** `buffer[start, end)` is one line without its end; `number` counts from 1. */
-  line(buffer: Buffer, start: number, end: number, number: number): void
+  /**
+   * `buffer[start, end)` is one line without its end; `number` counts from 1. Returns true when `referred` must be read
+   * before the next line.
+   */
+  line(buffer: Buffer, start: number, end: number, number: number): boolean | undefined
+  /** A line that is not UTF-8. */
+  notUtf8(buffer: Buffer, start: number, end: number, number: number): void
+  /** The pages of what the last line only refers to. */
+  referred?(signal: AbortSignal): AsyncGenerator<readonly PipePage[], void, void>
+  /** Instead of `line`: whole lines, as many as came. Of a dialect whose records may be longer than a line. */
+  block?(lines: Lines): void
   /** Pages that are due. */
   take(): PipePage[]
   /** After the last line: what is left. Throws when the pipe may not end here. */
   finish(): PipePage[]
 }
 
-/** Gives every line of the block to `each`, without line ends. Blank lines are passed over. */
+export type LineTaker = Pick<PipeReader, 'line' | 'notUtf8'>
+
+/**
+ * Gives the lines of the block to the taker, without line ends, until it wants no more. Blank lines are passed over.
+ * Returns the number of the next line, and what is left of the block.
+ */
 export function eachLine(
   { buffer, start, end }: Lines,
   first: number,
-  each: (start: number, end: number, number: number) => void,
-): number {
-  if (!isUtf8(buffer.subarray(start, end))) throw notUtf8(buffer, start, end, first)
+  taker: LineTaker,
+): { number: number; rest: Lines | undefined } {
+  const utf8 = isUtf8(buffer.subarray(start, end))
   let number = first
   for (let at = start; at < end; number++) {
     let stop = buffer.indexOf(LF, at)
     if (stop < 0 || stop > end) stop = end
     const after = stop + 1
     if (stop > at && buffer[stop - 1] === CR) stop--
-    if (skipWhitespace(buffer, at, stop) < stop) each(at, stop, number)
+    if (!utf8 && !isUtf8(buffer.subarray(at, stop))) taker.notUtf8(buffer, at, stop, number)
+    else if (skipWhitespace(buffer, at, stop) < stop && taker.line(buffer, at, stop, number)) {
+      return { number: number + 1, rest: after < end ? { buffer, start: after, end } : undefined }
+    }
     at = after
   }
-  return number
+  return { number, rest: undefined }
 }
 
-function notUtf8(buffer: Buffer, start: number, end: number, first: number): BizonError {
-  let number = first
-  for (let at = start; at < end; number++) {
-    let stop = buffer.indexOf(LF, at)
-    if (stop < 0 || stop > end) stop = end
-    if (!isUtf8(buffer.subarray(at, stop))) break
-    at = stop + 1
-  }
-  return new BizonError('invalid_record', `line ${number} of the pipe is not UTF-8`)
+interface Bucket {
+  readonly stream: StreamInfo | undefined
+  records: SourceRecord[]
+  bytes: number
 }
 
-/** Records of a page that has not ended. */
+/** Records of a page that has not ended, by their streams, which may come in turns. */
 export class Gathering {
-  #records: SourceRecord[] = []
+  /** In the order in which the streams came up; within each, in the order of the records. */
+  #buckets: Bucket[] = []
+  #current: Bucket | undefined
   #bytes = 0
+  #records = 0
   #due: PipePage[] = []
 
   add(record: SourceRecord, bytes: number, stream: StreamInfo | undefined): void {
-    this.#records.push(record)
+    const current = this.#current
+    const bucket = current && current.stream === stream ? current : this.#bucketOf(stream)
+    bucket.records.push(record)
+    bucket.bytes += bytes
     this.#bytes += bytes
-    if (this.#bytes >= PAGE_BYTES || this.#records.length >= PAGE_RECORDS) this.spill(stream)
+    this.#records += 1
+    if (this.#bytes >= PAGE_BYTES || this.#records >= PAGE_RECORDS) this.spill()
   }
 
   /** What is there goes on; the page does not end with it. */
-  spill(stream: StreamInfo | undefined): void {
-    if (this.#records.length === 0) return
-    this.#due.push({ page: { ...this.#page(stream), next: MORE, more: true } })
+  spill(): void {
+    for (const bucket of this.#empty()) this.#due.push({ page: { ...pageOf(bucket), next: MORE, more: true } })
   }
 
   /** Ends the page. */
-  end(stream: StreamInfo | undefined, rest: Pick<Page, 'next' | 'watermark'>, value?: RawJson): void {
-    this.#due.push({ page: { ...this.#page(stream), ...rest }, ...(value && { value }) })
+  end(rest: Pick<Page, 'next' | 'watermark'>, value?: RawJson): void {
+    const last = this.#buckets.at(-1)
+    const before = this.#empty().slice(0, -1)
+    for (const bucket of before) this.#due.push({ page: { ...pageOf(bucket), next: MORE, more: true } })
+    const page = last ? pageOf(last) : { records: [], bytes: 0 }
+    this.#due.push({ page: { ...page, ...rest }, ...(value && { value }) })
   }
 
   take(): PipePage[] {
@@ -96,12 +118,26 @@ export class Gathering {
     return due
   }
 
-  #page(stream: StreamInfo | undefined): Omit<Page, 'next'> {
-    const page = { records: this.#records, bytes: this.#bytes, ...(stream && { stream }) }
-    this.#records = []
-    this.#bytes = 0
-    return page
+  #bucketOf(stream: StreamInfo | undefined): Bucket {
+    const known = this.#buckets.find((each) => each.stream === stream)
+    const bucket = known ?? { stream, records: [], bytes: 0 }
+    if (!known) this.#buckets.push(bucket)
+    this.#current = bucket
+    return bucket
   }
+
+  #empty(): Bucket[] {
+    const buckets = this.#buckets
+    this.#buckets = []
+    this.#current = undefined
+    this.#bytes = 0
+    this.#records = 0
+    return buckets
+  }
+}
+
+function pageOf({ stream, records, bytes }: Bucket): Omit<Page, 'next'> {
+  return { records, bytes, ...(stream && { stream }) }
 }
 
 const MORE: Position = {}
@@ -140,13 +176,20 @@ export function notJson(
   number: number,
   why = 'it is not JSON',
   at?: number,
+  file = 'the pipe',
 ): BizonError {
   const where = at === undefined ? '' : `, from byte ${at + 1} on`
-  const text = buffer.toString('utf8', start, Math.min(end, start + SHOWN_BYTES))
-  const shown = end - start > SHOWN_BYTES ? `${text}…` : text
-  return new BizonError('invalid_record', `line ${number} of the pipe: ${why}${where}: ${shown}`, {
+  const long = end - start > SHOWN_BYTES
+  // A character may be cut in two.
+  const text = buffer.toString('utf8', start, long ? start + SHOWN_BYTES : end).replace(/\p{Cc}/gu, '·')
+  const shown = long ? `${text.replace(/\ufffd$/, '')}…` : text
+  return new BizonError('invalid_record', `line ${number} of ${file}: ${why}${where}: ${shown}`, {
     hint: 'Logs belong on standard error; what comes through the pipe must be data.',
   })
+}
+
+export function notUtf8(buffer: Buffer, start: number, end: number, number: number): BizonError {
+  return notJson(buffer, start, end, number, 'it is not UTF-8')
 }
 
 const SHOWN_BYTES = 100

@@ -1,12 +1,25 @@
 // Of any Singer tap: docs/pipe-format.md says which messages it may send.
 
-import { BizonError } from '../errors.ts'
-import { fieldsReader, parseJson, stringOf } from '../json.ts'
-import { type JsonObject, RawJson } from '../record.ts'
+import { isDeepStrictEqual } from 'node:util'
+import type { BizonError } from '../errors.ts'
+import { fieldsReader, isObject, parseJson, scanValue, skipWhitespace, stringOf } from '../json.ts'
+import type { Log } from '../log.ts'
+import { type Json, type JsonObject, RawJson } from '../record.ts'
 import type { Position, StreamInfo } from '../source.ts'
-import { type RecordMessage, readMessage, type SchemaMessage } from './messages.ts'
-import { broken, Gathering, type PipePage, type PipeReader, type PipeReaderOptions, refuse } from './read.ts'
-import { readState } from './state.ts'
+import { filesOf, linesOf } from './batch.ts'
+import type { InvalidLines } from './invalid.ts'
+import { isListOfNames, problemOfSchema } from './json-schema.ts'
+import { type BatchMessage, type RecordMessage, readMessage, type SchemaMessage } from './messages.ts'
+import { broken, eachLine, Gathering, notJson, notUtf8, type PipePage, type PipeReader } from './read.ts'
+import { plain, readState } from './state.ts'
+import { Versions } from './versions.ts'
+
+export interface SingerOptions {
+  readonly log: Log
+  readonly invalid: InvalidLines
+  /** Its records have versions, and what they were before goes: see `Versions`. */
+  readonly replaces: boolean
+}
 
 interface Known {
   readonly info: StreamInfo
@@ -16,24 +29,73 @@ interface Known {
 
 /** Of any Singer tap. Its STATE values are opaque; the end of the input is the end. */
 export class SingerReader implements PipeReader {
-  readonly #options: PipeReaderOptions
+  readonly #options: SingerOptions
   readonly #gathering = new Gathering()
   readonly #streams = new Map<string, Known>()
-  readonly #unknown = new Set<string>()
-  #stream: StreamInfo | undefined
+  readonly #versions: Versions
+  readonly #told = new Set<string>()
+  #batch: { readonly message: BatchMessage; readonly number: number } | undefined
+  /** Of a load that replaces: told only once all is published, because no part of it is of use to anybody. */
+  #state: RawJson | undefined
+  #number = 0
   #n = 0
 
-  constructor(options: PipeReaderOptions) {
+  constructor(options: SingerOptions) {
     this.#options = options
+    this.#versions = new Versions(options.replaces)
   }
 
-  line(buffer: Buffer, start: number, end: number, number: number): void {
+  line(buffer: Buffer, start: number, end: number, number: number): boolean | undefined {
+    this.#number = number
     const message = readMessage(buffer, start, end)
-    if (message.type === 'RECORD') this.#record(message, number)
-    else if (message.type === 'SCHEMA') this.#schema(message, number)
-    else if (message.type === 'STATE') this.#state(message.value, number)
-    else if (message.type === 'OTHER') this.#other(message.name, number)
-    else refuse(message, buffer, start, end, number)
+    switch (message.type) {
+      case 'RECORD':
+        this.#record(message, { buffer, start, end, number })
+        return undefined
+      case 'SCHEMA':
+        this.#schema(message, number)
+        return undefined
+      case 'STATE':
+        this.#stateOf(message.value, number)
+        return undefined
+      case 'ACTIVATE_VERSION':
+        this.#versions.activate(message.stream, message.version, number)
+        return undefined
+      case 'BATCH':
+        this.#batch = { message, number }
+        return true
+      case 'OTHER':
+        this.#tell(`messages of type ${message.name} are passed over; the first is line ${number}`, message.name)
+        return undefined
+      case 'INVALID': {
+        const error = notJson(buffer, start, end, number, message.why, message.at)
+        if (message.isRecord === false) throw error
+        this.#options.invalid.report({ buffer, start, end, number }, error)
+        return undefined
+      }
+      default:
+        return message satisfies never
+    }
+  }
+
+  notUtf8(buffer: Buffer, start: number, end: number, number: number): void {
+    this.#options.invalid.report({ buffer, start, end, number }, notUtf8(buffer, start, end, number))
+  }
+
+  async *referred(signal: AbortSignal): AsyncGenerator<readonly PipePage[], void, void> {
+    if (!this.#batch) return
+    const { message, number } = this.#batch
+    const { stream, version } = message
+    this.#batch = undefined
+    const known = this.#known(stream, 'BATCH', number)
+    for (const file of filesOf(message, number)) {
+      this.#versions.record(stream, version, number)
+      let first = 1
+      for await (const block of linesOf(file, signal)) {
+        first = eachLine(block, first, new BareRecords(file.path, this.#options.invalid, this.#adder(known))).number
+        yield this.take()
+      }
+    }
   }
 
   take(): PipePage[] {
@@ -41,69 +103,136 @@ export class SingerReader implements PipeReader {
   }
 
   finish(): PipePage[] {
-    this.#gathering.end(this.#stream, { next: null })
+    this.#versions.finish(this.#number)
+    this.#options.invalid.finish()
+    this.#gathering.end({ next: null }, this.#state)
     return this.take()
   }
 
-  #state(given: RawJson, number: number): void {
+  #stateOf(given: RawJson, number: number): void {
     if (readState(given)) throw headless(number)
     const value = new RawJson(Buffer.from(given.bytes()))
-    const next: Position = { singer: parseJson(value.toString()) }
-    this.#gathering.end(this.#stream, { next }, value)
+    const parsed = value.parse()
+    const next: Position = { singer: parsed }
+    const told = isNothing(parsed) ? undefined : value
+    if (this.#options.replaces) {
+      this.#state = told ?? this.#state
+      this.#gathering.end({ next })
+    } else {
+      this.#gathering.end({ next }, told)
+    }
   }
 
   /** The standard allows any other type; it is for somebody else. */
-  #other(name: string, number: number): void {
-    if (UNSUPPORTED.includes(name)) throw notYet(name, number)
-    if (this.#unknown.has(name)) return
-    this.#unknown.add(name)
-    this.#options.log.warn(`messages of type ${name} are passed over; the first is line ${number}`)
+  #tell(what: string, once: string): void {
+    if (this.#told.has(once)) return
+    this.#told.add(once)
+    this.#options.log.warn(what)
   }
 
-  #schema({ stream, schema, keys }: SchemaMessage, number: number): void {
-    const described = parseJson(schema.toString()) as JsonObject
-    const names = keys === undefined ? [] : parseJson(keys.toString())
-    if (!Array.isArray(names) || !names.every((name): name is string => typeof name === 'string')) {
-      throw broken(number, `key_properties of ${stream} is no list of names`)
+  #schema({ stream, schema, keys: given }: SchemaMessage, number: number): void {
+    const described = schema.parse() as JsonObject
+    const problem = problemOfSchema(described)
+    if (problem !== undefined) throw broken(number, `the schema of ${stream} is not valid: ${problem}`)
+    const keys = given === undefined ? [] : parseJson(given.toString())
+    if (!isListOfNames(keys)) throw broken(number, `key_properties of ${stream} is no list of names`)
+    if (given === undefined && described.key_properties !== undefined) {
+      const what = `line ${number}: key_properties of ${stream} is inside its schema, where it says nothing: the stream has no key`
+      this.#tell(what, `key_properties ${stream}`)
     }
-    this.#gathering.spill(this.#stream)
-    const info = { name: stream, schema: described, ...(names.length > 0 && { primaryKey: names }) }
-    this.#streams.set(stream, { info, keys: names, keysOf: fieldsReader(names) })
-    if (this.#stream?.name === stream) this.#stream = info
+    this.#versions.describe(stream)
+    const before = this.#streams.get(stream)
+    if (before && isDeepStrictEqual([before.keys, plainOf(before.info.schema)], [keys, plainOf(described)])) return
+    this.#gathering.spill() // what came before is of the schema before
+    const info = { name: stream, schema: described, ...(keys.length > 0 && { primaryKey: keys }) }
+    this.#streams.set(stream, { info, keys, keysOf: fieldsReader(keys) })
   }
 
-  #record({ stream, record, extractedAt, bizon }: RecordMessage, number: number): void {
-    if (bizon) throw headless(number)
+  #record({ stream, record, extractedAt, version, bizon }: RecordMessage, line: Line): void {
+    if (bizon) throw headless(line.number)
+    const known = this.#known(stream, 'RECORD', line.number)
+    this.#versions.record(stream, version, line.number)
+    const problem = this.#add(known, record, extractedAt)
+    if (problem !== undefined) this.#options.invalid.report(line, missingKey(line, problem))
+  }
+
+  #known(stream: string, what: string, number: number): Known {
     const known = this.#streams.get(stream)
-    if (!known) throw broken(number, `a RECORD of ${stream} comes before its SCHEMA`)
-    if (known.info !== this.#stream) {
-      this.#gathering.spill(this.#stream)
-      this.#stream = known.info
+    if (known) return known
+    throw broken(number, `a ${what} of ${stream} comes before its SCHEMA`)
+  }
+
+  #adder(known: Known): (record: RawJson) => string | undefined {
+    return (record) => this.#add(known, record, undefined)
+  }
+
+  /** Returns what is wrong with the record, if anything. */
+  #add({ info, keys, keysOf }: Known, record: RawJson, extractedAt: string | undefined): string | undefined {
+    let id: string
+    if (keys.length === 0) {
+      id = String(++this.#n)
+    } else {
+      const values = keysOf(record)
+      const missing = values.indexOf(undefined)
+      if (missing >= 0) return `a record of ${info.name} has no ${keys[missing]}, which is a key`
+      id = (values as RawJson[]).map((value) => stringOf(value) ?? value.toString()).join('_')
     }
-    this.#n += 1
-    const id = known.keys.length > 0 ? keyOf(record, known, number) : String(this.#n)
     const timed = extractedAt === undefined ? {} : { timestamp: extractedAt }
-    this.#gathering.add({ id, data: record, ...timed }, record.byteLength, this.#stream)
+    this.#gathering.add({ id, data: record, ...timed }, record.byteLength, info)
+    return undefined
   }
 }
 
-const UNSUPPORTED: readonly string[] = ['BATCH', 'ACTIVATE_VERSION']
+interface Line {
+  readonly buffer: Buffer
+  readonly start: number
+  readonly end: number
+  readonly number: number
+}
+
+/** Lines of a file that a BATCH names. */
+class BareRecords {
+  readonly #file: string
+  readonly #invalid: InvalidLines
+  readonly #add: (record: RawJson) => string | undefined
+
+  constructor(file: string, invalid: InvalidLines, add: (record: RawJson) => string | undefined) {
+    this.#file = file
+    this.#invalid = invalid
+    this.#add = add
+  }
+
+  line(buffer: Buffer, start: number, end: number, number: number): undefined {
+    const line = { buffer, start, end, number, file: this.#file }
+    const after = scanValue(buffer, start, end)
+    if (after < 0 || skipWhitespace(buffer, after, end) < end) {
+      this.#invalid.report(line, notJson(buffer, start, end, number, undefined, undefined, this.#file))
+      return
+    }
+    const record = new RawJson(buffer, skipWhitespace(buffer, start, end), after)
+    const problem = isObject(record) ? this.#add(record) : 'it is no JSON object'
+    if (problem !== undefined) {
+      this.#invalid.report(line, notJson(buffer, start, end, number, problem, undefined, this.#file))
+    }
+  }
+
+  notUtf8(buffer: Buffer, start: number, end: number, number: number): void {
+    const line = { buffer, start, end, number, file: this.#file }
+    this.#invalid.report(line, notJson(buffer, start, end, number, 'it is not UTF-8', undefined, this.#file))
+  }
+}
 
 function headless(number: number): BizonError {
   return broken(number, 'it is of bizon-extract, whose first line is missing')
 }
 
-function notYet(name: string, number: number): BizonError {
-  return new BizonError('source', `line ${number} of the pipe: this version cannot load ${name} messages`, {
-    hint: 'Configure the tap to send records instead.',
-  })
+function missingKey({ buffer, start, end, number }: Line, problem: string): BizonError {
+  return notJson(buffer, start, end, number, problem)
 }
 
-function keyOf(record: RawJson, { info, keys, keysOf }: Known, number: number): string {
-  return keysOf(record)
-    .map((value, index) => {
-      if (value === undefined) throw broken(number, `a RECORD of ${info.name} has no ${keys[index]}, which is a key`)
-      return stringOf(value) ?? value.toString()
-    })
-    .join('_')
+/** Nothing that could be gone on from: it must not take the place of a value that somebody keeps. */
+function isNothing(value: Json): boolean {
+  return value === null || (typeof value === 'object' && !Array.isArray(value) && Object.keys(value).length === 0)
 }
+
+const plainOf = (schema: JsonObject | undefined): unknown => plain(schema ?? null)

@@ -147,7 +147,7 @@ describe('a broken twin is caught:', () => {
           file: 'lib/pipe/own.ts',
           find: '    const { page, rows } = this.#state\n    throw new BizonError(',
           replace:
-            '    const { page, rows } = this.#state\n    this.#gathering.end(undefined, { next: null })\n    if (page >= 0) return this.take()\n    throw new BizonError(',
+            '    const { page, rows } = this.#state\n    this.#gathering.end({ next: null })\n    if (page >= 0) return this.take()\n    throw new BizonError(',
         },
       ],
       'extract',

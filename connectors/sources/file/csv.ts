@@ -1,12 +1,10 @@
 // CSV and TSV: rows to JSON objects. The first row names the columns unless the config does.
 
 import { isUtf8 } from 'node:buffer'
+import { type Layout, LISTS, layoutOf, problemOfNames, type RowSink, scanCsv } from '../../../lib/csv.ts'
 import { BizonError } from '../../../lib/errors.ts'
-import { type Layout, type RowSink, scanCsv } from './csv-scan.ts'
 import { invalidRecord } from './invalid.ts'
 import type { Block, Parser, Rows } from './rows.ts'
-
-const HEADER: Layout = { prefixes: [Buffer.from('["'), Buffer.from('","')], close: Buffer.from('"]'), cells: undefined }
 
 export class CsvParser implements Parser {
   readonly byReference = false
@@ -75,7 +73,7 @@ export class CsvParser implements Parser {
         throw this.#badHeader(line, problem)
       },
     }
-    const scanned = scanCsv(block.buffer, block.start, block.last, this.line, this.#delimiter, HEADER, sink)
+    const scanned = scanCsv(block.buffer, block.start, block.last, this.line, this.#delimiter, LISTS, sink)
     if (names === undefined) {
       this.#checkRest(block, scanned.end, scanned.open)
     } else {
@@ -86,10 +84,8 @@ export class CsvParser implements Parser {
   }
 
   #checkNames(names: readonly string[], line: number): void {
-    const empty = names.indexOf('')
-    if (empty >= 0) throw this.#badHeader(line, `column ${empty + 1} of the header row has no name`)
-    const twice = names.find((name, index) => names.indexOf(name) !== index)
-    if (twice !== undefined) throw this.#badHeader(line, `the header row names ${JSON.stringify(twice)} twice`)
+    const problem = problemOfNames(names)
+    if (problem !== undefined) throw this.#badHeader(line, problem)
   }
 
   #badHeader(line: number, problem: string): BizonError {
@@ -112,11 +108,6 @@ export class CsvParser implements Parser {
     const fault = { file: this.#rows.file, line: this.line + 1, problem, text: buffer.subarray(at, at + 256) }
     throw invalidRecord(fault, hint)
   }
-}
-
-function layoutOf(columns: readonly string[]): Layout {
-  const prefixes = columns.map((name, index) => Buffer.from(`${index === 0 ? '{' : '",'}${JSON.stringify(name)}:"`))
-  return { prefixes, close: Buffer.from('"}'), cells: columns.length }
 }
 
 function trimmed(row: Buffer): Buffer {

@@ -2,12 +2,12 @@
 // says how far every file is read. In stream mode the files are looked at again and again, until the signal aborts.
 
 import { isUtf8 } from 'node:buffer'
+import { COMMA, TAB } from '../../../lib/csv.ts'
 import { scanValue, skipWhitespace } from '../../../lib/json.ts'
 import type { Page, SourceContext, Start, SyncMode } from '../../../lib/source.ts'
 import { sleep } from '../../../lib/wait.ts'
 import { ArrayParser } from './array.ts'
 import { CsvParser } from './csv.ts'
-import { COMMA, TAB } from './csv-scan.ts'
 import type { Identity } from './identity.ts'
 import { openInput } from './input.ts'
 import { Invalid } from './invalid.ts'

@@ -1,7 +1,7 @@
 // The loop over the bytes of CSV and TSV (RFC 4180; lines end with LF or CRLF): each row becomes JSON text, every cell
 // a string, in one pass. A quote inside a cell that does not start with one is an ordinary character.
 
-import { escapeInto } from '../../../lib/json.ts'
+import { escapeInto } from './json.ts'
 
 /** What JSON to write around the cells. */
 export interface Layout {
@@ -11,6 +11,27 @@ export interface Layout {
   readonly close: Buffer
   /** How many cells a row has; undefined: any number. */
   readonly cells: number | undefined
+}
+
+/** Of rows whose cells have no names yet: lists. */
+export const LISTS: Layout = {
+  prefixes: [Buffer.from('["'), Buffer.from('","')],
+  close: Buffer.from('"]'),
+  cells: undefined,
+}
+
+/** Of rows with these columns: objects. */
+export function layoutOf(columns: readonly string[]): Layout {
+  const prefixes = columns.map((name, index) => Buffer.from(`${index === 0 ? '{' : '",'}${JSON.stringify(name)}:"`))
+  return { prefixes, close: Buffer.from('"}'), cells: columns.length }
+}
+
+/** Why the row cannot name columns; undefined: it can. */
+export function problemOfNames(names: readonly string[]): string | undefined {
+  const empty = names.indexOf('')
+  if (empty >= 0) return `column ${empty + 1} of the header row has no name`
+  const twice = names.find((name, index) => names.indexOf(name) !== index)
+  return twice === undefined ? undefined : `the header row names ${JSON.stringify(twice)} twice`
 }
 
 /** Rows go here. `row` and `misfit` return whether that is enough for now. */
@@ -62,7 +83,7 @@ function copyBytes(input: Buffer, from: number, end: number, output: Buffer, to:
   return to
 }
 
-/** One closure, made once, for the reason given in lib/json/scan.ts: the tables must be constants. */
+/** One closure, made once, for the reason given in json/scan.ts: the tables must be constants. */
 function createScanner(): CsvScanner {
   const LF = 0x0a
   const CR = 0x0d

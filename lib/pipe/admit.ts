@@ -1,0 +1,36 @@
+// Whether a pipe of ours may be loaded where the destination stands.
+
+import { isDeepStrictEqual } from 'node:util'
+import { BizonError } from '../errors.ts'
+import type { ReadOptions } from '../extract.ts'
+import type { Held } from './own.ts'
+import { type PipeState, plain } from './state.ts'
+
+/**
+ * Whether the pipe may be loaded where the destination stands. Returns the page up to which the destination holds it
+ * already.
+ */
+export function admit(state: PipeState, standing: ReadOptions['standing']): Held {
+  const { page, position } = standing?.from ?? { page: 0, position: null }
+  const previous = standing?.previous
+  if (state.previous !== previous) {
+    const has = previous === undefined ? 'no published run' : `run ${previous} as its last one`
+    const reads = state.previous === undefined ? 'from the beginning' : `what came after run ${state.previous}`
+    throw refused(`the pipe holds ${reads}, and the destination has ${has}`)
+  }
+  if (state.page > 0 && state.run !== standing?.from.run) {
+    throw refused(`the pipe goes on with run ${state.run}, and the destination with ${standing?.from.run}`)
+  }
+  if (state.page > page)
+    throw refused(`the pipe begins behind page ${state.page}, and the destination holds ${page} pages`)
+  if (state.page === page && !isDeepStrictEqual(plain(state.position), plain(position))) {
+    throw refused(`the pipe begins behind page ${page} at another position than the destination holds`)
+  }
+  return { page, position }
+}
+
+function refused(why: string): BizonError {
+  return new BizonError('source', `${why}; nothing was loaded`, {
+    hint: 'Both programs must name the same pipeline and state store (or --state the last value that was printed): run the same line again.',
+  })
+}

@@ -1,0 +1,100 @@
+// How a pipe begins: the lines that say what all others are, looked at before any of them is read.
+
+import { BizonError } from '../errors.ts'
+import { skipWhitespace } from '../json.ts'
+import { type Lines, MOST_LINE_BYTES } from './lines.ts'
+import { readMessage } from './messages.ts'
+import { eachLine } from './read.ts'
+import { type PipeState, readState } from './state.ts'
+
+export type Dialect = 'bizon' | 'singer' | 'ndjson' | 'csv'
+
+export interface Head {
+  /** What was read so far, in order. */
+  readonly blocks: Lines[]
+  /** The first line that is not blank; undefined: there is none. */
+  readonly line: Lines | undefined
+}
+
+const LF = 0x0a
+const BYTE_ORDER_MARK = Buffer.from('\ufeff')
+
+/** Waits for the first line. */
+export async function readHead(blocks: AsyncIterator<Lines, void>): Promise<Head> {
+  const read: Lines[] = []
+  for (;;) {
+    const next = await blocks.next()
+    if (next.done) return { blocks: read, line: undefined }
+    const block = read.length === 0 ? withoutMark(next.value) : next.value
+    read.push(block)
+    const line = firstLine(block)
+    if (line) return { blocks: read, line }
+  }
+}
+
+/** What a producer of ours says with its first line. */
+export function beginningOf({ buffer, start, end }: Lines): PipeState | undefined {
+  const message = readMessage(buffer, start, end)
+  const state = message.type === 'STATE' ? readState(message.value) : undefined
+  return state?.begin ? state : undefined
+}
+
+/** An object whose `type` is one of Singer's is a message, any other one a record. */
+export function dialectOf({ buffer, start, end }: Lines): Dialect {
+  const { type } = readMessage(buffer, start, end)
+  return type === 'OTHER' || type === 'INVALID' ? 'ndjson' : 'singer'
+}
+
+/**
+ * Whether a tap sends tables whole, with versions: its first record says so, or ACTIVATE_VERSION in its place. Reads on
+ * until that comes.
+ */
+export async function isVersioned({ blocks: read }: Head, blocks: AsyncIterator<Lines, void>): Promise<boolean> {
+  let bytes = 0
+  for (let at = 0; bytes <= MOST_LINE_BYTES; at++) {
+    if (at === read.length) {
+      const next = await blocks.next()
+      if (next.done) return false
+      read.push(next.value)
+    }
+    const block = read[at] as Lines
+    bytes += block.end - block.start
+    let found: boolean | undefined
+    const line = (buffer: Buffer, start: number, end: number): boolean => {
+      const message = readMessage(buffer, start, end)
+      if (message.type === 'ACTIVATE_VERSION') found = true
+      else if (message.type === 'RECORD' || message.type === 'BATCH') found = message.version !== undefined
+      return found !== undefined
+    }
+    eachLine(block, 1, { line, notUtf8() {} })
+    if (found !== undefined) return found
+  }
+  return false
+}
+
+/** Only a pipe that was cut off ends within a line, and that it was cut off is found out at its end. */
+export function withoutTorn({ buffer, start, end }: Lines): Lines {
+  return { buffer, start, end: buffer[end - 1] === LF ? end : buffer.lastIndexOf(LF, end - 1) + 1 }
+}
+
+/** Whether it was cut off before its first word, nobody knows. */
+export function nothingCame(): BizonError {
+  return new BizonError('incomplete', 'nothing came through the pipe: the program before it wrote nothing', {
+    hint: 'Look at its errors. Where no records are no error, say --from ndjson.',
+  })
+}
+
+function withoutMark({ buffer, start, end }: Lines): Lines {
+  const after = start + BYTE_ORDER_MARK.length
+  return { buffer, start: buffer.subarray(start, after).equals(BYTE_ORDER_MARK) ? after : start, end }
+}
+
+function firstLine({ buffer, start, end }: Lines): Lines | undefined {
+  for (let at = start; at < end; ) {
+    let stop = buffer.indexOf(LF, at)
+    if (stop < 0 || stop > end) stop = end
+    if (skipWhitespace(buffer, at, stop) < stop) return { buffer, start: at, end: stop }
+    at = stop + 1
+  }
+  return undefined
+}
