@@ -58,12 +58,9 @@ export function addState(program: Command, terminal: Terminal): void {
       }),
     )
 
-  const exported = 'bizon state export examples/incremental.yml > state.json'
   fileCommand(group, 'export', 'Print the STATE value that the next run goes on from; nothing, if it starts anew.', [
-    {
-      what: 'let a producer without the state store go on',
-      run: `${exported} && bizon-extract examples/incremental.yml --state state.json | head -n 1`,
-    },
+    { what: 'for bizon-extract --state', run: 'bizon state export examples/incremental.yml > state.json' },
+    { what: 'for Airbyte', run: 'bizon state export examples/incremental.yml --format airbyte' },
   ])
     .addOption(
       new Option('--format <format>', 'bizon: what bizon-extract --state and import take; singer: one bare value')
@@ -187,8 +184,8 @@ async function clear(
   const { config, label } = state
   const { cancelled, forgotten, reopened } = await clearState(state, { all, dry: dryRun || !yes })
   const what = [
-    ...cancelled.map(({ id, status }) => `run ${id}, which is ${status}`),
-    ...(forgotten ? [`all published runs; the last one is ${forgotten.id}`] : []),
+    ...cancelled.map(({ id, status }) => `run ${id} (${status})`),
+    ...(forgotten ? [`all published runs, the last one ${forgotten.id}`] : []),
   ]
   if (what.length === 0) return terminal.print(`There is nothing to forget of ${label}.`)
   if (dryRun || !yes) {
