@@ -9,6 +9,7 @@ import { addRun } from './commands/run.ts'
 import { addSchema } from './commands/schema.ts'
 import { addSecrets } from './commands/secrets.ts'
 import { addSource } from './commands/source.ts'
+import { addState } from './commands/state.ts'
 import { addStream } from './commands/stream.ts'
 import { addTransform } from './commands/transform.ts'
 import { addTypes } from './commands/types.ts'
@@ -24,6 +25,7 @@ function bizon(terminal: Terminal): Command {
   addCheck(program, terminal)
   addSource(program, terminal)
   addStream(program, terminal)
+  addState(program, terminal)
   addDestination(program, terminal)
   addSecrets(program, terminal)
   addSchema(program, terminal)

@@ -112,8 +112,10 @@ function isReset(job: Job, { mode, resets }: DecisionInput): boolean {
   return mode === 'incremental' && job.mode === mode && resets.some(({ consumedByJobId }) => consumedByJobId === job.id)
 }
 
-function watermarkOf(job: Job): Watermark {
-  return { time: job.createdAt, ...(job.watermark !== undefined && { value: job.watermark }) }
+/** Where the run after a succeeded one begins. */
+export function watermarkOf(job: Job): Watermark {
+  const { createdAt: time, watermark: value } = job.rewound ?? job
+  return { time, ...(value !== undefined && { value }) }
 }
 
 function firstReason(newest: Job | undefined, obstacle: string | undefined): string {
@@ -124,14 +126,16 @@ function firstReason(newest: Job | undefined, obstacle: string | undefined): str
 
 function fetchReasons(
   { asReset, complete, since }: Pick<Decision, 'asReset' | 'complete'> & { since: Watermark | undefined },
-  { mode }: DecisionInput,
+  { mode, lastSucceeded }: DecisionInput,
 ): readonly string[] {
   if (mode !== 'incremental') return []
+  const { rewound } = lastSucceeded ?? {}
   if (asReset) return ['fetches everything and replaces the target: reset']
   if (complete) return ['fetches everything and replaces the target: no incremental run has succeeded yet']
   if (!since) return []
   // A source that left a watermark goes by that, not by the clock.
-  const than = since.value === undefined ? since.time.toISOString() : 'what the last published run ended with'
+  const run = rewound ? `run ${rewound.to}, to which it was rewound,` : 'the last published run'
+  const than = since.value === undefined ? since.time.toISOString() : `what ${run} ended with`
   return [`fetches what is newer than ${than} and adds it`]
 }
 

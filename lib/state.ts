@@ -41,6 +41,8 @@ export interface Job extends Identity {
   readonly complete: boolean
   /** A hash of the settings that say what it loads; absent where nobody noted it. */
   readonly configHash?: string
+  /** An earlier run in whose place of its own the next one begins: see `rewind`. */
+  readonly rewound?: { readonly to: string; readonly createdAt: Date; readonly watermark?: Json }
 }
 
 /** One row of `stream_resets`. Pending until consumed. */
@@ -62,6 +64,14 @@ export interface StoredCheckpoint extends Checkpoint {
   readonly receipt?: Receipt
 }
 
+/** A checkpoint, and how it came there. */
+export interface LoggedCheckpoint extends StoredCheckpoint {
+  readonly savedAt: Date
+  readonly destination: string
+  /** Of the job, from 0. */
+  readonly attempt: number
+}
+
 /**
  * Every method that changes a job takes the lease and rejects with code `fenced`, changing nothing, when a
  * newer epoch exists. Transient errors (a busy database) are retried inside.
@@ -75,8 +85,12 @@ export interface StateStore {
   unfinishedJobs(identity: Identity): Promise<readonly Job[]>
   /** The newest succeeded job of the identity. */
   lastSucceeded(identity: Identity): Promise<Job | undefined>
+  /** All jobs of the identity, however they ended, newest first; with a limit only so many. */
+  jobs(identity: Identity, limit?: number): Promise<readonly Job[]>
   /** Where the job stands: its last checkpoint before any that failed. */
   lastCheckpoint(job: Job): Promise<StoredCheckpoint | undefined>
+  /** The checkpoints that are kept of the job, oldest first; with a limit only the newest so many. */
+  checkpoints(job: Job, limit?: number): Promise<readonly LoggedCheckpoint[]>
   /** Requests that no job has taken, and those the given jobs took. */
   resets(identity: Identity, jobIds: readonly string[]): Promise<readonly ResetRequest[]>
   /**
@@ -95,6 +109,22 @@ export interface StateStore {
       watermark?: Json
     },
   ): Promise<void>
+  /**
+   * Takes over what another store knows: in one transaction, which a loss of power does not take back, cancels jobs and
+   * adds others with their checkpoints, as newer than all that are there. Rejects with `state` for one that has ended
+   * here.
+   */
+  adopt(lease: Lease, change: AdoptJobs): Promise<void>
+  /**
+   * Lets the run after `job`, the newest succeeded one, begin where the one after the earlier job `to` did; without `to`
+   * where it would have. A loss of power does not take it back.
+   */
+  rewind(lease: Lease, job: Job, to: string | undefined): Promise<void>
+  /**
+   * Cancels all unfinished jobs; resets that they took are pending again. With `published` the succeeded ones too, and
+   * no reset is left. A loss of power does not take it back.
+   */
+  clear(lease: Lease, identity: Identity, what: { readonly published: boolean }): Promise<void>
   /** Adds a pending request; needs no lease. Resolves to false when one is pending already. */
   requestReset(identity: Identity): Promise<boolean>
   /** Withdraws pending requests; resolves to how many. */
@@ -122,6 +152,21 @@ export interface BeginJob {
   readonly consume: readonly string[]
   /** Make a reset request for the job even though none was pending (`--reset`). */
   readonly bindReset: boolean
+}
+
+export interface AdoptJobs {
+  readonly identity: Identity
+  readonly cancel: readonly string[]
+  /** In the order in which they began. */
+  readonly jobs: readonly AdoptedJob[]
+  /** Of the checkpoints. */
+  readonly destination: string
+}
+
+/** A new job, or a checkpoint of one that is unfinished here. */
+export interface AdoptedJob extends Pick<Job, 'id' | 'createdAt' | 'mode' | 'complete' | 'watermark'> {
+  readonly status: 'running' | 'succeeded'
+  readonly checkpoint: StoredCheckpoint
 }
 
 /** One per store file, its default export. */

@@ -6,7 +6,7 @@ import { BizonError } from '../../lib/errors.ts'
 import { parseJson, stringifyJson } from '../../lib/json.ts'
 import type { Json, JsonObject } from '../../lib/record.ts'
 import type { SyncMode } from '../../lib/source.ts'
-import type { Identity, Job, JobStatus, ResetRequest, StoredCheckpoint } from '../../lib/state.ts'
+import type { Identity, Job, JobStatus, LoggedCheckpoint, ResetRequest, StoredCheckpoint } from '../../lib/state.ts'
 
 export interface JobRow {
   readonly id: string
@@ -25,6 +25,10 @@ export interface JobRow {
   readonly epoch: number | null
   readonly complete: number | null
   readonly config_hash: string | null
+  readonly rewound_to: string | null
+  /** Of the job that it was rewound to. */
+  readonly rewound_created_at: string | null
+  readonly rewound_state: string | null
 }
 
 export interface CursorRow {
@@ -35,6 +39,13 @@ export interface CursorRow {
   readonly pagination: string | null
 }
 
+export interface LoggedCursorRow extends CursorRow {
+  readonly destination_name: string
+  readonly attempt: number | null
+  readonly created_at: string | null
+  readonly checkpoint: string | null
+}
+
 export interface ResetRow {
   readonly id: string
   readonly requested_at: string
@@ -43,6 +54,8 @@ export interface ResetRow {
 
 export function jobOf(row: JobRow): Job {
   const where = `stream_jobs ${row.id}`
+  const watermarkOf = (state: string | null): { watermark?: Json } =>
+    state === null ? {} : { watermark: parseText(state, `${where} incremental_state`) }
   return {
     id: row.id,
     name: row.name,
@@ -53,13 +66,18 @@ export function jobOf(row: JobRow): Job {
     attempt: row.attempt ?? 0,
     createdAt: parseTime(row.created_at, `${where} created_at`),
     ...(row.total_records_to_fetch !== null && { totalRecords: row.total_records_to_fetch }),
-    ...(row.incremental_state !== null && {
-      watermark: parseText(row.incremental_state, `${where} incremental_state`),
-    }),
+    ...watermarkOf(row.incremental_state),
     ...(row.error_message !== null && { errorMessage: row.error_message }),
     ours: row.epoch !== null,
     complete: row.complete === null ? row.sync_mode === 'full_refresh' : row.complete !== 0,
     ...(row.config_hash !== null && { configHash: row.config_hash }),
+    ...(row.rewound_to !== null && {
+      rewound: {
+        to: row.rewound_to,
+        createdAt: parseTime(row.rewound_created_at ?? '', `${where} rewound_to`),
+        ...watermarkOf(row.rewound_state),
+      },
+    }),
   }
 }
 
@@ -122,6 +140,28 @@ export function checkpointOfCursors(run: string, cursors: Iterable<CursorRow>): 
   }
   if (page === 0) return undefined
   return { run, page, rows, position: positionOf(pagination, run), end: false }
+}
+
+/** By order of insertion. The Python program's say what they added, ours what there was. */
+export function loggedCheckpoints(run: string, cursors: readonly LoggedCursorRow[]): LoggedCheckpoint[] {
+  const ours = cursors.some(({ checkpoint }) => checkpoint !== null)
+  let rows = 0
+  return cursors.flatMap((cursor) => {
+    if (!cursor.success || (ours && cursor.checkpoint === null)) return []
+    rows += cursor.rows_written
+    const where = `destination_cursors of job ${run}`
+    const page = cursor.to_source_iteration + 1
+    const checkpoint =
+      cursor.checkpoint === null
+        ? { run, page, rows, position: positionOf(cursor.pagination, run), end: false }
+        : checkpointOf(cursor.checkpoint, `${where} checkpoint`)
+    return {
+      ...checkpoint,
+      savedAt: parseTime(cursor.created_at ?? '', `${where} created_at`),
+      destination: cursor.destination_name,
+      attempt: cursor.attempt ?? 0,
+    }
+  })
 }
 
 function positionOf(pagination: string | null, run: string): JsonObject | null {

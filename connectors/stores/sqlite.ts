@@ -7,10 +7,12 @@ import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BizonError } from '../../lib/errors.ts'
 import type {
+  AdoptJobs,
   BeginJob,
   Identity,
   Job,
   Lease,
+  LoggedCheckpoint,
   ResetRequest,
   StateStore,
   StoreDefinition,
@@ -21,19 +23,26 @@ import { type Database, isBusy, loadSqlite, sqliteError } from '../sqlite.ts'
 import { labelOf } from './rows.ts'
 import { checkVersion, migrate } from './sqlite/schema.ts'
 import {
+  ALL,
+  adoptJob,
   cancelJob,
+  checkpointsOf,
   consumeReset,
   createJob,
   endJob,
   epochOf,
+  forgetPublished,
   insertCheckpoint,
   insertReset,
   jobsOf,
   lastCheckpointOf,
   raiseEpoch,
   readJob,
+  reopenResets,
   resetsOf,
   restartJob,
+  rewindJob,
+  UNFINISHED,
   withdrawResets,
 } from './sqlite/statements.ts'
 
@@ -111,15 +120,23 @@ export class SqliteStore implements StateStore {
   }
 
   async unfinishedJobs(identity: Identity): Promise<readonly Job[]> {
-    return this.#use((database) => jobsOf(database, identity, ['started', 'running', 'failed']))
+    return this.#use((database) => jobsOf(database, identity, UNFINISHED))
   }
 
   async lastSucceeded(identity: Identity): Promise<Job | undefined> {
     return this.#use((database) => jobsOf(database, identity, ['succeeded'], 1)[0])
   }
 
+  async jobs(identity: Identity, limit = -1): Promise<readonly Job[]> {
+    return this.#use((database) => jobsOf(database, identity, ALL, limit))
+  }
+
   async lastCheckpoint(job: Job): Promise<StoredCheckpoint | undefined> {
     return this.#use((database) => lastCheckpointOf(database, job))
+  }
+
+  async checkpoints(job: Job, limit = -1): Promise<readonly LoggedCheckpoint[]> {
+    return this.#use((database) => checkpointsOf(database, job, limit))
   }
 
   async resets(identity: Identity, jobIds: readonly string[]): Promise<readonly ResetRequest[]> {
@@ -146,6 +163,32 @@ export class SqliteStore implements StateStore {
 
   async finish(lease: Lease, job: Job, end: Parameters<StateStore['finish']>[2]): Promise<void> {
     this.#lastingly(() => this.#fenced(lease, job, (database) => endJob(database, job, end)))
+  }
+
+  async adopt(lease: Lease, change: AdoptJobs): Promise<void> {
+    const { identity } = change
+    this.#lastingly(() =>
+      this.#fenced(lease, identity, (database) => {
+        for (const id of change.cancel) cancelJob(database, identity, id)
+        for (const job of change.jobs) adoptJob(database, lease, change, job)
+      }),
+    )
+  }
+
+  async rewind(lease: Lease, job: Job, to: string | undefined): Promise<void> {
+    this.#lastingly(() => this.#fenced(lease, job, (database) => rewindJob(database, job, job.id, to)))
+  }
+
+  async clear(lease: Lease, identity: Identity, { published }: { readonly published: boolean }): Promise<void> {
+    this.#lastingly(() =>
+      this.#fenced(lease, identity, (database) => {
+        reopenResets(database, identity)
+        for (const { id } of jobsOf(database, identity, UNFINISHED)) cancelJob(database, identity, id)
+        if (!published) return
+        withdrawResets(database, identity)
+        forgetPublished(database, identity)
+      }),
+    )
   }
 
   async requestReset(identity: Identity): Promise<boolean> {

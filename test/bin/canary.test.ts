@@ -110,6 +110,12 @@ const INCREMENTAL: Parts = {
   source: 'sync_mode: incremental',
 }
 const RESET = 'bizon run pipeline.yml\nbizon stream reset pipeline.yml\nbizon run pipeline.yml --log-level TRACE'
+const STATE = [
+  'bizon run pipeline.yml',
+  ...['show', 'show --json', 'log', 'log --json', 'log --runs', 'export', 'export --format airbyte', 'clear --yes'].map(
+    (words) => `bizon state ${words.replace(' ', ' pipeline.yml ').replace(/^\w+$/, '$& pipeline.yml')}`,
+  ),
+].join('\n')
 const BIGQUERY = `
   name: bigquery
   config:
@@ -136,6 +142,8 @@ test.each<[string, string, Parts, string, number]>([
   ['a transform that fails', '/good', { script: 'throw new Error("no")' }, `bizon run pipeline.yml ${TRACE}`, 1],
   ['dead letters', '/good', { script: LETTERS }, `bizon run pipeline.yml ${TRACE}`, 0],
   ['a position that repeats it', '/linked', LINKED, 'bizon run pipeline.yml; bizon run pipeline.yml', 0],
+  ['a state with such a position', '/linked', LINKED, STATE, 0],
+  ['a state of a run that was refused', '/denied', INCREMENTAL, STATE.replace('\n', ' || true\n'), 0],
   ['a check', '/good', {}, 'bizon check pipeline.yml', 0],
   ['a check with a sample', '/good', {}, 'bizon check pipeline.yml --sample 1', 0],
   ['a check that is refused', '/denied', {}, 'bizon check pipeline.yml --sample 1', 1],

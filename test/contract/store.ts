@@ -9,7 +9,16 @@ import { stores } from '../../connectors/index.ts'
 import { parseJson } from '../../lib/json.ts'
 import type { Log } from '../../lib/log.ts'
 import type { JsonObject } from '../../lib/record.ts'
-import type { BeginJob, Identity, Job, Lease, StateStore, StoreConfig, StoredCheckpoint } from '../../lib/state.ts'
+import type {
+  AdoptedJob,
+  BeginJob,
+  Identity,
+  Job,
+  Lease,
+  StateStore,
+  StoreConfig,
+  StoredCheckpoint,
+} from '../../lib/state.ts'
 import { type Script, startScript } from '../support/script.ts'
 
 export interface StoreTraits {
@@ -293,6 +302,11 @@ export function storeContract(configure: (folder: string) => StoreConfig, { pers
       await expect(store.begin(old, beginJob({ resume: job.id }))).rejects.toMatchObject(fenced)
       await expect(store.saveCheckpoint(old, job, at(job, 2), 'file')).rejects.toMatchObject(fenced)
       await expect(store.finish(old, job, { status: 'succeeded' })).rejects.toMatchObject(fenced)
+      const adopted = adoptedJob('e'.repeat(32))
+      const adoption = { identity: WEATHER, cancel: [job.id], jobs: [adopted], destination: 'file' }
+      await expect(store.adopt(old, adoption)).rejects.toMatchObject(fenced)
+      await expect(store.rewind(old, job, undefined)).rejects.toMatchObject(fenced)
+      await expect(store.clear(old, WEATHER, { published: true })).rejects.toMatchObject(fenced)
 
       expect(await store.unfinishedJobs(WEATHER)).toEqual([job])
       expect(await store.lastCheckpoint(job)).toEqual(at(job, 1))
@@ -341,6 +355,176 @@ export function storeContract(configure: (folder: string) => StoreConfig, { pers
       expect(await store.resets(WEATHER, [job.id])).toMatchObject([{ consumedByJobId: job.id }])
       expect(await store.requestReset(WEATHER)).toBe(true)
       expect(await store.resets(WEATHER, [job.id])).toHaveLength(2)
+    })
+  })
+
+  describe('the log', () => {
+    test('has every job of the pipeline, however it ended, the newest first', async () => {
+      const { lease, job: cancelled } = await begun()
+      const failed = await store.begin(lease, beginJob({ cancel: [cancelled.id] }))
+      await store.finish(lease, failed, { status: 'failed', error: 'no' })
+      const succeeded = await store.begin(lease, beginJob())
+      await store.finish(lease, succeeded, { status: 'succeeded', watermark: 7 })
+      const running = await store.begin(lease, beginJob())
+      await begun({ identity: { ...WEATHER, stream: 'tacoma' } })
+      const expected = [
+        running,
+        { ...succeeded, status: 'succeeded', watermark: 7 },
+        { ...failed, status: 'failed', errorMessage: 'no' },
+        { ...cancelled, status: 'cancelled' },
+      ]
+      expect(await store.jobs(WEATHER)).toEqual(expected)
+      expect(await store.jobs(WEATHER, 2)).toEqual(expected.slice(0, 2))
+    })
+
+    test('has the checkpoints of a job, the newest last, and how they came there', async () => {
+      const { lease, job } = await begun({ mode: 'incremental' })
+      expect(await store.checkpoints(job)).toEqual([])
+      const before = Date.now()
+      await store.saveCheckpoint(lease, job, at(job, 2), 'file')
+      await store.finish(lease, job, { status: 'failed' })
+      const again = await store.begin(lease, beginJob({ mode: 'incremental', resume: job.id }))
+      await store.saveCheckpoint(lease, again, at(job, 4, { receipt: { bytes: 1 } }), 'file')
+      await store.saveCheckpoint(lease, again, at(job, 4, { position: null, end: true, watermark: 9 }), 'file')
+      await store.saveCheckpoint(lease, await store.begin(lease, beginJob()), at(job, 1), 'file')
+      const logged = await store.checkpoints(job)
+      const saved = { savedAt: expect.any(Date), destination: 'file' }
+      expect(logged).toEqual([
+        { ...at(job, 2), ...saved, attempt: 0 },
+        { ...at(job, 4, { position: null, end: true, watermark: 9 }), ...saved, attempt: 1 },
+      ])
+      for (const { savedAt } of logged) {
+        expect(savedAt.getTime()).toBeGreaterThanOrEqual(before)
+        expect(savedAt.getTime()).toBeLessThanOrEqual(Date.now())
+      }
+      expect(await store.checkpoints(job, 1)).toEqual(logged.slice(-1))
+      expect(await store.checkpoints(job, 9)).toEqual(logged)
+    })
+  })
+
+  describe('a job of another store', () => {
+    const [A, B] = ['a'.repeat(32), 'b'.repeat(32)]
+    const adopt = (lease: Lease, jobs: readonly AdoptedJob[], cancel: readonly string[] = []): Promise<void> =>
+      store.adopt(lease, { identity: WEATHER, cancel, jobs, destination: 'file' })
+
+    test('that was published is the last one, with its time and watermark', async () => {
+      const { lease, job } = await begun()
+      await store.finish(lease, job, { status: 'succeeded' })
+      const watermark = parseJson('{"seq":9007199254740993}')
+      await adopt(lease, [adoptedJob(A, { status: 'succeeded', watermark })])
+      expect(await store.lastSucceeded(WEATHER)).toMatchObject({
+        ...WEATHER,
+        id: A,
+        createdAt: NOON,
+        watermark,
+        ours: true,
+        complete: false,
+      })
+      expect(await store.jobs(WEATHER)).toHaveLength(2)
+    })
+
+    test('that is unfinished can be gone on with from its checkpoint', async () => {
+      const { lease, job: old } = await begun()
+      await adopt(lease, [adoptedJob(A, { status: 'succeeded' }), adoptedJob(B)], [old.id])
+      const [job, ...others] = await store.unfinishedJobs(WEATHER)
+      expect(others).toEqual([])
+      expect(job).toMatchObject({ id: B, status: 'running', mode: 'incremental' })
+      expect(job && (await store.lastCheckpoint(job))).toEqual(adoptedJob(B).checkpoint)
+      expect(await store.lastSucceeded(WEATHER)).toMatchObject({ id: A })
+      expect(await store.begin(lease, beginJob({ mode: 'incremental', resume: B }))).toMatchObject({ attempt: 1 })
+    })
+
+    test('that is unfinished here too goes on to its checkpoint, or its end', async () => {
+      const { lease, job } = await begun({ mode: 'incremental' })
+      await store.saveCheckpoint(lease, job, at(job, 2), 'file')
+      await adopt(lease, [adoptedJob(job.id, { checkpoint: at(job, 5) })])
+      expect(await store.unfinishedJobs(WEATHER)).toEqual([job])
+      expect(await store.lastCheckpoint(job)).toEqual(at(job, 5))
+      const end = at(job, 6, { position: null, end: true })
+      await adopt(lease, [adoptedJob(job.id, { checkpoint: end, status: 'succeeded', watermark: 6 })])
+      expect(await store.lastSucceeded(WEATHER)).toEqual({ ...job, status: 'succeeded', watermark: 6 })
+    })
+
+    test('is not taken, nor any with it, when it has ended here or is of another pipeline', async () => {
+      const { lease, job } = await begun()
+      await store.finish(lease, job, { status: 'succeeded' })
+      const other = await begun({ identity: { ...WEATHER, name: 'other' } })
+      const { job: running } = { job: await store.begin(lease, beginJob()) }
+      const before = await store.jobs(WEATHER)
+      for (const id of [job.id, other.job.id]) {
+        await expect(adopt(lease, [adoptedJob(A), adoptedJob(id)], [running.id])).rejects.toMatchObject({
+          code: 'state',
+        })
+      }
+      expect(await store.jobs(WEATHER)).toEqual(before)
+    })
+  })
+
+  describe('a rewind', () => {
+    async function published(lease: Lease, watermark: number): Promise<Job> {
+      const job = await store.begin(lease, beginJob({ mode: 'incremental' }))
+      await store.finish(lease, job, { status: 'succeeded', watermark })
+      return { ...job, status: 'succeeded', watermark }
+    }
+
+    test('is noted at the last published job, and can be taken back', async () => {
+      const lease = await store.acquire(WEATHER, 'test')
+      const [one, two, three] = [await published(lease, 1), await published(lease, 2), await published(lease, 3)]
+      await store.rewind(lease, three, one.id)
+      const rewound = { ...three, rewound: { to: one.id, createdAt: one.createdAt, watermark: 1 } }
+      expect(await store.lastSucceeded(WEATHER)).toEqual(rewound)
+      expect(await store.jobs(WEATHER)).toEqual([rewound, two, one])
+      await store.rewind(lease, three, undefined)
+      expect(await store.lastSucceeded(WEATHER)).toEqual(three)
+    })
+
+    test('is of the last published job alone, and to an earlier published one', async () => {
+      const lease = await store.acquire(WEATHER, 'test')
+      const [one, two] = [await published(lease, 1), await published(lease, 2)]
+      const unfinished = await store.begin(lease, beginJob({ mode: 'incremental' }))
+      await expect(store.rewind(lease, one, two.id)).rejects.toMatchObject({ code: 'state' })
+      for (const to of [two.id, unfinished.id, 'f'.repeat(32)])
+        await expect(store.rewind(lease, two, to)).rejects.toMatchObject({ code: 'state' })
+      expect(await store.lastSucceeded(WEATHER)).toEqual(two)
+    })
+  })
+
+  describe('clearing', () => {
+    test('cancels what is unfinished, and leaves what was published and other pipelines alone', async () => {
+      const { lease, job: published } = await begun()
+      await store.finish(lease, published, { status: 'succeeded' })
+      await store.begin(lease, beginJob())
+      const failed = await store.begin(lease, beginJob())
+      await store.finish(lease, failed, { status: 'failed' })
+      const other = await begun({ identity: { ...WEATHER, stream: 'tacoma' } })
+      await store.clear(lease, WEATHER, { published: false })
+      expect(await store.unfinishedJobs(WEATHER)).toEqual([])
+      expect(await store.lastSucceeded(WEATHER)).toMatchObject({ id: published.id })
+      expect(await store.unfinishedJobs(other.job)).toEqual([other.job])
+    })
+
+    test('makes a reset pending again that a cancelled run was to do', async () => {
+      const { lease, job } = await begun({ mode: 'incremental', bindReset: true })
+      const done = await store.begin(lease, beginJob({ mode: 'incremental', bindReset: true }))
+      await store.finish(lease, done, { status: 'succeeded' })
+      await store.clear(lease, WEATHER, { published: false })
+      expect(await store.resets(WEATHER, [job.id, done.id])).toMatchObject([{}, { consumedByJobId: done.id }])
+      expect(await store.resets(WEATHER, [])).toHaveLength(1)
+    })
+
+    test('of all forgets what was published too, and every reset', async () => {
+      const { lease, job } = await begun({ mode: 'incremental' })
+      await store.finish(lease, job, { status: 'succeeded' })
+      const unfinished = await store.begin(lease, beginJob({ mode: 'incremental', bindReset: true }))
+      await store.requestReset(WEATHER)
+      await store.clear(lease, WEATHER, { published: true })
+      expect(await store.lastSucceeded(WEATHER)).toBeUndefined()
+      expect(await store.unfinishedJobs(WEATHER)).toEqual([])
+      expect(await store.resets(WEATHER, [])).toEqual([])
+      expect((await store.jobs(WEATHER)).map(({ id, status }) => [id, status])).toEqual([
+        [unfinished.id, 'cancelled'],
+        [job.id, 'cancelled'],
+      ])
     })
   })
 
@@ -494,6 +678,20 @@ function beginJob(fields: Partial<BeginJob> = {}): BeginJob {
 
 function at(job: Job, page: number, fields: Partial<StoredCheckpoint> = {}): StoredCheckpoint {
   return { run: job.id, page, rows: page * 10, position: { page }, end: false, ...fields }
+}
+
+const NOON = new Date('2024-05-01T12:00:00.123Z')
+
+function adoptedJob(id: string, fields: Partial<AdoptedJob> = {}): AdoptedJob {
+  return {
+    id,
+    createdAt: NOON,
+    mode: 'incremental',
+    complete: false,
+    status: 'running',
+    checkpoint: { run: id, page: 4, rows: 40, position: { page: 4 }, end: false },
+    ...fields,
+  }
 }
 
 async function everything(store: StateStore, job: Job): Promise<unknown> {

@@ -5,7 +5,7 @@
 import { BizonError } from '../../../lib/errors.ts'
 import type { Database } from '../../sqlite.ts'
 
-export const SCHEMA_VERSION = 2
+export const SCHEMA_VERSION = 3
 
 const IDENTITY = {
   name: 'VARCHAR(100) NOT NULL',
@@ -28,6 +28,7 @@ const TABLES: { readonly [table: string]: { readonly [column: string]: string } 
     epoch: 'INTEGER',
     complete: 'BOOLEAN',
     config_hash: 'VARCHAR',
+    rewound_to: 'VARCHAR(100)',
   },
   source_cursors: {
     id: 'VARCHAR(100) NOT NULL PRIMARY KEY',

@@ -5,11 +5,14 @@ import { randomUUID } from 'node:crypto'
 import { BizonError } from '../../../lib/errors.ts'
 import { stringifyJson } from '../../../lib/json.ts'
 import type {
+  AdoptedJob,
+  AdoptJobs,
   BeginJob,
   Identity,
   Job,
   JobStatus,
   Lease,
+  LoggedCheckpoint,
   ResetRequest,
   StateStore,
   StoredCheckpoint,
@@ -23,7 +26,9 @@ import {
   formatTime,
   type JobRow,
   jobOf,
+  type LoggedCursorRow,
   labelOf,
+  loggedCheckpoints,
   type ResetRow,
   resetOf,
 } from '../rows.ts'
@@ -41,6 +46,9 @@ function keyOf({ name, source, stream }: Identity): [name: string, source: strin
 
 const newId = (): string => randomUUID().replaceAll('-', '')
 const now = (): string => formatTime(new Date())
+
+export const UNFINISHED: readonly JobStatus[] = ['started', 'running', 'failed']
+export const ALL: readonly JobStatus[] = [...UNFINISHED, 'succeeded', 'cancelled']
 
 export function epochOf(database: Database, identity: Identity): number | undefined {
   return database
@@ -63,21 +71,25 @@ export function raiseEpoch(database: Database, identity: Identity, owner: string
   return epoch
 }
 
+const JOBS = `SELECT stream_jobs.*, earlier.created_at AS rewound_created_at, earlier.incremental_state AS rewound_state
+  FROM stream_jobs LEFT JOIN stream_jobs AS earlier ON earlier.id = stream_jobs.rewound_to`
+
 /**
  * Newest first, by order of insertion: clocks jump, and the Python program gave all jobs of a process the same time.
  */
 export function jobsOf(database: Database, identity: Identity, statuses: readonly JobStatus[], limit = -1): Job[] {
   return database
     .prepare<(string | number)[], JobRow>(
-      `SELECT * FROM stream_jobs WHERE ${IDENTITY} AND status IN (SELECT value FROM json_each(?))
-       ORDER BY rowid DESC LIMIT ?`,
+      `${JOBS} WHERE stream_jobs.name = ? AND stream_jobs.source_name = ? AND stream_jobs.stream_name = ?
+       AND stream_jobs.status IN (SELECT value FROM json_each(?))
+       ORDER BY stream_jobs.rowid DESC LIMIT ?`,
     )
     .all(...keyOf(identity), JSON.stringify(statuses), limit)
     .map(jobOf)
 }
 
 export function readJob(database: Database, identity: Identity, id: string): Job {
-  const row = database.prepare<[string], JobRow>('SELECT * FROM stream_jobs WHERE id = ?').get(id)
+  const row = database.prepare<[string], JobRow>(`${JOBS} WHERE stream_jobs.id = ?`).get(id)
   if (!row) throw gone(identity, id)
   return jobOf(row)
 }
@@ -85,7 +97,14 @@ export function readJob(database: Database, identity: Identity, id: string): Job
 export function createJob(
   database: Database,
   lease: Lease,
-  { identity, mode, totalRecords, complete, configHash, begun }: BeginJob,
+  {
+    identity,
+    mode,
+    totalRecords,
+    complete,
+    configHash,
+    begun,
+  }: Pick<BeginJob, 'identity' | 'mode' | 'totalRecords' | 'complete' | 'configHash' | 'begun'>,
 ): string {
   const taken = begun && database.prepare('SELECT 1 FROM stream_jobs WHERE id = ?').get(begun.id) !== undefined
   const id = begun && !taken ? begun.id : newId()
@@ -135,6 +154,48 @@ export function cancelJob(database: Database, identity: Identity, id: string): v
     .run(now(), id, ...keyOf(identity))
 }
 
+/** A new one, or one that is unfinished here. */
+export function adoptJob(
+  database: Database,
+  lease: Lease,
+  { identity, destination }: AdoptJobs,
+  { id, createdAt, mode, complete, status, checkpoint, watermark }: AdoptedJob,
+): void {
+  const known = database.prepare('SELECT 1 FROM stream_jobs WHERE id = ?').get(id) !== undefined
+  if (!known) createJob(database, lease, { identity, mode, complete, begun: { id, at: createdAt } })
+  const job = jobsOf(database, identity, UNFINISHED).find((each) => each.id === id)
+  if (!job)
+    throw new BizonError('state', `${labelOf(identity)}: run ${id} has ended here, or is another pipeline's`, {
+      hint: 'A state is of one pipeline: its name, source and stream must be the same.',
+    })
+  insertCheckpoint(database, job, checkpoint, destination)
+  if (status === 'succeeded') endJob(database, job, { status, ...(watermark !== undefined && { watermark }) })
+}
+
+export function rewindJob(database: Database, identity: Identity, id: string, to: string | undefined): void {
+  const succeeded = jobsOf(database, identity, ['succeeded'])
+  if (succeeded[0]?.id !== id) throw gone(identity, id)
+  if (to !== undefined && !succeeded.slice(1).some((job) => job.id === to)) throw gone(identity, to)
+  database.prepare('UPDATE stream_jobs SET rewound_to = ?, updated_at = ? WHERE id = ?').run(to ?? null, now(), id)
+}
+
+/** A reset that a job was to do and has not done is still wanted; one that another mode dropped is not. */
+export function reopenResets(database: Database, identity: Identity): void {
+  database
+    .prepare(
+      `UPDATE stream_resets SET consumed_at = NULL, consumed_by_job_id = NULL WHERE ${IDENTITY} AND consumed_by_job_id IN
+         (SELECT id FROM stream_jobs WHERE sync_mode = 'incremental' AND status IN ('started', 'running', 'failed'))`,
+    )
+    .run(...keyOf(identity))
+}
+
+/** Those that succeeded. */
+export function forgetPublished(database: Database, identity: Identity): void {
+  database
+    .prepare(`UPDATE stream_jobs SET status = 'cancelled', updated_at = ? WHERE ${IDENTITY} AND status = 'succeeded'`)
+    .run(now(), ...keyOf(identity))
+}
+
 export function endJob(database: Database, job: Job, end: Parameters<StateStore['finish']>[2]): void {
   const { changes } = database
     .prepare(
@@ -176,6 +237,19 @@ export function lastCheckpointOf(database: Database, job: Job): StoredCheckpoint
       )
       .iterate(job.id),
   )
+}
+
+export function checkpointsOf(database: Database, job: Job, limit: number): LoggedCheckpoint[] {
+  // Of the Python program's, all are needed to know how many rows there were.
+  const rows = job.ours ? limit : -1
+  const cursors = database
+    .prepare<[string, number], LoggedCursorRow>(
+      'SELECT * FROM destination_cursors WHERE job_id = ? AND success ORDER BY rowid DESC LIMIT ?',
+    )
+    .all(job.id, rows)
+    .reverse()
+  const logged = loggedCheckpoints(job.id, cursors)
+  return limit < 0 ? logged : logged.slice(Math.max(0, logged.length - limit))
 }
 
 export function insertCheckpoint(

@@ -190,7 +190,7 @@ describe('a database of the Python program', () => {
     await store.saveCheckpoint(lease, job, at(job.id, 6, { position: null, end: true }), 'file')
     await store.finish(lease, job, { status: 'succeeded' })
 
-    expect(query('SELECT * FROM stream_jobs').slice(0, 4)).toEqual(before.map((row) => `${row}|||`))
+    expect(query('SELECT * FROM stream_jobs').slice(0, 4)).toEqual(before.map((row) => `${row}||||`))
     expect(
       query(`SELECT sync_mode, attempt, total_records_to_fetch, status,
              created_at GLOB '????-??-?? ??:??:??.??????', updated_at >= created_at
@@ -211,6 +211,24 @@ describe('a database of the Python program', () => {
     expect(query('PRAGMA user_version')).toEqual(['0'])
   })
 
+  test('shows its runs, and the checkpoints it made, with the rows so far', async () => {
+    query(PYTHON_TABLES + PYTHON_ROWS)
+    const store = await openStore()
+    const jobs = await store.jobs(CREATURES)
+    expect(jobs.map(({ ours }) => ours)).toEqual(jobs.map(() => false))
+    const [, job] = await store.unfinishedJobs(CREATURES)
+    const logged = job ? await store.checkpoints(job) : []
+    expect(logged.map(({ run, page, rows }) => ({ run, page, rows }))).toEqual(
+      query(`SELECT to_source_iteration + 1, sum(rows_written) OVER (ORDER BY rowid) FROM destination_cursors
+             WHERE job_id = '${job?.id}' AND success ORDER BY rowid`).map((row) => {
+        const [page, rows] = row.split('|').map(Number)
+        return { run: job?.id, page, rows }
+      }),
+    )
+    expect(logged.length).toBeGreaterThan(1)
+    expect(job && (await store.checkpoints(job, 1))).toEqual(logged.slice(-1))
+  })
+
   test('of an age before some tables and columns gets those too', async () => {
     query(`CREATE TABLE stream_jobs (id VARCHAR(100) NOT NULL, name VARCHAR(100) NOT NULL,
       source_name VARCHAR(100) NOT NULL, stream_name VARCHAR(100) NOT NULL, sync_mode VARCHAR(100) NOT NULL,
@@ -229,9 +247,11 @@ test('a database of version 1 is taken over with its jobs, of whose configuratio
   await earlier.saveCheckpoint(lease, job, at(job.id, 3), 'file')
   await lease.release()
   await earlier.close()
-  query('ALTER TABLE stream_jobs DROP COLUMN config_hash; PRAGMA user_version = 1')
+  query(
+    'ALTER TABLE stream_jobs DROP COLUMN config_hash; ALTER TABLE stream_jobs DROP COLUMN rewound_to; PRAGMA user_version = 1',
+  )
   const store = await openStore()
-  expect(query('PRAGMA user_version')).toEqual(['2'])
+  expect(query('PRAGMA user_version')).toEqual(['3'])
   expect(await store.unfinishedJobs(CREATURES)).toEqual([job])
   expect(await store.lastCheckpoint(job)).toEqual(at(job.id, 3))
   const next = await store.acquire(CREATURES, 'test')
@@ -284,6 +304,7 @@ describe('a new database', () => {
       'stream_jobs complete 0',
       'stream_jobs config_hash 0',
       'stream_jobs epoch 0',
+      'stream_jobs rewound_to 0',
     ])
   })
 
@@ -350,12 +371,12 @@ describe('a database that cannot be used', () => {
   })
 
   test('of a newer program is refused and left alone', async () => {
-    query('CREATE TABLE t (x); PRAGMA user_version = 3')
+    query('CREATE TABLE t (x); PRAGMA user_version = 4')
     await expect(createStore().open()).rejects.toMatchObject(
-      refusal(`${file}: its tables have version 3, and this program knows 2 at most`),
+      refusal(`${file}: its tables have version 4, and this program knows 3 at most`),
     )
     expect(query('PRAGMA user_version; PRAGMA journal_mode; SELECT name FROM sqlite_schema')).toEqual([
-      '3',
+      '4',
       'delete',
       't',
     ])
