@@ -4,6 +4,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { BizonError } from '../../lib/errors.ts'
 import type { LogLevel } from '../../lib/log.ts'
+import type { PipeDialect } from '../../lib/pipe/dialect.ts'
 import type { RawJson } from '../../lib/record.ts'
 import { createProgram, examplesText, requireFile } from '../program.ts'
 import { createProgress, summary } from '../progress.ts'
@@ -13,7 +14,7 @@ import { isInterruption, quieter } from './interruption.ts'
 import { customDestinationOption, logFormatOption, logLevelOption } from './run.ts'
 
 interface LoadOptions {
-  readonly from: 'auto' | 'singer' | 'ndjson'
+  readonly from: PipeDialect
   readonly allowEdited?: true
   readonly id?: string
   readonly stream?: string
@@ -29,8 +30,11 @@ export function addLoad(terminal: Terminal): Command {
   return createProgram('bizon-load', 'Loads records from standard input into the destination of a pipeline.')
     .argument('<FILENAME>', 'the pipeline, a YAML file; of it name, destination, transforms and engine are used')
     .addOption(
-      new Option('--from <dialect>', 'what comes in: Singer messages, or bare records; auto: the first line says')
-        .choices(['auto', 'singer', 'ndjson'])
+      new Option(
+        '--from <dialect>',
+        'what comes in: Singer or Airbyte messages, or bare records; auto: the first line says',
+      )
+        .choices(['auto', 'singer', 'airbyte', 'ndjson'] satisfies PipeDialect[])
         .default('auto'),
     )
     .option('--allow-edited', 'a program between may drop records; order and end are checked all the same')

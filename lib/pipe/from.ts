@@ -2,29 +2,26 @@
 //
 //   standard input ──lines──▶ pages ──▶ transform* ──▶ checkpoint ──▶ queue ──▶ destination ──▶ STATE values printed
 //
-// The first line says which dialect is spoken. A producer of ours begins with a STATE that says which run the pipe is
+// The first lines say which dialect is spoken. A producer of ours begins with a STATE that says which run the pipe is
 // of and where it begins; the destination is asked where it stands, and what it holds already is passed over.
 
-import { isDeepStrictEqual } from 'node:util'
 import * as z from 'zod'
 import type { ConfigOf } from '../config.ts'
 import { BizonError } from '../errors.ts'
 import { type OpenSource, type ReadOptions, SourceEnd } from '../extract.ts'
 import { type Log, silentLog } from '../log.ts'
-import type { RawJson } from '../record.ts'
 import { defineSource, type Page, type Position, type Start, type StreamInfo } from '../source.ts'
 import { orAborted } from '../wait.ts'
+import { AirbyteOwnReader } from './airbyte/own.ts'
+import { AirbyteReader } from './airbyte/read.ts'
+import { beginningOf, type Dialect, dialectOf, foreign, type PipeDialect } from './dialect.ts'
+import { Echoes, type Tell } from './echo.ts'
 import { type Lines, wholeLines } from './lines.ts'
-import { readMessage } from './messages.ts'
 import { NdjsonReader } from './ndjson.ts'
-import { type Held, OwnReader } from './own.ts'
+import { admit, OwnReader } from './own.ts'
 import { eachLine, type PipePage, type PipeReader } from './read.ts'
-import { type Beginning, type PipeState, plain, readState } from './state.ts'
+import type { PipeState } from './state.ts'
 import { SingerReader } from './tap.ts'
-
-/** What may come through a pipe. `auto`: its first line says. */
-export const PIPE_DIALECTS = ['auto', 'singer', 'ndjson'] as const
-export type PipeDialect = (typeof PIPE_DIALECTS)[number]
 
 export interface FromPipeOptions {
   /** Default auto. */
@@ -38,8 +35,10 @@ export interface FromPipeOptions {
   /** Seconds of silence after which it fails. Default: it waits. */
   readonly stallSeconds?: number
   readonly signal?: AbortSignal
-  /** Told the STATE value behind the last page that is durable, as it came. */
-  readonly acknowledged?: (value: RawJson) => void | Promise<void>
+  /**
+   * Told the STATE value behind the last page that is durable, as it came; of Airbyte, each STATE message, in order.
+   */
+  readonly acknowledged?: Tell
 }
 
 /** The first stage of a pipeline whose records another program reads. `config`: that of the destination. */
@@ -58,37 +57,51 @@ export class FromPipe extends SourceEnd {
 
   /** Waits for the first line. */
   async open(log: Log = silentLog): Promise<OpenSource> {
-    const { from = 'auto', signal = never, stallSeconds = Infinity, stream } = this.#options
+    const { from = 'auto', signal = never, stallSeconds = Infinity } = this.#options
     const ended = new AbortController()
     const either = AbortSignal.any([signal, ended.signal])
     const blocks = wholeLines(this.#chunks, either, { stallSeconds })
-    const first = await blocks.next()
-    const head = first.done ? undefined : headOf(first.value)
-    if (!head && from !== 'ndjson') throw nothingCame()
-    const state = head && from !== 'ndjson' ? beginningOf(head) : undefined
-    const dialect = state ? 'bizon' : from === 'auto' && head ? dialectOf(head) : from === 'auto' ? 'ndjson' : from
-    const pipe = { blocks, first: first.done ? undefined : first.value, end: () => ended.abort() }
-    this.#opened = new OpenPipe(pipe, this.#config, { ...this.#options, log, dialect, state, stream })
+    const first: Lines[] = []
+    const own = await this.#begin(blocks, first)
+    let said = own?.dialect
+    for (let looked = 0; said === undefined && from === 'auto' && looked < MOST_BLOCKS; looked++) {
+      const block = first[looked] ?? (await blocks.next()).value
+      if (!block) break
+      if (looked === first.length) first.push(block)
+      said = dialectOf(block)
+    }
+    const dialect = said ?? (from === 'auto' ? 'ndjson' : from)
+    const pipe = { blocks, first, end: () => ended.abort() }
+    this.#opened = new OpenPipe(pipe, this.#config, { ...this.#options, log, dialect, state: own?.state })
     return this.#opened
+  }
+
+  /** Reads the first line, and what it says if a producer of ours wrote it. */
+  async #begin(blocks: Pipe['blocks'], first: Lines[]): Promise<ReturnType<typeof beginningOf>> {
+    const { from = 'auto' } = this.#options
+    const { value: block } = await blocks.next()
+    if (block) first.push(block)
+    if (from === 'ndjson') return undefined
+    if (!block) throw nothingCame()
+    return beginningOf(block)
   }
 
   /** Once all is loaded: tells the STATE value behind the last page, for which there is no position. */
   async settled(): Promise<void> {
-    const last = this.#opened?.last
-    if (last) await this.#options.acknowledged?.(last)
+    await this.#opened?.echoes.all()
   }
 }
 
 const never = new AbortController().signal
 const LF = 0x0a
+/** So many are looked at for a first message. */
+const MOST_BLOCKS = 100
 
 interface Pipe {
   readonly blocks: AsyncGenerator<Lines, void, void>
-  readonly first: Lines | undefined
+  readonly first: readonly Lines[]
   end(): void
 }
-
-type Dialect = 'bizon' | 'singer' | 'ndjson'
 
 interface OpenPipeOptions extends FromPipeOptions {
   readonly log: Log
@@ -103,15 +116,14 @@ class OpenPipe implements OpenSource {
   readonly begun: OpenSource['begun']
   readonly #pipe: Pipe
   readonly #options: OpenPipeOptions
-  /** The STATE value behind each position that may be acknowledged. */
-  readonly #values = new WeakMap<Position, RawJson>()
-  #last: RawJson | undefined
+  readonly echoes: Echoes
 
   constructor(pipe: Pipe, config: ConfigOf<'destination'>, options: OpenPipeOptions) {
     const { dialect, state, stream } = options
     const begin = state?.begin ?? foreign(dialect, stream)
     this.#pipe = pipe
     this.#options = options
+    this.echoes = new Echoes((value) => options.acknowledged?.(value), { each: dialect === 'airbyte' })
     this.begun = state && { id: state.run, at: state.at }
     this.stream = { name: begin.stream, incremental: true, resumable: begin.resumable }
     this.config = {
@@ -142,13 +154,7 @@ class OpenPipe implements OpenSource {
   }
 
   async acknowledge(position: Position): Promise<void> {
-    const value = this.#values.get(position)
-    if (value) await this.#options.acknowledged?.(value)
-  }
-
-  /** The STATE value behind the last page. */
-  get last(): RawJson | undefined {
-    return this.#last
+    await this.echoes.durable(position)
   }
 
   async close(): Promise<void> {
@@ -170,8 +176,11 @@ class OpenPipe implements OpenSource {
     let number = 1
     // The first line of ours was read to find out what the others mean.
     let skipped = this.#options.state === undefined
-    for (let block = this.#pipe.first; block !== undefined; block = await this.#next(halted)) {
-      if (this.#options.dialect === 'bizon') block = withoutTorn(block)
+    const seen = [...this.#pipe.first]
+    for (;;) {
+      let block = seen.shift() ?? (await this.#next(halted))
+      if (block === undefined) break
+      if (this.#options.state) block = withoutTorn(block)
       let broken: { readonly error: unknown } | undefined
       try {
         number = eachLine(block, number, (start, end, line) => {
@@ -191,8 +200,7 @@ class OpenPipe implements OpenSource {
 
   *#give(pages: readonly PipePage[], extractedAt: Date): Generator<Page, void, void> {
     for (const { page, value } of pages) {
-      if (value && page.next) this.#values.set(page.next, value)
-      if (value) this.#last = value
+      if (value) this.echoes.add(value, page.next)
       yield { ...page, extractedAt }
     }
   }
@@ -204,50 +212,12 @@ class OpenPipe implements OpenSource {
 
   #reader(standing: ReadOptions['standing']): PipeReader {
     const { log, allowEdited = false, dialect, idField, state } = this.#options
+    const options = { log, allowEdited }
     if (dialect === 'ndjson') return new NdjsonReader(idField)
-    if (!state) return new SingerReader({ log, allowEdited })
-    return new OwnReader(state, admit(state, standing), { log, allowEdited })
+    if (!state) return dialect === 'airbyte' ? new AirbyteReader(options) : new SingerReader(options)
+    const held = admit(state, standing)
+    return dialect === 'airbyte' ? new AirbyteOwnReader(state, held, options) : new OwnReader(state, held, options)
   }
-}
-
-/**
- * Whether the pipe may be loaded where the destination stands. Returns the page up to which the destination holds it
- * already.
- */
-function admit(state: PipeState, standing: ReadOptions['standing']): Held {
-  const { page, position } = standing?.from ?? { page: 0, position: null }
-  const previous = standing?.previous
-  if (state.previous !== previous) {
-    const has = previous === undefined ? 'no published run' : `run ${previous} as its last one`
-    const reads = state.previous === undefined ? 'from the beginning' : `what came after run ${state.previous}`
-    throw refused(`the pipe holds ${reads}, and the destination has ${has}`)
-  }
-  if (state.page > 0 && state.run !== standing?.from.run) {
-    throw refused(`the pipe goes on with run ${state.run}, and the destination with ${standing?.from.run}`)
-  }
-  if (state.page > page)
-    throw refused(`the pipe begins behind page ${state.page}, and the destination holds ${page} pages`)
-  if (state.page === page && !isDeepStrictEqual(plain(state.position), plain(position))) {
-    throw refused(`the pipe begins behind page ${page} at another position than the destination holds`)
-  }
-  return { page, position }
-}
-
-function refused(why: string): BizonError {
-  return new BizonError('source', `${why}; nothing was loaded`, {
-    hint: 'Both programs must name the same pipeline and state store (or --state the last value that was printed): run the same line again.',
-  })
-}
-
-function headOf({ buffer, start, end }: Lines): { buffer: Buffer; start: number; end: number } {
-  const stop = buffer.indexOf(LF, start)
-  return { buffer, start, end: stop < 0 || stop > end ? end : stop }
-}
-
-function beginningOf({ buffer, start, end }: { buffer: Buffer; start: number; end: number }): PipeState | undefined {
-  const message = readMessage(buffer, start, end)
-  const state = message.type === 'STATE' ? readState(message.value) : undefined
-  return state?.begin ? state : undefined
 }
 
 /** Only a pipe that was cut off ends within a line, and that it was cut off is found out at its end. */
@@ -260,26 +230,6 @@ function nothingCame(): BizonError {
   return new BizonError('incomplete', 'nothing came through the pipe: the program before it wrote nothing', {
     hint: 'Look at its errors. Where no records are no error, say --from ndjson.',
   })
-}
-
-/** An object whose `type` is one of Singer's is a message, any other one a record. */
-function dialectOf(head: { buffer: Buffer; start: number; end: number }): Dialect {
-  const { type } = readMessage(head.buffer, head.start, head.end)
-  return type === 'SCHEMA' || type === 'RECORD' || type === 'STATE' ? 'singer' : 'ndjson'
-}
-
-/** Of a program that says nothing of its run: what comes is added to what is there. */
-function foreign(dialect: Dialect, stream = 'records'): Beginning {
-  return {
-    pipeline: '',
-    source: dialect,
-    stream: dialect === 'ndjson' ? stream : 'tap',
-    mode: 'incremental',
-    resumable: true,
-    reset: false,
-    startOver: false,
-    hash: '',
-  }
 }
 
 const piped = defineSource({

@@ -3,20 +3,21 @@
 
 import { isDeepStrictEqual } from 'node:util'
 import { BizonError } from '../errors.ts'
+import type { ReadOptions } from '../extract.ts'
 import { RawJson } from '../record.ts'
 import type { Page, Position } from '../source.ts'
 import { type RecordMessage, readMessage } from './messages.ts'
 import { broken, Gathering, lost, type PipePage, type PipeReader, type PipeReaderOptions, refuse } from './read.ts'
 import { type PipeState, plain, readState } from './state.ts'
 
-/** Behind the first line. */
 /** What the destination holds. */
 export interface Held {
   readonly page: number
   readonly position: Position | null
 }
 
-export class OwnReader implements PipeReader {
+/** The checks, whatever the lines are written in. */
+export class OwnPages {
   readonly #options: PipeReaderOptions
   readonly #gathering = new Gathering()
   readonly #held: Held
@@ -39,13 +40,10 @@ export class OwnReader implements PipeReader {
     return this.#state
   }
 
-  line(buffer: Buffer, start: number, end: number, number: number): void {
-    const message = readMessage(buffer, start, end)
-    if (this.#state.end) throw broken(number, 'more follows the end of the run')
-    if (message.type === 'RECORD') this.#record(message, number)
-    else if (message.type === 'STATE') this.#pageEnd(message.value, number)
-    else if (message.type === 'SCHEMA') this.#stream = message.stream
-    else refuse(message, buffer, start, end, number)
+  /** The stream of the records that follow. */
+  schema(stream: string, number: number): void {
+    this.#expectMore(number)
+    this.#stream = stream
   }
 
   take(): PipePage[] {
@@ -65,7 +63,8 @@ export class OwnReader implements PipeReader {
     )
   }
 
-  #record({ stream, record, bizon }: RecordMessage, number: number): void {
+  record({ stream, record, bizon }: Omit<RecordMessage, 'type'>, number: number): void {
+    this.#expectMore(number)
     if (this.#stream === undefined) throw broken(number, `a RECORD of ${stream} comes before its SCHEMA`)
     if (stream !== this.#stream) throw broken(number, `a RECORD of ${stream} in a pipe of ${this.#stream}`)
     if (!bizon) throw broken(number, 'a RECORD has lost its key bizon')
@@ -85,6 +84,10 @@ export class OwnReader implements PipeReader {
     this.#gathering.add(data, record.byteLength, undefined)
   }
 
+  #expectMore(number: number): void {
+    if (this.#state.end) throw broken(number, 'more follows the end of the run')
+  }
+
   /** A page that the destination holds. The last of them must end where it stands, or it held other pages. */
   #passOver({ page, position, end }: PipeState, number: number): void {
     if (page < this.#held.page && !end) return
@@ -96,7 +99,9 @@ export class OwnReader implements PipeReader {
     )
   }
 
-  #pageEnd(value: RawJson, number: number): void {
+  /** `told`: what is printed once everything before is durable, if it is not the value. */
+  pageEnd(value: RawJson, number: number, told: RawJson = value): void {
+    this.#expectMore(number)
     const state = readState(value)
     const before = this.#state
     if (!state) throw broken(number, 'a STATE is not one of bizon')
@@ -117,9 +122,64 @@ export class OwnReader implements PipeReader {
       return
     }
     const { end, position, watermark } = state
-    const kept = new RawJson(Buffer.from(value.bytes()))
+    const kept = new RawJson(Buffer.from(told.bytes()))
     const rest = { next: end ? null : (position ?? {}), ...(watermark !== undefined && { watermark }) }
     if (end) this.#end = [rest, kept]
     else this.#gathering.end(undefined, rest, kept)
   }
+}
+
+/** Of ours in Singer messages. */
+export class OwnReader implements PipeReader {
+  readonly #pages: OwnPages
+
+  /** Behind the first line: see OwnPages. */
+  constructor(start: PipeState, held: Held, options: PipeReaderOptions) {
+    this.#pages = new OwnPages(start, held, options)
+  }
+
+  line(buffer: Buffer, start: number, end: number, number: number): void {
+    const message = readMessage(buffer, start, end)
+    if (message.type === 'RECORD') this.#pages.record(message, number)
+    else if (message.type === 'STATE') this.#pages.pageEnd(message.value, number)
+    else if (message.type === 'SCHEMA') this.#pages.schema(message.stream, number)
+    else refuse(message, buffer, start, end, number)
+  }
+
+  take(): PipePage[] {
+    return this.#pages.take()
+  }
+
+  finish(): PipePage[] {
+    return this.#pages.finish()
+  }
+}
+
+/**
+ * Whether the pipe may be loaded where the destination stands. Returns the page up to which the destination holds it
+ * already.
+ */
+export function admit(state: PipeState, standing: ReadOptions['standing']): Held {
+  const { page, position } = standing?.from ?? { page: 0, position: null }
+  const previous = standing?.previous
+  if (state.previous !== previous) {
+    const has = previous === undefined ? 'no published run' : `run ${previous} as its last one`
+    const reads = state.previous === undefined ? 'from the beginning' : `what came after run ${state.previous}`
+    throw refused(`the pipe holds ${reads}, and the destination has ${has}`)
+  }
+  if (state.page > 0 && state.run !== standing?.from.run) {
+    throw refused(`the pipe goes on with run ${state.run}, and the destination with ${standing?.from.run}`)
+  }
+  if (state.page > page)
+    throw refused(`the pipe begins behind page ${state.page}, and the destination holds ${page} pages`)
+  if (state.page === page && !isDeepStrictEqual(plain(state.position), plain(position))) {
+    throw refused(`the pipe begins behind page ${page} at another position than the destination holds`)
+  }
+  return { page, position }
+}
+
+function refused(why: string): BizonError {
+  return new BizonError('source', `${why}; nothing was loaded`, {
+    hint: 'Both programs must name the same pipeline and state store (or --state the last value that was printed): run the same line again.',
+  })
 }

@@ -15,9 +15,10 @@ import { flow, readable, through, writable } from '../streamx.ts'
 import { applyTransform } from '../transform.ts'
 import { type OpenTransforms, openTransforms } from '../transforms.ts'
 import { closeAll } from '../wait.ts'
+import type { PipeFormat } from './forms.ts'
 import type { ByteOut } from './out.ts'
 import { standingOf } from './standing.ts'
-import { type PipeFormat, PipeWriter } from './write.ts'
+import { PipeWriter } from './write.ts'
 
 export interface ExtractToOptions {
   /** Default singer. */
@@ -54,6 +55,7 @@ export async function extractTo(from: Extract, out: ByteOut, options: ExtractToO
 
   const source = await from.open(log)
   let scripts: OpenTransforms | undefined
+  let writer: PipeWriter | undefined
   try {
     const { config, stream } = source
     const { state, start, reasons } = await standingOf(config, stream, log, stateFile)
@@ -61,13 +63,14 @@ export async function extractTo(from: Extract, out: ByteOut, options: ExtractToO
     if (!state.end) await source.check(opening)
     for (const reason of reasons) log.info(reason)
     observe({ type: 'start', job: state.run, ...(state.page > 0 && { from: state }), reasons })
-    const writer = new PipeWriter(out, format, stream, state)
-    await writer.open()
+    const lines = new PipeWriter(out, format, stream, state)
+    writer = lines
+    await lines.open()
     latest = state
     const broken: unknown[] = []
     const write = async (item: Item): Promise<void> => {
       faultPoint('pipe.before')
-      await writer.write(item)
+      await lines.write(item)
       faultPoint('pipe.after')
       if ('records' in item) {
         const { records, bytes = 0 } = item
@@ -89,14 +92,17 @@ export async function extractTo(from: Extract, out: ByteOut, options: ExtractToO
           through<Page, Page>({ each: (page, push) => applyTransform(apply, page, signal).then(push) }, PAGES),
         ),
         through(checkpoints(state, { everyPages: 1 }), PAGES),
-        writable<Item>({ write, final: () => writer.flush() }, PAGES),
+        writable<Item>({ write, final: () => lines.flush() }, PAGES),
       )
     }
     signal.throwIfAborted()
     if (broken.length > 0) throw broken[0]
+    const status = latest.end ? 'complete' : 'stopped'
+    await lines.close(status)
     const seconds = (performance.now() - startedAt) / 1000
-    return { status: latest.end ? 'complete' : 'stopped', ...count, seconds }
+    return { status, ...count, seconds }
   } catch (error) {
+    await writer?.close('failed').catch(() => {}) // there is an error on its way already
     redactError(error, source.config.secrets)
     throw error
   } finally {
