@@ -7,6 +7,7 @@ import { createProgram, examplesText, requireFile } from '../program.ts'
 import { createProgress, records } from '../progress.ts'
 import { watchSignals } from '../signals.ts'
 import type { LogFormat, Terminal } from '../terminal.ts'
+import { addAirbyteSource } from './airbyte-source.ts'
 import { isInterruption, quieter } from './interruption.ts'
 import { customSourceOption, logFormatOption, logLevelOption, recordOption, replayOption } from './run.ts'
 
@@ -27,7 +28,10 @@ interface ExtractOptions {
 const PIPE_CLOSED = 141
 
 export function addExtract(terminal: Terminal): Command {
-  return createProgram('bizon-extract', 'Reads the source of a pipeline and writes its records to standard output.')
+  const program = createProgram(
+    'bizon-extract',
+    'Reads the source of a pipeline and writes its records to standard output.',
+  )
     .argument('<FILENAME>', 'the pipeline, a YAML file; of it name, source, transforms and engine are used')
     .addOption(
       new Option(
@@ -66,6 +70,8 @@ export function addExtract(terminal: Terminal): Command {
       if (options.replay !== undefined) requireFile(options.replay, '--replay')
       process.exitCode = await extract(filename, options, terminal)
     })
+  addAirbyteSource(program, terminal)
+  return program
 }
 
 async function extract(filename: string, options: ExtractOptions, terminal: Terminal): Promise<number> {
@@ -93,7 +99,7 @@ async function extract(filename: string, options: ExtractOptions, terminal: Term
     try {
       const { status, rows } = await extractTo(from(config), new DescriptorOut(1), {
         format,
-        ...(state !== undefined && { stateFile: state }),
+        ...(state !== undefined && { from: state }),
         log,
         signal: signals.abort,
         stop: signals.stop,

@@ -10,6 +10,7 @@ import { createProgram, examplesText, requireFile } from '../program.ts'
 import { createProgress, summary } from '../progress.ts'
 import { watchSignals } from '../signals.ts'
 import type { LogFormat, Terminal } from '../terminal.ts'
+import { addAirbyteDestination } from './airbyte-destination.ts'
 import { isInterruption, quieter } from './interruption.ts'
 import { customDestinationOption, logFormatOption, logLevelOption } from './run.ts'
 
@@ -27,7 +28,7 @@ interface LoadOptions {
 }
 
 export function addLoad(terminal: Terminal): Command {
-  return createProgram('bizon-load', 'Loads records from standard input into the destination of a pipeline.')
+  const program = createProgram('bizon-load', 'Loads records from standard input into the destination of a pipeline.')
     .argument('<FILENAME>', 'the pipeline, a YAML file; of it name, destination, transforms and engine are used')
     .addOption(
       new Option(
@@ -70,6 +71,8 @@ export function addLoad(terminal: Terminal): Command {
       }
       process.exitCode = await load(filename, options, terminal)
     })
+  addAirbyteDestination(program, terminal)
+  return program
 }
 
 async function load(filename: string, options: LoadOptions, terminal: Terminal): Promise<number> {

@@ -54,14 +54,15 @@ function endOfLine({ buffer, end }: Lines, at: number): number {
   return stop < 0 || stop > end ? end : stop
 }
 
-/** Of a program that says nothing of its run: what comes is added to what is there. */
-export function foreign(dialect: Dialect, stream = 'records'): Beginning {
+/** Of a program that says nothing of its run: what comes is added to what is there, or `replaces` it. */
+export function foreign(dialect: Dialect, stream = 'records', replaces = false): Beginning {
   return {
     pipeline: '',
     source: dialect,
     stream: { ndjson: stream, singer: 'tap', airbyte: 'source' }[dialect],
-    mode: 'incremental',
-    resumable: true,
+    mode: replaces ? 'full_refresh' : 'incremental',
+    // Such a program begins again at its beginning.
+    resumable: !replaces,
     reset: false,
     startOver: false,
     hash: '',

@@ -15,13 +15,13 @@ export type PipeEnd = 'complete' | 'stopped' | 'failed'
 
 /** Whole lines each, with their line ends, unless said otherwise. An empty text is not written. */
 export interface PipeForm {
-  /** Before all else: where the pipe begins, and what its records are. */
-  open(start: PipeState): string
+  /** Behind the STATE with which the pipe begins: what its records are. */
+  readonly open: string
   /** Of a page that was asked for at this time: what stands before the payload of each record; `n` is its number. */
   page(extractedAt: Date): (record: SourceRecord, n: number) => string
   /** What stands behind each payload. */
   readonly after: string
-  /** Behind a page. `records`: how many were written since the last one. */
+  /** At the beginning, and behind a page. `records`: how many were written since the last one. */
   state(state: PipeState, records: number): string
   /** After all else. */
   close(end: PipeEnd): string
@@ -34,21 +34,19 @@ export function formOf(format: PipeFormat, stream: StreamInfo): PipeForm {
 }
 
 const nothing = (): string => ''
-const bare: PipeForm = { open: nothing, page: () => nothing, after: '\n', state: nothing, close: nothing }
+const bare: PipeForm = { open: '', page: () => nothing, after: '\n', state: nothing, close: nothing }
 
 function singerForm({ name, schema, primaryKey = [] }: StreamInfo): PipeForm {
   const stream = JSON.stringify(name)
   const described = stringifyJson(schema ?? { type: 'object', properties: {} })
-  const state = (value: PipeState): string => `{"type":"STATE","value":${writeState(value)}}\n`
   return {
-    open: (start) =>
-      `${state(start)}{"type":"SCHEMA","stream":${stream},"schema":${described},"key_properties":${JSON.stringify(primaryKey)}}\n`,
+    open: `{"type":"SCHEMA","stream":${stream},"schema":${described},"key_properties":${JSON.stringify(primaryKey)}}\n`,
     page: (extractedAt) => {
       const head = `{"type":"RECORD","stream":${stream},"time_extracted":"${extractedAt.toISOString()}","bizon":`
       return (record, n) => `${head}${writeExtra(record, n)},"record":`
     },
     after: '}\n',
-    state,
+    state: (state) => `{"type":"STATE","value":${writeState(state)}}\n`,
     close: nothing,
   }
 }

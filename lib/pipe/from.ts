@@ -13,7 +13,7 @@ import { type Log, silentLog } from '../log.ts'
 import { defineSource, type Page, type Position, type Start, type StreamInfo } from '../source.ts'
 import { orAborted } from '../wait.ts'
 import { AirbyteOwnReader } from './airbyte/own.ts'
-import { AirbyteReader } from './airbyte/read.ts'
+import { AirbyteReader, type Catalog } from './airbyte/read.ts'
 import { beginningOf, type Dialect, dialectOf, foreign, type PipeDialect } from './dialect.ts'
 import { Echoes, type Tell } from './echo.ts'
 import { type Lines, wholeLines } from './lines.ts'
@@ -32,6 +32,8 @@ export interface FromPipeOptions {
   readonly idField?: string | undefined
   /** Of bare records, the name of the stream. Default records. */
   readonly stream?: string | undefined
+  /** Of Airbyte: which streams are to be loaded, and whether they replace what is there. Others are passed over. */
+  readonly catalog?: Catalog
   /** Seconds of silence after which it fails. Default: it waits. */
   readonly stallSeconds?: number
   readonly signal?: AbortSignal
@@ -78,12 +80,12 @@ export class FromPipe extends SourceEnd {
 
   /** Reads the first line, and what it says if a producer of ours wrote it. */
   async #begin(blocks: Pipe['blocks'], first: Lines[]): Promise<ReturnType<typeof beginningOf>> {
-    const { from = 'auto' } = this.#options
+    const { from = 'auto', catalog } = this.#options
     const { value: block } = await blocks.next()
     if (block) first.push(block)
     if (from === 'ndjson') return undefined
     if (!block) throw nothingCame()
-    return beginningOf(block)
+    return catalog ? undefined : beginningOf(block)
   }
 
   /** Once all is loaded: tells the STATE value behind the last page, for which there is no position. */
@@ -119,8 +121,8 @@ class OpenPipe implements OpenSource {
   readonly echoes: Echoes
 
   constructor(pipe: Pipe, config: ConfigOf<'destination'>, options: OpenPipeOptions) {
-    const { dialect, state, stream } = options
-    const begin = state?.begin ?? foreign(dialect, stream)
+    const { dialect, state, stream, catalog } = options
+    const begin = state?.begin ?? foreign(dialect, stream, catalog?.replaces)
     this.#pipe = pipe
     this.#options = options
     this.echoes = new Echoes((value) => options.acknowledged?.(value), { each: dialect === 'airbyte' })
@@ -154,7 +156,8 @@ class OpenPipe implements OpenSource {
   }
 
   async acknowledge(position: Position): Promise<void> {
-    await this.echoes.durable(position)
+    // What is to replace starts over after a failure: a source that goes on behind a STATE would leave out what was there.
+    if (!this.#options.catalog?.replaces) await this.echoes.durable(position)
   }
 
   async close(): Promise<void> {
@@ -211,10 +214,10 @@ class OpenPipe implements OpenSource {
   }
 
   #reader(standing: ReadOptions['standing']): PipeReader {
-    const { log, allowEdited = false, dialect, idField, state } = this.#options
+    const { log, allowEdited = false, dialect, idField, state, catalog } = this.#options
     const options = { log, allowEdited }
     if (dialect === 'ndjson') return new NdjsonReader(idField)
-    if (!state) return dialect === 'airbyte' ? new AirbyteReader(options) : new SingerReader(options)
+    if (!state) return dialect === 'airbyte' ? new AirbyteReader(options, catalog) : new SingerReader(options)
     const held = admit(state, standing)
     return dialect === 'airbyte' ? new AirbyteOwnReader(state, held, options) : new OwnReader(state, held, options)
   }

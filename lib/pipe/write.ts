@@ -36,9 +36,9 @@ export class PipeWriter {
     this.#stated = start.rows
   }
 
-  /** First call. Where the pipe begins, and what its records are. */
-  async open(): Promise<void> {
-    await this.#text(this.#form.open(this.#start))
+  /** First call. Where the pipe begins, unless nobody is to know, and what its records are. */
+  async open({ begin = true }: { readonly begin?: boolean } = {}): Promise<void> {
+    await this.#text(`${begin ? this.#form.state(this.#start, 0) : ''}${this.#form.open}`)
     await this.flush()
   }
 

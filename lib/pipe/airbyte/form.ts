@@ -15,7 +15,7 @@ export function airbyteForm({ name }: StreamInfo): PipeForm {
   const state = (value: PipeState, records: number): string =>
     `{"type":"STATE","state":{"type":"STREAM","stream":{"stream_descriptor":{"name":${stream}},"stream_state":${writeState(value)}},"sourceStats":{"recordCount":${records}.0}}}\n`
   return {
-    open: (start) => `${state(start, 0)}${statusTrace(name, 'STARTED')}`,
+    open: statusTrace(name, 'STARTED'),
     page: (extractedAt) => {
       const head = `{"type":"RECORD","record":{"stream":${stream},"emitted_at":${extractedAt.getTime()},"bizon":`
       return (record, n) => {

@@ -10,14 +10,15 @@ export function statusTrace(stream: string, status: StreamStatus): string {
   return trace('STREAM_STATUS', 'stream_status', { stream_descriptor: { name: stream }, status })
 }
 
-/** A TRACE message of type ERROR, as a connector prints it before it exits with another code than 0. */
-export function errorTrace(error: unknown): string {
+/** A TRACE message of type ERROR, as a connector prints it before it exits with another code than 0. `stream`: what failed with it. */
+export function errorTrace(error: unknown, stream?: string): string {
   const hint = error instanceof BizonError ? error.hint : undefined
   const message = messageOf(error) || 'failed without saying why'
   return trace('ERROR', 'error', {
     message: hint === undefined ? message : `${message}\nTry: ${hint}`,
     internal_message: error instanceof BizonError ? error.code : String(error),
     failure_type: failureTypeOf(error),
+    ...(stream !== undefined && { stream_descriptor: { name: stream } }),
   })
 }
 

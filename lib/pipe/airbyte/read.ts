@@ -2,13 +2,21 @@
 
 import { BizonError } from '../../errors.ts'
 import { parseJson } from '../../json.ts'
-import { RawJson } from '../../record.ts'
+import { RawJson, type SourceRecord } from '../../record.ts'
 import type { Position, StreamInfo } from '../../source.ts'
 import { broken, Gathering, lost, type PipePage, type PipeReader, type PipeReaderOptions } from '../read.ts'
 import { readState } from '../state.ts'
 import { type AirbyteRecord, type AirbyteState, type Descriptor, readAirbyteMessage } from './messages.ts'
 import { withCount } from './stats.ts'
 import { routeOf, Talk } from './talk.ts'
+
+/** What is to be loaded. */
+export interface Catalog {
+  /** Their names hold the namespace, if there is one. */
+  readonly streams: readonly StreamInfo[]
+  /** What is loaded replaces what is there. */
+  readonly replaces: boolean
+}
 
 interface Known {
   readonly info: StreamInfo
@@ -28,7 +36,9 @@ const LAST_TIME = 8.64e15
 export class AirbyteReader implements PipeReader {
   readonly #options: PipeReaderOptions
   readonly #talk: Talk
+  readonly #catalog: ReadonlyMap<string, StreamInfo> | undefined
   readonly #streams = new Map<string, Known>()
+  readonly #strange = new Set<string>()
   readonly #ends = new Gathering()
   #due: PipePage[] = []
   #bytes = 0
@@ -40,8 +50,10 @@ export class AirbyteReader implements PipeReader {
   /** The line at which the input stopped, if it is no JSON. */
   #torn: number | undefined
 
-  constructor(options: PipeReaderOptions) {
+  /** `catalog`: other streams than these are passed over. Absent: any is loaded. */
+  constructor(options: PipeReaderOptions, catalog?: Catalog) {
     this.#options = options
+    this.#catalog = catalog && new Map(catalog.streams.map((info) => [info.name, info]))
     this.#talk = new Talk(options.log)
   }
 
@@ -63,25 +75,46 @@ export class AirbyteReader implements PipeReader {
 
   finish(): PipePage[] {
     if (this.#torn !== undefined) throw cutOff(`within line ${this.#torn}`)
-    this.#talk.checkEnd(this.#streams.keys())
+    this.#talk.checkEnd(this.#catalog?.keys() ?? this.#streams.keys())
     if (!this.#spoke && !this.#talk.hasStatus) throw cutOff('before its first record, state or status')
     this.#endPage({ next: null })
     return this.take()
   }
 
-  #record({ stream, data, emittedAt, bizon, file }: AirbyteRecord, number: number): void {
-    if (bizon) throw headless(number)
+  #record(message: AirbyteRecord, number: number): void {
+    const { stream, data, bizon, file } = message
+    if (bizon && !this.#catalog) throw headless(number)
+    if (this.#isStrange(stream, number)) return
     if (file && !this.#files) this.#options.log.warn('records stand for files, which are not loaded with them')
     this.#files ||= file
     const known = this.#known(stream, number)
-    const timed = emittedAt !== undefined && emittedAt <= LAST_TIME ? { timestamp: new Date(emittedAt) } : {}
     this.#spoke = true
     this.#n += 1
     this.#count += 1
     known.count += 1
-    known.gathering.add({ id: String(this.#n), data, ...timed }, data.byteLength, known.info)
+    known.gathering.add(this.#recordOf(message), data.byteLength, known.info)
     this.#bytes += data.byteLength
     if (this.#bytes >= MOST_BYTES) this.#collect()
+  }
+
+  /** What ours say of a record beside its payload may have come through somebody else's hands. */
+  #recordOf({ data, emittedAt, bizon }: AirbyteRecord): SourceRecord {
+    if (bizon) {
+      const { id, at, to } = bizon
+      return { id, data, ...(at !== undefined && { timestamp: at }), ...(to !== undefined && { destinationId: to }) }
+    }
+    const timed = emittedAt !== undefined && emittedAt <= LAST_TIME
+    return { id: String(this.#n), data, ...(timed && { timestamp: new Date(emittedAt) }) }
+  }
+
+  #isStrange(stream: Descriptor, number: number): boolean {
+    const route = routeOf(stream)
+    if (!this.#catalog || this.#catalog.has(route)) return false
+    if (!this.#strange.has(route)) {
+      this.#options.log.warn(`stream ${route} is not in the catalog and is passed over, from line ${number}`)
+    }
+    this.#strange.add(route)
+    return true
   }
 
   #known(descriptor: Descriptor, number: number): Known {
@@ -91,18 +124,23 @@ export class AirbyteReader implements PipeReader {
       if (found.descriptor.namespace === descriptor.namespace) return found
       throw broken(number, `two streams, of different namespaces, would both be called ${route}`)
     }
-    const known = { info: { name: route }, descriptor, gathering: new Gathering(), count: 0 }
+    const known = {
+      info: this.#catalog?.get(route) ?? { name: route },
+      descriptor,
+      gathering: new Gathering(),
+      count: 0,
+    }
     this.#streams.set(route, known)
     return known
   }
 
   #state(message: AirbyteState, number: number): void {
     const { kind, stream, state, value } = message
-    if (value && readState(value)) throw headless(number)
+    if (value && !this.#catalog && readState(value)) throw headless(number)
     this.#spoke = true
     const known = stream && this.#known(stream, number)
     const count = known ? known.count : this.#count
-    this.#compare(message, count, number)
+    if (stream ? !this.#isStrange(stream, number) : this.#strange.size === 0) this.#compare(message, count, number)
     if (known) known.count = 0
     else for (const each of this.#streams.values()) each.count = 0
     if (kind !== 'STREAM') this.#count = 0
