@@ -70,7 +70,8 @@ export function addExtract(terminal: Terminal): Command {
       if (options.replay !== undefined) requireFile(options.replay, '--replay')
       process.exitCode = await extract(filename, options, terminal)
     })
-  addAirbyteSource(program, terminal)
+  // Options behind the name of a command are that command's.
+  addAirbyteSource(program.enablePositionalOptions(), terminal)
   return program
 }
 

@@ -71,7 +71,8 @@ export function addLoad(terminal: Terminal): Command {
       }
       process.exitCode = await load(filename, options, terminal)
     })
-  addAirbyteDestination(program, terminal)
+  // Options behind the name of a command are that command's.
+  addAirbyteDestination(program.enablePositionalOptions(), terminal)
   return program
 }
 
