@@ -96,6 +96,7 @@ export interface ConfigOverrides {
   readonly logLevel?: string
   readonly reset?: boolean
   readonly stream?: string
+  readonly syncMode?: SyncMode
   readonly customSource?: string
   readonly customDestination?: string
   /** Loaded instead of `.env` of the working directory; variables already set win. */
@@ -212,6 +213,7 @@ function override(value: unknown, given: ConfigOverrides): { raw: unknown; flags
     flags.set(path.join('.'), flag)
   }
   set('--stream', ['source', 'stream'], given.stream)
+  set('sync mode', ['source', 'sync_mode'], given.syncMode)
   set('--reset', ['source', 'reset'], given.reset)
   set('--custom-source', ['source', 'source_file_path'], given.customSource)
   set('--custom-destination', ['destination', 'destination_file_path'], given.customDestination)

@@ -2,15 +2,17 @@
 
 import { type Command, Option } from 'commander'
 import type { LogLevel } from '../../lib/log.ts'
+import type { PipeFormat } from '../../lib/pipe/forms.ts'
 import { createProgram, examplesText, requireFile } from '../program.ts'
 import { createProgress, records } from '../progress.ts'
 import { watchSignals } from '../signals.ts'
 import type { LogFormat, Terminal } from '../terminal.ts'
+import { addAirbyteSource } from './airbyte-source.ts'
 import { isInterruption, quieter } from './interruption.ts'
 import { customSourceOption, logFormatOption, logLevelOption, recordOption, replayOption } from './run.ts'
 
 interface ExtractOptions {
-  readonly format: 'singer' | 'ndjson'
+  readonly format: PipeFormat
   readonly state?: string
   readonly reset?: true
   readonly customSource?: string
@@ -26,11 +28,17 @@ interface ExtractOptions {
 const PIPE_CLOSED = 141
 
 export function addExtract(terminal: Terminal): Command {
-  return createProgram('bizon-extract', 'Reads the source of a pipeline and writes its records to standard output.')
+  const program = createProgram(
+    'bizon-extract',
+    'Reads the source of a pipeline and writes its records to standard output.',
+  )
     .argument('<FILENAME>', 'the pipeline, a YAML file; of it name, source, transforms and engine are used')
     .addOption(
-      new Option('--format <format>', 'singer: with all that bizon-load needs; ndjson: bare records')
-        .choices(['singer', 'ndjson'])
+      new Option(
+        '--format <format>',
+        'singer or airbyte messages, with all that bizon-load needs; ndjson: bare records',
+      )
+        .choices(['singer', 'ndjson', 'airbyte'] satisfies PipeFormat[])
         .default('singer'),
     )
     .option('--state <path>', 'go on from the last line of this file, which bizon-load printed (default: state store)')
@@ -62,6 +70,9 @@ export function addExtract(terminal: Terminal): Command {
       if (options.replay !== undefined) requireFile(options.replay, '--replay')
       process.exitCode = await extract(filename, options, terminal)
     })
+  // Options behind the name of a command are that command's.
+  addAirbyteSource(program.enablePositionalOptions(), terminal)
+  return program
 }
 
 async function extract(filename: string, options: ExtractOptions, terminal: Terminal): Promise<number> {
@@ -89,7 +100,7 @@ async function extract(filename: string, options: ExtractOptions, terminal: Term
     try {
       const { status, rows } = await extractTo(from(config), new DescriptorOut(1), {
         format,
-        ...(state !== undefined && { stateFile: state }),
+        ...(state !== undefined && { from: state }),
         log,
         signal: signals.abort,
         stop: signals.stop,
@@ -108,8 +119,16 @@ async function extract(filename: string, options: ExtractOptions, terminal: Term
       progress?.close()
     }
   } catch (error) {
+    if (format === 'airbyte') await tell(error)
     return terminal.fail(error, { stack: level === 'DEBUG' || level === 'TRACE' })
   } finally {
     signals[Symbol.dispose]()
   }
+}
+
+/** Who reads Airbyte messages learns from one of them why it failed; the words for people are on standard error. */
+async function tell(error: unknown): Promise<void> {
+  const { errorTrace } = await import('../../lib/pipe/airbyte/print.ts')
+  const { DescriptorOut } = await import('../../lib/pipe/out.ts')
+  await new DescriptorOut(1).write(Buffer.from(errorTrace(error))).catch(() => {})
 }

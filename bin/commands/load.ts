@@ -4,16 +4,18 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { BizonError } from '../../lib/errors.ts'
 import type { LogLevel } from '../../lib/log.ts'
+import type { PipeDialect } from '../../lib/pipe/dialect.ts'
 import type { RawJson } from '../../lib/record.ts'
 import { createProgram, examplesText, requireFile } from '../program.ts'
 import { createProgress, summary } from '../progress.ts'
 import { watchSignals } from '../signals.ts'
 import type { LogFormat, Terminal } from '../terminal.ts'
+import { addAirbyteDestination } from './airbyte-destination.ts'
 import { isInterruption, quieter } from './interruption.ts'
 import { customDestinationOption, logFormatOption, logLevelOption } from './run.ts'
 
 interface LoadOptions {
-  readonly from: 'auto' | 'singer' | 'ndjson' | 'csv'
+  readonly from: PipeDialect
   readonly allowEdited?: true
   readonly id?: string
   readonly stream?: string
@@ -28,14 +30,14 @@ interface LoadOptions {
 }
 
 export function addLoad(terminal: Terminal): Command {
-  return createProgram('bizon-load', 'Loads records from standard input into the destination of a pipeline.')
+  const program = createProgram('bizon-load', 'Loads records from standard input into the destination of a pipeline.')
     .argument('<FILENAME>', 'the pipeline, a YAML file; of it name, destination, transforms and engine are used')
     .addOption(
       new Option(
         '--from <dialect>',
-        'what comes in: Singer messages, bare records, or CSV with a header; auto: any but CSV',
+        'what comes in: Singer or Airbyte messages, bare records, or CSV with a header; auto: any but CSV',
       )
-        .choices(['auto', 'singer', 'ndjson', 'csv'])
+        .choices(['auto', 'singer', 'airbyte', 'ndjson', 'csv'] satisfies PipeDialect[])
         .default('auto'),
     )
     .option('--allow-edited', 'a program between may drop records; order and end are checked all the same')
@@ -78,6 +80,9 @@ export function addLoad(terminal: Terminal): Command {
       }
       process.exitCode = await load(filename, options, terminal)
     })
+  // Options behind the name of a command are that command's.
+  addAirbyteDestination(program.enablePositionalOptions(), terminal)
+  return program
 }
 
 async function load(filename: string, options: LoadOptions, terminal: Terminal): Promise<number> {

@@ -2,30 +2,29 @@
 //
 //   standard input ──lines──▶ pages ──▶ transform* ──▶ checkpoint ──▶ queue ──▶ destination ──▶ STATE values printed
 //
-// The first line says which dialect is spoken. A producer of ours begins with a STATE that says which run the pipe is
+// The first lines say which dialect is spoken. A producer of ours begins with a STATE that says which run the pipe is
 // of and where it begins; the destination is asked where it stands, and what it holds already is passed over.
 
 import * as z from 'zod'
 import type { ConfigOf } from '../config.ts'
 import { type OpenSource, type ReadOptions, SourceEnd } from '../extract.ts'
 import { type Log, silentLog } from '../log.ts'
-import type { RawJson } from '../record.ts'
 import { defineSource, type Page, type Position, type Start, type StreamInfo } from '../source.ts'
 import { orAborted } from '../wait.ts'
 import { admit } from './admit.ts'
+import { AirbyteOwnReader } from './airbyte/own.ts'
+import { AirbyteReader, type Catalog } from './airbyte/read.ts'
 import { CsvReader } from './csv.ts'
-import { beginningOf, type Dialect, dialectOf, isVersioned, nothingCame, readHead, withoutTorn } from './head.ts'
+import { beginningOf, type Dialect, foreign, type PipeDialect } from './dialect.ts'
+import { Echoes, type Tell } from './echo.ts'
+import { dialectIn, isVersioned, nothingCame, readHead, withoutTorn } from './head.ts'
 import { InvalidLines, type InvalidPolicy } from './invalid.ts'
 import { type Lines, wholeLines } from './lines.ts'
 import { NdjsonReader } from './ndjson.ts'
 import { OwnReader } from './own.ts'
 import { eachLine, type PipePage, type PipeReader } from './read.ts'
-import type { Beginning, PipeState } from './state.ts'
+import type { PipeState } from './state.ts'
 import { SingerReader } from './tap.ts'
-
-/** What may come through a pipe. `auto`: its first line says, unless it is CSV. */
-export const PIPE_DIALECTS = ['auto', 'singer', 'ndjson', 'csv'] as const
-export type PipeDialect = (typeof PIPE_DIALECTS)[number]
 
 export interface FromPipeOptions {
   /** Default auto. */
@@ -40,11 +39,13 @@ export interface FromPipeOptions {
   readonly onInvalid?: InvalidPolicy | undefined
   /** With `dead_letter`: the file for them. */
   readonly deadLetter?: string | undefined
+  /** Of Airbyte: which streams are to be loaded, and whether they replace what is there. Others are passed over. */
+  readonly catalog?: Catalog
   /** Seconds of silence after which it fails. Default: it waits. */
   readonly stallSeconds?: number
   readonly signal?: AbortSignal
-  /** Told the STATE value behind the last page that is durable, as it came. */
-  readonly acknowledged?: (value: RawJson) => void | Promise<void>
+  /** Told the STATE value behind the last page that is durable, as it came; of Airbyte, each STATE message, in order. */
+  readonly acknowledged?: Tell
 }
 
 /** The first stage of a pipeline whose records another program reads. `config`: that of the destination. */
@@ -63,23 +64,18 @@ export class FromPipe extends SourceEnd {
 
   /** Waits for the first line. */
   async open(log: Log = silentLog): Promise<OpenSource> {
-    const { from = 'auto', signal = never, stallSeconds = Infinity, stream } = this.#options
+    const { from = 'auto', signal = never, stallSeconds = Infinity, catalog } = this.#options
     const ended = new AbortController()
     const either = AbortSignal.any([signal, ended.signal])
     const blocks = wholeLines(this.#chunks, either, { stallSeconds })
     const head = await readHead(blocks)
     if (!head.line && from !== 'ndjson') throw nothingCame()
-    const state = head.line && from !== 'ndjson' && from !== 'csv' ? beginningOf(head.line) : undefined
-    const dialect = state
-      ? 'bizon'
-      : from === 'auto' && head.line
-        ? dialectOf(head.line)
-        : from === 'auto'
-          ? 'ndjson'
-          : from
-    const replaces = dialect === 'singer' && (await isVersioned(head, blocks))
+    const mayBeOurs = head.line && !catalog && from !== 'ndjson' && from !== 'csv'
+    const own = mayBeOurs ? beginningOf(head.line) : undefined
+    const dialect = own?.dialect ?? (from === 'auto' ? await dialectIn(head, blocks) : from)
+    const replaces = catalog?.replaces ?? (!own && dialect === 'singer' && (await isVersioned(head, blocks)))
     const pipe = { blocks, read: head.blocks, end: () => ended.abort() }
-    this.#opened = new OpenPipe(pipe, this.#config, { ...this.#options, log, dialect, state, stream, replaces })
+    this.#opened = new OpenPipe(pipe, this.#config, { ...this.#options, log, dialect, state: own?.state, replaces })
     return this.#opened
   }
 
@@ -115,19 +111,17 @@ class OpenPipe implements OpenSource {
   readonly transformed: string | undefined
   readonly #pipe: Pipe
   readonly #options: OpenPipeOptions
-  /** The STATE value behind each position that may be acknowledged. */
-  readonly #values = new WeakMap<Position, RawJson>()
+  readonly #echoes: Echoes
   readonly #invalid: InvalidLines
-  #last: RawJson | undefined
-  #told: RawJson | undefined
   #wasRead = false
 
   constructor(pipe: Pipe, config: ConfigOf<'destination'>, options: OpenPipeOptions) {
     const { dialect, state, stream, replaces, log, onInvalid, deadLetter } = options
-    const begin = state?.begin ?? foreign(dialect, { stream, replaces })
+    const begin = state?.begin ?? foreign(dialect, stream, replaces)
     this.#invalid = new InvalidLines({ policy: state ? 'fail' : onInvalid, deadLetter, log })
     this.#pipe = pipe
     this.#options = options
+    this.#echoes = new Echoes((value) => options.acknowledged?.(value), { each: dialect === 'airbyte' })
     this.transformed = begin.transforms || undefined
     this.begun = state && { id: state.run, at: state.at }
     this.stream = { name: begin.stream, incremental: true, resumable: begin.resumable }
@@ -160,20 +154,15 @@ class OpenPipe implements OpenSource {
   }
 
   async acknowledge(position: Position): Promise<void> {
-    await this.#tell(this.#values.get(position))
+    // What is to replace starts over after a failure: a source that goes on behind a STATE would leave out what was there.
+    if (!this.#options.catalog?.replaces) await this.#echoes.durable(position)
   }
 
   async settled(): Promise<void> {
-    if (this.#wasRead || this.#options.state) return this.#tell(this.#last)
+    if (this.#wasRead || this.#options.state) return this.#echoes.all()
     this.#options.log.warn(
       'an earlier load was complete and only had to be published; nothing of this pipe was loaded: run the same line again for it',
     )
-  }
-
-  async #tell(value: RawJson | undefined): Promise<void> {
-    if (!value || value === this.#told) return
-    this.#told = value
-    await this.#options.acknowledged?.(value)
   }
 
   async close(): Promise<void> {
@@ -235,8 +224,7 @@ class OpenPipe implements OpenSource {
     await this.#invalid.settle()
     const extractedAt = new Date()
     for (const { page, value } of pages) {
-      if (value && page.next) this.#values.set(page.next, value)
-      if (value) this.#last = value
+      if (value) this.#echoes.add(value, page.next)
       yield { ...page, extractedAt }
     }
   }
@@ -249,33 +237,15 @@ class OpenPipe implements OpenSource {
   }
 
   #reader(standing: ReadOptions['standing']): PipeReader {
-    const { log, allowEdited = false, dialect, idField, state, replaces } = this.#options
+    const { log, allowEdited = false, dialect, idField, state, replaces, catalog } = this.#options
     const invalid = this.#invalid
     if (dialect === 'ndjson') return new NdjsonReader({ idField, invalid })
     if (dialect === 'csv') return new CsvReader({ idField, invalid })
+    const options = { log, allowEdited }
+    if (!state && dialect === 'airbyte') return new AirbyteReader(options, catalog)
     if (!state) return new SingerReader({ log, invalid, replaces })
-    return new OwnReader(state, admit(state, standing), { log, allowEdited })
-  }
-}
-
-/**
- * Of a program that says nothing of its run: what comes is added to what is there, or takes its place, and then half of it
- * is of no use.
- */
-function foreign(
-  dialect: Dialect,
-  { stream = 'records', replaces }: { stream: string | undefined; replaces: boolean },
-): Beginning {
-  return {
-    pipeline: '',
-    source: dialect,
-    stream: dialect === 'singer' ? 'tap' : stream,
-    mode: replaces ? 'full_refresh' : 'incremental',
-    resumable: !replaces,
-    reset: false,
-    startOver: false,
-    hash: '',
-    transforms: '',
+    const held = admit(state, standing)
+    return dialect === 'airbyte' ? new AirbyteOwnReader(state, held, options) : new OwnReader(state, held, options)
   }
 }
 

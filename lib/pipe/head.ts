@@ -2,12 +2,10 @@
 
 import { BizonError } from '../errors.ts'
 import { skipWhitespace } from '../json.ts'
+import { type Dialect, dialectOf } from './dialect.ts'
 import { type Lines, MOST_LINE_BYTES } from './lines.ts'
 import { readMessage } from './messages.ts'
 import { eachLine } from './read.ts'
-import { type PipeState, readState } from './state.ts'
-
-export type Dialect = 'bizon' | 'singer' | 'ndjson' | 'csv'
 
 export interface Head {
   /** What was read so far, in order. */
@@ -17,6 +15,8 @@ export interface Head {
 }
 
 const LF = 0x0a
+/** So many are looked at for a first message. */
+const MOST_BLOCKS = 100
 const BYTE_ORDER_MARK = Buffer.from('\ufeff')
 
 /** Waits for the first line. */
@@ -32,17 +32,18 @@ export async function readHead(blocks: AsyncIterator<Lines, void>): Promise<Head
   }
 }
 
-/** What a producer of ours says with its first line. */
-export function beginningOf({ buffer, start, end }: Lines): PipeState | undefined {
-  const message = readMessage(buffer, start, end)
-  const state = message.type === 'STATE' ? readState(message.value) : undefined
-  return state?.begin ? state : undefined
-}
-
-/** An object whose `type` is one of Singer's is a message, any other one a record. */
-export function dialectOf({ buffer, start, end }: Lines): Dialect {
-  const { type } = readMessage(buffer, start, end)
-  return type === 'OTHER' || type === 'INVALID' ? 'ndjson' : 'singer'
+/** What its first lines say that a pipe of somebody else speaks. Reads on until one of them says something. */
+export async function dialectIn({ blocks: read }: Head, blocks: AsyncIterator<Lines, void>): Promise<Dialect> {
+  for (let at = 0; at < MOST_BLOCKS; at++) {
+    if (at === read.length) {
+      const next = await blocks.next()
+      if (next.done) break
+      read.push(next.value)
+    }
+    const said = dialectOf(read[at] as Lines)
+    if (said) return said
+  }
+  return 'ndjson'
 }
 
 /**

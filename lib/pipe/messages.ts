@@ -74,19 +74,36 @@ const keys = [
   'encoding',
   'manifest',
 ] as const
-const inner = ['n', 'id', 'at', 'to'] as const
-const KEYS = keys.map((name) => ({ name, spelling: Buffer.from(JSON.stringify(name)) }))
-const INNER = inner.map((name) => ({ name, spelling: Buffer.from(JSON.stringify(name)) }))
 
-type Parts<Name extends string> = Partial<Record<Name, RawJson>>
+export type Parts<Name extends string> = Partial<Record<Name, RawJson>>
+
+/** Why a line is no JSON object, and from which byte on, counted from its start. */
+export interface NotAnObject {
+  readonly why: string
+  readonly at: number
+}
+
+/** Looks up members of many objects, each in one pass that also finds out whether it is valid. */
+export function partsReader<Name extends string>(
+  names: readonly Name[],
+): (buffer: Buffer, start: number, end: number) => Parts<Name> | NotAnObject {
+  const spelled = names.map((name) => ({ name, spelling: Buffer.from(JSON.stringify(name)) }))
+  return (buffer, start, end) => {
+    const parts: Parts<Name> = {}
+    const after = collect(buffer, start, end, spelled, parts)
+    if (after < 0) return { why: 'it is no JSON object', at: ~after - start }
+    const rest = skipWhitespace(buffer, after, end)
+    return rest < end ? { why: 'more follows the object', at: rest - start } : parts
+  }
+}
+
+const outer = partsReader(keys)
+const inner = partsReader(['n', 'id', 'at', 'to'])
 
 /** The line `buffer[start, end)`, without its line end. */
 export function readMessage(buffer: Buffer, start: number, end: number): Message {
-  const parts: Parts<(typeof keys)[number]> = {}
-  const after = collect(buffer, start, end, KEYS, parts)
-  if (after < 0) return { type: 'INVALID', why: 'it is no JSON object', at: ~after - start }
-  const rest = skipWhitespace(buffer, after, end)
-  if (rest < end) return { type: 'INVALID', why: 'more follows the object', at: rest - start }
+  const parts = outer(buffer, start, end)
+  if ('why' in parts) return { type: 'INVALID', ...parts }
   const type = parts.type && stringOf(parts.type)?.toUpperCase()
   if (type === undefined) return { type: 'INVALID', why: 'it has no type' }
   switch (type) {
@@ -151,9 +168,10 @@ function recordOf({
   }
 }
 
-function extraOf({ buffer, start, end }: RawJson): RecordExtra | undefined {
-  const parts: Parts<(typeof inner)[number]> = {}
-  if (collect(buffer, start, end, INNER, parts) < 0) return undefined
+/** Undefined: it is not what ours says. */
+export function extraOf({ buffer, start, end }: RawJson): RecordExtra | undefined {
+  const parts = inner(buffer, start, end)
+  if ('why' in parts) return undefined
   const n = parts.n && countOf(parts.n)
   const id = parts.id && stringOf(parts.id)
   if (n === undefined || id === undefined) return undefined
@@ -181,7 +199,8 @@ function collect<Name extends string>(
 
 const isObjectAt = (raw: RawJson | undefined): raw is RawJson => raw !== undefined && raw.buffer[raw.start] === BRACE
 
-function countOf({ buffer, start, end }: RawJson): number | undefined {
+/** A whole number from 0, of at most 15 digits. */
+export function countOf({ buffer, start, end }: RawJson): number | undefined {
   if (end - start > 15) return undefined
   let count = 0
   for (let i = start; i < end; i++) {

@@ -3,7 +3,7 @@
 
 import { isDeepStrictEqual } from 'node:util'
 import { BizonError } from '../errors.ts'
-import { RawJson } from '../record.ts'
+import { RawJson, type SourceRecord } from '../record.ts'
 import type { Page, Position } from '../source.ts'
 import { envelopeReader } from './envelope.ts'
 import { type RecordMessage, readMessage } from './messages.ts'
@@ -25,7 +25,8 @@ export interface Held {
   readonly position: Position | null
 }
 
-export class OwnReader implements PipeReader {
+/** The checks, whatever the lines are written in. */
+export class OwnPages {
   readonly #options: PipeReaderOptions
   readonly #gathering = new Gathering()
   readonly #held: Held
@@ -33,7 +34,6 @@ export class OwnReader implements PipeReader {
   /** The last page, held back until it is sure that nothing follows it. */
   #end: [Pick<Page, 'next' | 'watermark'>, RawJson] | undefined
   #stream: string | undefined
-  #envelope: ReturnType<typeof envelopeReader> | undefined
   #n: number
 
   /** `start`: what the first line said. `held`: the loader holds the pages up to this one already. */
@@ -49,26 +49,10 @@ export class OwnReader implements PipeReader {
     return this.#state
   }
 
-  line(buffer: Buffer, start: number, end: number, number: number): undefined {
-    const found = this.#envelope?.(buffer, start, end)
-    if (found && !this.#state.end) {
-      this.#count(found.n, number)
-      if (this.#state.page < this.#held.page) return undefined
-      this.#gathering.add({ id: found.id, data: found.record }, found.record.byteLength, undefined)
-      return undefined
-    }
-    const message = readMessage(buffer, start, end)
-    if (this.#state.end) throw broken(number, 'more follows the end of the run')
-    if (message.type === 'RECORD') this.#record(message, number)
-    else if (message.type === 'STATE') this.#pageEnd(message.value, number)
-    else if (message.type === 'SCHEMA') {
-      this.#stream = message.stream
-      this.#envelope = envelopeReader(message.stream)
-    } else refuse(message, buffer, start, end, number)
-  }
-
-  notUtf8(buffer: Buffer, start: number, end: number, number: number): void {
-    throw notUtf8(buffer, start, end, number)
+  /** The stream of the records that follow. */
+  schema(stream: string, number: number): void {
+    this.#expectMore(number)
+    this.#stream = stream
   }
 
   take(): PipePage[] {
@@ -88,28 +72,32 @@ export class OwnReader implements PipeReader {
     )
   }
 
-  /** Whether the record is the next one. */
-  #count(n: number, number: number): void {
-    const missing = n - this.#n - 1
-    if (missing < 0) throw broken(number, `record ${n} comes behind record ${this.#n}`)
-    if (missing > 0 && !this.#options.allowEdited) throw lost(number, missing, `record ${n} follows record ${this.#n}`)
-    this.#n = n
-  }
-
-  #record({ stream, record, bizon }: RecordMessage, number: number): void {
+  record({ stream, record, bizon }: Omit<RecordMessage, 'type'>, number: number): void {
     if (this.#stream === undefined) throw broken(number, `a RECORD of ${stream} comes before its SCHEMA`)
     if (stream !== this.#stream) throw broken(number, `a RECORD of ${stream} in a pipe of ${this.#stream}`)
     if (!bizon) throw broken(number, 'a RECORD has lost its key bizon')
     const { n, id, at, to } = bizon
-    this.#count(n, number)
-    if (this.#state.page < this.#held.page) return
-    const data = {
-      id,
-      data: record,
-      ...(at !== undefined && { timestamp: at }),
-      ...(to !== undefined && { destinationId: to }),
-    }
-    this.#gathering.add(data, record.byteLength, undefined)
+    const timed = at === undefined ? {} : { timestamp: at }
+    this.add(
+      n,
+      { id, data: record, ...timed, ...(to !== undefined && { destinationId: to }) },
+      record.byteLength,
+      number,
+    )
+  }
+
+  /** A record of the stream; `n`: its number in the run. */
+  add(n: number, record: SourceRecord, bytes: number, number: number): void {
+    this.#expectMore(number)
+    const missing = n - this.#n - 1
+    if (missing < 0) throw broken(number, `record ${n} comes behind record ${this.#n}`)
+    if (missing > 0 && !this.#options.allowEdited) throw lost(number, missing, `record ${n} follows record ${this.#n}`)
+    this.#n = n
+    if (this.#state.page >= this.#held.page) this.#gathering.add(record, bytes, undefined)
+  }
+
+  #expectMore(number: number): void {
+    if (this.#state.end) throw broken(number, 'more follows the end of the run')
   }
 
   /** A page that the destination holds. The last of them must end where it stands, or it held other pages. */
@@ -123,7 +111,9 @@ export class OwnReader implements PipeReader {
     )
   }
 
-  #pageEnd(value: RawJson, number: number): void {
+  /** `told`: what is printed once everything before is durable, if it is not the value. */
+  pageEnd(value: RawJson, number: number, told: RawJson = value): void {
+    this.#expectMore(number)
     const state = readState(value)
     const before = this.#state
     if (!state) throw broken(number, 'a STATE is not one of bizon')
@@ -144,9 +134,48 @@ export class OwnReader implements PipeReader {
       return
     }
     const { end, position, watermark } = state
-    const kept = new RawJson(Buffer.from(value.bytes()))
+    const kept = new RawJson(Buffer.from(told.bytes()))
     const rest = { next: end ? null : (position ?? {}), ...(watermark !== undefined && { watermark }) }
     if (end) this.#end = [rest, kept]
     else this.#gathering.end(rest, kept)
+  }
+}
+
+/** Of ours in Singer messages. */
+export class OwnReader implements PipeReader {
+  readonly #pages: OwnPages
+  /** Of the lines as our writer writes them. */
+  #quick: ReturnType<typeof envelopeReader> | undefined
+
+  /** Behind the first line: see OwnPages. */
+  constructor(start: PipeState, held: Held, options: PipeReaderOptions) {
+    this.#pages = new OwnPages(start, held, options)
+  }
+
+  line(buffer: Buffer, start: number, end: number, number: number): undefined {
+    const found = this.#quick?.(buffer, start, end)
+    if (found) {
+      this.#pages.add(found.n, { id: found.id, data: found.record }, found.record.byteLength, number)
+      return
+    }
+    const message = readMessage(buffer, start, end)
+    if (message.type === 'RECORD') this.#pages.record(message, number)
+    else if (message.type === 'STATE') this.#pages.pageEnd(message.value, number)
+    else if (message.type === 'SCHEMA') {
+      this.#pages.schema(message.stream, number)
+      this.#quick = envelopeReader(message.stream)
+    } else refuse(message, buffer, start, end, number)
+  }
+
+  notUtf8(buffer: Buffer, start: number, end: number, number: number): void {
+    throw notUtf8(buffer, start, end, number)
+  }
+
+  take(): PipePage[] {
+    return this.#pages.take()
+  }
+
+  finish(): PipePage[] {
+    return this.#pages.finish()
   }
 }

@@ -11,6 +11,7 @@ import type { Log } from '../log.ts'
 import { RawJson } from '../record.ts'
 import { identityOf, sourceHashOf, transformsHashOf } from '../run.ts'
 import type { Start, StreamInfo } from '../source.ts'
+import { readAirbyteMessage } from './airbyte/messages.ts'
 import { type PipeState, readState } from './state.ts'
 
 export interface Standing {
@@ -22,14 +23,24 @@ export interface Standing {
   readonly reasons: readonly string[]
 }
 
-/** `stateFile`: a file with the last STATE value that a loader printed, instead of the state store. */
+/** Where a loader stands, as it said itself. */
+export interface Said {
+  /** Absent: nothing was loaded yet. */
+  readonly state?: PipeState | undefined
+  /** Where it was said, for people. */
+  readonly by: string
+}
+
+/** `said`: a file with the last STATE that a loader printed, or what it says, instead of the state store. */
 export async function standingOf(
   config: ConfigOf<'source'>,
   stream: StreamInfo,
   log: Log,
-  stateFile?: string,
+  said?: string | Said,
 ): Promise<Standing> {
-  return stateFile === undefined ? fromStore(config, stream, log) : fromFile(config, stream, stateFile)
+  if (said === undefined) return fromStore(config, stream, log)
+  const { state, by } = typeof said === 'string' ? { state: await readStateFile(said), by: said } : said
+  return fromSaid(config, stream, state, by)
 }
 
 async function fromStore(config: ConfigOf<'source'>, stream: StreamInfo, log: Log): Promise<Standing> {
@@ -75,16 +86,20 @@ async function fromStore(config: ConfigOf<'source'>, stream: StreamInfo, log: Lo
   }
 }
 
-async function fromFile(config: ConfigOf<'source'>, stream: StreamInfo, path: string): Promise<Standing> {
+async function fromSaid(
+  config: ConfigOf<'source'>,
+  stream: StreamInfo,
+  before: PipeState | undefined,
+  by: string,
+): Promise<Standing> {
   const { mode, cursorField, reset, forceIgnoreCheckpoint } = config.source
-  const before = await readStateFile(path)
   const goesOn = before && !before.end && !forceIgnoreCheckpoint
   if (goesOn) {
     const { begin: _begin, ...state } = before
     return {
       state: await withBeginning(config, stream, state, false),
       start: { ...(before.position && { position: before.position }) },
-      reasons: [`goes on from ${path}: page ${before.page} (${before.rows} rows)`],
+      reasons: [`goes on from ${by}: page ${before.page} (${before.rows} rows)`],
     }
   }
   const adds = mode === 'incremental' && before?.end && !reset && !forceIgnoreCheckpoint
@@ -108,7 +123,7 @@ async function fromFile(config: ConfigOf<'source'>, stream: StreamInfo, path: st
           },
         }
       : {},
-    reasons: [adds ? `fetches what is newer than what ${path} ends with` : 'starts a new run'],
+    reasons: [adds ? `fetches what is newer than what ${by} ends with` : 'starts a new run'],
   }
 }
 
@@ -123,11 +138,18 @@ async function readStateFile(path: string): Promise<PipeState | undefined> {
   const last = Buffer.from(lines.at(-1) ?? '')
   if (skipWhitespace(last, 0, last.length) === last.length) return undefined
   const valid = scanValue(last, 0, last.length) === last.length
-  const state = valid ? readState(new RawJson(last)) : undefined
+  const value = valid ? stateValueOf(new RawJson(last)) : undefined
+  const state = value && readState(value)
   if (state) return state
   throw new BizonError('usage', `--state: ${path} does not hold a STATE value of bizon`, {
     hint: 'It is what bizon-load prints; its last line counts.',
   })
+}
+
+/** Of Airbyte a loader prints the whole message. */
+function stateValueOf(printed: RawJson): RawJson | undefined {
+  const message = readAirbyteMessage(printed.buffer, printed.start, printed.end)
+  return message.type === 'STATE' ? message.value : printed
 }
 
 async function withBeginning(

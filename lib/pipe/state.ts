@@ -1,9 +1,9 @@
-// What a STATE line of ours holds, under the key `bizon`. It is all that a producer needs to go on (so that `--state`
-// and the state store say the same), and all that a loader needs to know that nothing was lost on the way.
+// What the lines of ours hold under the key `bizon`, above all a STATE. It is all that a producer needs to go on (so
+// that `--state` and the state store say the same), and all that a loader needs to know that nothing was lost on the way.
 
 import { BizonError } from '../errors.ts'
 import { isObject, parseJson, stringifyJson } from '../json.ts'
-import type { Json, JsonObject, RawJson } from '../record.ts'
+import type { Json, JsonObject, RawJson, SourceRecord } from '../record.ts'
 import { isMapping } from '../references.ts'
 import type { Position, SyncMode } from '../source.ts'
 
@@ -55,6 +55,16 @@ export function writeState({ run, at, previous, page, rows, end, position, water
     state.begin = { pipeline, source, stream, mode, resumable, reset, start_over: startOver, hash, transforms }
   }
   return stringifyJson({ bizon: state })
+}
+
+/** What our producer says of a record beside its payload. */
+export function writeExtra({ id, timestamp, destinationId }: SourceRecord, n: number): string {
+  let extra = `{"n":${n},"id":${JSON.stringify(id)}`
+  if (timestamp !== undefined) {
+    extra += `,"at":${JSON.stringify(timestamp instanceof Date ? timestamp.toISOString() : timestamp)}`
+  }
+  if (destinationId !== undefined) extra += `,"to":${JSON.stringify(destinationId)}`
+  return `${extra}}`
 }
 
 /** What a producer of ours meant; undefined: the value is somebody else's. Throws if ours is damaged. */

@@ -15,15 +15,18 @@ import { flow, readable, through, writable } from '../streamx.ts'
 import { applyTransform } from '../transform.ts'
 import { type OpenTransforms, openTransforms } from '../transforms.ts'
 import { closeAll } from '../wait.ts'
+import type { PipeFormat } from './forms.ts'
 import type { ByteOut } from './out.ts'
-import { standingOf } from './standing.ts'
-import { type PipeFormat, PipeWriter } from './write.ts'
+import { type Said, standingOf } from './standing.ts'
+import { PipeWriter } from './write.ts'
 
 export interface ExtractToOptions {
   /** Default singer. */
   readonly format?: PipeFormat
-  /** A file with the last STATE value that the loader printed, instead of the state store. */
-  readonly stateFile?: string | undefined
+  /** Where the loader stands: what it said, or a file with the last STATE that it printed, instead of the state store. */
+  readonly from?: string | Said | undefined
+  /** Whether the first line says what a loader of ours must know. Default true. */
+  readonly begin?: boolean
   readonly log?: Log
   /** Ends it at once: it rejects with the signal's reason. */
   readonly signal?: AbortSignal
@@ -43,7 +46,7 @@ export interface Extracted {
 
 /** Reads the source from where the loader stands, and writes it as lines. Rejects with PipeClosed when nobody reads them. */
 export async function extractTo(from: Extract, out: ByteOut, options: ExtractToOptions = {}): Promise<Extracted> {
-  const { format = 'singer', stateFile, log = silentLog, stop, observe = () => {} } = options
+  const { format = 'singer', from: said, begin = true, log = silentLog, stop, observe = () => {} } = options
   const startedAt = performance.now()
   const failure = new AbortController()
   const signal = AbortSignal.any([failure.signal, ...(options.signal ? [options.signal] : [])])
@@ -54,20 +57,22 @@ export async function extractTo(from: Extract, out: ByteOut, options: ExtractToO
 
   const source = await from.open(log)
   let scripts: OpenTransforms | undefined
+  let writer: PipeWriter | undefined
   try {
     const { config, stream } = source
-    const { state, start, reasons } = await standingOf(config, stream, log, stateFile)
+    const { state, start, reasons } = await standingOf(config, stream, log, said)
     scripts = await openTransforms(config.transforms, { log, signal, secrets: config.secrets })
     if (!state.end) await source.check(opening)
     for (const reason of reasons) log.info(reason)
     observe({ type: 'start', job: state.run, ...(state.page > 0 && { from: state }), reasons })
-    const writer = new PipeWriter(out, format, stream, state)
-    await writer.open()
+    const lines = new PipeWriter(out, format, stream, state)
+    writer = lines
+    await lines.open({ begin })
     latest = state
     const broken: unknown[] = []
     const write = async (item: Item): Promise<void> => {
       faultPoint('pipe.before')
-      await writer.write(item)
+      await lines.write(item)
       faultPoint('pipe.after')
       if ('records' in item) {
         const { records, bytes = 0 } = item
@@ -89,14 +94,17 @@ export async function extractTo(from: Extract, out: ByteOut, options: ExtractToO
           through<Page, Page>({ each: (page, push) => applyTransform(apply, page, signal).then(push) }, PAGES),
         ),
         through(checkpoints(state, { everyPages: 1 }), PAGES),
-        writable<Item>({ write, final: () => writer.flush() }, PAGES),
+        writable<Item>({ write, final: () => lines.flush() }, PAGES),
       )
     }
     signal.throwIfAborted()
     if (broken.length > 0) throw broken[0]
+    const status = latest.end ? 'complete' : 'stopped'
+    await lines.close(status)
     const seconds = (performance.now() - startedAt) / 1000
-    return { status: latest.end ? 'complete' : 'stopped', ...count, seconds }
+    return { status, ...count, seconds }
   } catch (error) {
+    await writer?.close('failed').catch(() => {}) // there is an error on its way already
     redactError(error, source.config.secrets)
     throw error
   } finally {

@@ -5,46 +5,55 @@ import { LineBreaks, withoutLineBreaks } from '../json/line-breaks.ts'
 import { stringifyJson } from '../json.ts'
 import { RawJson, type SourceRecord } from '../record.ts'
 import type { Page, StreamInfo } from '../source.ts'
+import { formOf, type PipeEnd, type PipeForm, type PipeFormat } from './forms.ts'
 import type { ByteOut } from './out.ts'
-import { type PipeState, writeState } from './state.ts'
-
-/** `singer`: Singer messages with what a loader of ours needs. `ndjson`: bare records. */
-export const PIPE_FORMATS = ['singer', 'ndjson'] as const
-export type PipeFormat = (typeof PIPE_FORMATS)[number]
+import type { PipeState } from './state.ts'
 
 const BUFFER_BYTES = 1 << 18
-const END = Buffer.from('}\n')
+const LF = Buffer.from('\n')
 
 export class PipeWriter {
   readonly #out: ByteOut
-  readonly #format: PipeFormat
-  readonly #stream: StreamInfo
+  readonly #form: PipeForm
+  readonly #after: Buffer
   readonly #start: PipeState
   readonly #buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES)
   #used = 0
   #rows: number
+  /** Records before the last STATE. */
+  #stated: number
+  /** What was handed on, or waits for it, ends within a line. */
+  #torn = false
   #breaks: LineBreaks | undefined
 
   /** `start`: where the pipe begins. */
   constructor(out: ByteOut, format: PipeFormat, stream: StreamInfo, start: PipeState) {
     this.#out = out
-    this.#format = format
-    this.#stream = stream
+    this.#form = formOf(format, stream)
+    this.#after = Buffer.from(this.#form.after)
     this.#start = start
     this.#rows = start.rows
+    this.#stated = start.rows
   }
 
-  /** First call. Where the pipe begins, and what its records are. */
-  async open(): Promise<void> {
-    if (this.#format === 'ndjson') return
-    await this.#text(`{"type":"STATE","value":${writeState(this.#start)}}\n`)
-    await this.#text(this.#schema(this.#stream))
+  /** First call. Where the pipe begins, unless nobody is to know, and what its records are. */
+  async open({ begin = true }: { readonly begin?: boolean } = {}): Promise<void> {
+    await this.#text(`${begin ? this.#form.state(this.#start, 0) : ''}${this.#form.open}`)
     await this.flush()
   }
 
   async write(item: Item): Promise<void> {
     if (isPage(item)) return this.#page(item)
-    if (this.#format === 'singer') await this.#text(`{"type":"STATE","value":${writeState(this.#stateOf(item))}}\n`)
+    const records = this.#rows - this.#stated
+    this.#stated = this.#rows
+    await this.#text(this.#form.state(this.#stateOf(item), records))
+    await this.flush()
+  }
+
+  /** Last call. How it ended; a line that a failure has cut short is ended first. */
+  async close(end: PipeEnd): Promise<void> {
+    if (this.#torn && this.#form.close(end) !== '') await this.#bytes(LF, 0, LF.length)
+    await this.#text(this.#form.close(end))
     await this.flush()
   }
 
@@ -55,28 +64,20 @@ export class PipeWriter {
     if (used > 0) await this.#out.write(this.#buffer.subarray(0, used))
   }
 
-  async #page({ records, extractedAt }: Page): Promise<void> {
-    const singer = this.#format === 'singer'
-    const time = (extractedAt ?? new Date()).toISOString()
-    const head = `{"type":"RECORD","stream":${JSON.stringify(this.#stream.name)},"time_extracted":"${time}","bizon":`
+  async #page({ records, extractedAt = new Date() }: Page): Promise<void> {
+    const before = this.#form.page(extractedAt)
+    this.#torn = records.length > 0
     for (const record of records) {
       this.#rows += 1
-      const headed = singer ? this.#text(`${head}${this.#extra(record)},"record":`) : undefined
+      const head = before(record, this.#rows)
+      const headed = head === '' ? undefined : this.#text(head)
       if (headed) await headed
       const copied = this.#payload(record.data)
       if (copied) await copied
-      const ended = this.#bytes(END, singer ? 0 : 1, END.length)
+      const ended = this.#bytes(this.#after, 0, this.#after.length)
       if (ended) await ended
     }
-  }
-
-  #extra({ id, timestamp, destinationId }: SourceRecord): string {
-    let extra = `{"n":${this.#rows},"id":${JSON.stringify(id)}`
-    if (timestamp !== undefined) {
-      extra += `,"at":${JSON.stringify(timestamp instanceof Date ? timestamp.toISOString() : timestamp)}`
-    }
-    if (destinationId !== undefined) extra += `,"to":${JSON.stringify(destinationId)}`
-    return `${extra}}`
+    this.#torn = false
   }
 
   #payload(data: SourceRecord['data']): Promise<void> | undefined {
@@ -84,12 +85,6 @@ export class PipeWriter {
     if (this.#breaks?.buffer !== data.buffer) this.#breaks = new LineBreaks(data.buffer)
     const { buffer, start, end } = this.#breaks.within(data.start, data.end) ? withoutLineBreaks(data) : data
     return this.#bytes(buffer, start, end)
-  }
-
-  #schema({ name, schema, primaryKey = [] }: StreamInfo): string {
-    const described = schema ?? { type: 'object', properties: {} }
-    const head = `{"type":"SCHEMA","stream":${JSON.stringify(name)},"schema":${stringifyJson(described)}`
-    return `${head},"key_properties":${JSON.stringify(primaryKey)}}\n`
   }
 
   #stateOf({ page, rows, end, position, watermark }: Checkpoint): PipeState {

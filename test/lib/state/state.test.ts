@@ -84,7 +84,7 @@ async function interruptedPipe(on: Shelf, at: number, parts: Parts = {}): Promis
 async function written(config: PipelineConfig, stateFile?: string): Promise<{ chunks: Buffer[]; error?: unknown }> {
   const chunks: Buffer[] = []
   const out = { write: async (bytes: Uint8Array): Promise<void> => void chunks.push(Buffer.from(bytes)) }
-  const failure = extractTo(extract(config), out, { ...(stateFile && { stateFile }) })
+  const failure = extractTo(extract(config), out, { ...(stateFile && { from: stateFile }) })
   return failure.then(
     () => ({ chunks }),
     (error: unknown) => ({ chunks, error }),

@@ -1,0 +1,57 @@
+// Of a producer of ours that speaks Airbyte: the same checks as in Singer messages (lib/pipe/own.ts), and the statuses.
+
+import { RawJson } from '../../record.ts'
+import { type Held, OwnPages } from '../own.ts'
+import { broken, notJson, notUtf8, type PipePage, type PipeReader, type PipeReaderOptions } from '../read.ts'
+import type { PipeState } from '../state.ts'
+import { readAirbyteMessage } from './messages.ts'
+import { withCount } from './stats.ts'
+import { routeOf, Talk } from './talk.ts'
+
+export class AirbyteOwnReader implements PipeReader {
+  readonly #pages: OwnPages
+  readonly #talk: Talk
+  readonly #stream: string
+  /** Records since the last STATE. */
+  #count = 0
+
+  /** Behind the first line, which said `start`. `held`: what the destination holds already. */
+  constructor(start: PipeState, held: Held, options: PipeReaderOptions) {
+    this.#pages = new OwnPages(start, held, options)
+    this.#talk = new Talk(options.log)
+    this.#stream = start.begin?.stream ?? ''
+    this.#pages.schema(this.#stream, 1)
+  }
+
+  line(buffer: Buffer, start: number, end: number, number: number): undefined {
+    const message = readAirbyteMessage(buffer, start, end)
+    if (message.type === 'INVALID') throw broken(number, message.why)
+    if (message.type === 'TEXT') throw notJson(buffer, start, end, number, message.why, message.at)
+    if (message.type === 'RECORD') {
+      const { stream, data, bizon } = message
+      this.#pages.record({ stream: routeOf(stream), record: data, ...(bizon && { bizon }) }, number)
+      this.#count += 1
+    } else if (message.type === 'STATE') {
+      if (!message.value) throw broken(number, 'a STATE is not one of bizon')
+      const told = withCount(message, this.#count)
+      this.#count = 0
+      this.#pages.pageEnd(message.value, number, RawJson.from(told))
+    } else {
+      this.#talk.hear(message, number)
+    }
+  }
+
+  notUtf8(buffer: Buffer, start: number, end: number, number: number): void {
+    throw notUtf8(buffer, start, end, number)
+  }
+
+  take(): PipePage[] {
+    return this.#pages.take()
+  }
+
+  /** The end is a STATE that says so, and then COMPLETE. */
+  finish(): PipePage[] {
+    this.#talk.checkEnd([this.#stream], { always: true })
+    return this.#pages.finish()
+  }
+}

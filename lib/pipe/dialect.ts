@@ -1,0 +1,71 @@
+// What the first lines of a pipe say of those that follow.
+
+import { skipWhitespace } from '../json.ts'
+import { readAirbyteMessage } from './airbyte/messages.ts'
+import type { Lines } from './lines.ts'
+import { readMessage } from './messages.ts'
+import { type Beginning, type PipeState, readState } from './state.ts'
+
+/** What may come through a pipe. `auto`: its first lines say, unless it is CSV. */
+export const PIPE_DIALECTS = ['auto', 'singer', 'airbyte', 'ndjson', 'csv'] as const
+export type PipeDialect = (typeof PIPE_DIALECTS)[number]
+export type Dialect = Exclude<PipeDialect, 'auto'>
+
+const LF = 0x0a
+
+/** Of a producer of ours: where the pipe begins, as the first line says. */
+export function beginningOf(block: Lines): { dialect: Dialect; state: PipeState } | undefined {
+  const { buffer, start } = block
+  const end = endOfLine(block, start)
+  const singer = readMessage(buffer, start, end)
+  if (singer.type === 'STATE') return own('singer', readState(singer.value))
+  const airbyte = readAirbyteMessage(buffer, start, end)
+  if (airbyte.type === 'STATE' && airbyte.value) return own('airbyte', readState(airbyte.value))
+  return undefined
+}
+
+const own = (dialect: Dialect, state: PipeState | undefined) => (state?.begin ? { dialect, state } : undefined)
+
+/**
+ * An object whose `type` is one of Singer's or Airbyte's is a message, any other one a record. What is no object at all
+ * says nothing: programs that speak Airbyte may print such lines before their first message. Undefined: nothing does.
+ */
+export function dialectOf(block: Lines): Dialect | undefined {
+  const { buffer, end } = block
+  for (let at = block.start; at < end; ) {
+    const stop = endOfLine(block, at)
+    const singer = readMessage(buffer, at, stop)
+    if (singer.type !== 'INVALID' && singer.type !== 'OTHER') return 'singer'
+    const airbyte = readAirbyteMessage(buffer, at, stop)
+    if (airbyte.type === 'OTHER' && AIRBYTE_ALONE.test(airbyte.name)) return 'airbyte'
+    if (!['OTHER', 'TEXT', 'INVALID'].includes(airbyte.type)) return 'airbyte'
+    const isText = airbyte.type === 'TEXT' && airbyte.at !== undefined
+    if (!isText && skipWhitespace(buffer, at, stop) < stop) return 'ndjson'
+    at = stop + 1
+  }
+  return undefined
+}
+
+/** Types of messages that nobody else has. */
+const AIRBYTE_ALONE = /^(?:TRACE .*|CONTROL|CONNECTION_STATUS|DESTINATION_CATALOG)$/
+
+function endOfLine({ buffer, end }: Lines, at: number): number {
+  const stop = buffer.indexOf(LF, at)
+  return stop < 0 || stop > end ? end : stop
+}
+
+/** Of a program that says nothing of its run: what comes is added to what is there, or `replaces` it. */
+export function foreign(dialect: Dialect, stream = 'records', replaces = false): Beginning {
+  return {
+    pipeline: '',
+    source: dialect,
+    stream: { ndjson: stream, csv: stream, singer: 'tap', airbyte: 'source' }[dialect],
+    mode: replaces ? 'full_refresh' : 'incremental',
+    // Such a program begins again at its beginning.
+    resumable: !replaces,
+    reset: false,
+    startOver: false,
+    hash: '',
+    transforms: '',
+  }
+}

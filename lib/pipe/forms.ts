@@ -1,0 +1,52 @@
+// How each format spells what flows through a pipe. The payload of a record is not spelled: its bytes go out as they came.
+
+import { stringifyJson } from '../json.ts'
+import type { SourceRecord } from '../record.ts'
+import type { StreamInfo } from '../source.ts'
+import { airbyteForm } from './airbyte/form.ts'
+import { type PipeState, writeExtra, writeState } from './state.ts'
+
+/** `singer`, `airbyte`: messages with what a loader of ours needs. `ndjson`: bare records. */
+export const PIPE_FORMATS = ['singer', 'ndjson', 'airbyte'] as const
+export type PipeFormat = (typeof PIPE_FORMATS)[number]
+
+/** How it came to its end; `complete`: the source is exhausted. */
+export type PipeEnd = 'complete' | 'stopped' | 'failed'
+
+/** Whole lines each, with their line ends, unless said otherwise. An empty text is not written. */
+export interface PipeForm {
+  /** Behind the STATE with which the pipe begins: what its records are. */
+  readonly open: string
+  /** Of a page that was asked for at this time: what stands before the payload of each record; `n` is its number. */
+  page(extractedAt: Date): (record: SourceRecord, n: number) => string
+  /** What stands behind each payload. */
+  readonly after: string
+  /** At the beginning, and behind a page. `records`: how many were written since the last one. */
+  state(state: PipeState, records: number): string
+  /** After all else. */
+  close(end: PipeEnd): string
+}
+
+/** The format's way to spell records of this stream. */
+export function formOf(format: PipeFormat, stream: StreamInfo): PipeForm {
+  if (format === 'ndjson') return bare
+  return format === 'airbyte' ? airbyteForm(stream) : singerForm(stream)
+}
+
+const nothing = (): string => ''
+const bare: PipeForm = { open: '', page: () => nothing, after: '\n', state: nothing, close: nothing }
+
+function singerForm({ name, schema, primaryKey = [] }: StreamInfo): PipeForm {
+  const stream = JSON.stringify(name)
+  const described = stringifyJson(schema ?? { type: 'object', properties: {} })
+  return {
+    open: `{"type":"SCHEMA","stream":${stream},"schema":${described},"key_properties":${JSON.stringify(primaryKey)}}\n`,
+    page: (extractedAt) => {
+      const head = `{"type":"RECORD","stream":${stream},"time_extracted":"${extractedAt.toISOString()}","bizon":`
+      return (record, n) => `${head}${writeExtra(record, n)},"record":`
+    },
+    after: '}\n',
+    state: (state) => `{"type":"STATE","value":${writeState(state)}}\n`,
+    close: nothing,
+  }
+}
