@@ -158,8 +158,8 @@ describe('a broken twin is caught:', () => {
       [
         {
           file: 'lib/pipe/own.ts',
-          find: '    if (this.#state.page < this.#held.page) return\n    const data',
-          replace: '    const data',
+          find: 'if (this.#state.page >= this.#held.page) this.#gathering.add',
+          replace: 'this.#gathering.add',
         },
         {
           file: 'lib/pipe/standing.ts',
