@@ -155,7 +155,7 @@ class OpenPipe implements OpenSource {
 
   async acknowledge(position: Position): Promise<void> {
     // What is to replace starts over after a failure: a source that goes on behind a STATE would leave out what was there.
-    if (!this.#options.catalog?.replaces) await this.#echoes.durable(position)
+    if (!this.#options.replaces) await this.#echoes.durable(position)
   }
 
   async settled(): Promise<void> {

@@ -12,6 +12,7 @@ import type { PipeState } from './state.ts'
 const BUFFER_BYTES = 1 << 18
 const LF = Buffer.from('\n')
 
+/** `open`, then pages and checkpoints, then `close`; one call at a time. */
 export class PipeWriter {
   readonly #out: ByteOut
   readonly #form: PipeForm

@@ -11,7 +11,7 @@ import { load } from '../../lib/load.ts'
 import type { Log } from '../../lib/log.ts'
 import type { PipeFormat } from '../../lib/pipe/forms.ts'
 import { FromPipe, type FromPipeOptions } from '../../lib/pipe/from.ts'
-import { extractTo } from '../../lib/pipe/to.ts'
+import { type ExtractToOptions, extractTo } from '../../lib/pipe/to.ts'
 import { pipeline } from '../../lib/pipeline.ts'
 import { RawJson, textOf } from '../../lib/record.ts'
 import type { SourceDefinition } from '../../lib/source.ts'
@@ -92,11 +92,11 @@ export async function pipeConfig(
 export async function written(
   config: PipelineConfig,
   format: PipeFormat,
-  stop?: AbortSignal,
+  { stop, from }: Pick<ExtractToOptions, 'stop' | 'from'> = {},
 ): Promise<{ text: string; error: unknown }> {
   const chunks: Buffer[] = []
   const out = { write: async (bytes: Uint8Array): Promise<void> => void chunks.push(Buffer.from(bytes)) }
-  const error = await extractTo(extract(config), out, { format, ...(stop && { stop }) }).then(
+  const error = await extractTo(extract(config), out, { format, from, ...(stop && { stop }) }).then(
     () => undefined,
     (reason: unknown) => reason,
   )

@@ -51,6 +51,7 @@ function secretsMarked(schema: JsonSchema): JsonSchema {
   return walk(schema) as JsonSchema
 }
 
+/** What a check works with; the signal ends it. */
 export interface AskOptions {
   readonly log: Log
   readonly signal: AbortSignal

@@ -14,6 +14,7 @@ export interface Descriptor {
 /** What a STATE stands for: one stream, all of them, or (of old sources) all of them without saying so. */
 export type StateKind = 'STREAM' | 'GLOBAL' | 'LEGACY'
 
+/** One record of a stream. */
 export interface AirbyteRecord {
   readonly type: 'RECORD'
   readonly stream: Descriptor
@@ -26,6 +27,7 @@ export interface AirbyteRecord {
   readonly file: boolean
 }
 
+/** A place to go on, to be handed back once everything before it is durable. */
 export interface AirbyteState {
   readonly type: 'STATE'
   readonly kind: StateKind
@@ -42,6 +44,7 @@ export interface AirbyteState {
   readonly destinationStats?: RawJson
 }
 
+/** What a line says. */
 export type AirbyteMessage =
   | AirbyteRecord
   | AirbyteState

@@ -8,6 +8,7 @@ import { readAirbyteMessage } from './messages.ts'
 import { withCount } from './stats.ts'
 import { routeOf, Talk } from './talk.ts'
 
+/** The end of such a pipe is a STATE that says so, and COMPLETE behind it. */
 export class AirbyteOwnReader implements PipeReader {
   readonly #pages: OwnPages
   readonly #talk: Talk
@@ -49,7 +50,6 @@ export class AirbyteOwnReader implements PipeReader {
     return this.#pages.take()
   }
 
-  /** The end is a STATE that says so, and then COMPLETE. */
   finish(): PipePage[] {
     this.#talk.checkEnd([this.#stream], { always: true })
     return this.#pages.finish()

@@ -33,6 +33,10 @@ const MOST_BYTES = 1 << 20
 const SHOWN_CHARACTERS = 200
 const LAST_TIME = 8.64e15
 
+/**
+ * Streams may take turns record by record: what came of each is gathered apart. Without any status the end of the input
+ * is the end; else every stream must be COMPLETE.
+ */
 export class AirbyteReader implements PipeReader {
   readonly #options: PipeReaderOptions
   readonly #talk: Talk

@@ -9,12 +9,14 @@ import { type ExtractToOptions, extractTo } from '../to.ts'
 import type { ConfiguredStream } from './files.ts'
 import { errorTrace } from './print.ts'
 
+/** As for one stream, and where each of them stands. */
 export interface ReadStreamsOptions extends Pick<ExtractToOptions, 'log' | 'signal' | 'stop' | 'observe'> {
   readonly overrides?: ConfigOverrides
   /** Where each stream stands; one that is absent is read from its beginning. The state store is not asked. */
   readonly states?: ReadonlyMap<string, PipeState>
 }
 
+/** Of all streams together. */
 export interface StreamsRead {
   /** `stopped`: by a signal or `max_iterations`. */
   readonly status: 'complete' | 'stopped'

@@ -60,8 +60,9 @@ export class Talk {
     return this.#statuses.size > 0
   }
 
-  /** Types beyond the protocol are for somebody else; estimates and analytics change nothing here. */
+  /** Other types are for somebody else; estimates and analytics change nothing here, and are no news. */
   #passOver(name: string, number: number): void {
+    if (name === 'TRACE ESTIMATE' || name === 'TRACE ANALYTICS') return
     if (this.#unknown.has(name)) return
     this.#unknown.add(name)
     this.#log.warn(`messages of type ${name} are passed over; the first is line ${number}`)

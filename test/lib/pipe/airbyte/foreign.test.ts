@@ -157,7 +157,6 @@ describe('what is no record and no state', () => {
       'error: bad',
       'debug: why',
       'warn: messages of type CONTROL are passed over; the first is line 6',
-      'warn: messages of type TRACE ESTIMATE are passed over; the first is line 7',
       'warn: messages of type NEWS are passed over; the first is line 8',
     ])
   })

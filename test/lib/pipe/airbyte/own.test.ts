@@ -1,7 +1,7 @@
 // Our own two halves in Airbyte messages: what is written is what the protocol asks for, and whatever happens to the
 // lines between them, nothing is lost, nothing doubled, and nothing is published that is not whole.
 
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -73,7 +73,7 @@ describe('what is written', () => {
       },
       keepingDestination(on),
     )
-    const { text } = await written(config, 'airbyte', stop.signal)
+    const { text } = await written(config, 'airbyte', { stop: stop.signal })
     expect(messagesOf(text).at(-1)?.trace.stream_status.status).toBe('INCOMPLETE')
   })
 })
@@ -107,6 +107,19 @@ describe('what is loaded', () => {
     // The whole again, by a producer that knows nothing of what is held, is passed over up to there.
     expect((await loaded(config, rest)).error).toBeUndefined()
     expect(target.published).toEqual(ALL)
+  })
+
+  test('goes on behind the last line that was printed', async () => {
+    const config = await configOf()
+    const { text } = await written(config, 'airbyte')
+    const cut = linesOf(text).findIndex((line) => line.includes('"page":2'))
+    const { said } = await loaded(config, joined(linesOf(text).slice(0, cut + 1)))
+    const from = join(folder, 'states.jsonl')
+    await writeFile(from, joined(said))
+    const rest = await written(await configOf(), 'airbyte', { from })
+    expect(linesOf(rest.text).filter((line) => line.includes('"RECORD"'))).toHaveLength(1)
+    await writeFile(from, '{"type":"STATE","state":{"data":{}}}\n')
+    expect((await written(config, 'airbyte', { from })).error).toMatchObject({ code: 'usage' })
   })
 
   test('that begins before the place of the loader is passed over up to there', async () => {
