@@ -48,11 +48,13 @@ export function createTerminal({ stdout, stderr, env }: Streams): Terminal {
   let scrub = redactor(secrets)
   let shown: string | undefined
 
-  for (const [name, stream] of Object.entries({ stdout, stderr })) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
+  // Words are not worth the work that they are about, and there is nowhere to say that they cannot be said.
+  stderr.on('error', () => {})
+  if (stdout !== stderr) {
+    stdout.on('error', (error: NodeJS.ErrnoException) => {
       // A reader that has seen enough (`| head`) is no error; what it does not want is dropped.
       if (error.code === 'EPIPE') return
-      throw new BizonError('destination', `cannot write to ${name}: ${error.message}`, { cause: error })
+      throw new BizonError('destination', `cannot write to stdout: ${error.message}`, { cause: error })
     })
   }
 

@@ -95,6 +95,7 @@ async function load(filename: string, options: LoadOptions, terminal: Terminal):
     const { load: into } = await import('../../lib/load.ts')
     const { pipeline } = await import('../../lib/pipeline.ts')
     const { FromPipe } = await import('../../lib/pipe/from.ts')
+    const { NewestLine } = await import('../../lib/pipe/newest.ts')
     const { DescriptorOut } = await import('../../lib/pipe/out.ts')
     const config = await loadConfig(filename, ['destination'], {
       ...(level && { logLevel: level }),
@@ -105,8 +106,12 @@ async function load(filename: string, options: LoadOptions, terminal: Terminal):
     level = config.engine.runner.logLevel
     const log = terminal.log({ level: quiet ? quieter(level) : level, format: logFormat })
     for (const warning of config.warnings) log.warn(warning)
-    const out = new DescriptorOut(1)
-    const print = (value: RawJson): Promise<void> => out.write(Buffer.from(`${value.toString()}\n`))
+    const states = new NewestLine(new DescriptorOut(1))
+    const print = async (value: RawJson): Promise<void> => {
+      const before = states.closed
+      await states.say(value.toString())
+      if (states.closed && !before) log.info('nobody reads the STATE values any more; the load goes on without them')
+    }
     const pipe = new FromPipe(process.stdin, config, {
       from,
       allowEdited: allowEdited ?? false,
@@ -128,6 +133,7 @@ async function load(filename: string, options: LoadOptions, terminal: Terminal):
       })
       progress?.close()
       if (outcome.status === 'complete') await pipe.settled()
+      await states.settled(signals.abort)
       if (!quiet) {
         terminal.note(outcome.status === 'complete' ? 'Loaded and published.' : 'Stopped; nothing was published.')
         for (const line of summary(outcome)) terminal.note(line)

@@ -23,9 +23,11 @@ const never = new AbortController().signal
 /** Of this process; 1 is standard output. Writing happens beside the event loop, which goes on meanwhile. */
 export class DescriptorOut implements ByteOut {
   readonly #descriptor: number
+  readonly #name: string
 
   constructor(descriptor: number) {
     this.#descriptor = descriptor
+    this.#name = descriptor === 1 ? 'standard output' : `file descriptor ${descriptor}`
   }
 
   async write(bytes: Uint8Array): Promise<void> {
@@ -36,7 +38,7 @@ export class DescriptorOut implements ByteOut {
         const code = systemCode(error)
         if (code === 'EAGAIN') await sleep(RETRY_SECONDS, never)
         else if (code === 'EPIPE') throw new PipeClosed('nobody reads the pipe any more', { cause: error })
-        else throw new BizonError('destination', `cannot write to the pipe: ${messageOf(error)}`, { cause: error })
+        else throw new BizonError('destination', `cannot write to ${this.#name}: ${messageOf(error)}`, { cause: error })
       }
     }
   }
