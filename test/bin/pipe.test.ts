@@ -1,31 +1,22 @@
 // The programs in a shell, as real processes: what a reader or writer that goes away, a closed descriptor, a full disk
 // or a signal makes of them, and that nothing is left running.
 
-import { type ChildProcess, spawn } from 'node:child_process'
-import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { addPrograms, type Line, type Ran, startLine } from '../support/shell.ts'
 
-const ROOT = resolve(import.meta.dirname, '../..')
 const ROWS = 30_000
 
 let folder: string
-let running: ChildProcess[] = []
+let running: Line[] = []
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'bizon-shell-'))
-  const bins = await mkdtemp(join(folder, 'bin-'))
-  await Promise.all(
-    ['bizon-extract', 'bizon-load'].map(async (name) => {
-      const program = join(bins, name)
-      await writeFile(program, `#!/bin/sh\nexec '${process.execPath}' '${ROOT}/dist/bin/${name}.js' "$@"\n`)
-      await chmod(program, 0o755)
-    }),
-  )
+  await addPrograms(folder)
   const source = { name: 'file', stream: 'events', path: 'in.ndjson', page_bytes: 65536 }
-  await writeFile(join(folder, 'path'), bins)
   await writeFile(join(folder, 'in.ndjson'), rows(ROWS))
   await writeFile(join(folder, 'p.yml'), pipelineFile(source))
   await writeFile(join(folder, 'slow.mjs'), SLOW)
@@ -35,7 +26,7 @@ beforeEach(async () => {
   )
 })
 afterEach(async () => {
-  for (const { pid } of running) if (pid !== undefined && isAlive(pid)) process.kill(-pid, 'SIGKILL')
+  for (const line of running) line.kill()
   running = []
   await rm(folder, { recursive: true, force: true })
 })
@@ -69,82 +60,13 @@ export default defineSource({
 })
 `
 
-interface Ran {
-  /** Exit codes of the parts of the line, in order. */
-  readonly codes: readonly number[]
-  readonly stdout: string
-  readonly stderr: string
-}
-
-/** A line of bash that goes on behind a signal. */
-interface Line {
-  /** Resolves once so much is on standard error or output. */
-  until(text: string): Promise<void>
-  /** Sends a signal to the whole group, or to the one program. */
-  signal(name: NodeJS.Signals, program?: string): Promise<void>
-  readonly ended: Promise<Ran>
-}
-
-const isAlive = (group: number): boolean => {
-  try {
-    return process.kill(-group, 0)
-  } catch {
-    return false
-  }
-}
-
 function start(script: string): Line {
-  const codes = join(folder, 'codes')
-  const text = `PATH="$(cat path):$PATH"; trap : INT TERM HUP; ${script}; printf '%s ' "\${PIPESTATUS[@]}" > '${codes}'`
-  const env = { PATH: process.env.PATH, HOME: folder, LANG: 'C.UTF-8', NO_COLOR: '1' }
-  const child = spawn('bash', ['-c', text], { cwd: folder, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
-  running.push(child)
-  let stdout = ''
-  let stderr = ''
-  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-    stdout += chunk
-  })
-  child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
-    stderr += chunk
-  })
-  const group = child.pid as number
-  const ended = new Promise<Ran>((done, failed) => {
-    child.on('close', () => {
-      // Nothing is left running.
-      if (isAlive(group)) failed(new Error(`something of the line still runs: ${script}`))
-      readFile(codes, 'utf8').then(
-        (found) => done({ codes: found.trim().split(' ').map(Number), stdout, stderr }),
-        failed,
-      )
-    })
-  })
-  return {
-    ended,
-    async until(wanted) {
-      while (!stdout.includes(wanted) && !stderr.includes(wanted)) {
-        if (child.exitCode !== null) throw new Error(`it ended without ${wanted}: ${stderr}`)
-        await wait(20)
-      }
-    },
-    async signal(name, program) {
-      if (program === undefined) return void process.kill(-group, name)
-      process.kill(await pidOf(group, program), name)
-    },
-  }
+  const line = startLine(folder, script)
+  running.push(line)
+  return line
 }
 
 const run = (script: string): Promise<Ran> => start(script).ended
-
-async function pidOf(group: number, program: string): Promise<number> {
-  const listed = spawn('ps', ['-e', '-o', 'pid=,pgid=,args='], { stdio: ['ignore', 'pipe', 'ignore'] })
-  let text = ''
-  for await (const chunk of listed.stdout) text += chunk
-  const found = text
-    .split('\n')
-    .map((line) => line.trim().split(/\s+/))
-    .find(([, of, ...args]) => Number(of) === group && args.some((arg) => arg.endsWith(`${program}.js`)))
-  return Number(found?.[0])
-}
 
 const output = (): Promise<string> => readFile(join(folder, 'out', 'events.json'), 'utf8')
 const isPublished = (): Promise<boolean> =>
