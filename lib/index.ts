@@ -55,6 +55,16 @@ export {
   textOf,
 } from './record.ts'
 export {
+  type FromPipeOptions,
+  fromPipe,
+  type PipeAbout,
+  type PipedPage,
+  type PipeOptions,
+  type ReadSingerOptions,
+  readSinger,
+  writeSinger,
+} from './singer.ts'
+export {
   defineSource,
   type Page,
   type Position,

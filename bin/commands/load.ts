@@ -109,7 +109,8 @@ async function load(filename: string, options: LoadOptions, terminal: Terminal):
     const states = new NewestLine(new DescriptorOut(1))
     const print = async (value: RawJson): Promise<void> => {
       const before = states.closed
-      await states.say(value.toString())
+      // One of Airbyte's speaks for its stream alone.
+      await (pipe.tellsEach ? states.sayAlways(value.toString()) : states.say(value.toString()))
       if (states.closed && !before) log.info('nobody reads the STATE values any more; the load goes on without them')
     }
     const pipe = new FromPipe(process.stdin, config, {

@@ -1,4 +1,4 @@
-// Lines of which only the newest counts, to a reader that may be slow: nobody has to wait for it.
+// Lines of which, as a rule, only the newest counts, to a reader that may be slow: nobody has to wait for it.
 
 import { orAborted, sleep } from '../wait.ts'
 import { type ByteOut, PipeClosed } from './out.ts'
@@ -37,6 +37,17 @@ export class NewestLine {
     const writing = this.#writing.finally(() => written.abort())
     await Promise.race([writing, sleep(PATIENCE_SECONDS, written.signal)])
     this.#slow = this.#writing !== undefined
+    this.#check()
+  }
+
+  /** A line that no later one stands for: resolves when it is written, however slow the reader is. */
+  async sayAlways(line: string): Promise<void> {
+    while (this.#writing) await this.#writing
+    this.#check()
+    if (this.#closed) return
+    this.#next = line
+    this.#writing = this.#write()
+    await this.#writing
     this.#check()
   }
 

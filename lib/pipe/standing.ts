@@ -175,4 +175,4 @@ async function withBeginning(
   }
 }
 
-const newRun = (): string => randomUUID().replaceAll('-', '')
+export const newRun = (): string => randomUUID().replaceAll('-', '')

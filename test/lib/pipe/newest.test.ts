@@ -38,6 +38,21 @@ describe('the newest line', () => {
     expect(got).toEqual(['1\n', '4\n'])
   })
 
+  test('is not the only one where each counts: a slow reader is waited for', async () => {
+    const { got, out, read } = slowReader()
+    const line = new NewestLine(out)
+    const saying = (async () => {
+      for (const text of ['1', '2', '3']) await line.sayAlways(text)
+    })()
+    for (let n = 0; n < 3; n++) {
+      await wait(10)
+      expect(got).toHaveLength(n)
+      read()
+    }
+    await saying
+    expect(got).toEqual(['1\n', '2\n', '3\n'])
+  })
+
   test('is not waited for in the end once that is called off', async () => {
     const line = new NewestLine(slowReader().out)
     await line.say('1')
