@@ -17,9 +17,19 @@ export function createProgram(name: string, description: string): Command {
     .version(version, '--version', 'print the version')
     .exitOverride()
     .configureOutput({
+      writeOut: writeHelp,
       outputError: (text, write) =>
         write(text.replace(/^error: /, 'Error: ').replace(/\n\(Did you mean (.*)\?\)/, '; did you mean $1?')),
     })
+}
+
+/** Standard output is not touched before there is something for it: where it carries data, that would slow it down. */
+function writeHelp(text: string): void {
+  // A reader that has seen enough (`| head`) is no error.
+  process.stdout.once('error', (error) => {
+    if (systemCode(error) !== 'EPIPE') throw error
+  })
+  process.stdout.write(text)
 }
 
 /** A command below `parent`: one sentence, and examples that can be run as they stand. */

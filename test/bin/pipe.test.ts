@@ -77,6 +77,11 @@ const isPublished = (): Promise<boolean> =>
 const expectWhole = async (): Promise<void> => expect((await output()) === rows(ROWS)).toBe(true)
 
 describe('a reader that goes away', () => {
+  test.each(['bizon-extract', 'bizon-load'])('of the help ends %s without a word', async (program) => {
+    const { stderr, codes } = await run(`${program} --help | true`)
+    expect({ stderr, codes }).toEqual({ stderr: '', codes: [0, 0] })
+  })
+
   test.each([
     ['singer', '{"type":"STATE"'],
     ['ndjson', '{"n":0,'],
