@@ -63,11 +63,39 @@ export function commands(places: Places): Candidate[] {
     { name: 'bizon NDJSON → NDJSON', ...run('plain', ndjson, 'none'), moves: 'ndjson' },
     { name: 'bizon NDJSON → six columns', ...run('columns', ndjson, 'bizon'), moves: 'ndjson', reshapes: true },
     { name: 'bizon CSV → NDJSON', ...run('csv', csv, 'none'), moves: 'csv' },
+    { name: 'bizon, runner process', ...processes(places), moves: 'ndjson' },
+    ...pipes(places),
     { name: 'bizon, 1,000 records', ...run('few', few, 'none'), times: 5 },
     { name: 'bizon --help', argv: [node, bizon, '--help'], times: 5 },
     { name: 'node -e 0', argv: [node, '-e', '0'], times: 5 },
     ...places.api.ports.flatMap((port, index) => overHttp(places, port, index === 0 ? 'api' : 'api, 5 ms')),
     ...peers(places),
+  ]
+}
+
+/** The runner `process`. */
+function processes({ bizon, folder, input, pipeline }: Places): Omit<Candidate, 'name'> {
+  const argv = [process.execPath, bizon, 'run', pipeline('process', input.ndjson, 'none'), '--runner', 'process']
+  return { argv, output: `${folder}/process.json` }
+}
+
+/** Two programs with a pipe between: ours, plain ones, and bare records. */
+function pipes({ bizon, folder, input, pipeline }: Places): Candidate[] {
+  const half = (name: string): string => `'${process.execPath}' '${bizon.replace('bizon.js', `bizon-${name}.js`)}'`
+  const line = (name: string, script: string, output: string): Candidate => ({
+    name: `pipe: ${name}`,
+    argv: ['bash', '-c', `set -o pipefail; ${script}`],
+    output,
+    moves: 'ndjson',
+  })
+  const file = pipeline('pipe', input.ndjson, 'none')
+  const bare = pipeline('bare', input.ndjson, 'none')
+  const [extract, load] = [half('extract'), half('load')]
+  return [
+    line('cat | cat', `cat '${input.ndjson}' | cat > '${folder}/cats'`, `${folder}/cats`),
+    line('extract | load', `${extract} '${file}' -q | ${load} '${file}' -q > /dev/null`, `${folder}/pipe.json`),
+    line('cat | load', `cat '${input.ndjson}' | ${load} '${bare}' -q --stream bare > /dev/null`, `${folder}/bare.json`),
+    line('extract ndjson', `${extract} '${file}' -q --format ndjson > '${folder}/bare.out'`, `${folder}/bare.out`),
   ]
 }
 
