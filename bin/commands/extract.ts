@@ -1,6 +1,8 @@
 // bizon-extract: a source as lines on standard output, for bizon-load, a Singer target, or any program that reads JSON.
 
 import { type Command, Option } from 'commander'
+import type { ConfigInput } from '../../lib/config.ts'
+import { BizonError } from '../../lib/errors.ts'
 import type { LogLevel } from '../../lib/log.ts'
 import type { PipeFormat } from '../../lib/pipe/forms.ts'
 import { createProgram, examplesText, requireFile } from '../program.ts'
@@ -13,6 +15,10 @@ import { customSourceOption, logFormatOption, logLevelOption, recordOption, repl
 
 interface ExtractOptions {
   readonly format: PipeFormat
+  readonly config?: string
+  readonly discover?: true
+  readonly catalog?: string
+  readonly properties?: string
   readonly state?: string
   readonly reset?: true
   readonly customSource?: string
@@ -32,7 +38,7 @@ export function addExtract(terminal: Terminal): Command {
     'bizon-extract',
     'Reads the source of a pipeline and writes its records to standard output.',
   )
-    .argument('<FILENAME>', 'the pipeline, a YAML file; of it name, source, transforms and engine are used')
+    .argument('[FILENAME]', 'the pipeline, a YAML file; of it name, source, transforms and engine are used')
     .addOption(
       new Option(
         '--format <format>',
@@ -42,6 +48,13 @@ export function addExtract(terminal: Terminal): Command {
         .default('singer'),
     )
     .option('--state <path>', 'go on from the last line of this file, which bizon-load printed (default: state store)')
+    .option(
+      '--config <path>',
+      'as a Singer tap, instead of FILENAME: JSON, {"pipeline": "<its path>"} or the pipeline itself',
+    )
+    .option('--discover', 'as a Singer tap: print the catalog of streams, and read nothing')
+    .option('--catalog <path>', 'as a Singer tap: read the stream that is selected in this catalog')
+    .addOption(new Option('--properties <path>', 'the older name of --catalog').conflicts('catalog'))
     .option('--reset', 'incremental only: fetch everything again, to replace what was loaded')
     .addOption(customSourceOption())
     .option('--env-file <path>', 'read variables from this file instead of .env; those already set win')
@@ -57,34 +70,73 @@ export function addExtract(terminal: Terminal): Command {
           what: 'both halves of a pipeline',
           run: 'bizon-extract examples/weather.yml | bizon-load examples/weather.yml',
         },
+        { what: 'as a Singer tap: the catalog', run: 'bizon-extract examples/weather.yml --discover' },
         {
           what: 'bare records, for any program',
           run: 'bizon-extract examples/weather.yml --format ndjson | head -n 3',
         },
       ]),
     )
-    .action(async (filename: string, options: ExtractOptions) => {
-      requireFile(filename)
+    .action(async (filename: string | undefined, options: ExtractOptions) => {
+      const pipeline = requirePipeline(filename, options)
+      const catalog = options.catalog ?? options.properties
+      if (catalog !== undefined) requireFile(catalog, '--catalog')
       if (options.envFile !== undefined) requireFile(options.envFile, '--env-file')
       if (options.customSource !== undefined) requireFile(options.customSource, '--custom-source')
       if (options.replay !== undefined) requireFile(options.replay, '--replay')
-      process.exitCode = await extract(filename, options, terminal)
+      process.exitCode = options.discover
+        ? await discover(pipeline)
+        : await extract(pipeline, { ...options, ...(catalog !== undefined && { catalog }) }, terminal)
     })
   // Options behind the name of a command are that command's.
   addAirbyteSource(program.enablePositionalOptions(), terminal)
   return program
 }
 
-async function extract(filename: string, options: ExtractOptions, terminal: Terminal): Promise<number> {
-  const { format, state, customSource, envFile, record, replay, reset, logFormat, quiet } = options
+/** What is read: a YAML file, or what --config holds. */
+function requirePipeline(filename: string | undefined, { config }: ExtractOptions): () => Promise<ConfigInput> {
+  if (filename !== undefined && config !== undefined) {
+    throw new BizonError('usage', '--config and FILENAME both say which pipeline; one is enough')
+  }
+  if (config !== undefined) {
+    requireFile(config, '--config')
+    return async () => (await import('../../lib/pipe/airbyte/files.ts')).readConnectorConfig(config)
+  }
+  if (filename === undefined) {
+    throw new BizonError('usage', 'no pipeline is named', {
+      hint: 'bizon-extract FILENAME; bizon-extract --help shows more',
+    })
+  }
+  requireFile(filename)
+  return async () => filename
+}
+
+async function discover(pipeline: () => Promise<ConfigInput>): Promise<number> {
+  const { singerCatalog } = await import('../../lib/pipe/catalog.ts')
+  const { DescriptorOut } = await import('../../lib/pipe/out.ts')
+  await new DescriptorOut(1).write(Buffer.from(`${await singerCatalog(await pipeline())}\n`))
+  return 0
+}
+
+async function extract(
+  pipeline: () => Promise<ConfigInput>,
+  options: ExtractOptions,
+  terminal: Terminal,
+): Promise<number> {
+  const { format, catalog, customSource, envFile, record, replay, reset, logFormat, quiet } = options
+  // The one who runs a tap keeps its state.
+  const from = options.state ?? (options.config === undefined ? undefined : { by: '--state' })
   let level = options.logLevel
   const signals = watchSignals(terminal)
   try {
     const { loadConfig } = await import('../../lib/config.ts')
-    const { extract: from } = await import('../../lib/extract.ts')
+    const { extract: source } = await import('../../lib/extract.ts')
     const { extractTo } = await import('../../lib/pipe/to.ts')
     const { DescriptorOut, PipeClosed } = await import('../../lib/pipe/out.ts')
-    const config = await loadConfig(filename, ['source'], {
+    const selected =
+      catalog === undefined ? undefined : await (await import('../../lib/pipe/catalog.ts')).selectedIn(catalog)
+    const config = await loadConfig(await pipeline(), ['source'], {
+      ...selected,
       ...(level && { logLevel: level }),
       ...(customSource !== undefined && { customSource }),
       ...(envFile !== undefined && { envFile }),
@@ -98,9 +150,9 @@ async function extract(filename: string, options: ExtractOptions, terminal: Term
     for (const warning of config.warnings) log.warn(warning)
     const progress = quiet ? undefined : createProgress({ terminal, log })
     try {
-      const { status, rows } = await extractTo(from(config), new DescriptorOut(1), {
+      const { status, rows } = await extractTo(source(config), new DescriptorOut(1), {
         format,
-        ...(state !== undefined && { from: state }),
+        ...(from !== undefined && { from }),
         log,
         signal: signals.abort,
         stop: signals.stop,

@@ -1,0 +1,80 @@
+// bizon-extract as whoever runs Singer taps starts it: --config, --discover, --catalog, --state.
+
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { CHECKOUT, runIn } from '../support/sandbox.ts'
+
+const TAP = `node ${join(CHECKOUT, 'dist/bin/bizon-extract.js')} --quiet`
+
+let folder: string
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'bizon-tap-'))
+  const source = { name: 'dummy', stream: 'creatures' }
+  await writeFile(join(folder, 'p.yml'), JSON.stringify({ name: 'p', source }))
+  await writeFile(join(folder, 'config.json'), '{"pipeline": "p.yml"}')
+})
+afterEach(() => rm(folder, { recursive: true, force: true }))
+
+const run = (script: string) => runIn(folder, script)
+
+/** The streams of the records, counted. */
+const COUNTED = `jq -c 'select(.type == "RECORD") | .stream' | sort | uniq -c | tr -s ' '`
+
+test('prints its streams as a catalog, and reads the one that is selected in it', async () => {
+  const found = await run(
+    `${TAP} --config config.json --discover > catalog.json; jq -c '.streams[] | [.tap_stream_id, .key_properties, .metadata[0].metadata["selected-by-default"]]' catalog.json`,
+  )
+  expect(found).toMatchObject({ code: 0, stderr: '' })
+  expect(found.stdout).toContain('["creatures",')
+  expect(found.stdout.match(/true\]/g)).toHaveLength(1)
+  expect((await run(`${TAP} --config config.json --catalog catalog.json | ${COUNTED}`)).stdout).toBe(' 5 "creatures"\n')
+  const other = `jq '.streams |= map(.metadata[0].metadata.selected = (.stream == "plants"))' catalog.json > plants.json`
+  const { stdout } = await run(
+    `${other}; for option in --catalog --properties; do ${TAP} --config config.json $option plants.json | ${COUNTED}; done`,
+  )
+  expect(stdout).toMatch(/^( \d+ "plants"\n)\1$/)
+})
+
+test('begins at the beginning without --state, whatever a state store holds, and goes on from --state', async () => {
+  const load = `node ${join(CHECKOUT, 'dist/bin/bizon-load.js')} --quiet`
+  await writeFile(
+    join(folder, 'to.yml'),
+    JSON.stringify({ name: 'p', destination: { name: 'file', config: { destination_id: 'out' } } }),
+  )
+  const first = await run(
+    `${TAP} p.yml | head -n 5 | ${load} to.yml > said || true; ${TAP} --config config.json | sed -n 1p | jq .value.bizon.page; ${TAP} --config config.json --state said | sed -n 1p | jq .value.bizon.page`,
+  )
+  expect(first.stdout, first.stderr).toBe('0\n1\n')
+})
+
+test.each([
+  ['none is selected', '{"streams": [{"tap_stream_id": "a", "metadata": []}]}', 'no stream of k.json is selected'],
+  [
+    'two are selected',
+    '{"streams": [{"stream": "a", "selected": true}, {"stream": "b", "selected": true}]}',
+    '2 streams of k.json are selected: a, b',
+  ],
+  ['it is no catalog', '[]', 'k.json: there is no list at streams'],
+  ['it is no JSON', '{', 'k.json: '],
+  [
+    'it asks for what there is not',
+    '{"streams": [{"stream": "creatures", "selected": true, "replication_method": "LOG_BASED"}]}',
+    'k.json: replication-method LOG_BASED of creatures is not known',
+  ],
+])('a catalog is refused when %s', async (_why, catalog, said) => {
+  await writeFile(join(folder, 'k.json'), catalog)
+  const { code, stdout, stderr } = await run(`${TAP} --config config.json --catalog k.json`)
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+  expect(stderr).toContain(`Error: --catalog: ${said}`)
+  expect(stderr).toContain('Try: ')
+})
+
+test.each([
+  ['', 'no pipeline is named'],
+  ['p.yml --config config.json', '--config and FILENAME both say which pipeline'],
+  ['--config gone.json', '--config: gone.json: no such file'],
+])('bizon-extract %s is wrong usage', async (args, said) => {
+  expect(await run(`${TAP} ${args}`)).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining(said) })
+})
