@@ -64,7 +64,7 @@ export function addLoad(terminal: Terminal): Command {
         },
         {
           what: 'bare records of any program',
-          run: 'cat examples/data/events.ndjson | bizon-load examples/weather.yml',
+          run: 'cat examples/data/events.ndjson | bizon-load examples/pipe.yml --stream events',
         },
       ]),
     )

@@ -27,6 +27,7 @@ export class CsvReader implements PipeReader {
   readonly #idIn: ReturnType<typeof fieldsReader>
   #layout: Layout | undefined
   #line = 0
+  #rows = 0
   /** The beginning of a row whose quotes go over line ends. */
   #held: Buffer[] = []
   #heldBytes = 0
@@ -57,7 +58,7 @@ export class CsvReader implements PipeReader {
 
   finish(): PipePage[] {
     this.#scan(true)
-    this.#invalid.finish()
+    this.#invalid.finish(this.#rows)
     this.#gathering.end({ next: null })
     return this.take()
   }
@@ -119,7 +120,10 @@ export class CsvReader implements PipeReader {
         const id = this.#idField === undefined ? String(number) : idOf(this.#idIn(data)[0])
         if (!isUtf8(input.subarray(from, to))) reject(from, to, number, notUtf8(input, from, to, number))
         else if (id === undefined || id === '') reject(from, to, number, noId(number, this.#idField as string))
-        else this.#gathering.add({ id, data }, data.byteLength, undefined)
+        else {
+          this.#rows += 1
+          this.#gathering.add({ id, data }, data.byteLength, undefined)
+        }
         return false
       },
       misfit: (problem, from, to, number) => {

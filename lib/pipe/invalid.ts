@@ -71,12 +71,20 @@ export class InvalidLines {
     return this.#letters.settle()
   }
 
-  /** Says how many there were. */
-  finish(): void {
+  /** Says how many there were. `records`: how many others; without any, what came is something else than was expected. */
+  finish(records: number): void {
     if (this.#count === 0) return
+    if (records === 0) throw noneIs(this.#count)
     const what = this.#count === 1 ? '1 line was' : `${this.#count} lines were`
     this.#log.warn(`${what} not valid and ${this.#policy === 'skip' ? 'skipped' : `written to ${this.#path} instead`}`)
   }
+}
+
+function noneIs(count: number): BizonError {
+  const what = count === 1 ? 'the only line that came is' : `none of the ${count} lines that came is`
+  return new BizonError('invalid_record', `${what} ${count === 1 ? 'no' : 'a'} record; nothing was loaded`, {
+    hint: 'Bare records are one JSON object a line; where it is CSV, say --from csv.',
+  })
 }
 
 function withPolicy({ code, message, hint = '' }: BizonError): BizonError {

@@ -15,6 +15,7 @@ export interface NdjsonOptions {
 
 export class NdjsonReader implements PipeReader {
   readonly #gathering = new Gathering()
+  #records = 0
   readonly #invalid: InvalidLines
   readonly #idField: string | undefined
   readonly #idIn: ReturnType<typeof fieldsReader>
@@ -39,7 +40,7 @@ export class NdjsonReader implements PipeReader {
   }
 
   finish(): PipePage[] {
-    this.#invalid.finish()
+    this.#invalid.finish(this.#records)
     this.#gathering.end({ next: null })
     return this.take()
   }
@@ -55,6 +56,7 @@ export class NdjsonReader implements PipeReader {
     if (!isObject(data)) return notJson(buffer, start, end, number, 'it is no JSON object')
     const id = this.#id(data, number)
     if (id === undefined) return noId(number, this.#idField as string)
+    this.#records += 1
     this.#gathering.add({ id, data }, data.byteLength, undefined)
     return undefined
   }

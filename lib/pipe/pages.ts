@@ -1,6 +1,7 @@
 // Lines to pages, whatever they are written in: the first lines say which dialect is spoken, and one of its readers does
 // the rest.
 
+import { BizonError } from '../errors.ts'
 import type { ReadOptions } from '../extract.ts'
 import type { Log } from '../log.ts'
 import { orAborted } from '../wait.ts'
@@ -61,12 +62,18 @@ export async function openPages(
   const blocks = wholeLines(chunks, AbortSignal.any([signal, ended.signal]), { stallSeconds })
   const head = await readHead(blocks)
   if (!head.line && from !== 'ndjson') throw nothingCame()
-  const mayBeOurs = head.line && !catalog && from !== 'ndjson' && from !== 'csv'
-  const own = mayBeOurs ? beginningOf(head.line) : undefined
+  const own = head.line && !catalog ? beginningOf(head.line) : undefined
+  if (own && (from === 'ndjson' || from === 'csv')) throw isOurs(from)
   const dialect = own?.dialect ?? (from === 'auto' ? await dialectIn(head, blocks) : from)
   const replaces = catalog?.replaces ?? (!own && dialect === 'singer' && (await isVersioned(head, blocks)))
   const pipe = { blocks, read: head.blocks, end: () => ended.abort() }
   return new PipePages(pipe, { dialect, state: own?.state, replaces }, log, options)
+}
+
+function isOurs(from: PipeDialect): BizonError {
+  return new BizonError('usage', `what comes is the pipe of a bizon-extract, not ${from}`, {
+    hint: `Leave out --from ${from}; or let bizon-extract write bare records with --format ndjson.`,
+  })
 }
 
 interface Pipe {

@@ -138,12 +138,19 @@ async function readStateFile(path: string): Promise<PipeState | undefined> {
   const last = Buffer.from(lines.at(-1) ?? '')
   if (skipWhitespace(last, 0, last.length) === last.length) return undefined
   const valid = scanValue(last, 0, last.length) === last.length
-  const value = valid ? stateValueOf(new RawJson(last)) : undefined
-  const state = value && readState(value)
-  if (state) return state
-  throw new BizonError('usage', `--state: ${path} does not hold a STATE value of bizon`, {
-    hint: 'It is what bizon-load prints; its last line counts.',
-  })
+  const unfit = (cause?: unknown): BizonError =>
+    new BizonError('usage', `--state: ${path} does not hold a STATE value of bizon`, {
+      hint: 'It is what bizon-load prints; its last line counts.',
+      cause,
+    })
+  try {
+    const value = valid ? stateValueOf(new RawJson(last)) : undefined
+    const state = value && readState(value)
+    if (state) return state
+  } catch (error) {
+    throw unfit(error)
+  }
+  throw unfit()
 }
 
 /** Of Airbyte a loader prints the whole message. */

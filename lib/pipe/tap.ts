@@ -39,6 +39,7 @@ export class SingerReader implements PipeReader {
   #state: RawJson | undefined
   #number = 0
   #n = 0
+  #records = 0
 
   constructor(options: SingerOptions) {
     this.#options = options
@@ -104,7 +105,7 @@ export class SingerReader implements PipeReader {
 
   finish(): PipePage[] {
     this.#versions.finish(this.#number)
-    this.#options.invalid.finish()
+    this.#options.invalid.finish(this.#records)
     this.#gathering.end({ next: null }, this.#state)
     return this.take()
   }
@@ -178,6 +179,7 @@ export class SingerReader implements PipeReader {
       id = (values as RawJson[]).map((value) => stringOf(value) ?? value.toString()).join('_')
     }
     const timed = extractedAt === undefined ? {} : { timestamp: extractedAt }
+    this.#records += 1
     this.#gathering.add({ id, data: record, ...timed }, record.byteLength, info)
     return undefined
   }

@@ -182,6 +182,32 @@ describe('a pipe', () => {
   })
 })
 
+describe('what is something else than was said', () => {
+  test('is refused: a pipe of ours as bare records', async () => {
+    const on = shelf()
+    const config = await configOf(on)
+    const lines = await written(config)
+    for (const from of ['ndjson', 'csv'] as const) {
+      await expect(loaded(config, lines, { from })).rejects.toThrow(
+        `what comes is the pipe of a bizon-extract, not ${from}`,
+      )
+    }
+    expect(on.published).toEqual([])
+  })
+
+  test('is not published as nothing: lines of which none is a record', async () => {
+    const on = shelf()
+    const config = await configOf(on)
+    await expect(loaded(config, '{\n"n": 1\n}\n', { onInvalid: 'skip' })).rejects.toMatchObject({
+      message: 'none of the 3 lines that came is a record; nothing was loaded',
+      hint: expect.stringContaining('--from csv'),
+    })
+    expect(on.published).toEqual([])
+    await loaded(config, '{\n{"n": 1}\n', { onInvalid: 'skip' })
+    expect(on.published).toEqual([1])
+  })
+})
+
 describe('whatever happens to the lines', () => {
   /** Loads what became of them, then runs the same line again to the end. */
   async function survives(change: (lines: string) => string, options: FromPipeOptions = {}): Promise<string> {
