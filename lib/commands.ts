@@ -11,6 +11,7 @@ import { textOf } from './record.ts'
 import { redactLog } from './redact.ts'
 import type { PipelineOptions } from './steps.ts'
 import { openTransforms } from './transforms.ts'
+import { never } from './wait.ts'
 
 export interface RunOptions extends PipelineOptions {
   /** With the runner `process`: options for the bizon-extract that reads the source, as on a command line. */
@@ -85,5 +86,3 @@ export async function* sample(
     await source.close()
   }
 }
-
-const never = new AbortController().signal

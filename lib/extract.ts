@@ -10,7 +10,7 @@ import { type Log, silentLog } from './log.ts'
 import { redactLog } from './redact.ts'
 import { type Seal, sealOf } from './seal.ts'
 import { findStream, type Page, type Position, type Source, type Start, type StreamInfo } from './source.ts'
-import { endGenerator, orAborted } from './wait.ts'
+import { endGenerator, never, orAborted } from './wait.ts'
 
 export interface ReadOptions {
   /** Aborts the read at once. */
@@ -210,8 +210,6 @@ async function openCassetteOf({ cassette, source, secrets }: ConfigOf<'source'>,
   const { openCassette } = await import('./cassette.ts')
   return openCassette(cassette, { source: source.name, wire: network, log: redactLog(log, secrets) })
 }
-
-const never = new AbortController().signal
 
 function stoppedShort(source: string): BizonError {
   return new BizonError(

@@ -15,8 +15,8 @@ import { type Delivery, openQueue } from './queue.ts'
 import { redactError } from './redact.ts'
 import type { Page } from './source.ts'
 import { arrange, checkpointsOf, type Stages } from './steps.ts'
-import { flow, readable, through, writable } from './streamx.ts'
-import { applyTransform } from './transform.ts'
+import { flow, readable, type ThroughSteps, through, type WritableSteps, writable } from './streamx.ts'
+import { applyTransform, type Transform } from './transform.ts'
 import { type OpenTransforms, openTransforms } from './transforms.ts'
 import { closeAll } from './wait.ts'
 
@@ -41,19 +41,14 @@ export async function pipeline(...stages: Stages): Promise<Outcome> {
     const failed = (error: unknown): void => void broken.push(error)
     const queue = await openQueue(sink.config.engine.queue, signal)
 
-    const extracting = flow(
+    const extracting = firstHalf({
       signal,
-      readable(
-        (inner) =>
-          standing.end ? nothing() : source.read(start, { signal: inner, stop, standing: place, ready, failed }),
-        PAGES,
-      ),
-      ...[...scripts.steps, ...transforms].map((apply) =>
-        through<Page, Page>({ each: (page, push) => applyTransform(apply, page, signal).then(push) }, PAGES),
-      ),
-      through(checkpoints(standing, checkpointing ?? checkpointsOf(sink.config)), PAGES),
-      writable<Item>({ write: (item) => queue.put(item, signal), final: () => queue.finish() }, PAGES),
-    )
+      pages: (inner) =>
+        standing.end ? nothing() : source.read(start, { signal: inner, stop, standing: place, ready, failed }),
+      transforms: [...scripts.steps, ...transforms],
+      checkpoints: checkpoints(standing, checkpointing ?? checkpointsOf(sink.config)),
+      into: { write: (item) => queue.put(item, signal), final: () => queue.finish() },
+    })
     const loading = flow(
       signal,
       readable((inner) => queue.take(inner), DELIVERIES),
@@ -76,6 +71,27 @@ export async function pipeline(...stages: Stages): Promise<Outcome> {
       () => source.close(),
     )
   }
+}
+
+export interface FirstHalf {
+  readonly signal: AbortSignal
+  readonly pages: (signal: AbortSignal) => AsyncGenerator<Page, void, void>
+  readonly transforms: readonly Transform[]
+  readonly checkpoints: ThroughSteps<Page, Item>
+  readonly into: WritableSteps<Item>
+}
+
+/** Pages through transforms and barriers into whatever leads to the loader: a queue, or a pipe to another process. */
+export function firstHalf({ signal, pages, transforms, checkpoints, into }: FirstHalf): Promise<void> {
+  return flow(
+    signal,
+    readable(pages, PAGES),
+    ...transforms.map((apply) =>
+      through<Page, Page>({ each: (page, push) => applyTransform(apply, page, signal).then(push) }, PAGES),
+    ),
+    through(checkpoints, PAGES),
+    writable(into, PAGES),
+  )
 }
 
 // A stage holds one item, whatever its size: what waits, waits in the queue, which counts bytes.

@@ -4,12 +4,12 @@
 import { createHash } from 'node:crypto'
 import { normalize } from 'node:path'
 import type { Checkpoint, Receipt } from './checkpoint.ts'
-import type { ConfigOf, PipelineConfig } from './config.ts'
+import type { ConfigOf, PipelineConfig, SourceConfig } from './config.ts'
 import type { Destination, Run } from './destination.ts'
 import { messageOf } from './errors.ts'
 import type { OpenSource } from './extract.ts'
 import { faultPoint } from './fault.ts'
-import { decide, type Reconciled, reconcile } from './job.ts'
+import { type Decision, type DecisionInput, decide, type Reconciled, reconcile } from './job.ts'
 import type { Log } from './log.ts'
 import { redactor } from './redact.ts'
 import { isMapping } from './references.ts'
@@ -63,25 +63,11 @@ export async function openRun({
   log,
   signal,
 }: RunParts): Promise<OpenRun> {
-  const { mode, cursorField, forceIgnoreCheckpoint, reset } = config.source
+  const { mode, cursorField, forceIgnoreCheckpoint } = config.source
   const resumable = stream.resumable ?? false
   const identity = identityOf(config)
   const configHash = await configHashOf(config)
-  const unfinished = await store.unfinishedJobs(identity)
-  const lastSucceeded = await store.lastSucceeded(identity)
-  const decision = decide({
-    mode,
-    force: forceIgnoreCheckpoint,
-    reset,
-    unfinished,
-    ...(lastSucceeded && { lastSucceeded }),
-    resets: await store.resets(
-      identity,
-      unfinished.map((job) => job.id),
-    ),
-    resumable,
-    configHash,
-  })
+  const decision = nextRun(config.source, await pastOf(store, identity), { resumable, configHash })
   for (const warning of decision.warnings) log.warn(warning)
   const job = await store.begin(lease, {
     identity,
@@ -172,6 +158,25 @@ function sameStand(one: Checkpoint, other: Checkpoint | undefined): boolean {
 
 export function identityOf({ name, source }: Pick<PipelineConfig, 'name' | 'source'>): Identity {
   return { name, source: source.name, stream: source.stream }
+}
+
+/** What earlier runs left, as far as the next one is decided by it. */
+export type Past = Pick<DecisionInput, 'unfinished' | 'lastSucceeded' | 'resets'>
+
+export async function pastOf(store: StateStore, identity: Identity): Promise<Past> {
+  const unfinished = await store.unfinishedJobs(identity)
+  const lastSucceeded = await store.lastSucceeded(identity)
+  const ids = unfinished.map(({ id }) => id)
+  return { unfinished, lastSucceeded, resets: await store.resets(identity, ids) }
+}
+
+/** What the next run is going to be. Without a hash it is taken for granted that the config has not changed. */
+export function nextRun(
+  { mode, forceIgnoreCheckpoint, reset }: SourceConfig,
+  past: Past,
+  also: Pick<DecisionInput, 'resumable' | 'configHash'>,
+): Decision {
+  return decide({ mode, force: forceIgnoreCheckpoint, reset, ...past, ...also })
 }
 
 /**

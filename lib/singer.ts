@@ -10,6 +10,7 @@ import type { PipeState } from './pipe/state.ts'
 import { PipeWriter } from './pipe/write.ts'
 import type { Json, SourceRecord } from './record.ts'
 import type { Page, StreamInfo, SyncMode } from './source.ts'
+import { never } from './wait.ts'
 
 export type { FromPipeOptions, PipeOptions }
 
@@ -106,5 +107,3 @@ export async function* writeSinger(pages: AsyncIterable<Page>, about: PipeAbout)
 export function fromPipe(...parts: ConstructorParameters<typeof FromPipe>): FromPipe {
   return new FromPipe(...parts)
 }
-
-const never = new AbortController().signal

@@ -16,6 +16,9 @@ export function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<
   })
 }
 
+/** For what nobody calls off. */
+export const never: AbortSignal = new AbortController().signal
+
 /** The longest wait: a timer set for more ends at once. */
 export const MOST_SECONDS = 2_147_483
 

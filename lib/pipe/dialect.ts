@@ -2,7 +2,7 @@
 
 import { skipWhitespace } from '../json.ts'
 import { readAirbyteMessage } from './airbyte/messages.ts'
-import type { Lines } from './lines.ts'
+import { type Lines, lineEnd } from './lines.ts'
 import { readMessage } from './messages.ts'
 import { type Beginning, type PipeState, readState } from './state.ts'
 
@@ -11,12 +11,8 @@ export const PIPE_DIALECTS = ['auto', 'singer', 'airbyte', 'ndjson', 'csv'] as c
 export type PipeDialect = (typeof PIPE_DIALECTS)[number]
 export type Dialect = Exclude<PipeDialect, 'auto'>
 
-const LF = 0x0a
-
-/** Of a producer of ours: where the pipe begins, as the first line says. */
-export function beginningOf(block: Lines): { dialect: Dialect; state: PipeState } | undefined {
-  const { buffer, start } = block
-  const end = endOfLine(block, start)
+/** Of a producer of ours: where the pipe begins, as its first line says, which is all that is given. */
+export function beginningOf({ buffer, start, end }: Lines): { dialect: Dialect; state: PipeState } | undefined {
   const singer = readMessage(buffer, start, end)
   if (singer.type === 'STATE') return own('singer', readState(singer.value))
   const airbyte = readAirbyteMessage(buffer, start, end)
@@ -33,7 +29,7 @@ const own = (dialect: Dialect, state: PipeState | undefined) => (state?.begin ? 
 export function dialectOf(block: Lines): Dialect | undefined {
   const { buffer, end } = block
   for (let at = block.start; at < end; ) {
-    const stop = endOfLine(block, at)
+    const stop = lineEnd(buffer, at, end)
     const singer = readMessage(buffer, at, stop)
     if (singer.type !== 'INVALID' && singer.type !== 'OTHER') return 'singer'
     const airbyte = readAirbyteMessage(buffer, at, stop)
@@ -48,11 +44,6 @@ export function dialectOf(block: Lines): Dialect | undefined {
 
 /** Types of messages that nobody else has. */
 const AIRBYTE_ALONE = /^(?:TRACE .*|CONTROL|CONNECTION_STATUS|DESTINATION_CATALOG)$/
-
-function endOfLine({ buffer, end }: Lines, at: number): number {
-  const stop = buffer.indexOf(LF, at)
-  return stop < 0 || stop > end ? end : stop
-}
 
 /** Of a program that says nothing of its run: what comes is added to what is there, or `replaces` it. */
 export function foreign(dialect: Dialect, stream = 'records', replaces = false): Beginning {

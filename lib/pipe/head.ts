@@ -3,7 +3,7 @@
 import { BizonError } from '../errors.ts'
 import { skipWhitespace } from '../json.ts'
 import { type Dialect, dialectOf } from './dialect.ts'
-import { type Lines, MOST_LINE_BYTES } from './lines.ts'
+import { type Lines, lineEnd, MOST_LINE_BYTES } from './lines.ts'
 import { readMessage } from './messages.ts'
 import { eachLine } from './read.ts'
 
@@ -92,8 +92,7 @@ function withoutMark({ buffer, start, end }: Lines): Lines {
 
 function firstLine({ buffer, start, end }: Lines): Lines | undefined {
   for (let at = start; at < end; ) {
-    let stop = buffer.indexOf(LF, at)
-    if (stop < 0 || stop > end) stop = end
+    const stop = lineEnd(buffer, at, end)
     if (skipWhitespace(buffer, at, stop) < stop) return { buffer, start: at, end: stop }
     at = stop + 1
   }

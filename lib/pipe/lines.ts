@@ -12,6 +12,12 @@ export interface Lines {
 
 const LF = 0x0a
 
+/** The index of the line end that follows, or `end`. */
+export function lineEnd(buffer: Buffer, from: number, end: number): number {
+  const stop = buffer.indexOf(LF, from)
+  return stop < 0 || stop > end ? end : stop
+}
+
 /** A longer line is an error: it could not be held beside all else. */
 export const MOST_LINE_BYTES = 64 << 20
 

@@ -3,7 +3,7 @@
 import { write } from 'node:fs'
 import { promisify } from 'node:util'
 import { BizonError, messageOf, systemCode } from '../errors.ts'
-import { sleep } from '../wait.ts'
+import { never, sleep } from '../wait.ts'
 
 /** Where the lines of a pipe go. */
 export interface ByteOut {
@@ -18,7 +18,6 @@ export class PipeClosed extends Error {
 
 const RETRY_SECONDS = 0.002
 const writeSome = promisify(write)
-const never = new AbortController().signal
 
 /** Of this process; 1 is standard output. Writing happens beside the event loop, which goes on meanwhile. */
 export class DescriptorOut implements ByteOut {

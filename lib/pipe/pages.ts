@@ -4,7 +4,7 @@
 import { BizonError } from '../errors.ts'
 import type { ReadOptions } from '../extract.ts'
 import type { Log } from '../log.ts'
-import { orAborted } from '../wait.ts'
+import { never, orAborted } from '../wait.ts'
 import { admit } from './admit.ts'
 import { AirbyteOwnReader } from './airbyte/own.ts'
 import { AirbyteReader, type Catalog } from './airbyte/read.ts'
@@ -40,7 +40,6 @@ export interface PipeOptions {
   readonly signal?: AbortSignal
 }
 
-const never = new AbortController().signal
 const LF = 0x0a
 
 interface Opened {

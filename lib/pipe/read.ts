@@ -6,13 +6,12 @@ import { skipWhitespace } from '../json.ts'
 import type { Log } from '../log.ts'
 import type { RawJson, SourceRecord } from '../record.ts'
 import type { Page, Position, StreamInfo } from '../source.ts'
-import type { Lines } from './lines.ts'
+import { type Lines, lineEnd } from './lines.ts'
 import type { Message } from './messages.ts'
 
 /** Of one page so much is held; the rest of it follows in another. */
 const PAGE_BYTES = 1 << 20
 const PAGE_RECORDS = 5000
-const LF = 0x0a
 const CR = 0x0d
 
 /** A page, and the STATE value behind it, if it is whole. */
@@ -60,8 +59,7 @@ export function eachLine(
   const utf8 = isUtf8(buffer.subarray(start, end))
   let number = first
   for (let at = start; at < end; number++) {
-    let stop = buffer.indexOf(LF, at)
-    if (stop < 0 || stop > end) stop = end
+    let stop = lineEnd(buffer, at, end)
     const after = stop + 1
     if (stop > at && buffer[stop - 1] === CR) stop--
     if (!utf8 && !isUtf8(buffer.subarray(at, stop))) taker.notUtf8(buffer, at, stop, number)

@@ -5,11 +5,10 @@ import { randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { ConfigOf } from '../config.ts'
 import { BizonError, messageOf } from '../errors.ts'
-import { decide } from '../job.ts'
 import { scanValue, skipWhitespace } from '../json.ts'
 import type { Log } from '../log.ts'
 import { RawJson } from '../record.ts'
-import { identityOf, sourceHashOf, transformsHashOf } from '../run.ts'
+import { identityOf, nextRun, pastOf, sourceHashOf, transformsHashOf } from '../run.ts'
 import type { Start, StreamInfo } from '../source.ts'
 import { readAirbyteMessage } from './airbyte/messages.ts'
 import { type PipeState, readState } from './state.ts'
@@ -44,27 +43,13 @@ export async function standingOf(
 }
 
 async function fromStore(config: ConfigOf<'source'>, stream: StreamInfo, log: Log): Promise<Standing> {
-  const { mode, forceIgnoreCheckpoint, reset, cursorField } = config.source
+  const { cursorField } = config.source
   const { backend } = config.engine
   const store = backend.definition.create(backend, { log })
   try {
     await store.open()
-    const identity = identityOf(config)
-    const unfinished = await store.unfinishedJobs(identity)
-    const lastSucceeded = await store.lastSucceeded(identity)
-    const resets = await store.resets(
-      identity,
-      unfinished.map(({ id }) => id),
-    )
-    const decision = decide({
-      mode,
-      force: forceIgnoreCheckpoint,
-      reset,
-      unfinished,
-      ...(lastSucceeded && { lastSucceeded }),
-      resets,
-      resumable: stream.resumable ?? false,
-    })
+    const past = await pastOf(store, identityOf(config))
+    const decision = nextRun(config.source, past, { resumable: stream.resumable ?? false })
     const { job, since } = decision
     const from = job && (await store.lastCheckpoint(job))
     const state = {

@@ -4,17 +4,15 @@
 //     ▲                                    behind each page
 //     └── where the loader stands: the state store that both name, or --state
 
-import { bytesOf, type Checkpoint, checkpoints, type Item } from '../checkpoint.ts'
+import { type Checkpoint, checkpoints, type Item } from '../checkpoint.ts'
 import type { Observer } from '../events.ts'
 import type { Extract } from '../extract.ts'
 import { faultPoint } from '../fault.ts'
 import { type Log, silentLog } from '../log.ts'
+import { firstHalf } from '../pipeline.ts'
 import { redactError } from '../redact.ts'
-import type { Page } from '../source.ts'
-import { flow, readable, through, writable } from '../streamx.ts'
-import { applyTransform } from '../transform.ts'
 import { type OpenTransforms, openTransforms } from '../transforms.ts'
-import { closeAll } from '../wait.ts'
+import { closeAll, never } from '../wait.ts'
 import type { PipeFormat } from './forms.ts'
 import type { ByteOut } from './out.ts'
 import { type Said, standingOf } from './standing.ts'
@@ -46,10 +44,16 @@ export interface Extracted {
 
 /** Reads the source from where the loader stands, and writes it as lines. Rejects with PipeClosed when nobody reads them. */
 export async function extractTo(from: Extract, out: ByteOut, options: ExtractToOptions = {}): Promise<Extracted> {
-  const { format = 'singer', from: said, begin = true, log = silentLog, stop, observe = () => {} } = options
+  const {
+    format = 'singer',
+    from: said,
+    begin = true,
+    log = silentLog,
+    signal = never,
+    stop,
+    observe = () => {},
+  } = options
   const startedAt = performance.now()
-  const failure = new AbortController()
-  const signal = AbortSignal.any([failure.signal, ...(options.signal ? [options.signal] : [])])
   const opening = stop ? AbortSignal.any([signal, stop]) : signal
   signal.throwIfAborted()
   const count = { rows: 0, bytes: 0, pages: 0 }
@@ -87,15 +91,13 @@ export async function extractTo(from: Extract, out: ByteOut, options: ExtractToO
     }
     if (!state.end) {
       const failed = (error: unknown): void => void broken.push(error)
-      await flow(
+      await firstHalf({
         signal,
-        readable((inner) => source.read(start, { signal: inner, stop, failed }), PAGES),
-        ...scripts.steps.map((apply) =>
-          through<Page, Page>({ each: (page, push) => applyTransform(apply, page, signal).then(push) }, PAGES),
-        ),
-        through(checkpoints(state, { everyPages: 1 }), PAGES),
-        writable<Item>({ write, final: () => lines.flush() }, PAGES),
-      )
+        pages: (inner) => source.read(start, { signal: inner, stop, failed }),
+        transforms: scripts.steps,
+        checkpoints: checkpoints(state, { everyPages: 1 }),
+        into: { write, final: () => lines.flush() },
+      })
     }
     signal.throwIfAborted()
     if (broken.length > 0) throw broken[0]
@@ -114,5 +116,3 @@ export async function extractTo(from: Extract, out: ByteOut, options: ExtractToO
     )
   }
 }
-
-const PAGES = { holdBytes: 1, sizeOf: bytesOf }

@@ -7,7 +7,7 @@ import { BizonError } from '../errors.ts'
 import { watermarkOf } from '../job.ts'
 import { type PipeState, plain } from '../pipe/state.ts'
 import type { AdoptedJob, Job, StoredCheckpoint } from '../state.ts'
-import { holding, nextRun, type OpenState, type StateStanding, standingIn } from './standing.ts'
+import { holding, nextRunOf, type OpenState, type StateStanding, standingIn } from './standing.ts'
 
 export interface ImportOptions {
   /** Oldest first; the last one counts, and one before it may be the published run that it adds to. */
@@ -149,9 +149,9 @@ function foresee(state: OpenState, jobs: readonly AdoptedJob[], standing: StateS
   const whole = jobs.map(
     ({ checkpoint: _checkpoint, ...job }): Job => ({ ...state.identity, attempt: 0, ours: true, ...job }),
   )
-  const next = nextRun(state, {
+  const next = nextRunOf(state, {
     unfinished: whole.filter(({ status }) => status === 'running'),
-    published: whole.find(({ status }) => status === 'succeeded') ?? standing.published,
+    lastSucceeded: whole.find(({ status }) => status === 'succeeded') ?? standing.published,
     resets: standing.resets,
   })
   const value = whole.at(-1)

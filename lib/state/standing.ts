@@ -3,9 +3,9 @@
 
 import type { ConfigOf } from '../config.ts'
 import { BizonError } from '../errors.ts'
-import { type Decision, decide } from '../job.ts'
+import type { Decision } from '../job.ts'
 import { type Log, silentLog } from '../log.ts'
-import { identityOf } from '../run.ts'
+import { identityOf, nextRun, type Past, pastOf } from '../run.ts'
 import { findStream } from '../source.ts'
 import {
   holder,
@@ -82,12 +82,8 @@ export async function holding<Result>(
 
 export async function standingIn(state: OpenState): Promise<StateStanding> {
   const { store, identity } = state
-  const unfinished = await store.unfinishedJobs(identity)
-  const published = await store.lastSucceeded(identity)
-  const resets = await store.resets(
-    identity,
-    unfinished.map(({ id }) => id),
-  )
+  const past = await pastOf(store, identity)
+  const { unfinished, lastSucceeded: published, resets } = past
   const job = unfinished[0] ?? published
   const checkpoint = job && (await store.lastCheckpoint(job))
   return {
@@ -98,31 +94,13 @@ export async function standingIn(state: OpenState): Promise<StateStanding> {
     resets,
     pendingResets: resets.filter(({ consumedByJobId }) => consumedByJobId === undefined),
     point: job && `${job.id}:${checkpoint?.page ?? 0}`,
-    next: nextRun(state, { unfinished, published, resets }),
+    next: nextRunOf(state, past),
   }
 }
 
 /** What the next run would do. Its configuration may have changed since: that is not looked at. */
-export function nextRun(
-  { config }: Pick<OpenState, 'config'>,
-  {
-    unfinished,
-    published,
-    resets,
-  }: {
-    readonly unfinished: readonly Job[]
-    readonly published: Job | undefined
-    readonly resets: readonly ResetRequest[]
-  },
-): Decision {
-  const { mode, forceIgnoreCheckpoint, reset, definition, options, stream } = config.source
-  return decide({
-    mode,
-    force: forceIgnoreCheckpoint,
-    reset,
-    unfinished,
-    ...(published && { lastSucceeded: published }),
-    resets,
-    resumable: findStream(definition.streams(options), stream)?.resumable ?? false,
-  })
+export function nextRunOf({ config }: Pick<OpenState, 'config'>, past: Past): Decision {
+  const { definition, options, stream } = config.source
+  const resumable = findStream(definition.streams(options), stream)?.resumable ?? false
+  return nextRun(config.source, past, { resumable })
 }

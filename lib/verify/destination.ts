@@ -7,6 +7,7 @@ import { BizonError } from '../errors.ts'
 import { silentLog } from '../log.ts'
 import { RawJson } from '../record.ts'
 import type { Page, SyncMode } from '../source.ts'
+import { never } from '../wait.ts'
 
 export interface DestinationUse {
   /** The keys under `destination.config:` that are its own, as a YAML file would have them. Default: none. */
@@ -189,5 +190,3 @@ function pageText(checkpoint: Checkpoint | undefined): string {
 function broken(what: string): BizonError {
   return new BizonError('destination', `the destination breaks its contract: ${what}`)
 }
-
-const never = new AbortController().signal

@@ -21,15 +21,12 @@ export interface Catalog {
 interface Known {
   readonly info: StreamInfo
   readonly descriptor: Descriptor
-  readonly gathering: Gathering
   /** Records since the last STATE of this stream. */
   count: number
 }
 
 const LF = 0x0a
 const CR = 0x0d
-/** Of all streams together so much is held before it goes on. */
-const MOST_BYTES = 1 << 20
 const SHOWN_CHARACTERS = 200
 const LAST_TIME = 8.64e15
 
@@ -43,9 +40,7 @@ export class AirbyteReader implements PipeReader {
   readonly #catalog: ReadonlyMap<string, StreamInfo> | undefined
   readonly #streams = new Map<string, Known>()
   readonly #strange = new Set<string>()
-  readonly #ends = new Gathering()
-  #due: PipePage[] = []
-  #bytes = 0
+  readonly #gathering = new Gathering()
   #n = 0
   /** Records since the last STATE of all streams. */
   #count = 0
@@ -76,17 +71,14 @@ export class AirbyteReader implements PipeReader {
   }
 
   take(): PipePage[] {
-    this.#collect()
-    const due = this.#due
-    this.#due = []
-    return due
+    return this.#gathering.take()
   }
 
   finish(): PipePage[] {
     if (this.#torn !== undefined) throw cutOff(`within line ${this.#torn}`)
     this.#talk.checkEnd(this.#catalog?.keys() ?? this.#streams.keys())
     if (!this.#spoke && !this.#talk.hasStatus) throw cutOff('before its first record, state or status')
-    this.#endPage({ next: null })
+    this.#gathering.end({ next: null })
     return this.take()
   }
 
@@ -101,9 +93,7 @@ export class AirbyteReader implements PipeReader {
     this.#n += 1
     this.#count += 1
     known.count += 1
-    known.gathering.add(this.#recordOf(message), data.byteLength, known.info)
-    this.#bytes += data.byteLength
-    if (this.#bytes >= MOST_BYTES) this.#collect()
+    this.#gathering.add(this.#recordOf(message), data.byteLength, known.info)
   }
 
   /** What ours say of a record beside its payload may have come through somebody else's hands. */
@@ -136,7 +126,6 @@ export class AirbyteReader implements PipeReader {
     const known = {
       info: this.#catalog?.get(route) ?? { name: route },
       descriptor,
-      gathering: new Gathering(),
       count: 0,
     }
     this.#streams.set(route, known)
@@ -154,7 +143,7 @@ export class AirbyteReader implements PipeReader {
     else for (const each of this.#streams.values()) each.count = 0
     if (kind !== 'STREAM') this.#count = 0
     const next: Position = { airbyte: parseJson(state.toString()) }
-    this.#endPage({ next }, RawJson.from(withCount(message, count)))
+    this.#gathering.end({ next }, RawJson.from(withCount(message, count)))
   }
 
   /** A source that counts what it sends says so in each STATE. */
@@ -176,21 +165,6 @@ export class AirbyteReader implements PipeReader {
     const text = buffer.toString('utf8', start, end)
     const shown = text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}…` : text
     this.#options.log.warn(`line ${number} of the pipe is no message, and was dropped: ${shown}`)
-  }
-
-  /** What was gathered of each stream goes on; the page does not end with it. */
-  #collect(): void {
-    this.#bytes = 0
-    for (const { gathering } of this.#streams.values()) {
-      gathering.spill()
-      this.#due.push(...gathering.take())
-    }
-  }
-
-  #endPage(rest: { readonly next: Position | null }, value?: RawJson): void {
-    this.#collect()
-    this.#ends.end(rest, value)
-    this.#due.push(...this.#ends.take())
   }
 }
 
