@@ -90,21 +90,21 @@ export type ConfigOf<Part extends ConfigPart> = Omit<PipelineConfig, ConfigPart>
   Pick<PipelineConfig, Part> &
   Partial<PipelineConfig>
 
-/** Command-line flags that win over the file when given. */
+/** Command-line flags that win over the file when given; undefined: not given. */
 export interface ConfigOverrides {
-  readonly runner?: string
-  readonly logLevel?: string
-  readonly reset?: boolean
-  readonly stream?: string
-  readonly syncMode?: SyncMode
-  readonly customSource?: string
-  readonly customDestination?: string
+  readonly runner?: string | undefined
+  readonly logLevel?: string | undefined
+  readonly reset?: boolean | undefined
+  readonly stream?: string | undefined
+  readonly syncMode?: SyncMode | undefined
+  readonly customSource?: string | undefined
+  readonly customDestination?: string | undefined
   /** Loaded instead of `.env` of the working directory; variables already set win. */
-  readonly envFile?: string
+  readonly envFile?: string | undefined
   /** Keep what the source asks its API, and the answers, in this new file. */
-  readonly record?: string
+  readonly record?: string | undefined
   /** Answer the source from such a file, without a network. */
-  readonly replay?: string
+  readonly replay?: string | undefined
 }
 
 /** A path, the mapping itself, or a config that was loaded before. */

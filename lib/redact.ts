@@ -14,9 +14,8 @@ export function redactor(secrets: readonly string[]): (text: string) => string {
     .filter(Boolean)
     .flatMap((secret) => [secret, quoted(secret), quoted(quoted(secret)), ...inUrl(secret)])
   if (forms.length === 0) return (text) => text
-  // The longest first, so that a secret that contains another one is hidden whole.
-  const longestFirst = [...new Set(forms)].sort((a, b) => b.length - a.length)
-  const any = new RegExp(longestFirst.map(escapeRegExp).join('|'), 'g')
+  const longestFirst = inOrder(forms)
+  const any = anyOf(forms)
   return (text) => withoutStumps(text.replace(any, REDACTED), longestFirst)
 }
 
@@ -73,10 +72,21 @@ function inUrl(text: string): string[] {
   // Half a surrogate pair has no such form, and would throw.
   const sound = Buffer.from(text).toString()
   const halfDecoded = [sound.replaceAll(' ', '+'), sound.replaceAll('+', ' ')]
-  return [encodeURIComponent(sound), new URLSearchParams([['', sound]]).toString().slice(1), ...halfDecoded]
+  return [URL_FORMS.path(sound), URL_FORMS.form(sound), ...halfDecoded]
 }
 
 const quoted = (text: string): string => JSON.stringify(text).slice(1, -1)
 
-/** The text as part of a regular expression that matches it alone. */
-export const escapeRegExp = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
+/** How text is written as part of a path, and in a form or a query. */
+export const URL_FORMS = {
+  path: encodeURIComponent,
+  form: (text: string): string => new URLSearchParams([['', text]]).toString().slice(1),
+} as const
+
+/** Finds each of the texts: of two that begin alike the longer one, so that what contains another is found whole. */
+export const anyOf = (texts: Iterable<string>): RegExp => new RegExp(inOrder(texts).map(escapeRegExp).join('|'), 'g')
+
+/** Each once, the longest first. */
+const inOrder = (texts: Iterable<string>): string[] => [...new Set(texts)].sort((a, b) => b.length - a.length)
+
+const escapeRegExp = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')

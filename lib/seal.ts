@@ -4,7 +4,7 @@
 
 import { BizonError } from './errors.ts'
 import type { Json } from './record.ts'
-import { escapeRegExp, recognisable } from './redact.ts'
+import { anyOf, recognisable, URL_FORMS } from './redact.ts'
 import type { Position } from './source.ts'
 
 export interface Seal {
@@ -22,8 +22,8 @@ const STAR = '.'
 /** As text, as part of a path, and as a form or a query has it. */
 const FORMS: Readonly<Record<string, (text: string) => string>> = {
   '': (text) => text,
-  'url ': encodeURIComponent,
-  'form ': (text) => new URLSearchParams([['', text]]).toString().slice(1),
+  'url ': URL_FORMS.path,
+  'form ': URL_FORMS.form,
 }
 
 /** `referenced`: each reference, as it was written, and what it stands for. */
@@ -40,8 +40,7 @@ export function sealOf(referenced: ReadonlyMap<string, string>): Seal {
     }
   }
   if (nameOf.size === 1) return { close: (position) => position, open: (position) => position }
-  const forms = [...nameOf.keys()].sort((one, other) => other.length - one.length)
-  const any = new RegExp(forms.map(escapeRegExp).join('|'), 'g')
+  const any = anyOf(nameOf.keys())
   return {
     close: (position) =>
       mapStrings(position, (text) => text.replace(any, (form) => `${MARK}${nameOf.get(form)}${MARK}`)) as Position,

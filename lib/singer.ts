@@ -5,11 +5,11 @@ import type { Checkpoint } from './checkpoint.ts'
 import { type Log, silentLog } from './log.ts'
 import { FromPipe, type FromPipeOptions } from './pipe/from.ts'
 import { openPages, type PipeOptions } from './pipe/pages.ts'
-import { newRun } from './pipe/standing.ts'
 import type { PipeState } from './pipe/state.ts'
 import { PipeWriter } from './pipe/write.ts'
 import type { Json, SourceRecord } from './record.ts'
 import type { Page, StreamInfo, SyncMode } from './source.ts'
+import { newId } from './state.ts'
 import { never } from './wait.ts'
 
 export type { FromPipeOptions, PipeOptions }
@@ -81,7 +81,7 @@ export async function* writeSinger(pages: AsyncIterable<Page>, about: PipeAbout)
   const names = { pipeline, source, stream: stream.name, mode }
   const settings = { resumable: stream.resumable ?? false, reset: false, startOver: false, hash: '', transforms: '' }
   const begin = { ...names, ...settings }
-  const start: PipeState = { run: newRun(), at: new Date(), page: 0, rows: 0, end: false, position: null, begin }
+  const start: PipeState = { run: newId(), at: new Date(), page: 0, rows: 0, end: false, position: null, begin }
   const lines: Buffer[] = []
   const write = async (bytes: Uint8Array): Promise<void> => void lines.push(Buffer.from(bytes))
   const writer = new PipeWriter({ write }, 'singer', stream, start)

@@ -121,6 +121,11 @@ export function defineSource<Schema extends z.ZodType>(definition: SourceDefinit
   return definition
 }
 
+/** The declared streams; where any name will do, the one that is configured. */
+export function namedStreams(streams: readonly StreamInfo[], configured: string): readonly StreamInfo[] {
+  return streams.map((stream) => (stream.name === '*' ? { ...stream, name: configured } : stream))
+}
+
 /** The declared stream of that name; one called `*` stands for any name. */
 export function findStream(streams: readonly StreamInfo[], name: string): StreamInfo | undefined {
   const wildcard = streams.find((stream) => stream.name === '*')

@@ -1,6 +1,7 @@
 // The state store keeps what a pipeline did and hands out the right to run it. It stores and fences, and decides
 // nothing: job.ts decides. One store is opened per run and closed at its end.
 
+import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import type { Checkpoint, Receipt } from './checkpoint.ts'
 import type { Log } from './log.ts'
@@ -11,6 +12,9 @@ import type { SyncMode } from './source.ts'
 export function holder(): string {
   return `pid ${process.pid} on ${hostname()} since ${new Date().toISOString()}`
 }
+
+/** Of a run, and of rows of a state store: 32 hex digits. */
+export const newId = (): string => randomUUID().replaceAll('-', '')
 
 /** What a pipeline's state is filed under. */
 export interface Identity {

@@ -6,6 +6,7 @@ import { summary } from '../progress.ts'
 import type { Terminal } from '../terminal.ts'
 import {
   addConnectorCommand,
+  addSpecAndCheck,
   type ConnectorOptions,
   catalogOption,
   configOption,
@@ -16,36 +17,7 @@ import {
 /** Adds the commands of an Airbyte destination. */
 export function addAirbyteDestination(program: Command, terminal: Terminal): void {
   const config = 'examples/airbyte/destination.json'
-  addConnectorCommand(
-    program,
-    'spec',
-    'As an Airbyte destination: print what --config may hold.',
-    [],
-    [{ what: 'the message', run: 'bizon-load spec' }],
-  ).action(async () => {
-    process.exitCode = await connector(terminal, async (print) => {
-      const { spec } = await import('../../lib/pipe/airbyte/connector.ts')
-      await print(await spec('destination'))
-      return 0
-    })
-  })
-
-  addConnectorCommand(
-    program,
-    'check',
-    'As an Airbyte destination: say whether it can be written.',
-    [configOption(), ...logOptions()],
-    [{ what: 'SUCCEEDED, or FAILED with the reason', run: `bizon-load check --config ${config}` }],
-  ).action(async ({ config: path, logLevel = 'INFO', logFormat }: ConnectorOptions) => {
-    process.exitCode = await connector(terminal, async (print, signals) => {
-      const { check } = await import('../../lib/pipe/airbyte/connector.ts')
-      const { readConnectorConfig } = await import('../../lib/pipe/airbyte/files.ts')
-      const log = terminal.log({ level: logLevel, format: logFormat })
-      const signal = AbortSignal.any([signals.stop, signals.abort])
-      await print(await check('destination', () => readConnectorConfig(path), { log, signal }))
-      return 0
-    })
-  })
+  addSpecAndCheck(program, terminal, { part: 'destination', done: 'written', config })
 
   addConnectorCommand(
     program,

@@ -5,6 +5,7 @@ import { records } from '../progress.ts'
 import type { Terminal } from '../terminal.ts'
 import {
   addConnectorCommand,
+  addSpecAndCheck,
   type ConnectorOptions,
   catalogOption,
   configOption,
@@ -15,36 +16,7 @@ import {
 /** Adds the commands of an Airbyte source. */
 export function addAirbyteSource(program: Command, terminal: Terminal): void {
   const config = 'examples/airbyte/source.json'
-  addConnectorCommand(
-    program,
-    'spec',
-    'As an Airbyte source: print what --config may hold.',
-    [],
-    [{ what: 'the message', run: 'bizon-extract spec' }],
-  ).action(async () => {
-    process.exitCode = await connector(terminal, async (print) => {
-      const { spec } = await import('../../lib/pipe/airbyte/connector.ts')
-      await print(await spec('source'))
-      return 0
-    })
-  })
-
-  addConnectorCommand(
-    program,
-    'check',
-    'As an Airbyte source: say whether it can be read.',
-    [configOption(), ...logOptions()],
-    [{ what: 'SUCCEEDED, or FAILED with the reason', run: `bizon-extract check --config ${config}` }],
-  ).action(async ({ config: path, logLevel = 'INFO', logFormat }: ConnectorOptions) => {
-    process.exitCode = await connector(terminal, async (print, signals) => {
-      const { check } = await import('../../lib/pipe/airbyte/connector.ts')
-      const { readConnectorConfig } = await import('../../lib/pipe/airbyte/files.ts')
-      const log = terminal.log({ level: logLevel, format: logFormat })
-      const signal = AbortSignal.any([signals.stop, signals.abort])
-      await print(await check('source', () => readConnectorConfig(path), { log, signal }))
-      return 0
-    })
-  })
+  addSpecAndCheck(program, terminal, { part: 'source', done: 'read', config })
 
   addConnectorCommand(
     program,

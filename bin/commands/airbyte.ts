@@ -5,8 +5,8 @@ import type { LogLevel } from '../../lib/log.ts'
 import { addCommand, type Example } from '../program.ts'
 import { type Signals, watchSignals } from '../signals.ts'
 import type { LogFormat, Terminal } from '../terminal.ts'
-import { isInterruption } from './interruption.ts'
-import { logFormatOption } from './run.ts'
+import { isInterruption, PIPE_CLOSED } from './interruption.ts'
+import { logFormatOption } from './options.ts'
 
 /** The options that Airbyte hands to a connector, and how much is logged. */
 export interface ConnectorOptions {
@@ -16,9 +16,6 @@ export interface ConnectorOptions {
   readonly logLevel?: LogLevel
   readonly logFormat?: LogFormat
 }
-
-/** As every program that is killed by SIGPIPE. */
-const PIPE_CLOSED = 141
 
 /** A command of an Airbyte connector. */
 export function addConnectorCommand(
@@ -31,6 +28,49 @@ export function addConnectorCommand(
   const command = addCommand(program, name, description, examples)
   for (const option of options) command.addOption(option)
   return command
+}
+
+interface End {
+  readonly part: 'source' | 'destination'
+  /** What can be done with it. */
+  readonly done: string
+  /** An example of `--config`. */
+  readonly config: string
+}
+
+/** `spec` and `check`, which both kinds of connector have. */
+export function addSpecAndCheck(program: Command, terminal: Terminal, { part, done, config }: End): void {
+  const name = program.name()
+  addConnectorCommand(
+    program,
+    'spec',
+    `As an Airbyte ${part}: print what --config may hold.`,
+    [],
+    [{ what: 'the message', run: `${name} spec` }],
+  ).action(async () => {
+    process.exitCode = await connector(terminal, async (print) => {
+      const { spec } = await import('../../lib/pipe/airbyte/connector.ts')
+      await print(await spec(part))
+      return 0
+    })
+  })
+
+  addConnectorCommand(
+    program,
+    'check',
+    `As an Airbyte ${part}: say whether it can be ${done}.`,
+    [configOption(), ...logOptions()],
+    [{ what: 'SUCCEEDED, or FAILED with the reason', run: `${name} check --config ${config}` }],
+  ).action(async ({ config: path, logLevel = 'INFO', logFormat }: ConnectorOptions) => {
+    process.exitCode = await connector(terminal, async (print, signals) => {
+      const { check } = await import('../../lib/pipe/airbyte/connector.ts')
+      const { readConnectorConfig } = await import('../../lib/pipe/airbyte/files.ts')
+      const log = terminal.log({ level: logLevel, format: logFormat })
+      const signal = AbortSignal.any([signals.stop, signals.abort])
+      await print(await check(part, () => readConnectorConfig(path), { log, signal }))
+      return 0
+    })
+  })
 }
 
 /** `--config`. */

@@ -10,11 +10,13 @@ import type { LogFormat, Terminal } from '../terminal.ts'
 import {
   customDestinationOption,
   customSourceOption,
+  envFileOption,
   logFormatOption,
   logLevelOption,
   recordOption,
   replayOption,
-} from './run.ts'
+  requireFiles,
+} from './options.ts'
 
 interface CheckOptions {
   readonly customSource?: string
@@ -36,7 +38,7 @@ export function addCheck(program: Command, terminal: Terminal): void {
     .argument('<FILENAME>', 'the pipeline, a YAML file')
     .addOption(customSourceOption())
     .addOption(customDestinationOption())
-    .option('--env-file <path>', 'read variables from this file instead of .env; those already set win')
+    .addOption(envFileOption())
     .option('--sample <n>', 'print the first n records, one JSON object a line; only the source is opened', atLeastOne)
     .addOption(recordOption())
     .addOption(replayOption())
@@ -44,10 +46,7 @@ export function addCheck(program: Command, terminal: Terminal): void {
     .addOption(logFormatOption())
     .action(async (filename: string, options: CheckOptions) => {
       requireFile(filename)
-      if (options.envFile !== undefined) requireFile(options.envFile, '--env-file')
-      if (options.replay !== undefined) requireFile(options.replay, '--replay')
-      if (options.customSource !== undefined) requireFile(options.customSource, '--custom-source')
-      if (options.customDestination !== undefined) requireFile(options.customDestination, '--custom-destination')
+      requireFiles(options)
       process.exitCode = await check(filename, options, terminal)
     })
 }
@@ -59,12 +58,12 @@ async function check(filename: string, options: CheckOptions, terminal: Terminal
     const { loadConfig } = await import('../../lib/config.ts')
     const { checkPipeline, sample } = await import('../../lib/commands.ts')
     const given = {
-      ...(level && { logLevel: level }),
-      ...(customSource !== undefined && { customSource }),
-      ...(customDestination !== undefined && { customDestination }),
-      ...(envFile !== undefined && { envFile }),
-      ...(record !== undefined && { record }),
-      ...(replay !== undefined && { replay }),
+      logLevel: level,
+      customSource,
+      customDestination,
+      envFile,
+      record,
+      replay,
     }
     const config = await loadConfig(filename, count === undefined ? ['source', 'destination'] : ['source'], given)
     terminal.conceal(config.secrets ?? [])

@@ -3,17 +3,26 @@
 import { type Command, Option } from 'commander'
 import type { ConfigInput } from '../../lib/config.ts'
 import { BizonError } from '../../lib/errors.ts'
-import type { LogLevel } from '../../lib/log.ts'
 import type { PipeFormat } from '../../lib/pipe/forms.ts'
 import { createProgram, examplesText, requireFile } from '../program.ts'
-import { createProgress, records } from '../progress.ts'
-import { watchSignals } from '../signals.ts'
-import type { LogFormat, Terminal } from '../terminal.ts'
+import { records } from '../progress.ts'
+import type { Signals } from '../signals.ts'
+import type { Terminal } from '../terminal.ts'
 import { addAirbyteSource } from './airbyte-source.ts'
-import { isInterruption, quieter } from './interruption.ts'
-import { customSourceOption, logFormatOption, logLevelOption, recordOption, replayOption } from './run.ts'
+import { type Begin, type HalfOptions, runHalf } from './half.ts'
+import { PIPE_CLOSED } from './interruption.ts'
+import {
+  customSourceOption,
+  envFileOption,
+  logFormatOption,
+  logLevelOption,
+  quietOption,
+  recordOption,
+  replayOption,
+  requireFiles,
+} from './options.ts'
 
-interface ExtractOptions {
+interface ExtractOptions extends HalfOptions {
   readonly format: PipeFormat
   readonly config?: string
   readonly discover?: true
@@ -25,13 +34,7 @@ interface ExtractOptions {
   readonly envFile?: string
   readonly record?: string
   readonly replay?: string
-  readonly logLevel?: LogLevel
-  readonly logFormat?: LogFormat
-  readonly quiet?: true
 }
-
-/** As every program that is killed by SIGPIPE. */
-const PIPE_CLOSED = 141
 
 export function addExtract(terminal: Terminal): Command {
   const program = createProgram(
@@ -57,12 +60,12 @@ export function addExtract(terminal: Terminal): Command {
     .addOption(new Option('--properties <path>', 'the older name of --catalog').conflicts('catalog'))
     .option('--reset', 'incremental only: fetch everything again, to replace what was loaded')
     .addOption(customSourceOption())
-    .option('--env-file <path>', 'read variables from this file instead of .env; those already set win')
+    .addOption(envFileOption())
     .addOption(recordOption())
     .addOption(replayOption())
     .addOption(logLevelOption())
     .addOption(logFormatOption())
-    .option('-q, --quiet', 'no progress, no summary: warnings and errors only')
+    .addOption(quietOption())
     .addHelpText(
       'after',
       examplesText([
@@ -81,9 +84,7 @@ export function addExtract(terminal: Terminal): Command {
       const pipeline = requirePipeline(filename, options)
       const catalog = options.catalog ?? options.properties
       if (catalog !== undefined) requireFile(catalog, '--catalog')
-      if (options.envFile !== undefined) requireFile(options.envFile, '--env-file')
-      if (options.customSource !== undefined) requireFile(options.customSource, '--custom-source')
-      if (options.replay !== undefined) requireFile(options.replay, '--replay')
+      requireFiles(options)
       process.exitCode = options.discover
         ? await discover(pipeline)
         : await extract(pipeline, { ...options, ...(catalog !== undefined && { catalog }) }, terminal)
@@ -118,41 +119,24 @@ async function discover(pipeline: () => Promise<ConfigInput>): Promise<number> {
   return 0
 }
 
-async function extract(
-  pipeline: () => Promise<ConfigInput>,
-  options: ExtractOptions,
-  terminal: Terminal,
-): Promise<number> {
-  const { format, catalog, customSource, envFile, record, replay, reset, logFormat, quiet } = options
+function extract(pipeline: () => Promise<ConfigInput>, options: ExtractOptions, terminal: Terminal): Promise<number> {
+  const { format, catalog, logLevel, customSource, envFile, record, replay, reset, quiet } = options
   // The one who runs a tap keeps its state.
   const from = options.state ?? (options.config === undefined ? undefined : { by: '--state' })
-  let level = options.logLevel
-  const signals = watchSignals(terminal)
-  try {
+  const work = async (signals: Signals, begin: Begin): Promise<number> => {
     const { loadConfig } = await import('../../lib/config.ts')
     const { extract: source } = await import('../../lib/extract.ts')
     const { extractTo } = await import('../../lib/pipe/to.ts')
     const { DescriptorOut, PipeClosed } = await import('../../lib/pipe/out.ts')
     const selected =
       catalog === undefined ? undefined : await (await import('../../lib/pipe/catalog.ts')).selectedIn(catalog)
-    const config = await loadConfig(await pipeline(), ['source'], {
-      ...selected,
-      ...(level && { logLevel: level }),
-      ...(customSource !== undefined && { customSource }),
-      ...(envFile !== undefined && { envFile }),
-      ...(record !== undefined && { record }),
-      ...(replay !== undefined && { replay }),
-      ...(reset && { reset }),
-    })
-    terminal.conceal(config.secrets)
-    level = config.engine.runner.logLevel
-    const log = terminal.log({ level: quiet ? quieter(level) : level, format: logFormat })
-    for (const warning of config.warnings) log.warn(warning)
-    const progress = quiet ? undefined : createProgress({ terminal, log })
+    const given = { logLevel, customSource, envFile, record, replay, reset, ...selected }
+    const config = await loadConfig(await pipeline(), ['source'], given)
+    const { log, progress } = begin(config)
     try {
       const { status, rows } = await extractTo(source(config), new DescriptorOut(1), {
         format,
-        ...(from !== undefined && { from }),
+        from,
         log,
         signal: signals.abort,
         stop: signals.stop,
@@ -164,18 +148,10 @@ async function extract(
       return status === 'complete' ? 0 : (signals.exitCode() ?? 0)
     } catch (error) {
       if (error instanceof PipeClosed) return signals.exitCode() ?? PIPE_CLOSED
-      const interrupted = signals.exitCode()
-      if (interrupted === undefined || !isInterruption(error)) throw error
-      return interrupted
-    } finally {
-      progress?.close()
+      throw error
     }
-  } catch (error) {
-    if (format === 'airbyte') await tell(error)
-    return terminal.fail(error, { stack: level === 'DEBUG' || level === 'TRACE' })
-  } finally {
-    signals[Symbol.dispose]()
   }
+  return runHalf(terminal, options, work, format === 'airbyte' ? tell : undefined)
 }
 
 /** Who reads Airbyte messages learns from one of them why it failed; the words for people are on standard error. */

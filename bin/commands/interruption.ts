@@ -3,6 +3,9 @@
 import { BizonError } from '../../lib/errors.ts'
 import { LOG_LEVELS, type LogLevel } from '../../lib/log.ts'
 
+/** Exit code when nobody reads standard output any more: that of every program that is killed by SIGPIPE. */
+export const PIPE_CLOSED = 141
+
 export function quieter(level: LogLevel): LogLevel {
   return LOG_LEVELS.indexOf(level) < LOG_LEVELS.indexOf('WARNING') ? 'WARNING' : level
 }

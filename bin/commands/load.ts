@@ -3,18 +3,24 @@
 
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { BizonError } from '../../lib/errors.ts'
-import type { LogLevel } from '../../lib/log.ts'
 import type { PipeDialect } from '../../lib/pipe/dialect.ts'
 import type { RawJson } from '../../lib/record.ts'
 import { createProgram, examplesText, requireFile } from '../program.ts'
-import { createProgress, summary } from '../progress.ts'
-import { watchSignals } from '../signals.ts'
-import type { LogFormat, Terminal } from '../terminal.ts'
+import { summary } from '../progress.ts'
+import type { Signals } from '../signals.ts'
+import type { Terminal } from '../terminal.ts'
 import { addAirbyteDestination } from './airbyte-destination.ts'
-import { isInterruption, quieter } from './interruption.ts'
-import { customDestinationOption, logFormatOption, logLevelOption } from './run.ts'
+import { type Begin, type HalfOptions, runHalf } from './half.ts'
+import {
+  customDestinationOption,
+  envFileOption,
+  logFormatOption,
+  logLevelOption,
+  quietOption,
+  requireFiles,
+} from './options.ts'
 
-interface LoadOptions {
+interface LoadOptions extends HalfOptions {
   readonly from: PipeDialect
   readonly allowEdited?: true
   readonly id?: string
@@ -24,9 +30,6 @@ interface LoadOptions {
   readonly stallTimeout?: number
   readonly customDestination?: string
   readonly envFile?: string
-  readonly logLevel?: LogLevel
-  readonly logFormat?: LogFormat
-  readonly quiet?: true
 }
 
 export function addLoad(terminal: Terminal): Command {
@@ -51,10 +54,10 @@ export function addLoad(terminal: Terminal): Command {
     .option('--dead-letter <path>', 'the file for --on-invalid dead_letter: the lines, each with the reason')
     .option('--stall-timeout <seconds>', 'fail when nothing comes for so long (default: wait)', seconds)
     .addOption(customDestinationOption())
-    .option('--env-file <path>', 'read variables from this file instead of .env; those already set win')
+    .addOption(envFileOption())
     .addOption(logLevelOption())
     .addOption(logFormatOption())
-    .option('-q, --quiet', 'no progress, no summary: warnings and errors only')
+    .addOption(quietOption())
     .addHelpText(
       'after',
       examplesText([
@@ -70,8 +73,7 @@ export function addLoad(terminal: Terminal): Command {
     )
     .action(async (filename: string, options: LoadOptions) => {
       requireFile(filename)
-      if (options.envFile !== undefined) requireFile(options.envFile, '--env-file')
-      if (options.customDestination !== undefined) requireFile(options.customDestination, '--custom-destination')
+      requireFiles(options)
       requireDeadLetter(options)
       if (process.stdin.isTTY) {
         throw new BizonError('usage', 'standard input is the terminal; bizon-load reads what another program writes', {
@@ -85,27 +87,18 @@ export function addLoad(terminal: Terminal): Command {
   return program
 }
 
-async function load(filename: string, options: LoadOptions, terminal: Terminal): Promise<number> {
-  const { from, allowEdited, id, stream, onInvalid, deadLetter, stallTimeout } = options
-  const { customDestination, envFile, logFormat, quiet } = options
-  let level = options.logLevel
-  const signals = watchSignals(terminal)
-  try {
+function load(filename: string, options: LoadOptions, terminal: Terminal): Promise<number> {
+  const { from, allowEdited = false, id, stream, onInvalid, deadLetter, stallTimeout } = options
+  const { logLevel, customDestination, envFile, quiet } = options
+  const work = async (signals: Signals, begin: Begin): Promise<number> => {
     const { loadConfig } = await import('../../lib/config.ts')
     const { load: into } = await import('../../lib/load.ts')
     const { pipeline } = await import('../../lib/pipeline.ts')
     const { FromPipe } = await import('../../lib/pipe/from.ts')
     const { NewestLine } = await import('../../lib/pipe/newest.ts')
     const { DescriptorOut } = await import('../../lib/pipe/out.ts')
-    const config = await loadConfig(filename, ['destination'], {
-      ...(level && { logLevel: level }),
-      ...(customDestination !== undefined && { customDestination }),
-      ...(envFile !== undefined && { envFile }),
-    })
-    terminal.conceal(config.secrets)
-    level = config.engine.runner.logLevel
-    const log = terminal.log({ level: quiet ? quieter(level) : level, format: logFormat })
-    for (const warning of config.warnings) log.warn(warning)
+    const config = await loadConfig(filename, ['destination'], { logLevel, customDestination, envFile })
+    const { log, progress } = begin(config)
     const states = new NewestLine(new DescriptorOut(1))
     const print = async (value: RawJson): Promise<void> => {
       const before = states.closed
@@ -115,44 +108,31 @@ async function load(filename: string, options: LoadOptions, terminal: Terminal):
     }
     const pipe = new FromPipe(process.stdin, config, {
       from,
-      allowEdited: allowEdited ?? false,
-      ...(id !== undefined && { idField: id }),
-      ...(stream !== undefined && { stream }),
+      allowEdited,
+      idField: id,
+      stream,
       onInvalid,
       deadLetter,
-      ...(stallTimeout !== undefined && { stallSeconds: stallTimeout }),
+      stallSeconds: stallTimeout,
       signal: AbortSignal.any([signals.stop, signals.abort]),
       acknowledged: print,
     })
-    const progress = quiet ? undefined : createProgress({ terminal, log })
-    try {
-      const outcome = await pipeline(pipe, into(config), {
-        log,
-        signal: signals.abort,
-        stop: signals.stop,
-        ...(progress && { observe: progress.observe }),
-      })
-      progress?.close()
-      if (outcome.status === 'complete') await pipe.settled()
-      await states.settled(signals.abort)
-      if (!quiet) {
-        terminal.note(outcome.status === 'complete' ? 'Loaded and published.' : 'Stopped; nothing was published.')
-        for (const line of summary(outcome)) terminal.note(line)
-      }
-      return outcome.status === 'complete' ? 0 : (signals.exitCode() ?? 1)
-    } catch (error) {
-      const interrupted = signals.exitCode()
-      if (interrupted === undefined || !isInterruption(error)) throw error
-      return interrupted
-    } finally {
-      progress?.close()
+    const outcome = await pipeline(pipe, into(config), {
+      log,
+      signal: signals.abort,
+      stop: signals.stop,
+      ...(progress && { observe: progress.observe }),
+    })
+    progress?.close()
+    if (outcome.status === 'complete') await pipe.settled()
+    await states.settled(signals.abort)
+    if (!quiet) {
+      terminal.note(outcome.status === 'complete' ? 'Loaded and published.' : 'Stopped; nothing was published.')
+      for (const line of summary(outcome)) terminal.note(line)
     }
-  } catch (error) {
-    return terminal.fail(error, { stack: level === 'DEBUG' || level === 'TRACE' })
-  } finally {
-    signals[Symbol.dispose]()
-    process.stdin.destroy()
+    return outcome.status === 'complete' ? 0 : (signals.exitCode() ?? 1)
   }
+  return runHalf(terminal, options, work).finally(() => process.stdin.destroy())
 }
 
 function requireDeadLetter({ onInvalid, deadLetter }: LoadOptions): void {

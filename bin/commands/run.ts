@@ -3,13 +3,24 @@
 import { type Command, Option } from 'commander'
 import type { PipelineConfig } from '../../lib/config.ts'
 import type { Outcome } from '../../lib/events.ts'
-import { LOG_LEVELS, type LogLevel } from '../../lib/log.ts'
+import type { LogLevel } from '../../lib/log.ts'
 import { findStream } from '../../lib/source.ts'
 import { addCommand, requireFile } from '../program.ts'
 import { createProgress, summary } from '../progress.ts'
 import { watchSignals } from '../signals.ts'
 import type { LogFormat, Terminal } from '../terminal.ts'
 import { isInterruption, quieter } from './interruption.ts'
+import {
+  customDestinationOption,
+  customSourceOption,
+  envFileOption,
+  logFormatOption,
+  logLevelOption,
+  quietOption,
+  recordOption,
+  replayOption,
+  requireFiles,
+} from './options.ts'
 
 interface RunOptions {
   readonly customSource?: string
@@ -48,55 +59,17 @@ export function addRun(program: Command, terminal: Terminal): void {
     )
     .addOption(logLevelOption())
     .addOption(logFormatOption())
-    .option('--env-file <path>', 'read variables from this file instead of .env; those already set win')
+    .addOption(envFileOption())
     .addOption(recordOption())
     .addOption(replayOption())
     .option('--reset', 'incremental only: fetch everything again and replace what was loaded')
-    .option('-q, --quiet', 'no progress, no summary: warnings and errors only')
+    .addOption(quietOption())
     .option('--explain', 'print what a run does, step by step, and which step parses records; run nothing')
     .action(async (filename: string, options: RunOptions) => {
       requireFile(filename)
-      if (options.envFile !== undefined) requireFile(options.envFile, '--env-file')
-      if (options.customSource !== undefined) requireFile(options.customSource, '--custom-source')
-      if (options.replay !== undefined) requireFile(options.replay, '--replay')
-      if (options.customDestination !== undefined) requireFile(options.customDestination, '--custom-destination')
+      requireFiles(options)
       process.exitCode = await run(filename, options, terminal)
     })
-}
-
-export function customSourceOption(): Option {
-  return new Option('--custom-source <path>', 'read from the source defined in this file (source.source_file_path)')
-}
-
-export function customDestinationOption(): Option {
-  return new Option(
-    '--custom-destination <path>',
-    'write to the destination defined in this file (destination.destination_file_path)',
-  )
-}
-
-export function logLevelOption(): Option {
-  return new Option('--log-level <level>', 'least level to log (default: engine.runner.log_level of the file)').choices(
-    LOG_LEVELS,
-  )
-}
-
-export function recordOption(): Option {
-  return new Option(
-    '--record <path>',
-    'keep what the source asks over HTTP, and the answers, in this new file',
-  ).conflicts('replay')
-}
-
-export function replayOption(): Option {
-  return new Option('--replay <path>', 'answer the source from such a file instead of the network')
-}
-
-export function logFormatOption(): Option {
-  return new Option('--log-format <format>', 'form of the log (default: pretty on a terminal, else json)').choices([
-    'pretty',
-    'json',
-  ])
 }
 
 async function run(filename: string, options: RunOptions, terminal: Terminal): Promise<number> {
@@ -106,14 +79,14 @@ async function run(filename: string, options: RunOptions, terminal: Terminal): P
     const { runPipeline } = await import('../../lib/commands.ts')
     const { customSource, customDestination, runner, envFile, record, replay, reset } = options
     const config = await loadConfig(filename, ['source', 'destination'], {
-      ...(level && { logLevel: level }),
-      ...(customSource !== undefined && { customSource }),
-      ...(customDestination !== undefined && { customDestination }),
-      ...(runner && { runner }),
-      ...(envFile !== undefined && { envFile }),
-      ...(record !== undefined && { record }),
-      ...(replay !== undefined && { replay }),
-      ...(reset && { reset }),
+      logLevel: level,
+      customSource,
+      customDestination,
+      runner,
+      envFile,
+      record,
+      replay,
+      reset,
     })
     terminal.conceal(config.secrets ?? [])
     level = config.engine.runner.logLevel

@@ -6,6 +6,7 @@ import { BizonError } from '../../lib/errors.ts'
 import type { Occurrence } from '../../lib/references.ts'
 import { addCommand, requireFile } from '../program.ts'
 import type { Terminal } from '../terminal.ts'
+import { envFileOption, requireFiles } from './options.ts'
 
 interface CheckOptions {
   readonly envFile?: string
@@ -16,10 +17,10 @@ export function addSecrets(program: Command, terminal: Terminal): void {
   const group = addCommand(program, 'secrets', 'References to secrets in a pipeline file.', [example])
   addCommand(group, 'check', 'Look up every env://, gsm:// and file:// of a pipeline; no value is shown.', [example])
     .argument('<FILENAME>', 'the pipeline, a YAML file')
-    .option('--env-file <path>', 'read variables from this file instead of .env; those already set win')
+    .addOption(envFileOption())
     .action(async (filename: string, options: CheckOptions) => {
       requireFile(filename)
-      if (options.envFile !== undefined) requireFile(options.envFile, '--env-file')
+      requireFiles(options)
       await check(filename, options, terminal)
     })
 }

@@ -7,7 +7,7 @@ import type { StateFormat } from '../../lib/state/value.ts'
 import { addCommand, requireFile } from '../program.ts'
 import { records } from '../progress.ts'
 import type { Terminal } from '../terminal.ts'
-import { customSourceOption } from './run.ts'
+import { customSourceOption, envFileOption, requireFiles } from './options.ts'
 
 interface FileOptions {
   readonly stream?: string
@@ -116,7 +116,7 @@ function fileCommand(...[group, usage, description, examples]: Parameters<typeof
     .argument('<FILENAME>', 'the pipeline, a YAML file')
     .option('--stream <name>', 'this stream instead of the one in the file')
     .addOption(customSourceOption())
-    .option('--env-file <path>', 'read variables from this file instead of .env; those already set win')
+    .addOption(envFileOption())
 }
 
 async function opened(
@@ -126,14 +126,13 @@ async function opened(
   work: (state: OpenState) => Promise<void>,
 ): Promise<void> {
   requireFile(filename)
-  if (envFile !== undefined) requireFile(envFile, '--env-file')
-  if (customSource !== undefined) requireFile(customSource, '--custom-source')
+  requireFiles({ customSource, envFile })
   const { loadConfig } = await import('../../lib/config.ts')
   const { withState } = await import('../../lib/state/standing.ts')
   const config = await loadConfig(filename, ['source'], {
-    ...(customSource !== undefined && { customSource }),
-    ...(stream !== undefined && { stream }),
-    ...(envFile !== undefined && { envFile }),
+    customSource,
+    stream,
+    envFile,
   })
   terminal.conceal(config.secrets)
   await withState(config, work, terminal.log({ level: config.engine.runner.logLevel }))

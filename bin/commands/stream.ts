@@ -7,6 +7,7 @@ import type { Known } from '../../lib/registry.ts'
 import type { SourceDefinition } from '../../lib/source.ts'
 import { addCommand, requireFile } from '../program.ts'
 import type { Terminal } from '../terminal.ts'
+import { envFileOption, requireFiles } from './options.ts'
 
 interface ListOptions {
   readonly customSource?: string
@@ -56,11 +57,10 @@ export function addStream(program: Command, terminal: Terminal): void {
     .option('--stream <name>', 'this stream instead of the one in the file')
     .option('--custom-source <path>', 'the source is defined in this file (source.source_file_path)')
     .option('--cancel', 'withdraw the requests that no run has taken up')
-    .option('--env-file <path>', 'read variables from this file instead of .env; those already set win')
+    .addOption(envFileOption())
     .action(async (filename: string, options: ResetOptions) => {
       requireFile(filename)
-      if (options.envFile !== undefined) requireFile(options.envFile, '--env-file')
-      if (options.customSource !== undefined) requireFile(options.customSource, '--custom-source')
+      requireFiles(options)
       await reset(filename, options, terminal)
     })
 }
@@ -85,9 +85,9 @@ async function reset(filename: string, options: ResetOptions, terminal: Terminal
   const { customSource, stream, cancel, envFile } = options
   const { loadConfig } = await import('../../lib/config.ts')
   const config = await loadConfig(filename, ['source'], {
-    ...(customSource !== undefined && { customSource }),
-    ...(stream !== undefined && { stream }),
-    ...(envFile !== undefined && { envFile }),
+    customSource,
+    stream,
+    envFile,
   })
   terminal.conceal(config.secrets ?? [])
   const { source } = config

@@ -6,6 +6,7 @@ import type { Tried } from '../../lib/transform/try.ts'
 import { addCommand, requireFile } from '../program.ts'
 import { watchSignals } from '../signals.ts'
 import type { Terminal } from '../terminal.ts'
+import { envFileOption, requireFiles } from './options.ts'
 
 interface TryOptions {
   readonly envFile?: string
@@ -25,10 +26,10 @@ export function addTransform(program: Command, terminal: Terminal): void {
     },
   ])
     .argument('<FILENAME>', 'the pipeline, a YAML file')
-    .option('--env-file <path>', 'read variables from this file instead of .env; those already set win')
+    .addOption(envFileOption())
     .action(async (filename: string, options: TryOptions) => {
       requireFile(filename)
-      if (options.envFile !== undefined) requireFile(options.envFile, '--env-file')
+      requireFiles(options)
       process.exitCode = await tryOut(filename, options, terminal)
     })
 }
@@ -36,7 +37,7 @@ export function addTransform(program: Command, terminal: Terminal): void {
 async function tryOut(filename: string, { envFile }: TryOptions, terminal: Terminal): Promise<number> {
   const { loadConfig } = await import('../../lib/config.ts')
   const { tryTransforms } = await import('../../lib/transform/try.ts')
-  const config = await loadConfig(filename, [], { ...(envFile !== undefined && { envFile }) })
+  const config = await loadConfig(filename, [], { envFile })
   terminal.conceal(config.secrets)
   if (process.stdin.isTTY) {
     throw new BizonError('usage', 'bizon transform try: records are read from standard input, one JSON object a line', {

@@ -3,6 +3,7 @@
 import type { Command } from 'commander'
 import { addCommand, requireFile, writeOut } from '../program.ts'
 import type { Terminal } from '../terminal.ts'
+import { envFileOption, requireFiles } from './options.ts'
 
 interface TypesOptions {
   readonly out?: string
@@ -21,13 +22,13 @@ export function addTypes(program: Command, terminal: Terminal): void {
   )
     .argument('<FILENAME>', 'the pipeline, a YAML file')
     .option('--out <path>', 'write them to this file instead of standard output')
-    .option('--env-file <path>', 'read variables from this file instead of .env; those already set win')
+    .addOption(envFileOption())
     .action(async (filename: string, { out, envFile }: TypesOptions) => {
       requireFile(filename)
-      if (envFile !== undefined) requireFile(envFile, '--env-file')
+      requireFiles({ envFile })
       const { loadConfig } = await import('../../lib/config.ts')
       const { recordTypes } = await import('../../lib/record-types.ts')
-      const config = await loadConfig(filename, ['source'], { ...(envFile !== undefined && { envFile }) })
+      const config = await loadConfig(filename, ['source'], { envFile })
       terminal.conceal(config.secrets)
       await writeOut(recordTypes(config).trimEnd(), out, terminal)
     })

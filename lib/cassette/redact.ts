@@ -4,7 +4,7 @@
 import { isUtf8 } from 'node:buffer'
 import type { Hidden, WireRequest } from '../http/transport.ts'
 import { isSecretName } from '../http/url.ts'
-import { REDACTED, recognisable } from '../redact.ts'
+import { anyOf, REDACTED, recognisable } from '../redact.ts'
 
 /** Headers that identify somebody, of requests and answers. */
 const IDENTITY = /^(?:proxy-)?authorization$|^(?:set-)?cookie2?$/
@@ -129,10 +129,7 @@ function formHidden(text: string, names: ReadonlySet<string>): string {
 
 /** `digits`: a number stays a number, since the text may be JSON. */
 function replacer(secrets: readonly string[]): (text: string, digits: boolean) => string {
-  const forms = new Set(secrets.flatMap(formsOf))
-  // The longest first, so that a secret that contains another one is hidden whole.
-  const longestFirst = [...forms].sort((a, b) => b.length - a.length)
-  const any = new RegExp(longestFirst.map((form) => form.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('|'), 'g')
+  const any = anyOf(secrets.flatMap(formsOf))
   return (text, digits) =>
     text.replace(any, (found) => (digits && /^[\d.+eE-]+$/.test(found) ? found.replace(/\d/g, '9') : REDACTED))
 }

@@ -4,13 +4,12 @@ import { readFile } from 'node:fs/promises'
 import { type ConfigInput, loadConfig } from '../config.ts'
 import { BizonError, messageOf } from '../errors.ts'
 import { isMapping } from '../references.ts'
-import type { SyncMode } from '../source.ts'
+import { namedStreams, type SyncMode } from '../source.ts'
 
 /** The catalog as JSON: the streams that the source declares. The one that the config names is selected by default. */
 export async function singerCatalog(input: ConfigInput): Promise<string> {
   const { source } = await loadConfig(input, ['source'])
-  const declared = source.definition.streams(source.options)
-  const streams = declared.map((stream) => (stream.name === '*' ? { ...stream, name: source.stream } : stream))
+  const streams = namedStreams(source.definition.streams(source.options), source.stream)
   return JSON.stringify(
     {
       streams: streams.map(({ name, schema, primaryKey = [], incremental = false }) => ({

@@ -36,7 +36,7 @@ export interface PipeOptions {
   /** Of Airbyte: which streams are to be loaded, and whether they replace what is there. Others are passed over. */
   readonly catalog?: Catalog
   /** Seconds of silence after which it fails. Default: it waits. */
-  readonly stallSeconds?: number
+  readonly stallSeconds?: number | undefined
   readonly signal?: AbortSignal
 }
 

@@ -1,7 +1,6 @@
 // Where a producer begins: where the loader of the same pipeline stands, as the state store that both name says, or
 // a STATE value that a loader printed. Nothing is changed here; the loader does that.
 
-import { randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { ConfigOf } from '../config.ts'
 import { BizonError, messageOf } from '../errors.ts'
@@ -10,6 +9,7 @@ import type { Log } from '../log.ts'
 import { RawJson } from '../record.ts'
 import { identityOf, nextRun, pastOf, sourceHashOf, transformsHashOf } from '../run.ts'
 import type { Start, StreamInfo } from '../source.ts'
+import { newId } from '../state.ts'
 import { readAirbyteMessage } from './airbyte/messages.ts'
 import { type PipeState, readState } from './state.ts'
 
@@ -54,7 +54,7 @@ async function fromStore(config: ConfigOf<'source'>, stream: StreamInfo, log: Lo
     const from = job && (await store.lastCheckpoint(job))
     const state = {
       ...(from ?? { page: 0, rows: 0, end: false, position: null }),
-      run: job?.id ?? newRun(),
+      run: job?.id ?? newId(),
       at: job?.createdAt ?? new Date(),
       ...(decision.previous !== undefined && { previous: decision.previous }),
     }
@@ -89,7 +89,7 @@ async function fromSaid(
   }
   const adds = mode === 'incremental' && before?.end && !reset && !forceIgnoreCheckpoint
   const state = {
-    run: newRun(),
+    run: newId(),
     at: new Date(),
     ...(adds && { previous: before.run }),
     page: 0,
@@ -166,5 +166,3 @@ async function withBeginning(
     },
   }
 }
-
-export const newRun = (): string => randomUUID().replaceAll('-', '')

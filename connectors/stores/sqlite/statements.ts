@@ -1,21 +1,21 @@
 // The statements that the store's transactions are made of. Each runs inside one and trusts its caller to have
 // looked at the lease.
 
-import { randomUUID } from 'node:crypto'
 import { BizonError } from '../../../lib/errors.ts'
 import { stringifyJson } from '../../../lib/json.ts'
-import type {
-  AdoptedJob,
-  AdoptJobs,
-  BeginJob,
-  Identity,
-  Job,
-  JobStatus,
-  Lease,
-  LoggedCheckpoint,
-  ResetRequest,
-  StateStore,
-  StoredCheckpoint,
+import {
+  type AdoptedJob,
+  type AdoptJobs,
+  type BeginJob,
+  type Identity,
+  type Job,
+  type JobStatus,
+  type Lease,
+  type LoggedCheckpoint,
+  newId,
+  type ResetRequest,
+  type StateStore,
+  type StoredCheckpoint,
 } from '../../../lib/state.ts'
 import type { Database } from '../../sqlite.ts'
 import {
@@ -44,7 +44,6 @@ function keyOf({ name, source, stream }: Identity): [name: string, source: strin
   return [name, source, stream]
 }
 
-const newId = (): string => randomUUID().replaceAll('-', '')
 const now = (): string => formatTime(new Date())
 
 export const UNFINISHED: readonly JobStatus[] = ['started', 'running', 'failed']

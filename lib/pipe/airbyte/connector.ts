@@ -8,6 +8,7 @@ import { BizonError, messageOf } from '../../errors.ts'
 import { extract } from '../../extract.ts'
 import type { Log } from '../../log.ts'
 import { redactError } from '../../redact.ts'
+import { namedStreams } from '../../source.ts'
 import { closeAll } from '../../wait.ts'
 import { line } from './print.ts'
 
@@ -111,8 +112,7 @@ async function checkDestination(input: ConfigInput, { log, signal }: AskOptions)
 /** A CATALOG message: the streams that the source declares; where any name will do, the one that the config names. */
 export async function discover(input: ConfigInput): Promise<string> {
   const { source } = await loadConfig(input, ['source'])
-  const declared = source.definition.streams(source.options)
-  const streams = declared.map((stream) => (stream.name === '*' ? { ...stream, name: source.stream } : stream))
+  const streams = namedStreams(source.definition.streams(source.options), source.stream)
   return line('CATALOG', 'catalog', {
     streams: streams.map(({ name, schema, incremental = false, resumable = false, primaryKey }) => ({
       name,
