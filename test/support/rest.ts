@@ -1,13 +1,13 @@
 // Sources over a loopback API, made and read as the engine would.
 
+import rest from '../../connectors/sources/rest.ts'
 import { createHttp } from '../../lib/http.ts'
 import type { Log } from '../../lib/log.ts'
 import { type JsonObject, objectOf } from '../../lib/record.ts'
 import type { Page, Position, Source, SourceContext, SourceDefinition, Start } from '../../lib/source.ts'
+import { never } from '../../lib/wait.ts'
 import { fakeClock } from './fake-clock.ts'
 import { sourceContext } from './source-context.ts'
-
-const never = new AbortController().signal
 
 /** A source of the definition, with its keys as YAML has them. Its client does not really wait between tries. */
 export function openSource(
@@ -18,6 +18,14 @@ export function openSource(
 ): Source {
   const http = createHttp({ clock: fakeClock() })
   return definition.create(definition.config.parse(keys), sourceContext({ stream, http, ...given }))
+}
+
+export type ItemsOptions = [endpoint?: JsonObject, keys?: JsonObject, given?: Partial<SourceContext>]
+
+/** A rest source of `/v1/items` with these keys of its endpoint, and of the source. */
+export function itemsOf(url: string, ...[endpoint = {}, keys = {}, given = {}]: ItemsOptions): Source {
+  const endpoints = { items: { path: 'items', id: 'id', ...endpoint } }
+  return openSource(rest, { base_url: `${url}/v1/`, endpoints, ...keys }, 'items', given)
 }
 
 export async function readPages(source: Source, from: Start = {}, most = Infinity): Promise<Page[]> {

@@ -6,9 +6,18 @@ import { headerLink } from '../../../connectors/sources/rest/links.ts'
 import rest from '../../../connectors/sources/rest.ts'
 import { loadConfig } from '../../../lib/config.ts'
 import { type JsonObject, textOf } from '../../../lib/record.ts'
-import type { Source, SourceContext } from '../../../lib/source.ts'
+import type { Source } from '../../../lib/source.ts'
+import { never } from '../../../lib/wait.ts'
 import { type Answer, FaultServer } from '../../support/fault-server.ts'
-import { idsOf, listeningLog, openSource, readPages, savedPosition } from '../../support/rest.ts'
+import {
+  type ItemsOptions,
+  idsOf,
+  itemsOf,
+  listeningLog,
+  openSource,
+  readPages,
+  savedPosition,
+} from '../../support/rest.ts'
 
 let api: FaultServer
 beforeEach(async () => {
@@ -16,14 +25,8 @@ beforeEach(async () => {
 })
 afterEach(() => api.close())
 
-const never = new AbortController().signal
-
-/** A source of `/items` with these keys of its endpoint, and of the source. */
-function items(endpoint: JsonObject = {}, keys: JsonObject = {}, given: Partial<SourceContext> = {}): Source {
-  const endpoints = { items: { path: 'items', id: 'id', ...endpoint } }
-  return openSource(rest, { base_url: `${api.url}/v1/`, endpoints, ...keys }, 'items', given)
-}
 const PATH = '/v1/items'
+const items = (...[endpoint, keys, given]: ItemsOptions) => itemsOf(api.url, endpoint, keys, given)
 
 describe('a request', () => {
   test('has the path after base_url, parameters, headers and who is asking', async () => {
@@ -411,266 +414,6 @@ describe('paging', () => {
       message: expect.stringContaining('cursor expired'),
       hint: expect.stringContaining('force_ignore_checkpoint'),
     })
-  })
-})
-
-describe('children', () => {
-  const endpoints = {
-    shops: { path: 'shops', records: 'shops', id: 'id' },
-    orders: {
-      path: 'shops/{shop}/orders',
-      id: 'id',
-      params: { region: 'r-{region}' },
-      parent: { stream: 'shops', fields: { shop: 'id', region: 'address.region' }, include: ['shop'] },
-    },
-    lines: { path: 'orders/{order}', records: 'lines', parent: { stream: 'orders', fields: { order: 'id' } } },
-  }
-  const open = (stream: string): Source => openSource(rest, { base_url: api.url, endpoints }, stream)
-  const shop = (id: number, region = 'n') => ({ id, address: { region } })
-
-  test('are asked for with fields of the parent, which they may be given', async () => {
-    api.on('/shops', { json: { shops: [shop(7), shop(8, 's')] } })
-    api.on('/shops/7/orders', { body: '[{"id":"x"},{}]'.replace('{}', '{ "id":"y","n":1.0}') })
-    api.on('/shops/8/orders', { json: [] })
-    const pages = await readPages(open('orders'))
-    expect(pages.map(({ records }) => records.map(({ data }) => textOf(data)))).toEqual([
-      ['{"shop":7,"id":"x"}', '{"shop":7,"id":"y","n":1.0}'],
-      [],
-    ])
-    expect(api.requests.slice(1).map(({ query }) => query)).toEqual([{ region: 'r-n' }, { region: 'r-s' }])
-  })
-
-  test('of children: a resume goes on in the middle, wherever the records of the parent’s page are by then', async () => {
-    const shops = [shop(1), shop(2)]
-    api.on('/shops', () => ({ json: { shops } }))
-    for (const id of [0, 1, 2]) api.on(`/shops/${id}/orders`, { json: [{ id: `${id}a` }, { id: `${id}b` }] })
-    for (const id of ['0a', '0b', '1a', '1b', '2a', '2b']) api.on(`/orders/${id}`, { json: { lines: [{ of: id }] } })
-    const pages = await readPages(open('lines'))
-    expect(idsOf(pages)).toEqual([['1a_0_0'], ['1b_0_0'], ['2a_0_0'], ['2b_0_0']])
-    shops.splice(0, 2, shop(2), shop(0), shop(1))
-    const rest = await readPages(open('lines'), { position: savedPosition(pages[0]) })
-    expect(idsOf(rest)).toEqual([['1b_0_0'], ['2a_0_0'], ['2b_0_0'], ['0a_0_0'], ['0b_0_0']])
-    expect(idsOf(await readPages(open('lines'), { position: savedPosition(pages[1]) }))).toEqual([
-      ['2a_0_0'],
-      ['2b_0_0'],
-      ['0a_0_0'],
-      ['0b_0_0'],
-    ])
-    shops.splice(2, 1)
-    await expect(readPages(open('lines'), { position: savedPosition(pages[0]) })).rejects.toMatchObject({
-      message: expect.stringContaining('is not on its page any more'),
-      hint: expect.stringContaining('force_ignore_checkpoint'),
-    })
-  })
-
-  test('of two records that ask for the same are read twice, also over a resume', async () => {
-    api.on('/shops', { json: { shops: [shop(1), shop(1), shop(2)] } })
-    for (const id of [1, 2]) api.on(`/shops/${id}/orders`, { json: [{ id }] })
-    const pages = await readPages(open('orders'))
-    expect(idsOf(pages)).toEqual([['1'], ['1'], ['2']])
-    const rest = await readPages(open('orders'), { position: savedPosition(pages[0]) })
-    expect(idsOf(rest)).toEqual([['1'], ['2']])
-  })
-
-  test('of a record that has gone fail, saying how to leave it out; or are left out', async () => {
-    api.on('/shops', { json: { shops: [shop(1), shop(2), shop(3)] } })
-    for (const id of [1, 3]) api.on(`/shops/${id}/orders`, { json: [{ id }] })
-    api.on('/shops/2/orders', { status: 404, json: { error: 'no such shop' } })
-    await expect(readPages(open('orders'))).rejects.toMatchObject({
-      message: expect.stringMatching(
-        /shops\/2\/orders.*404.*no such shop; asked for a record of shops, which may have been/,
-      ),
-      hint: expect.stringContaining('source.endpoints.orders.parent.on_missing to skip'),
-    })
-    const { log, warnings } = listeningLog()
-    const orders = { ...endpoints.orders, parent: { ...endpoints.orders.parent, on_missing: 'skip' } }
-    const source = openSource(rest, { base_url: api.url, endpoints: { ...endpoints, orders } }, 'orders', { log })
-    expect(idsOf(await readPages(source))).toEqual([['1'], [], ['3']])
-    expect(warnings).toEqual([expect.stringMatching(/^stream orders: .*shops\/2\/orders.*404.*left out/)])
-  })
-
-  test('are asked for with the time at which the read began, where the parent asks for it', async () => {
-    api.on('/shops', { json: { shops: [shop(1)] } })
-    api.on('/shops/1/orders', { json: [] })
-    const incremental = {
-      cursor_field: 'at',
-      param: 'from',
-      end_param: 'to',
-      start_value: 1700000000,
-      format: 'epoch_seconds',
-    }
-    const shops = { ...endpoints.shops, params: { upto: '{until}' }, incremental }
-    await readPages(openSource(rest, { base_url: api.url, endpoints: { ...endpoints, shops } }, 'orders'))
-    const { query } = api.requests[0] ?? {}
-    expect(query).toEqual({ from: '1700000000', to: expect.stringMatching(/^\d{10}$/), upto: query?.to })
-  })
-
-  test('cannot be sent to another path by what a parent is called', async () => {
-    api.on('/shops', { json: { shops: [{ id: '../admin?x=', address: { region: 1 } }] } })
-    api.on('/shops/..%2Fadmin%3Fx%3D/orders', { json: [{ id: 1 }] })
-    expect(idsOf(await readPages(open('orders')))).toEqual([['1']])
-    api.on('/shops', { json: { shops: [{ id: '..', address: { region: 1 } }] } })
-    await expect(readPages(open('orders'))).rejects.toThrow('".." cannot stand for {shop}')
-  })
-
-  test('fail when a parent lacks what they are asked with', async () => {
-    api.on('/shops', { json: { shops: [{ id: 1 }] } })
-    await expect(readPages(open('orders'))).rejects.toThrow('a record has no value at address.region for {region}')
-  })
-})
-
-describe('incremental', () => {
-  const incremental = { cursor_field: 'at', param: 'since', start_value: '2024-01-01T00:00:00Z' }
-  const time = new Date('2024-03-01T00:00:00Z')
-  const mode = 'incremental'
-
-  test('begins at the start value, then at the greatest value that came, and leaves out what it had', async () => {
-    api.on(PATH, {
-      json: [
-        { id: 1, at: '2024-02-01T00:00:00Z' },
-        { id: 2, at: '2024-02-01T01:00:00+01:00' },
-      ],
-    })
-    const first = await readPages(items({ incremental }, {}, { mode }))
-    expect(first.at(-1)?.watermark).toEqual({
-      field: 'at',
-      value: '2024-02-01T00:00:00Z',
-      ids: ['1', ['2', '2024-02-01T01:00:00+01:00']],
-    })
-    api.on(PATH, { json: [1, 2, 3].map((id) => ({ id, at: '2024-02-01T00:00:00Z' })) })
-    const since = { time, value: first.at(-1)?.watermark ?? null }
-    const second = await readPages(items({ incremental }, {}, { mode }), { since })
-    expect(idsOf(second)).toEqual([['3']])
-    expect(api.requests.map(({ query }) => query.since)).toEqual(['2024-01-01T00:00:00Z', '2024-02-01T00:00:00Z'])
-  })
-
-  test('keeps its bounds over a resume, with an upper one, in the path, the query or the body', async () => {
-    api.on(PATH, ({ query }) => ({
-      json: [{ id: Number(query.offset), at: 1714557600 + Number(query.offset) }].slice(
-        0,
-        Number(query.offset) < 2 ? 1 : 0,
-      ),
-    }))
-    const endpoint = {
-      pagination: { type: 'offset' },
-      params: { filter: 'from {since} to {until}' },
-      incremental: { cursor_field: 'at', start_value: 1700000000, format: 'epoch_seconds', end_param: 'until' },
-    }
-    const [page] = await readPages(items(endpoint, {}, { mode }), {}, 1)
-    const rest = await readPages(items(endpoint, {}, { mode }), { position: savedPosition(page) })
-    expect(idsOf(rest)).toEqual([['1'], []])
-    const asked = api.requests.map(({ query }) => [query.filter, query.until])
-    expect(new Set(asked.map(String)).size).toBe(1)
-    expect(asked[0]).toEqual([expect.stringMatching(/^from 1700000000 to \d{10}$/), expect.stringMatching(/^\d{10}$/)])
-    expect(rest.at(-1)?.watermark).toEqual({ field: 'at', value: '1714557601', ids: ['1'] })
-  })
-
-  test('tells when the API does not know the parameter', async () => {
-    const json = [1, 2, 3].map((id) => ({ id, at: `2024-01-0${id}T00:00:00Z` }))
-    api.on(PATH, { json })
-    const since = { time, value: { field: 'at', value: '2024-01-03T00:00:00Z', ids: ['3'] } }
-    const { log, warnings } = listeningLog()
-    await readPages(items({ incremental }, {}, { mode, log }), { since })
-    expect(warnings).toEqual([
-      'stream items: 2 records are older than what was asked for (since=2024-01-03T00:00:00Z), and are added again by each run: the API seems not to know that parameter',
-    ])
-  })
-
-  test('does not go on from the watermark of another field', async () => {
-    const since = { time, value: { field: 'created', value: '2024-02-01T00:00:00Z', ids: [] } }
-    await expect(readPages(items({ incremental }, {}, { mode }), { since })).rejects.toMatchObject({
-      code: 'config',
-      message: expect.stringContaining('cursor_field is "at" now, and the last run went by "created"'),
-      hint: expect.stringContaining('--reset'),
-    })
-    expect(api.requests).toEqual([])
-  })
-
-  test.each(['max_pages', 'max_records'])('refuses %s, behind which newer records may hide older ones', (key) => {
-    expect(() => items({ incremental, [key]: 1 }, {}, { mode })).toThrow(
-      `source.endpoints.items.${key} cannot stand beside sync_mode: incremental`,
-    )
-    expect(() => items({ incremental, [key]: 1 })).not.toThrow()
-  })
-
-  test('says how many records had no cursor value', async () => {
-    api.on(PATH, { json: [{ id: 1, at: null }, { id: 2 }, { id: 3, at: '2024-02-01' }] })
-    const { log, warnings } = listeningLog()
-    await readPages(items({ incremental }, {}, { mode, log }))
-    expect(warnings).toEqual(['stream items: 2 records have no at; each run that is given them adds them again'])
-  })
-
-  test('of children warns when their values are no times', async () => {
-    api.on('/v1/shops', { json: [{ id: 1 }] })
-    api.on('/v1/shops/1', { json: [{ id: 1, seq: 7 }] })
-    const endpoints = {
-      shops: { path: 'shops', id: 'id' },
-      items: {
-        path: 'shops/{shop}',
-        id: 'id',
-        parent: { stream: 'shops', fields: { shop: 'id' } },
-        incremental: { cursor_field: 'seq', param: 'since' },
-      },
-    }
-    const { log, warnings } = listeningLog()
-    await readPages(items({}, { endpoints }, { mode, log }))
-    expect(warnings).toEqual([expect.stringContaining('stream items: seq is no time')])
-  })
-
-  test('of children tells those of two parents apart that have the same id and value', async () => {
-    const at = '2024-02-01T00:00:00Z'
-    const endpoints = {
-      shops: { path: 'shops', id: 'id' },
-      items: {
-        path: 'shops/{shop}',
-        id: 'id',
-        parent: { stream: 'shops', fields: { shop: 'id' } },
-        incremental: { cursor_field: 'at', param: 'since' },
-      },
-    }
-    api.on('/v1/shops', { json: [{ id: 'a' }, { id: 'b' }] })
-    api.on('/v1/shops/a', { json: [{ id: 1, at }] })
-    api.on('/v1/shops/b', { json: [] })
-    const first = await readPages(items({}, { endpoints }, { mode }))
-    api.on('/v1/shops/b', { json: [{ id: 1, at }] })
-    const since = { time, value: first.at(-1)?.watermark ?? null }
-    expect(idsOf(await readPages(items({}, { endpoints }, { mode }), { since }))).toEqual([[], ['1']])
-  })
-
-  test('reads parents from their start value, in their format', async () => {
-    api.on('/v1/shops', { json: [] })
-    const endpoints = {
-      shops: {
-        path: 'shops',
-        id: 'id',
-        incremental: { cursor_field: 'at', param: 'since', start_value: '2024-01-01', format: 'epoch_seconds' },
-      },
-      items: { path: 'shops/{shop}', id: 'id', parent: { stream: 'shops', fields: { shop: 'id' } } },
-    }
-    await readPages(items({}, { endpoints }))
-    expect(api.requests[0]?.query).toEqual({ since: '1704067200' })
-  })
-
-  test('asks anew after the check, so that nothing that came in between is older than the read', async () => {
-    const row = (id: number, at: string) => ({ id, at })
-    api.on(PATH, { json: [row(2, '2024-02-02')] }, { json: [row(1, '2024-02-01'), row(2, '2024-02-02')] })
-    const withoutStart = { cursor_field: 'at', param: 'since' }
-    const source = items({ incremental: withoutStart }, {}, { mode })
-    await source.check?.(never)
-    expect(idsOf(await readPages(source))).toEqual([['1', '2']])
-  })
-
-  test('is not led astray by a value that is no time', async () => {
-    api.on(PATH, { json: ['2024-02-01 10:00:00', '0000-00-00 00:00:00'].map((at, id) => ({ id, at })) })
-    const [page] = await readPages(items({ incremental }, {}, { mode }))
-    expect(page?.watermark).toMatchObject({ value: '2024-02-01 10:00:00' })
-  })
-
-  test('of a full refresh begins at the start value too, and leaves no watermark', async () => {
-    api.on(PATH, { json: [{ id: 1, at: '2024-02-01' }] })
-    const pages = await readPages(items({ incremental }))
-    expect(pages.at(-1)).not.toHaveProperty('watermark')
-    expect(api.requests[0]?.query.since).toBe('2024-01-01T00:00:00Z')
   })
 })
 
