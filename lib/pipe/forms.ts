@@ -4,6 +4,7 @@ import { stringifyJson } from '../json.ts'
 import type { SourceRecord } from '../record.ts'
 import type { StreamInfo } from '../source.ts'
 import { airbyteForm } from './airbyte/form.ts'
+import type { BufferedOut } from './buffered.ts'
 import { type PipeState, writeExtra, writeState } from './state.ts'
 
 /** `singer`, `airbyte`: messages with what a loader of ours needs. `ndjson`: bare records. */
@@ -17,8 +18,8 @@ export type PipeEnd = 'complete' | 'stopped' | 'failed'
 export interface PipeForm {
   /** Behind the STATE with which the pipe begins: what its records are. */
   readonly open: string
-  /** Of a page that was asked for at this time: what stands before the payload of each record; `n` is its number. */
-  page(extractedAt: Date): (record: SourceRecord, n: number) => string
+  /** Of a page that was asked for at this time: writes what stands before the payload of each record. Absent: nothing does. */
+  page(extractedAt: Date): RecordHead | undefined
   /** What stands behind each payload. */
   readonly after: string
   /** At the beginning, and behind a page. `records`: how many were written since the last one. */
@@ -33,18 +34,34 @@ export function formOf(format: PipeFormat, stream: StreamInfo): PipeForm {
   return format === 'airbyte' ? airbyteForm(stream) : singerForm(stream)
 }
 
+/** `n`: the number of the record in the run. Returns a promise only when it has to be waited for. */
+export type RecordHead = (out: BufferedOut, record: SourceRecord, n: number) => Promise<void> | undefined
+
+/** `before` and `after`: what stands around what we say of a record beside its payload. */
+export function recordHead(before: string, after: string): RecordHead {
+  const head = Buffer.from(`${before}{"n":`)
+  const tail = Buffer.from(`"}${after}`)
+  return (out, record, n) => {
+    const plain = record.timestamp === undefined && record.destinationId === undefined
+    if (plain && out.quick(head, n, BEFORE_ID, record.id, tail)) return undefined
+    return out.text(`${before}${writeExtra(record, n)}${after}`)
+  }
+}
+
+const BEFORE_ID = Buffer.from(',"id":"')
 const nothing = (): string => ''
-const bare: PipeForm = { open: '', page: () => nothing, after: '\n', state: nothing, close: nothing }
+const bare: PipeForm = { open: '', page: () => undefined, after: '\n', state: nothing, close: nothing }
 
 function singerForm({ name, schema, primaryKey = [] }: StreamInfo): PipeForm {
   const stream = JSON.stringify(name)
   const described = stringifyJson(schema ?? { type: 'object', properties: {} })
   return {
     open: `{"type":"SCHEMA","stream":${stream},"schema":${described},"key_properties":${JSON.stringify(primaryKey)}}\n`,
-    page: (extractedAt) => {
-      const head = `{"type":"RECORD","stream":${stream},"time_extracted":"${extractedAt.toISOString()}","bizon":`
-      return (record, n) => `${head}${writeExtra(record, n)},"record":`
-    },
+    page: (extractedAt) =>
+      recordHead(
+        `{"type":"RECORD","stream":${stream},"time_extracted":"${extractedAt.toISOString()}","bizon":`,
+        ',"record":',
+      ),
     after: '}\n',
     state: (state) => `{"type":"STATE","value":${writeState(state)}}\n`,
     close: nothing,

@@ -12,7 +12,7 @@ import { type Log, silentLog } from '../log.ts'
 import { firstHalf } from '../pipeline.ts'
 import { redactError } from '../redact.ts'
 import { type OpenTransforms, openTransforms } from '../transforms.ts'
-import { closeAll, never } from '../wait.ts'
+import { closeAll } from '../wait.ts'
 import type { PipeFormat } from './forms.ts'
 import type { ByteOut } from './out.ts'
 import { type Said, standingOf } from './standing.ts'
@@ -44,16 +44,10 @@ export interface Extracted {
 
 /** Reads the source from where the loader stands, and writes it as lines. Rejects with PipeClosed when nobody reads them. */
 export async function extractTo(from: Extract, out: ByteOut, options: ExtractToOptions = {}): Promise<Extracted> {
-  const {
-    format = 'singer',
-    from: said,
-    begin = true,
-    log = silentLog,
-    signal = never,
-    stop,
-    observe = () => {},
-  } = options
+  const { format = 'singer', from: said, begin = true, log = silentLog, stop, observe = () => {} } = options
   const startedAt = performance.now()
+  const unwritten = new AbortController() // nobody has to be writing to learn that the reader is gone
+  const signal = AbortSignal.any([unwritten.signal, ...(options.signal ? [options.signal] : [])])
   const opening = stop ? AbortSignal.any([signal, stop]) : signal
   signal.throwIfAborted()
   const count = { rows: 0, bytes: 0, pages: 0 }
@@ -69,7 +63,7 @@ export async function extractTo(from: Extract, out: ByteOut, options: ExtractToO
     if (!state.end) await source.check(opening)
     for (const reason of reasons) log.info(reason)
     observe({ type: 'start', job: state.run, ...(state.page > 0 && { from: state }), reasons })
-    const lines = new PipeWriter(out, format, stream, state)
+    const lines = new PipeWriter(out, format, stream, state, (error) => unwritten.abort(error))
     writer = lines
     await lines.open({ begin })
     latest = state
@@ -96,7 +90,7 @@ export async function extractTo(from: Extract, out: ByteOut, options: ExtractToO
         pages: (inner) => source.read(start, { signal: inner, stop, failed }),
         transforms: scripts.steps,
         checkpoints: checkpoints(state, { everyPages: 1 }),
-        into: { write, final: () => lines.flush() },
+        into: { write },
       })
     }
     signal.throwIfAborted()

@@ -1,8 +1,8 @@
 // What our producer writes as an Airbyte source: lib/pipe/forms.ts says when each part is asked for.
 
 import type { StreamInfo } from '../../source.ts'
-import type { PipeForm } from '../forms.ts'
-import { type PipeState, writeExtra, writeState } from '../state.ts'
+import { type PipeForm, recordHead } from '../forms.ts'
+import { type PipeState, writeState } from '../state.ts'
 import { statusTrace } from './print.ts'
 
 /**
@@ -17,11 +17,13 @@ export function airbyteForm({ name }: StreamInfo): PipeForm {
   return {
     open: statusTrace(name, 'STARTED'),
     page: (extractedAt) => {
-      const head = `{"type":"RECORD","record":{"stream":${stream},"emitted_at":${extractedAt.getTime()},"bizon":`
-      return (record, n) => {
-        const first = running ? '' : statusTrace(name, 'RUNNING')
+      const before = `{"type":"RECORD","record":{"stream":${stream},"emitted_at":${extractedAt.getTime()},"bizon":`
+      const head = recordHead(before, ',"data":')
+      return (out, record, n) => {
+        if (running) return head(out, record, n)
         running = true
-        return `${first}${head}${writeExtra(record, n)},"data":`
+        const told = out.text(statusTrace(name, 'RUNNING'))
+        return told ? told.then(() => head(out, record, n)) : head(out, record, n)
       }
     },
     after: '}}\n',

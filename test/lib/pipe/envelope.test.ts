@@ -17,7 +17,7 @@ async function lineOf(id: string, json: string): Promise<Buffer> {
   const start = { run: 'r', at: new Date(0), page: 0, rows: 41, end: false, position: null }
   const writer = new PipeWriter(out, 'singer', { name: STREAM }, start)
   await writer.write({ records: [{ id, data: RawJson.from(json) }], next: null, extractedAt: new Date(0) })
-  await writer.flush()
+  await writer.close('stopped')
   return Buffer.concat(chunks).subarray(0, -1)
 }
 
