@@ -147,6 +147,11 @@ export class OpenExtract implements OpenSource {
     return this.#source.reads?.(path) ?? false
   }
 
+  /** Whether it is of use to tell it what is durable. */
+  get acknowledges(): boolean {
+    return this.#source.acknowledge !== undefined
+  }
+
   async acknowledge(position: Position): Promise<void> {
     await this.#source.acknowledge?.(this.#seal.open(position))
   }

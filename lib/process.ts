@@ -11,6 +11,7 @@ import { type OpenSource, type ReadOptions, SourceEnd } from './extract.ts'
 import type { Log } from './log.ts'
 import { silentLog } from './log.ts'
 import { FromPipe } from './pipe/from.ts'
+import type { RawJson } from './record.ts'
 import type { Page, Position, Start } from './source.ts'
 
 export interface ChildOptions {
@@ -37,10 +38,11 @@ export class ChildExtract extends SourceEnd {
       dirname(createRequire(import.meta.url).resolve('bizon/package.json')),
       'dist/bin/bizon-extract.js',
     )
-    const command = [...process.execArgv, program, path, '--quiet', '--log-format', 'json', ...args]
-    const child = new Child(spawn(process.execPath, command, { stdio: ['ignore', 'pipe', 'pipe'] }), log)
+    const command = [...process.execArgv, program, path, '--quiet', '--log-format', 'json', '--ack', '-', ...args]
+    const child = new Child(spawn(process.execPath, command, { stdio: 'pipe' }), log)
     try {
-      const pipe = await new FromPipe(child.output, this.#config, { ...(signal && { signal }) }).open(log)
+      const acknowledged = (value: RawJson): void => child.acknowledge(value.toString())
+      const pipe = await new FromPipe(child.output, this.#config, { acknowledged, ...(signal && { signal }) }).open(log)
       return new OpenChild(pipe, child)
     } catch (error) {
       throw await child.explain(error)
@@ -113,6 +115,7 @@ class Child {
 
   constructor(child: ChildProcess, log: Log) {
     this.#process = child
+    child.stdin?.on('error', () => {}) // it reads no more: how it ended says why
     this.output = child.stdout as AsyncIterable<Buffer>
     const lines = createInterface({ input: child.stderr as NodeJS.ReadableStream })
     lines.on('line', (line) => this.#hear(line, log))
@@ -135,8 +138,15 @@ class Child {
     return new BizonError('source', what, { hint, cause: error })
   }
 
+  /** Tells it a STATE value that is durable. One may be left out, since the next one says the same and more. */
+  acknowledge(line: string): void {
+    const { stdin } = this.#process
+    if (stdin?.writable && !stdin.writableNeedDrain) stdin.write(`${line}\n`)
+  }
+
   /** Ends it, if it has not ended yet. */
   async end(): Promise<void> {
+    this.#process.stdin?.end()
     const { exitCode, signalCode } = this.#process
     if (exitCode === null && signalCode === null) this.#process.kill('SIGTERM')
     // What is not read would keep it from being known as closed.

@@ -80,7 +80,10 @@ export interface Source {
   count?(signal: AbortSignal): Promise<number | undefined>
   /** Whether it would read this local path, if it were there; the engine refuses a destination that writes there. */
   reads?(path: string): boolean
-  /** Everything before the position is durable downstream. May be called again with the same one. */
+  /**
+   * Everything before the position is durable downstream. Called while `read` is under way, also with a position that an
+   * earlier process has read; may be called again with the same one.
+   */
   acknowledge?(position: Position): Promise<void>
   /** Always called, also after a failed `check`. Safe twice. */
   close?(): Promise<void>

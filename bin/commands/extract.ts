@@ -29,6 +29,7 @@ interface ExtractOptions extends HalfOptions {
   readonly catalog?: string
   readonly properties?: string
   readonly state?: string
+  readonly ack?: string
   readonly reset?: true
   readonly customSource?: string
   readonly envFile?: string
@@ -51,6 +52,10 @@ export function addExtract(terminal: Terminal): Command {
         .default('singer'),
     )
     .option('--state <path>', 'go on from the last line of this file, which bizon-load printed (default: state store)')
+    .option(
+      '--ack <path>',
+      'tell the source what is durable, by the lines that bizon-load prints into this file or FIFO; -: standard input (default: state store)',
+    )
     .option(
       '--config <path>',
       'as a Singer tap, instead of FILENAME: JSON, {"pipeline": "<its path>"} or the pipeline itself',
@@ -120,7 +125,7 @@ async function discover(pipeline: () => Promise<ConfigInput>): Promise<number> {
 }
 
 function extract(pipeline: () => Promise<ConfigInput>, options: ExtractOptions, terminal: Terminal): Promise<number> {
-  const { format, catalog, logLevel, customSource, envFile, record, replay, reset, quiet } = options
+  const { format, catalog, ack, logLevel, customSource, envFile, record, replay, reset, quiet } = options
   // The one who runs a tap keeps its state.
   const from = options.state ?? (options.config === undefined ? undefined : { by: '--state' })
   const work = async (signals: Signals, begin: Begin): Promise<number> => {
@@ -137,6 +142,7 @@ function extract(pipeline: () => Promise<ConfigInput>, options: ExtractOptions, 
       const { status, rows } = await extractTo(source(config), new DescriptorOut(1), {
         format,
         from,
+        ack,
         log,
         signal: signals.abort,
         stop: signals.stop,

@@ -127,10 +127,11 @@ function load(filename: string, options: LoadOptions, terminal: Terminal): Promi
     if (outcome.status === 'complete') await pipe.settled()
     await states.settled(signals.abort)
     if (!quiet) {
-      terminal.note(outcome.status === 'complete' ? 'Loaded and published.' : 'Stopped; nothing was published.')
+      const stopped = pipe.endless ? 'Stopped; what came is loaded.' : 'Stopped; nothing was published.'
+      terminal.note(outcome.status === 'complete' ? 'Loaded and published.' : stopped)
       for (const line of summary(outcome)) terminal.note(line)
     }
-    return outcome.status === 'complete' ? 0 : (signals.exitCode() ?? 1)
+    return outcome.status === 'complete' ? 0 : (signals.exitCode() ?? (pipe.endless ? 0 : 1))
   }
   return runHalf(terminal, options, work).finally(() => process.stdin.destroy())
 }

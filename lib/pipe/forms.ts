@@ -11,7 +11,7 @@ import { type PipeState, writeExtra, writeState } from './state.ts'
 export const PIPE_FORMATS = ['singer', 'ndjson', 'airbyte'] as const
 export type PipeFormat = (typeof PIPE_FORMATS)[number]
 
-/** How it came to its end; `complete`: the source is exhausted. */
+/** How it came to its end; `complete`: the source is exhausted, or is a stream, which has no end. */
 export type PipeEnd = 'complete' | 'stopped' | 'failed'
 
 /** Whole lines each, with their line ends, unless said otherwise. An empty text is not written. */

@@ -46,6 +46,11 @@ export class FromPipe extends SourceEnd {
     return this.#opened?.tellsEach ?? false
   }
 
+  /** Whether the pipe is a stream, which has no end to be published. Known once it is open. */
+  get endless(): boolean {
+    return this.#opened?.config.source.mode === 'stream'
+  }
+
   /** Once all is loaded: tells the STATE value behind the last page, for which there is no position. */
   async settled(): Promise<void> {
     await this.#opened?.settled()

@@ -1,6 +1,6 @@
 // Bytes to a file descriptor, all of them, in order: a pipe takes fewer than it is given, or none for the moment.
 
-import { write } from 'node:fs'
+import { closeSync, write } from 'node:fs'
 import { promisify } from 'node:util'
 import { BizonError, messageOf, systemCode } from '../errors.ts'
 import { never, sleep } from '../wait.ts'
@@ -9,6 +9,8 @@ import { never, sleep } from '../wait.ts'
 export interface ByteOut {
   /** Resolves once the bytes are taken; they may be changed then. */
   write(bytes: Uint8Array): Promise<void>
+  /** Nothing more will be written, which the reader learns from it. */
+  end?(): void
 }
 
 /** Nobody reads the pipe any more. */
@@ -40,5 +42,9 @@ export class DescriptorOut implements ByteOut {
         else throw new BizonError('destination', `cannot write to ${this.#name}: ${messageOf(error)}`, { cause: error })
       }
     }
+  }
+
+  end(): void {
+    closeSync(this.#descriptor)
   }
 }

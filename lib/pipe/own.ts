@@ -30,6 +30,7 @@ export class OwnPages {
   readonly #options: PipeReaderOptions
   readonly #gathering = new Gathering()
   readonly #held: Held
+  readonly #endless: boolean
   #state: PipeState
   /** The last page, held back until it is sure that nothing follows it. */
   #end: [Pick<Page, 'next' | 'watermark'>, RawJson] | undefined
@@ -42,6 +43,7 @@ export class OwnPages {
     this.#state = start
     this.#n = start.rows
     this.#held = held
+    this.#endless = start.begin?.mode === 'stream'
   }
 
   /** Where the pipe stands. */
@@ -59,11 +61,13 @@ export class OwnPages {
     return this.#gathering.take()
   }
 
-  finish(): PipePage[] {
+  finish(torn: boolean): PipePage[] {
     if (this.#end) {
       this.#gathering.end(...this.#end)
       return this.take()
     }
+    // A stream has no end; behind a page it may stop.
+    if (this.#endless && !torn && this.#n === this.#state.rows) return this.take()
     const { page, rows } = this.#state
     throw new BizonError(
       'incomplete',
@@ -175,7 +179,7 @@ export class OwnReader implements PipeReader {
     return this.#pages.take()
   }
 
-  finish(): PipePage[] {
-    return this.#pages.finish()
+  finish(torn: boolean): PipePage[] {
+    return this.#pages.finish(torn)
   }
 }

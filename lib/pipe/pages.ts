@@ -106,6 +106,7 @@ export class PipePages implements Opened {
   async *read(standing: ReadOptions['standing'], halted: AbortSignal): AsyncGenerator<PipePage, void, void> {
     const reader = this.#reader(standing)
     let number = 1
+    let torn = false
     // The first line of ours was read to find out what the others mean.
     let skipped = this.state === undefined
     const taker = {
@@ -118,8 +119,9 @@ export class PipePages implements Opened {
         reader.notUtf8(buffer, start, end, line),
     }
     for (let block = await this.#next(halted); block !== undefined; block = await this.#next(halted)) {
+      torn = block.buffer[block.end - 1] !== LF
       if (this.state) block = withoutTorn(block)
-      else if (block.buffer[block.end - 1] !== LF) this.#invalid.endsTorn(block.buffer, block.end)
+      else if (torn) this.#invalid.endsTorn(block.buffer, block.end)
       for (let rest: Lines | undefined = block; rest !== undefined; ) {
         let broken: { readonly error: unknown } | undefined
         try {
@@ -139,7 +141,7 @@ export class PipePages implements Opened {
         if (halted.aborted) return
       }
     }
-    if (!halted.aborted) yield* this.#give(reader.finish())
+    if (!halted.aborted) yield* this.#give(reader.finish(torn))
   }
 
   async *#give(pages: readonly PipePage[]): AsyncGenerator<PipePage, void, void> {

@@ -41,8 +41,8 @@ export interface PipeReader {
   block?(lines: Lines): void
   /** Pages that are due. */
   take(): PipePage[]
-  /** After the last line: what is left. Throws when the pipe may not end here. */
-  finish(): PipePage[]
+  /** After the last line: what is left. Throws when the pipe may not end here. `torn`: the last line was cut off. */
+  finish(torn: boolean): PipePage[]
 }
 
 export type LineTaker = Pick<PipeReader, 'line' | 'notUtf8'>

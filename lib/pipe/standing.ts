@@ -1,17 +1,13 @@
 // Where a producer begins: where the loader of the same pipeline stands, as the state store that both name says, or
 // a STATE value that a loader printed. Nothing is changed here; the loader does that.
 
-import { readFile } from 'node:fs/promises'
 import type { ConfigOf } from '../config.ts'
-import { BizonError, messageOf } from '../errors.ts'
-import { scanValue, skipWhitespace } from '../json.ts'
 import type { Log } from '../log.ts'
-import { RawJson } from '../record.ts'
 import { identityOf, nextRun, pastOf, sourceHashOf, transformsHashOf } from '../run.ts'
 import type { Start, StreamInfo } from '../source.ts'
 import { newId } from '../state.ts'
-import { readAirbyteMessage } from './airbyte/messages.ts'
-import { type PipeState, readState } from './state.ts'
+import { readStateFile } from './said.ts'
+import type { PipeState } from './state.ts'
 
 export interface Standing {
   /** With the beginning that the first line of the pipe says. */
@@ -110,38 +106,6 @@ async function fromSaid(
       : {},
     reasons: [adds ? `fetches what is newer than what ${by} ends with` : 'starts a new run'],
   }
-}
-
-/** Absent, or empty: nothing was loaded yet. */
-async function readStateFile(path: string): Promise<PipeState | undefined> {
-  const text = await readFile(path).catch((error: unknown) => {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return Buffer.alloc(0)
-    throw new BizonError('usage', `--state: cannot read ${path}: ${messageOf(error)}`, { cause: error })
-  })
-  // A loader prints one value a line: the last one counts.
-  const lines = text.toString('utf8').trimEnd().split('\n')
-  const last = Buffer.from(lines.at(-1) ?? '')
-  if (skipWhitespace(last, 0, last.length) === last.length) return undefined
-  const valid = scanValue(last, 0, last.length) === last.length
-  const unfit = (cause?: unknown): BizonError =>
-    new BizonError('usage', `--state: ${path} does not hold a STATE value of bizon`, {
-      hint: 'It is what bizon-load prints; its last line counts.',
-      cause,
-    })
-  try {
-    const value = valid ? stateValueOf(new RawJson(last)) : undefined
-    const state = value && readState(value)
-    if (state) return state
-  } catch (error) {
-    throw unfit(error)
-  }
-  throw unfit()
-}
-
-/** Of Airbyte a loader prints the whole message. */
-function stateValueOf(printed: RawJson): RawJson | undefined {
-  const message = readAirbyteMessage(printed.buffer, printed.start, printed.end)
-  return message.type === 'STATE' ? message.value : printed
 }
 
 async function withBeginning(

@@ -2,17 +2,18 @@
 //
 //   source ──page──▶ transform* ──page──▶ checkpoint ──item──▶ lines ──▶ standard output
 //     ▲                                    behind each page
-//     └── where the loader stands: the state store that both name, or --state
+//     └── where the loader stands: the state store that both name, or --state; while it runs, that store or --ack
 
 import { type Checkpoint, checkpoints, type Item } from '../checkpoint.ts'
 import type { Observer } from '../events.ts'
-import type { Extract } from '../extract.ts'
+import type { Extract, OpenExtract } from '../extract.ts'
 import { faultPoint } from '../fault.ts'
 import { type Log, silentLog } from '../log.ts'
 import { firstHalf } from '../pipeline.ts'
 import { redactError } from '../redact.ts'
 import { type OpenTransforms, openTransforms } from '../transforms.ts'
 import { closeAll } from '../wait.ts'
+import { Acknowledging, type AcknowledgingParts, lineAcks, storeAcks } from './acks.ts'
 import type { PipeFormat } from './forms.ts'
 import type { ByteOut } from './out.ts'
 import { type Said, standingOf } from './standing.ts'
@@ -23,6 +24,8 @@ export interface ExtractToOptions {
   readonly format?: PipeFormat
   /** Where the loader stands: what it said, or a file with the last STATE that it printed, instead of the state store. */
   readonly from?: string | Said | undefined
+  /** Where a loader prints what is durable while it loads: a file, a FIFO, `-`. Absent: the state store is asked, if `from` is absent too. */
+  readonly ack?: string | undefined
   /** Whether the first line says what a loader of ours must know. Default true. */
   readonly begin?: boolean
   readonly log?: Log
@@ -44,10 +47,10 @@ export interface Extracted {
 
 /** Reads the source from where the loader stands, and writes it as lines. Rejects with PipeClosed when nobody reads them. */
 export async function extractTo(from: Extract, out: ByteOut, options: ExtractToOptions = {}): Promise<Extracted> {
-  const { format = 'singer', from: said, begin = true, log = silentLog, stop, observe = () => {} } = options
+  const { format = 'singer', from: said, ack, begin = true, log = silentLog, stop, observe = () => {} } = options
   const startedAt = performance.now()
-  const unwritten = new AbortController() // nobody has to be writing to learn that the reader is gone
-  const signal = AbortSignal.any([unwritten.signal, ...(options.signal ? [options.signal] : [])])
+  const failure = new AbortController() // of what goes on beside the flow
+  const signal = AbortSignal.any([failure.signal, ...(options.signal ? [options.signal] : [])])
   const opening = stop ? AbortSignal.any([signal, stop]) : signal
   signal.throwIfAborted()
   const count = { rows: 0, bytes: 0, pages: 0 }
@@ -56,6 +59,7 @@ export async function extractTo(from: Extract, out: ByteOut, options: ExtractToO
   const source = await from.open(log)
   let scripts: OpenTransforms | undefined
   let writer: PipeWriter | undefined
+  let acknowledging: Acknowledging | undefined
   try {
     const { config, stream } = source
     const { state, start, reasons } = await standingOf(config, stream, log, said)
@@ -63,10 +67,20 @@ export async function extractTo(from: Extract, out: ByteOut, options: ExtractToO
     if (!state.end) await source.check(opening)
     for (const reason of reasons) log.info(reason)
     observe({ type: 'start', job: state.run, ...(state.page > 0 && { from: state }), reasons })
-    const lines = new PipeWriter(out, format, stream, state, (error) => unwritten.abort(error))
+    const lines = new PipeWriter(out, format, stream, state, (error) => failure.abort(error))
     writer = lines
     await lines.open({ begin })
     latest = state
+    const acks = acksFor(source, state.run, { ack, said, log })
+    acknowledging =
+      acks &&
+      new Acknowledging({
+        acks,
+        run: state.run,
+        sent: () => latest?.page ?? 0,
+        acknowledge: (position) => source.acknowledge(position),
+        failed: (error) => failure.abort(error),
+      })
     const broken: unknown[] = []
     const write = async (item: Item): Promise<void> => {
       faultPoint('pipe.before')
@@ -96,7 +110,12 @@ export async function extractTo(from: Extract, out: ByteOut, options: ExtractToO
     signal.throwIfAborted()
     if (broken.length > 0) throw broken[0]
     const status = latest.end ? 'complete' : 'stopped'
-    await lines.close(status)
+    await lines.close(config.source.mode === 'stream' ? 'complete' : status)
+    if (acknowledging && latest.position && source.acknowledges) {
+      out.end?.()
+      await acknowledging.settle(latest.page, signal)
+      signal.throwIfAborted()
+    }
     const seconds = (performance.now() - startedAt) / 1000
     return { status, ...count, seconds }
   } catch (error) {
@@ -105,8 +124,20 @@ export async function extractTo(from: Extract, out: ByteOut, options: ExtractToO
     throw error
   } finally {
     await closeAll(
+      () => acknowledging?.close(),
       () => scripts?.close(),
       () => source.close(),
     )
   }
+}
+
+/** Undefined: nobody says what is durable, or wants to know. */
+function acksFor(
+  { config, acknowledges }: OpenExtract,
+  run: string,
+  { ack, said, log }: { ack: string | undefined; said: ExtractToOptions['from']; log: Log },
+): AcknowledgingParts['acks'] | undefined {
+  if (ack !== undefined) return (signal) => lineAcks(ack, signal)
+  if (said !== undefined || !acknowledges) return undefined
+  return (signal) => storeAcks(config, run, log, signal)
 }

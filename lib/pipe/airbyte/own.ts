@@ -50,8 +50,8 @@ export class AirbyteOwnReader implements PipeReader {
     return this.#pages.take()
   }
 
-  finish(): PipePage[] {
+  finish(torn: boolean): PipePage[] {
     this.#talk.checkEnd([this.#stream], { always: true })
-    return this.#pages.finish()
+    return this.#pages.finish(torn)
   }
 }

@@ -164,6 +164,20 @@ describe('a pipe', () => {
     expect(on.published).toEqual([])
   })
 
+  test('of a stream has no end: it may stop behind a page, and only there', async () => {
+    const config = await configOf(shelf(), { keys: { sync_mode: 'stream' }, pages: [1, 1, 1] })
+    const lines = linesOf(await written(config)).filter((line) => !line.includes('"end":true'))
+    const upToPage = (page: number): string[] =>
+      lines.slice(0, lines.findIndex((line) => line.includes(`"page":${page},`)) + 1)
+    const { outcome } = await loaded(config, joined(upToPage(2)))
+    expect(outcome).toMatchObject({ status: 'stopped', rows: 2, checkpoints: 2 })
+    const within = [...upToPage(2), lines[upToPage(2).length] ?? '']
+    for (const cut of [joined(within), `${joined(upToPage(2))}{"type":"RECO`]) {
+      const other = await configOf(shelf(), { keys: { sync_mode: 'stream' }, state: `cut-${cut.length}` })
+      await expect(loaded(other, cut)).rejects.toMatchObject({ code: 'incomplete' })
+    }
+  })
+
   test('is not needed when the destination holds the end already: the producer says so, and only the publish is left', async () => {
     const on = shelf()
     let published = 0
