@@ -3,7 +3,11 @@
 import { type Command, Option } from 'commander'
 import type { ConfigInput } from '../../lib/config.ts'
 import { BizonError } from '../../lib/errors.ts'
+import type { Selected } from '../../lib/pipe/catalog.ts'
 import type { PipeFormat } from '../../lib/pipe/forms.ts'
+import type { ByteOut } from '../../lib/pipe/out.ts'
+import type { ExtractStreamsOptions } from '../../lib/pipe/streams.ts'
+import type { Extracted } from '../../lib/pipe/to.ts'
 import { createProgram, examplesText, requireFile } from '../program.ts'
 import { records } from '../progress.ts'
 import type { Signals } from '../signals.ts'
@@ -61,7 +65,7 @@ export function addExtract(terminal: Terminal): Command {
       'as a Singer tap, instead of FILENAME: JSON, {"pipeline": "<its path>"} or the pipeline itself',
     )
     .option('--discover', 'as a Singer tap: print the catalog of streams, and read nothing')
-    .option('--catalog <path>', 'as a Singer tap: read the stream that is selected in this catalog')
+    .option('--catalog <path>', 'as a Singer tap: read the streams that are selected in this catalog')
     .addOption(new Option('--properties <path>', 'the older name of --catalog').conflicts('catalog'))
     .option('--reset', 'incremental only: fetch everything again, to replace what was loaded')
     .addOption(customSourceOption())
@@ -133,21 +137,18 @@ function extract(pipeline: () => Promise<ConfigInput>, options: ExtractOptions, 
     const { extract: source } = await import('../../lib/extract.ts')
     const { extractTo } = await import('../../lib/pipe/to.ts')
     const { DescriptorOut, PipeClosed } = await import('../../lib/pipe/out.ts')
-    const selected =
-      catalog === undefined ? undefined : await (await import('../../lib/pipe/catalog.ts')).selectedIn(catalog)
-    const given = { logLevel, customSource, envFile, record, replay, reset, ...selected }
-    const config = await loadConfig(await pipeline(), ['source'], given)
+    const streams = catalog === undefined ? [] : await (await import('../../lib/pipe/catalog.ts')).selectedIn(catalog)
+    const input = await pipeline()
+    const overrides = { logLevel, customSource, envFile, record, replay, reset }
+    const config = await loadConfig(input, ['source'], { ...overrides, ...streams[0] })
     const { log, progress } = begin(config)
+    const watch = { log, signal: signals.abort, stop: signals.stop, ...(progress && { observe: progress.observe }) }
+    const out = new DescriptorOut(1)
     try {
-      const { status, rows } = await extractTo(source(config), new DescriptorOut(1), {
-        format,
-        from,
-        ack,
-        log,
-        signal: signals.abort,
-        stop: signals.stop,
-        ...(progress && { observe: progress.observe }),
-      })
+      const { status, rows } =
+        streams.length > 1
+          ? await several(input, streams, out, { ...watch, overrides }, options)
+          : await extractTo(source(config), out, { ...watch, format, from, ack })
       progress?.close()
       if (!quiet)
         terminal.note(status === 'complete' ? `Extracted ${records(rows)}.` : `Stopped after ${records(rows)}.`)
@@ -158,6 +159,26 @@ function extract(pipeline: () => Promise<ConfigInput>, options: ExtractOptions, 
     }
   }
   return runHalf(terminal, options, work, format === 'airbyte' ? tell : undefined)
+}
+
+async function several(
+  input: ConfigInput,
+  streams: readonly Selected[],
+  out: ByteOut,
+  watch: Omit<ExtractStreamsOptions, 'states'>,
+  { format, ack, state }: ExtractOptions,
+): Promise<Pick<Extracted, 'status' | 'rows'>> {
+  const names = streams.map(({ stream }) => stream).join(', ')
+  const refused = (what: string, hint: string): BizonError =>
+    new BizonError('usage', `--catalog selects ${streams.length} streams (${names}), and ${what}`, { hint })
+  if (format === 'airbyte')
+    throw refused('--format airbyte is for one', 'bizon-extract read writes several as Airbyte messages.')
+  if (format !== 'singer') throw refused(`--format ${format} is for one`, 'Select one, or leave out --format.')
+  if (ack !== undefined) throw refused('--ack is for one', 'Select one, or leave out --ack.')
+  const { extractStreams } = await import('../../lib/pipe/streams.ts')
+  const { readBookmarks } = await import('../../lib/pipe/bookmarks.ts')
+  const states = state === undefined ? undefined : await readBookmarks(state)
+  return extractStreams(input, streams, out, { ...watch, states })
 }
 
 /** Who reads Airbyte messages learns from one of them why it failed; the words for people are on standard error. */

@@ -1,4 +1,4 @@
-// The catalog of a Singer tap: which streams there are, printed for --discover, and which is to be read, from --catalog.
+// The catalog of a Singer tap: which streams there are, printed for --discover, and which are to be read, from --catalog.
 
 import { readFile } from 'node:fs/promises'
 import { type ConfigInput, loadConfig } from '../config.ts'
@@ -35,7 +35,7 @@ export async function singerCatalog(input: ConfigInput): Promise<string> {
   )
 }
 
-/** What a catalog asks for. */
+/** What a catalog asks for of a stream. */
 export interface Selected {
   readonly stream: string
   /** Absent: as the pipeline says. */
@@ -44,31 +44,35 @@ export interface Selected {
 
 const METHODS: Readonly<Record<string, SyncMode>> = { FULL_TABLE: 'full_refresh', INCREMENTAL: 'incremental' }
 
-/** The stream that is selected. Rejects unless it is one. */
-export async function selectedIn(path: string): Promise<Selected> {
+/** The streams that are selected, in the order of the catalog. Rejects when there is none. */
+export async function selectedIn(path: string): Promise<readonly [Selected, ...Selected[]]> {
   const entries = (await streamsIn(path)).filter(({ selected }) => selected)
-  const [one, ...others] = entries
+  const [one, ...others] = entries.map((entry) => selectionOf(entry, path))
   if (!one) {
     throw new BizonError('usage', `--catalog: no stream of ${path} is selected`, {
       hint: 'Set "selected": true in the metadata of a stream whose breadcrumb is [].',
     })
   }
-  if (others.length > 0) {
-    const names = entries.map(({ name }) => name).join(', ')
-    throw new BizonError('usage', `--catalog: ${entries.length} streams of ${path} are selected: ${names}`, {
-      hint: 'One stream is read at a time: run it once for each, with a catalog of its own.',
-    })
-  }
-  const syncMode = METHODS[one.method ?? '']
-  if (one.method !== undefined && syncMode === undefined) {
-    throw new BizonError('usage', `--catalog: ${path}: replication-method ${one.method} of ${one.name} is not known`, {
+  return [one, ...others]
+}
+
+function selectionOf({ name, method }: Entry, path: string): Selected {
+  const syncMode = METHODS[method ?? '']
+  if (method !== undefined && syncMode === undefined) {
+    throw new BizonError('usage', `--catalog: ${path}: replication-method ${method} of ${name} is not known`, {
       hint: `Known are ${Object.keys(METHODS).join(' and ')}.`,
     })
   }
-  return { stream: one.name, ...(syncMode && { syncMode }) }
+  return { stream: name, ...(syncMode && { syncMode }) }
 }
 
-async function streamsIn(path: string): Promise<{ name: string; selected: boolean; method: string | undefined }[]> {
+interface Entry {
+  readonly name: string
+  readonly selected: boolean
+  readonly method: string | undefined
+}
+
+async function streamsIn(path: string): Promise<Entry[]> {
   const refused = (why: string, cause?: unknown): BizonError =>
     new BizonError('usage', `--catalog: ${path}: ${why}`, { cause, hint: 'It is what --discover prints, as JSON.' })
   let catalog: unknown

@@ -4,6 +4,7 @@ import { stringifyJson } from '../json.ts'
 import type { SourceRecord } from '../record.ts'
 import type { StreamInfo } from '../source.ts'
 import { airbyteForm } from './airbyte/form.ts'
+import type { Bookmarks } from './bookmarks.ts'
 import type { BufferedOut } from './buffered.ts'
 import { type PipeState, writeExtra, writeState } from './state.ts'
 
@@ -28,8 +29,9 @@ export interface PipeForm {
   close(end: PipeEnd): string
 }
 
-/** The format's way to spell records of this stream. */
-export function formOf(format: PipeFormat, stream: StreamInfo): PipeForm {
+/** The format's way to spell records of this stream. `among`: one of several streams, for any Singer target. */
+export function formOf(format: PipeFormat, stream: StreamInfo, among?: Bookmarks): PipeForm {
+  if (among) return singerForm(stream, among)
   if (format === 'ndjson') return bare
   return format === 'airbyte' ? airbyteForm(stream) : singerForm(stream)
 }
@@ -52,18 +54,20 @@ const BEFORE_ID = Buffer.from(',"id":"')
 const nothing = (): string => ''
 const bare: PipeForm = { open: '', page: () => undefined, after: '\n', state: nothing, close: nothing }
 
-function singerForm({ name, schema, primaryKey = [] }: StreamInfo): PipeForm {
+/** With others, what we say of each record is left out: it would be checked as a run of one stream. */
+function singerForm({ name, schema, primaryKey = [] }: StreamInfo, among?: Bookmarks): PipeForm {
   const stream = JSON.stringify(name)
   const described = stringifyJson(schema ?? { type: 'object', properties: {} })
   return {
     open: `{"type":"SCHEMA","stream":${stream},"schema":${described},"key_properties":${JSON.stringify(primaryKey)}}\n`,
-    page: (extractedAt) =>
-      recordHead(
-        `{"type":"RECORD","stream":${stream},"time_extracted":"${extractedAt.toISOString()}","bizon":`,
-        ',"record":',
-      ),
+    page: (extractedAt) => {
+      const before = `{"type":"RECORD","stream":${stream},"time_extracted":"${extractedAt.toISOString()}"`
+      if (!among) return recordHead(`${before},"bizon":`, ',"record":')
+      const head = Buffer.from(`${before},"record":`)
+      return (out) => out.bytes(head)
+    },
     after: '}\n',
-    state: (state) => `{"type":"STATE","value":${writeState(state)}}\n`,
+    state: (state) => `{"type":"STATE","value":${among ? among.move(name, state) : writeState(state)}}\n`,
     close: nothing,
   }
 }

@@ -2,43 +2,50 @@
 
 import { readFile } from 'node:fs/promises'
 import { BizonError, messageOf } from '../errors.ts'
-import { scanValue, skipWhitespace } from '../json.ts'
-import { RawJson } from '../record.ts'
+import { parseJson, scanValue, skipWhitespace } from '../json.ts'
+import type { Json } from '../record.ts'
 import { readAirbyteMessage } from './airbyte/messages.ts'
-import { type PipeState, readState } from './state.ts'
+import { type PipeState, readStateOf } from './state.ts'
 
-/** The file of `--state`. Undefined, when it is absent or empty: nothing was loaded yet. */
-export async function readStateFile(path: string): Promise<PipeState | undefined> {
+/** The last value of the file of `--state`. Undefined, when it is absent or empty: nothing was loaded yet. */
+export async function readValueFile(path: string): Promise<Json | undefined> {
   const text = await readFile(path).catch((error: unknown) => {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return Buffer.alloc(0)
     throw new BizonError('usage', `--state: cannot read ${path}: ${messageOf(error)}`, { cause: error })
   })
-  return lastSaid(text, '--state', path)
+  return lastValue(text, '--state', path)
 }
 
-/** The last line's state; undefined: there is no line. `option`, `path`: where it stands, for people. */
+/** What the last line says of a pipe of ours; undefined: there is no line. `option`, `path`: where it stands, for people. */
 export function lastSaid(text: Buffer, option: string, path: string): PipeState | undefined {
+  const value = lastValue(text, option, path)
+  return value === undefined ? undefined : stateIn(value, option, path)
+}
+
+/** Throws if the value is not one of ours. */
+export function stateIn(value: Json, option: string, path: string): PipeState {
+  try {
+    const state = readStateOf(value)
+    if (state) return state
+  } catch (error) {
+    throw unfit(option, path, error)
+  }
+  throw unfit(option, path)
+}
+
+function lastValue(text: Buffer, option: string, path: string): Json | undefined {
   const lines = text.toString('utf8').trimEnd().split('\n')
   const last = Buffer.from(lines.at(-1) ?? '')
   if (skipWhitespace(last, 0, last.length) === last.length) return undefined
-  const valid = scanValue(last, 0, last.length) === last.length
-  const unfit = (cause?: unknown): BizonError =>
-    new BizonError('usage', `${option}: ${path} does not hold a STATE value of bizon`, {
-      hint: 'It is what bizon-load prints; its last line counts.',
-      cause,
-    })
-  try {
-    const value = valid ? stateIn(new RawJson(last)) : undefined
-    const state = value && readState(value)
-    if (state) return state
-  } catch (error) {
-    throw unfit(error)
-  }
-  throw unfit()
+  if (scanValue(last, 0, last.length) !== last.length) throw unfit(option, path)
+  // Of Airbyte a loader prints the whole message.
+  const message = readAirbyteMessage(last, 0, last.length)
+  return parseJson((message.type === 'STATE' && message.value ? message.value : last).toString())
 }
 
-/** Of Airbyte a loader prints the whole message. */
-function stateIn(printed: RawJson): RawJson | undefined {
-  const message = readAirbyteMessage(printed.buffer, printed.start, printed.end)
-  return message.type === 'STATE' ? message.value : printed
+function unfit(option: string, path: string, cause?: unknown): BizonError {
+  return new BizonError('usage', `${option}: ${path} does not hold a STATE value of bizon`, {
+    hint: 'It is what bizon-load prints; its last line counts.',
+    cause,
+  })
 }

@@ -6,7 +6,8 @@ import type { Log } from '../log.ts'
 import { identityOf, nextRun, pastOf, sourceHashOf, transformsHashOf } from '../run.ts'
 import type { Start, StreamInfo } from '../source.ts'
 import { newId } from '../state.ts'
-import { readStateFile } from './said.ts'
+import { bookmarksIn } from './bookmarks.ts'
+import { readValueFile, stateIn } from './said.ts'
 import type { PipeState } from './state.ts'
 
 export interface Standing {
@@ -34,7 +35,7 @@ export async function standingOf(
   said?: string | Said,
 ): Promise<Standing> {
   if (said === undefined) return fromStore(config, stream, log)
-  const { state, by } = typeof said === 'string' ? { state: await readStateFile(said), by: said } : said
+  const { state, by } = typeof said === 'string' ? { state: await readStateFile(said, stream.name), by: said } : said
   return fromSaid(config, stream, state, by)
 }
 
@@ -106,6 +107,14 @@ async function fromSaid(
       : {},
     reasons: [adds ? `fetches what is newer than what ${by} ends with` : 'starts a new run'],
   }
+}
+
+/** The file may be of several streams. */
+async function readStateFile(path: string, stream: string): Promise<PipeState | undefined> {
+  const value = await readValueFile(path)
+  if (value === undefined) return undefined
+  const bookmarks = bookmarksIn(value)
+  return bookmarks ? bookmarks.get(stream) : stateIn(value, '--state', path)
 }
 
 async function withBeginning(

@@ -69,9 +69,12 @@ export function writeExtra({ id, timestamp, destinationId }: SourceRecord, n: nu
 
 /** What a producer of ours meant; undefined: the value is somebody else's. Throws if ours is damaged. */
 export function readState(value: RawJson): PipeState | undefined {
-  if (!isObject(value)) return undefined
-  const parsed = parseJson(value.toString())
-  const given = isMapping(parsed) ? parsed.bizon : undefined
+  return isObject(value) ? readStateOf(parseJson(value.toString())) : undefined
+}
+
+/** The same of a parsed value. */
+export function readStateOf(value: unknown): PipeState | undefined {
+  const given = isMapping(value) ? value.bizon : undefined
   if (given === undefined) return undefined
   const state = isMapping(given) ? given : {}
   const { run, at, previous, page, rows, end, position, watermark, begin } = state
@@ -85,7 +88,7 @@ export function readState(value: RawJson): PipeState | undefined {
     typeof end === 'boolean' &&
     (position === null || isMapping(position))
   if (!sound) {
-    throw new BizonError('source', `a STATE of bizon is damaged: ${value.toString().slice(0, 200)}`, {
+    throw new BizonError('source', `a STATE of bizon is damaged: ${stringifyJson(value as Json).slice(0, 200)}`, {
       hint: 'See docs/pipe-format.md for what it holds.',
     })
   }

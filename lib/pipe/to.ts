@@ -14,6 +14,7 @@ import { redactError } from '../redact.ts'
 import { type OpenTransforms, openTransforms } from '../transforms.ts'
 import { closeAll } from '../wait.ts'
 import { Acknowledging, type AcknowledgingParts, lineAcks, storeAcks } from './acks.ts'
+import type { Bookmarks } from './bookmarks.ts'
 import type { PipeFormat } from './forms.ts'
 import type { ByteOut } from './out.ts'
 import { type Said, standingOf } from './standing.ts'
@@ -26,6 +27,8 @@ export interface ExtractToOptions {
   readonly from?: string | Said | undefined
   /** Where a loader prints what is durable while it loads: a file, a FIFO, `-`. Absent: the state store is asked, if `from` is absent too. */
   readonly ack?: string | undefined
+  /** One of several streams of a Singer tap. Absent: the only one. */
+  readonly among?: Bookmarks
   /** Whether the first line says what a loader of ours must know. Default true. */
   readonly begin?: boolean
   readonly log?: Log
@@ -47,7 +50,7 @@ export interface Extracted {
 
 /** Reads the source from where the loader stands, and writes it as lines. Rejects with PipeClosed when nobody reads them. */
 export async function extractTo(from: Extract, out: ByteOut, options: ExtractToOptions = {}): Promise<Extracted> {
-  const { format = 'singer', from: said, ack, begin = true, log = silentLog, stop, observe = () => {} } = options
+  const { format = 'singer', from: said, ack, among, begin = true, log = silentLog, stop, observe = () => {} } = options
   const startedAt = performance.now()
   const failure = new AbortController() // of what goes on beside the flow
   const signal = AbortSignal.any([failure.signal, ...(options.signal ? [options.signal] : [])])
@@ -67,7 +70,7 @@ export async function extractTo(from: Extract, out: ByteOut, options: ExtractToO
     if (!state.end) await source.check(opening)
     for (const reason of reasons) log.info(reason)
     observe({ type: 'start', job: state.run, ...(state.page > 0 && { from: state }), reasons })
-    const lines = new PipeWriter(out, format, stream, state, (error) => failure.abort(error))
+    const lines = new PipeWriter(out, format, stream, state, { failed: (error) => failure.abort(error), among })
     writer = lines
     await lines.open({ begin })
     latest = state

@@ -5,12 +5,20 @@ import { LineBreaks, withoutLineBreaks } from '../json/line-breaks.ts'
 import { stringifyJson } from '../json.ts'
 import { RawJson, type SourceRecord } from '../record.ts'
 import type { Page, StreamInfo } from '../source.ts'
+import type { Bookmarks } from './bookmarks.ts'
 import { BufferedOut } from './buffered.ts'
 import { formOf, type PipeEnd, type PipeForm, type PipeFormat } from './forms.ts'
 import type { ByteOut } from './out.ts'
 import type { PipeState } from './state.ts'
 
 const LF = Buffer.from('\n')
+
+export interface PipeWriterOptions {
+  /** See `BufferedOut`. */
+  readonly failed?: (error: unknown) => void
+  /** See `formOf`. */
+  readonly among?: Bookmarks | undefined
+}
 
 /** `open`, then pages and checkpoints, then `close`; one call at a time. */
 export class PipeWriter {
@@ -25,16 +33,16 @@ export class PipeWriter {
   #torn = false
   #breaks: LineBreaks | undefined
 
-  /** `start`: where the pipe begins. `failed`: see BufferedOut. */
+  /** `start`: where the pipe begins. */
   constructor(
     out: ByteOut,
     format: PipeFormat,
     stream: StreamInfo,
     start: PipeState,
-    failed?: (error: unknown) => void,
+    { failed, among }: PipeWriterOptions = {},
   ) {
     this.#out = new BufferedOut(out, failed)
-    this.#form = formOf(format, stream)
+    this.#form = formOf(format, stream, among)
     this.#after = Buffer.from(this.#form.after)
     this.#start = start
     this.#rows = start.rows

@@ -49,13 +49,47 @@ test('begins at the beginning without --state, whatever a state store holds, and
   expect(first.stdout, first.stderr).toBe('0\n1\n')
 })
 
+const BOTH = '{"streams": [{"stream": "plants", "selected": true}, {"stream": "creatures", "selected": true}]}'
+
+test('several streams are read one after the other, and each STATE says where all of them stand', async () => {
+  await writeFile(join(folder, 'k.json'), BOTH)
+  const source = { name: 'dummy', stream: 'creatures', sync_mode: 'full_refresh' }
+  await writeFile(join(folder, 'p.yml'), JSON.stringify({ name: 'p', source }))
+  const tap = `${TAP} --config config.json --catalog k.json`
+  const whole = await run(`${tap} > lines && ${COUNTED.replace('jq', 'cat lines | jq')}`)
+  expect(whole, whole.stderr).toMatchObject({ code: 0, stdout: ' 5 "creatures"\n 5 "plants"\n' })
+  const states = await run(`jq -c 'select(.type == "STATE") | .value.bookmarks | map_values(.bizon.end)' lines`)
+  expect(states.stdout.trim().split('\n').at(-1)).toBe('{"plants":true,"creatures":true}')
+  expect(states.stdout).toContain('{"plants":true}\n')
+})
+
+test('several streams come into a loader as those of any tap', async () => {
+  await writeFile(join(folder, 'k.json'), BOTH)
+  const to = { name: 'p', destination: { name: 'file', config: { destination_id: 'out/{stream}', metadata: 'none' } } }
+  await writeFile(join(folder, 'to.yml'), JSON.stringify(to))
+  const load = `node ${join(CHECKOUT, 'dist/bin/bizon-load.js')} --quiet to.yml`
+  const { stdout, stderr } = await run(
+    `${TAP} --config config.json --catalog k.json | ${load} | jq -c '.bookmarks | keys'; wc -l < out/plants.json; wc -l < out/creatures.json`,
+  )
+  expect(stdout, stderr).toBe('["creatures","plants"]\n5\n5\n')
+})
+
+test.each([
+  ['--format ndjson', 'and --format ndjson is for one', 'Select one, or leave out --format.'],
+  ['--ack acks', 'and --ack is for one', 'Select one, or leave out --ack.'],
+  ['--state one', '--state: one says nothing of streams by their names', 'To read several for the first time'],
+])('several streams with %s are refused', async (option, said, remedy) => {
+  await writeFile(join(folder, 'k.json'), BOTH)
+  await run(`${TAP} --config config.json > lines; jq -c 'select(.type == "STATE") | .value' lines | tail -n 1 > one`)
+  const { code, stdout, stderr } = await run(`${TAP} --config config.json --catalog k.json ${option}`)
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+  expect(stderr).toContain(said)
+  expect(stderr).toContain(`Try: `)
+  expect(stderr).toContain(remedy)
+})
+
 test.each([
   ['none is selected', '{"streams": [{"tap_stream_id": "a", "metadata": []}]}', 'no stream of k.json is selected'],
-  [
-    'two are selected',
-    '{"streams": [{"stream": "a", "selected": true}, {"stream": "b", "selected": true}]}',
-    '2 streams of k.json are selected: a, b',
-  ],
   ['it is no catalog', '[]', 'k.json: there is no list at streams'],
   ['it is no JSON', '{', 'k.json: '],
   [

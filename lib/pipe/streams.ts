@@ -1,0 +1,35 @@
+// Several streams of one source as a Singer tap gives them: one after the other, and each STATE says where all stand.
+
+import { type ConfigInput, type ConfigOverrides, loadConfig } from '../config.ts'
+import { extract } from '../extract.ts'
+import { Bookmarks } from './bookmarks.ts'
+import type { Selected } from './catalog.ts'
+import type { ByteOut } from './out.ts'
+import type { PipeState } from './state.ts'
+import { type Extracted, type ExtractToOptions, extractTo } from './to.ts'
+
+export interface ExtractStreamsOptions extends Pick<ExtractToOptions, 'log' | 'signal' | 'stop' | 'observe'> {
+  readonly overrides?: ConfigOverrides
+  /** Where each stream stands; one that is absent is read from its beginning. */
+  readonly states?: ReadonlyMap<string, PipeState> | undefined
+}
+
+/** Rejects with the first failure; what came before it can be gone on from. */
+export async function extractStreams(
+  input: ConfigInput,
+  streams: readonly Selected[],
+  out: ByteOut,
+  { overrides, states, ...options }: ExtractStreamsOptions,
+): Promise<Pick<Extracted, 'status' | 'rows'>> {
+  const bookmarks = new Bookmarks(states)
+  let rows = 0
+  for (const selected of streams) {
+    if (options.stop?.aborted) return { status: 'stopped', rows }
+    const config = await loadConfig(input, ['source'], { ...overrides, ...selected })
+    const from = { state: states?.get(selected.stream), by: '--state' }
+    const read = await extractTo(extract(config), out, { ...options, from, among: bookmarks, begin: false })
+    rows += read.rows
+    if (read.status === 'stopped') return { status: 'stopped', rows }
+  }
+  return { status: 'complete', rows }
+}
