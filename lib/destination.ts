@@ -21,10 +21,17 @@ export interface Run {
   /** Whether the records are all there is (no watermark was given), so that publishing replaces. */
   readonly complete: boolean
   /**
+   * Full refresh, of a program that is not ours: it takes the place of the streams that it names, by records or by a page
+   * without any, and of no others. Absent: of all that was published before.
+   */
+  readonly keepsOthers?: boolean
+  /**
    * Incremental, adding: the run whose watermark this one starts from, so that what is published must be what that run
    * left. Absent: nothing is known of it.
    */
   readonly previous?: string
+  /** Unfinished runs in whose place this one comes: what one of them has added comes again, and is to be taken back. */
+  readonly givenUp?: readonly string[]
   /** `force_ignore_checkpoint`: nothing that an earlier run read is gone on with. */
   readonly startOver?: boolean
   /** The run's last checkpoint as the state store remembers it. May be behind the destination, never the truth. */

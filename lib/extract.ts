@@ -6,6 +6,7 @@ import { type ConfigInput, type ConfigOf, type ConfigOverrides, loadConfig } fro
 import { BizonError } from './errors.ts'
 import { faultPoint } from './fault.ts'
 import { createHttp, type Http, network } from './http.ts'
+import type { Foreign } from './job.ts'
 import { type Log, silentLog } from './log.ts'
 import { redactLog } from './redact.ts'
 import { type Seal, sealOf } from './seal.ts'
@@ -32,8 +33,10 @@ export interface ReadOptions {
 export interface OpenSource {
   readonly config: ConfigOf<'source'>
   readonly stream: StreamInfo
-  /** The run that another process has begun, and when. */
-  readonly begun?: { readonly id: string; readonly at: Date } | undefined
+  /** The run that another process has begun, when, and behind how many pages it goes on. */
+  readonly begun?: { readonly id: string; readonly at: Date; readonly page: number } | undefined
+  /** Records of a program that is not ours. Absent: what is read is what the run asks for. */
+  readonly foreign?: Foreign | undefined
   /** Of the transforms that its records have been through, see `transformsHashOf`; absent: of none. */
   readonly transformed?: string | undefined
   /** Rejects, saying why, if it cannot be read. */
@@ -44,6 +47,8 @@ export interface OpenSource {
   read(from: Start, options: ReadOptions): AsyncGenerator<Page, void, void>
   reads(path: string): boolean
   acknowledge(position: Position): Promise<void>
+  /** Told after the publish: which run that was, and its last checkpoint. */
+  published?(run: string, end: Checkpoint): Promise<void>
   close(): Promise<void>
 }
 
@@ -118,8 +123,14 @@ export class OpenExtract implements OpenSource {
     const { maxIterations = Infinity, mode, name } = this.config.source
     const enough = new AbortController()
     const halted = AbortSignal.any([signal, stop, enough.signal])
+    const { position, since } = from
     const pages = this.#source.read(
-      { ...from, ...(from.position && { position: this.#seal.open(from.position) }) },
+      {
+        ...(position && { position: this.#seal.open(position) }),
+        ...(since && {
+          since: { ...since, ...(since.value !== undefined && { value: this.#seal.open(since.value) }) },
+        }),
+      },
       halted,
     )
     try {
@@ -134,7 +145,14 @@ export class OpenExtract implements OpenSource {
         if (next.done && mode === 'stream') return
         if (next.done) throw stoppedShort(name)
         const page = next.value
-        yield { ...page, next: page.next && this.#seal.close(page.next), extractedAt, bytes: payloadBytesOf(page) }
+        const { next: place, watermark } = page
+        yield {
+          ...page,
+          next: place && this.#seal.close(place),
+          ...(watermark !== undefined && { watermark: this.#seal.close(watermark) }),
+          extractedAt,
+          bytes: payloadBytesOf(page),
+        }
         if (page.next === null) return
       }
     } finally {

@@ -22,7 +22,17 @@ export interface DecisionInput {
   readonly resumable: boolean
   /** Of what is configured to be loaded. */
   readonly configHash?: string
+  /** The only run that may be gone on with: whoever reads cannot say whether another one read the same. */
+  readonly only?: string | undefined
+  /** See `OpenSource`. */
+  readonly foreign?: Foreign | undefined
 }
+
+/**
+ * Another program reads the source, and knows itself where it goes on. `tells`: by what it was told to be durable;
+ * `silent`: it is told nothing, and gives the same again when it is started again after a failure.
+ */
+export type Foreign = 'tells' | 'silent'
 
 export interface Decision {
   readonly action: 'resume' | 'start'
@@ -38,7 +48,7 @@ export interface Decision {
   readonly complete: boolean
   /** Incremental: only what is newer. Never together with `complete`. */
   readonly since?: Watermark
-  /** The run that `since` is of. */
+  /** The run that this one adds to: the one that `since` is of. */
   readonly previous?: string
   /** Whether an incremental stream is fetched whole and replaced. */
   readonly asReset: boolean
@@ -59,8 +69,12 @@ export function decide(input: DecisionInput): Decision {
   // A cancelled run that was a reset has not done it: the request passes to the run that replaces it.
   const inherited = (job ? [job] : unfinished).some((each) => isReset(each, input))
   const asReset = incremental && (inherited || (!job && (input.reset || pending.length > 0)))
-  const complete = mode === 'full_refresh' || asReset || (incremental && (job ? job.complete : !lastSucceeded))
-  const since = incremental && !complete && lastSucceeded ? watermarkOf(lastSucceeded) : undefined
+  const first = !input.foreign && !lastSucceeded
+  const complete = mode === 'full_refresh' || asReset || (incremental && (job ? job.complete : first))
+  const follows = incremental && !complete ? lastSucceeded : undefined
+  const since = input.foreign ? undefined : follows && watermarkOf(follows)
+  // What was told to be durable must stay, whatever a store knows of it: nothing is said of the run before.
+  const previous = input.foreign === 'tells' ? undefined : follows?.id
 
   return {
     action: job ? 'resume' : 'start',
@@ -71,7 +85,7 @@ export function decide(input: DecisionInput): Decision {
     bindReset: asReset && !job && pending.length === 0,
     complete,
     ...(since && { since }),
-    ...(since && lastSucceeded && { previous: lastSucceeded.id }),
+    ...(previous !== undefined && { previous }),
     asReset,
     reasons: [firstReason(newest, obstacle), ...fetchReasons({ asReset, complete, since }, input)],
     warnings: incremental ? [] : warningsOf(input, pending.length),
@@ -82,11 +96,13 @@ export function decide(input: DecisionInput): Decision {
 function obstacleTo(job: Job, input: DecisionInput, pendingResets: number): string | undefined {
   const { mode } = input
   if (input.force) return 'force_ignore_checkpoint is set'
+  if (input.foreign === 'silent') return 'what it read comes again'
   if (job.mode !== mode) return `its sync_mode was ${job.mode} and now is ${mode}`
   if (mode === 'stream') return undefined
   // What such a run staged is not where or as we stage; nothing is lost, since the watermark has not moved.
   if (!job.ours) return 'another program made it'
-  const { configHash } = input
+  const { configHash, only } = input
+  if (only !== undefined && only !== job.id) return 'its producer has begun another'
   if (job.configHash !== undefined && configHash !== undefined && job.configHash !== configHash)
     return 'its configuration was another'
   if (mode === 'full_refresh')
@@ -126,9 +142,10 @@ function firstReason(newest: Job | undefined, obstacle: string | undefined): str
 
 function fetchReasons(
   { asReset, complete, since }: Pick<Decision, 'asReset' | 'complete'> & { since: Watermark | undefined },
-  { mode, lastSucceeded }: DecisionInput,
+  { mode, lastSucceeded, foreign }: DecisionInput,
 ): readonly string[] {
   if (mode !== 'incremental') return []
+  if (foreign && !complete) return ['adds what comes to the target']
   const { rewound } = lastSucceeded ?? {}
   if (asReset) return ['fetches everything and replaces the target: reset']
   if (complete) return ['fetches everything and replaces the target: no incremental run has succeeded yet']

@@ -12,7 +12,7 @@ import { faultPoint } from './fault.ts'
 import type { Log } from './log.ts'
 import type { Delivery } from './queue.ts'
 import { redactLog } from './redact.ts'
-import { identityOf, type OpenRun, openRun, transformsHashOf } from './run.ts'
+import { identityOf, type OpenRun, openRun, publishedEnd, transformsHashOf } from './run.ts'
 import type { Start } from './source.ts'
 import { holder, type Lease, type StateStore } from './state.ts'
 import { transformsOf } from './transforms.ts'
@@ -46,7 +46,8 @@ export class OpenLoad {
   #lease: Lease | undefined
   #run: OpenRun | undefined
   #durable: Checkpoint | undefined
-  #complete = false
+  /** The end of the run, once it is published. */
+  #published: Checkpoint | undefined
   #counts = { rows: 0, bytes: 0, pages: 0, checkpoints: 0 }
 
   constructor(config: ConfigOf<'destination'>, source: OpenSource, options: LoadOptions) {
@@ -84,6 +85,8 @@ export class OpenLoad {
     const lease = await this.#store.acquire(identityOf(this.config), holder())
     this.#lease = lease
     await this.#source.check(signal)
+    const published = await publishedEnd(this.#store, this.config, this.#source.begun)
+    if (published) return this.#nothingToDo(published)
     const total = await this.#source.count(signal)
     const run = await openRun({
       config: this.config,
@@ -92,6 +95,7 @@ export class OpenLoad {
       store: this.#store,
       lease,
       begun: this.#source.begun,
+      foreign: this.#source.foreign,
       destination: this.#destination,
       log,
       signal,
@@ -113,6 +117,15 @@ export class OpenLoad {
       standing: { from: run.from, previous: run.previous },
       ready: oneAtATime ? (pages) => this.#pagesWritten(pages) : undefined,
     }
+  }
+
+  /** What the pipe holds is published already: its producer had not heard of it. */
+  #nothingToDo(end: Checkpoint): Opening {
+    const reasons = [`run ${end.run} is published already`]
+    this.#options.log.info(`run ${end.run} is published already`)
+    this.#options.observe({ type: 'start', job: end.run, from: end, reasons })
+    this.#published = end
+    return { from: end, start: {}, standing: { from: end }, ready: undefined }
   }
 
   /** Whether both ends and the state store can be reached. Creates the tables of the state; loads nothing. */
@@ -149,20 +162,23 @@ export class OpenLoad {
 
   /** After the last item of a clean end: publishes if the extract is known to be complete, else leaves the run to be resumed. */
   async final(): Promise<void> {
-    if (!this.#durable?.end) return this.#open.pause()
-    await this.#destination.publish()
-    this.#options.observe({ type: 'published' })
-    await this.#open.succeed(this.#durable)
-    this.#complete = true
+    if (!this.#published) {
+      if (!this.#durable?.end) return this.#open.pause()
+      await this.#destination.publish()
+      this.#options.observe({ type: 'published' })
+      await this.#open.succeed(this.#durable)
+      this.#published = this.#durable
+    }
+    await this.#source.published?.(this.#job, this.#published)
   }
 
   async #pagesWritten(pages: number): Promise<void> {
     while (this.#counts.pages < pages) await this.#written.wait(this.#options.signal)
   }
 
-  /** Records why the run failed. Never throws. */
+  /** Records why the run failed, unless what failed came behind its success. Never throws. */
   async fail(error: unknown): Promise<void> {
-    await this.#run?.fail(error)
+    if (!this.#published) await this.#run?.fail(error)
   }
 
   /** In reverse order of opening, every step even when one fails. */
@@ -176,14 +192,15 @@ export class OpenLoad {
 
   outcome(): Outcome {
     const direct = this.config.source.mode === 'stream'
+    const from = this.#run?.from
     return {
-      status: this.#complete ? 'complete' : 'stopped',
-      job: this.#open.id,
+      status: this.#published ? 'complete' : 'stopped',
+      job: this.#job,
       ...this.#counts,
-      totalRows: this.#durable?.rows ?? 0,
+      totalRows: (this.#durable ?? this.#published)?.rows ?? 0,
       seconds: (performance.now() - this.#startedAt) / 1000,
-      ...(this.#open.from.page > 0 && { resumedFrom: this.#open.from }),
-      outputs: this.#complete || direct ? (this.#destination.outputs?.() ?? []) : [],
+      ...(from && from.page > 0 && { resumedFrom: from }),
+      outputs: this.#published || direct ? (this.#destination.outputs?.() ?? []) : [],
     }
   }
 
@@ -204,6 +221,10 @@ export class OpenLoad {
         hint: `Choose another ${both.key}, or a path that leaves it out.`,
       },
     )
+  }
+
+  get #job(): string {
+    return this.#run?.id ?? this.#published?.run ?? ''
   }
 
   get #open(): OpenRun {

@@ -6,7 +6,7 @@ import { normalize } from 'node:path'
 import type { Checkpoint, Receipt } from './checkpoint.ts'
 import type { ConfigOf, PipelineConfig, SourceConfig } from './config.ts'
 import type { Destination, Run } from './destination.ts'
-import { messageOf } from './errors.ts'
+import { BizonError, messageOf } from './errors.ts'
 import type { OpenSource } from './extract.ts'
 import { faultPoint } from './fault.ts'
 import { type Decision, type DecisionInput, decide, type Reconciled, reconcile } from './job.ts'
@@ -26,6 +26,7 @@ export interface RunParts {
   readonly lease: Lease
   /** A run that another process has begun to fetch. */
   readonly begun?: OpenSource['begun']
+  readonly foreign?: OpenSource['foreign']
   readonly destination: Destination
   readonly log: Log
   readonly signal: AbortSignal
@@ -59,6 +60,7 @@ export async function openRun({
   store,
   lease,
   begun,
+  foreign,
   destination,
   log,
   signal,
@@ -67,7 +69,10 @@ export async function openRun({
   const resumable = stream.resumable ?? false
   const identity = identityOf(config)
   const configHash = await configHashOf(config)
-  const decision = nextRun(config.source, await pastOf(store, identity), { resumable, configHash })
+  const past = await pastOf(store, identity)
+  const only = config.source.hash === '' && !foreign ? begun?.id : undefined
+  const decision = nextRun(config.source, past, { resumable, configHash, foreign, only })
+  if (foreign === 'tells' && !forceIgnoreCheckpoint) await keepTold(store, past, decision)
   for (const warning of decision.warnings) log.warn(warning)
   const job = await store.begin(lease, {
     identity,
@@ -102,7 +107,9 @@ export async function openRun({
     mode: decision.asReset ? 'full_refresh' : mode,
     epoch: lease.epoch,
     complete: decision.complete,
+    ...(foreign && mode === 'full_refresh' && { keepsOthers: true }),
     ...(decision.previous !== undefined && { previous: decision.previous }),
+    ...(foreign !== 'tells' && decision.cancel.length > 0 && { givenUp: decision.cancel }),
     ...(forceIgnoreCheckpoint && { startOver: true }),
     ...(stored && { stored }),
   }
@@ -152,6 +159,37 @@ export async function openRun({
   }
 }
 
+/** Rejects rather than give up rows of which another program was told that they are durable: it does not send them again. */
+async function keepTold(store: StateStore, { unfinished }: Past, { cancel, reasons }: Decision): Promise<void> {
+  for (const job of unfinished) {
+    if (job.mode !== 'incremental' || !cancel.includes(job.id)) continue
+    const reached = await store.lastCheckpoint(job)
+    if (!reached || reached.page === 0) continue
+    throw new BizonError(
+      'edited',
+      `run ${job.id} has ${reached.rows} rows that its producer was told to be durable, and they are not published yet; ${reasons[0]}`,
+      {
+        hint: 'Set the configuration back, and run the line once more: that publishes them. Or give them up with --start-over.',
+      },
+    )
+  }
+}
+
+/**
+ * Where the run ended that another process has begun, if it is published already and cannot be loaded again: an extract of
+ * all there is can.
+ */
+export async function publishedEnd(
+  store: StateStore,
+  config: Pick<PipelineConfig, 'name' | 'source'>,
+  begun: OpenSource['begun'],
+): Promise<Checkpoint | undefined> {
+  if (!begun || (config.source.mode === 'full_refresh' && begun.page === 0)) return undefined
+  const last = await store.lastSucceeded(identityOf(config))
+  const end = last?.id === begun.id ? await store.lastCheckpoint(last) : undefined
+  return end?.end ? end : undefined
+}
+
 function sameStand(one: Checkpoint, other: Checkpoint | undefined): boolean {
   return one.page === other?.page && one.end === other.end
 }
@@ -174,7 +212,7 @@ export async function pastOf(store: StateStore, identity: Identity): Promise<Pas
 export function nextRun(
   { mode, forceIgnoreCheckpoint, reset }: SourceConfig,
   past: Past,
-  also: Pick<DecisionInput, 'resumable' | 'configHash'>,
+  also: Pick<DecisionInput, 'resumable' | 'configHash' | 'foreign' | 'only'>,
 ): Decision {
   return decide({ mode, force: forceIgnoreCheckpoint, reset, ...past, ...also })
 }

@@ -1,17 +1,17 @@
-// Positions are stored, and travel in pipes and brokers, where no secret may be. But an API may repeat in the link to
-// its next page what it was asked with. So a position leaves the source with each reference in place of what it
+// Positions and watermarks are stored, and travel in pipes and brokers, where no secret may be. But an API may repeat in
+// the link to its next page what it was asked with. So a position leaves the source with each reference in place of what it
 // stands for, and gets it back when the source is asked to go on: also after the secret was changed.
 
 import { BizonError } from './errors.ts'
 import type { Json } from './record.ts'
 import { anyOf, recognisable, URL_FORMS } from './redact.ts'
-import type { Position } from './source.ts'
+import { isMapping } from './references.ts'
 
 export interface Seal {
   /** The position with references instead of secrets. */
-  close(position: Position): Position
+  close<Value extends Json>(value: Value): Value
   /** The position as the source gave it. Throws when it needs a reference that the config does not have any more. */
-  open(position: Position): Position
+  open<Value extends Json>(value: Value): Value
 }
 
 const MARK = '***'
@@ -39,23 +39,23 @@ export function sealOf(referenced: ReadonlyMap<string, string>): Seal {
       if (!nameOf.has(form)) nameOf.set(form, name)
     }
   }
-  if (nameOf.size === 1) return { close: (position) => position, open: (position) => position }
+  if (nameOf.size === 1) return { close: (value) => value, open: (value) => value }
   const any = anyOf(nameOf.keys())
   return {
-    close: (position) =>
-      mapStrings(position, (text) => text.replace(any, (form) => `${MARK}${nameOf.get(form)}${MARK}`)) as Position,
-    open: (position) =>
-      mapStrings(position, (text) =>
-        text.replace(MARKED, (_whole, name: string) => formOf.get(name) ?? unknown(name)),
-      ) as Position,
+    close: (value) => mapStrings(value, (text) => text.replace(any, (form) => `${MARK}${nameOf.get(form)}${MARK}`)),
+    open: (value) =>
+      mapStrings(value, (text) => text.replace(MARKED, (_whole, name: string) => formOf.get(name) ?? unknown(name))),
   }
 }
 
-function mapStrings(value: Json, map: (text: string) => string): Json {
-  if (typeof value === 'string') return map(value)
-  if (Array.isArray(value)) return value.map((one: Json) => mapStrings(one, map))
-  if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(Object.entries(value).map(([key, one]) => [map(key), mapStrings(one as Json, map)]))
+function mapStrings<Value extends Json>(value: Value, map: (text: string) => string): Value {
+  const mapped = (one: Json): Json => {
+    if (typeof one === 'string') return map(one)
+    if (Array.isArray(one)) return one.map(mapped)
+    if (!isMapping(one)) return one
+    return Object.fromEntries(Object.entries(one).map(([key, inner]) => [map(key), mapped(inner as Json)]))
+  }
+  return mapped(value) as Value
 }
 
 function unknown(name: string): never {

@@ -5,7 +5,7 @@ import type { Checkpoint } from './checkpoint.ts'
 import { type Log, silentLog } from './log.ts'
 import { FromPipe, type FromPipeOptions } from './pipe/from.ts'
 import { openPages, type PipeOptions } from './pipe/pages.ts'
-import type { PipeState } from './pipe/state.ts'
+import { type PipeState, readStateOf } from './pipe/state.ts'
 import { PipeWriter } from './pipe/write.ts'
 import type { Json, SourceRecord } from './record.ts'
 import type { Page, StreamInfo, SyncMode } from './source.ts'
@@ -66,6 +66,11 @@ export interface PipeAbout {
   readonly stream: StreamInfo
   /** `full_refresh`: what comes is all there is. `incremental`: it is added. Default full_refresh. */
   readonly mode?: SyncMode
+  /**
+   * The last STATE value that a loader printed, as JSON. Of an unfinished run: the pages go on behind its `position`. Of one
+   * at its end, and incremental: they are what has come since. Absent: nothing was loaded yet.
+   */
+  readonly from?: Json | undefined
 }
 
 /**
@@ -81,7 +86,7 @@ export async function* writeSinger(pages: AsyncIterable<Page>, about: PipeAbout)
   const names = { pipeline, source, stream: stream.name, mode }
   const settings = { resumable: stream.resumable ?? false, reset: false, startOver: false, hash: '', transforms: '' }
   const begin = { ...names, ...settings }
-  const start: PipeState = { run: newId(), at: new Date(), page: 0, rows: 0, end: false, position: null, begin }
+  const start: PipeState = { ...startOf(mode, about.from), of: { pipeline, stream: stream.name }, begin }
   const lines: Buffer[] = []
   const write = async (bytes: Uint8Array): Promise<void> => void lines.push(Buffer.from(bytes))
   const writer = new PipeWriter({ write }, 'singer', stream, start)
@@ -98,6 +103,13 @@ export async function* writeSinger(pages: AsyncIterable<Page>, about: PipeAbout)
     yield* lines.splice(0)
     if (latest.end) return
   }
+}
+
+function startOf(mode: SyncMode, from: Json | undefined): PipeState {
+  const before = readStateOf(from)
+  if (before && !before.end) return before
+  const previous = before && mode === 'incremental' ? { previous: before.run } : {}
+  return { run: newId(), at: new Date(), ...previous, page: 0, rows: 0, end: false, position: null }
 }
 
 /**

@@ -70,7 +70,8 @@ export interface Start {
 
 export interface Source {
   /**
-   * Called once. Yields pages until one has `next: null`, then returns; in stream mode it need not end.
+   * Called once. From a position it yields the pages that followed it, and they end where those ended, unless the data
+   * have changed. Yields pages until one has `next: null`, then returns; in stream mode it need not end.
    * Must stop waiting when the signal aborts, and release what it holds in `finally`. A throw fails the run.
    */
   read(from: Start, signal: AbortSignal): AsyncGenerator<Page, void, void>

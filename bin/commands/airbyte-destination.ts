@@ -65,7 +65,6 @@ async function write(
   })
   const outcome = await pipeline(pipe, load(config), { log, signal: signals.abort, stop: signals.stop })
   if (outcome.status !== 'complete') return signals.exitCode() ?? 1
-  await pipe.settled()
   for (const line of summary(outcome)) terminal.note(line)
   return 0
 }

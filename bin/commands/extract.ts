@@ -130,8 +130,9 @@ async function discover(pipeline: () => Promise<ConfigInput>): Promise<number> {
 
 function extract(pipeline: () => Promise<ConfigInput>, options: ExtractOptions, terminal: Terminal): Promise<number> {
   const { format, catalog, ack, logLevel, customSource, envFile, record, replay, reset, quiet } = options
-  // The one who runs a tap keeps its state.
-  const from = options.state ?? (options.config === undefined ? undefined : { by: '--state' })
+  // The one who runs a tap keeps its state; and who reads bare records tells nobody what is durable.
+  const keepsState = options.config !== undefined || format === 'ndjson'
+  const from = options.state ?? (keepsState ? { by: '--state' } : undefined)
   const work = async (signals: Signals, begin: Begin): Promise<number> => {
     const { loadConfig } = await import('../../lib/config.ts')
     const { extract: source } = await import('../../lib/extract.ts')

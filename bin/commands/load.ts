@@ -23,6 +23,7 @@ import {
 interface LoadOptions extends HalfOptions {
   readonly from: PipeDialect
   readonly allowEdited?: true
+  readonly startOver?: true
   readonly id?: string
   readonly stream?: string
   readonly onInvalid?: 'fail' | 'skip' | 'dead_letter'
@@ -52,6 +53,7 @@ export function addLoad(terminal: Terminal): Command {
         .default('fail'),
     )
     .option('--dead-letter <path>', 'the file for --on-invalid dead_letter: the lines, each with the reason')
+    .option('--start-over', 'give up what an unfinished load has read; it is not published')
     .option('--stall-timeout <seconds>', 'fail when nothing comes for so long (default: wait)', seconds)
     .addOption(customDestinationOption())
     .addOption(envFileOption())
@@ -88,7 +90,7 @@ export function addLoad(terminal: Terminal): Command {
 }
 
 function load(filename: string, options: LoadOptions, terminal: Terminal): Promise<number> {
-  const { from, allowEdited = false, id, stream, onInvalid, deadLetter, stallTimeout } = options
+  const { from, allowEdited = false, startOver, id, stream, onInvalid, deadLetter, stallTimeout } = options
   const { logLevel, customDestination, envFile, quiet } = options
   const work = async (signals: Signals, begin: Begin): Promise<number> => {
     const { loadConfig } = await import('../../lib/config.ts')
@@ -112,6 +114,7 @@ function load(filename: string, options: LoadOptions, terminal: Terminal): Promi
       idField: id,
       stream,
       onInvalid,
+      startOver,
       deadLetter,
       stallSeconds: stallTimeout,
       signal: AbortSignal.any([signals.stop, signals.abort]),
@@ -124,7 +127,6 @@ function load(filename: string, options: LoadOptions, terminal: Terminal): Promi
       ...(progress && { observe: progress.observe }),
     })
     progress?.close()
-    if (outcome.status === 'complete') await pipe.settled()
     await states.settled(signals.abort)
     if (!quiet) {
       const stopped = pipe.endless ? 'Stopped; what came is loaded.' : 'Stopped; nothing was published.'

@@ -52,6 +52,8 @@ export default defineDestination({
   create: (options, { stream, mode }) => new FileDestination(options, { stream, mode }),
 })
 
+const NOTHING = Buffer.alloc(0)
+
 export class FileDestination implements Destination {
   readonly #options: FileOptions
   readonly #stream: string
@@ -63,6 +65,7 @@ export class FileDestination implements Destination {
   #lock: FileLock | undefined
   #session: { readonly output: Output; readonly rows: BizonRows } | undefined
   #state: FileState | undefined
+  #keepsOthers = false
   #failure: { readonly error: unknown } | undefined
 
   /** `disk` is for tests. */
@@ -81,6 +84,7 @@ export class FileDestination implements Destination {
     const { disk, paths } = this.#site
     await ensureFolder(disk, paths.folder)
     this.#lock = await lockFile(paths.lock, holder(), { code: 'destination' })
+    this.#keepsOthers = run.keepsOthers ?? false
     const state = await recover(this.#site, run)
     for (const [key, { bytes }] of Object.entries(state.phase === 'staging' ? state.files : {})) {
       paths.claim(key, state.mode)
@@ -98,6 +102,9 @@ export class FileDestination implements Destination {
       signal.throwIfAborted()
       const { output, rows } = this.#opened()
       const parts = this.#route(page)
+      if (page.stream && page.records.length === 0 && this.#keepsOthers) {
+        await (await this.#dataFile(this.#expand(page.stream.name))).append(NOTHING)
+      }
       const lines = this.#options.unnest ? parts.map((part) => this.#columnsOf(part)) : parts
       for (const { id, records } of lines) {
         signal.throwIfAborted()
@@ -127,7 +134,10 @@ export class FileDestination implements Destination {
       const { state } = this.#opened()
       if (!state.checkpoint?.end) throw new BizonError('internal', 'publish was called before the end was flushed')
       await this.#data.close()
-      this.#state = await publish(this.#site, state, { onEmpty: this.#options.on_empty })
+      this.#state = await publish(this.#site, state, {
+        onEmpty: this.#options.on_empty,
+        keepsOthers: this.#keepsOthers,
+      })
     })
   }
 

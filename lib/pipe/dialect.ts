@@ -28,6 +28,7 @@ const own = (dialect: Dialect, state: PipeState | undefined) => (state?.begin ? 
  */
 export function dialectOf(block: Lines): Dialect | undefined {
   const { buffer, end } = block
+  let other = false
   for (let at = block.start; at < end; ) {
     const stop = lineEnd(buffer, at, end)
     const singer = readMessage(buffer, at, stop)
@@ -36,10 +37,12 @@ export function dialectOf(block: Lines): Dialect | undefined {
     if (airbyte.type === 'OTHER' && AIRBYTE_ALONE.test(airbyte.name)) return 'airbyte'
     if (!['OTHER', 'TEXT', 'INVALID'].includes(airbyte.type)) return 'airbyte'
     const isText = airbyte.type === 'TEXT' && airbyte.at !== undefined
-    if (!isText && skipWhitespace(buffer, at, stop) < stop) return 'ndjson'
+    // Any type may stand between those of a tap, so that a message of it says nothing yet.
+    if (singer.type === 'OTHER') other = true
+    else if (!isText && skipWhitespace(buffer, at, stop) < stop) return 'ndjson'
     at = stop + 1
   }
-  return undefined
+  return other ? 'ndjson' : undefined
 }
 
 /** Types of messages that nobody else has. */

@@ -1,10 +1,23 @@
 // What is printed of the STATE lines that came: once everything before them is durable, in the order in which they came.
 
-import type { RawJson } from '../record.ts'
+import type { Checkpoint } from '../checkpoint.ts'
+import type { Json, RawJson } from '../record.ts'
+import { isMapping } from '../references.ts'
 import type { Position } from '../source.ts'
 
 /** Where STATE values are told. */
 export type Tell = (value: RawJson) => void | Promise<void>
+
+/** What is to be told at the end of a run, kept with its last page: whoever publishes it may not be who has read it. */
+export const toTell = (values: Iterable<RawJson>): { watermark?: Json } => {
+  const told = [...values].map(String)
+  return told.length === 0 ? {} : { watermark: { told } }
+}
+
+export function toldIn({ watermark }: Checkpoint): readonly string[] {
+  const told = isMapping(watermark) ? watermark.told : undefined
+  return Array.isArray(told) ? told.filter((one) => typeof one === 'string') : []
+}
 
 /** STATE values whose records are on their way. */
 export class Echoes {

@@ -8,6 +8,13 @@ export interface Enveloped {
   readonly n: number
   readonly id: string
   readonly record: RawJson
+  /** Where `time_extracted` stands. */
+  readonly time: number
+}
+
+/** When the record was asked for. */
+export function timeOf({ time }: Enveloped, buffer: Buffer): Date {
+  return new Date(buffer.toString('latin1', time, time + TIME_BYTES))
 }
 
 const SPACE = 0x20
@@ -60,7 +67,7 @@ export function envelopeReader(stream: string): (buffer: Buffer, start: number, 
     if (buffer[i] !== BRACE) return undefined
     const after = scanValue(buffer, i, end)
     if (after !== end - 1 || buffer[after] !== BRACE_END) return undefined
-    return { n, id, record: new RawJson(buffer, i, after) }
+    return { n, id, record: new RawJson(buffer, i, after), time: start + head.length }
   }
 }
 

@@ -19,6 +19,8 @@ export type PipeEnd = 'complete' | 'stopped' | 'failed'
 export interface PipeForm {
   /** Behind the STATE with which the pipe begins: what its records are. */
   readonly open: string
+  /** Before records that follow those of another stream. */
+  readonly turn: string
   /** Of a page that was asked for at this time: writes what stands before the payload of each record. Absent: nothing does. */
   page(extractedAt: Date): RecordHead | undefined
   /** What stands behind each payload. */
@@ -52,14 +54,16 @@ export function recordHead(before: string, after: string): RecordHead {
 
 const BEFORE_ID = Buffer.from(',"id":"')
 const nothing = (): string => ''
-const bare: PipeForm = { open: '', page: () => undefined, after: '\n', state: nothing, close: nothing }
+const bare: PipeForm = { open: '', turn: '', page: () => undefined, after: '\n', state: nothing, close: nothing }
 
 /** With others, what we say of each record is left out: it would be checked as a run of one stream. */
 function singerForm({ name, schema, primaryKey = [] }: StreamInfo, among?: Bookmarks): PipeForm {
   const stream = JSON.stringify(name)
   const described = stringifyJson(schema ?? { type: 'object', properties: {} })
+  const open = `{"type":"SCHEMA","stream":${stream},"schema":${described},"key_properties":${JSON.stringify(primaryKey)}}\n`
   return {
-    open: `{"type":"SCHEMA","stream":${stream},"schema":${described},"key_properties":${JSON.stringify(primaryKey)}}\n`,
+    open,
+    turn: open,
     page: (extractedAt) => {
       const before = `{"type":"RECORD","stream":${stream},"time_extracted":"${extractedAt.toISOString()}"`
       if (!among) return recordHead(`${before},"bizon":`, ',"record":')

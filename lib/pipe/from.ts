@@ -6,12 +6,15 @@
 // of and where it begins; the destination is asked where it stands, and what it holds already is passed over.
 
 import * as z from 'zod'
+import type { Checkpoint } from '../checkpoint.ts'
 import { type ConfigInput, type ConfigOf, loadConfig } from '../config.ts'
+import { BizonError } from '../errors.ts'
 import { type OpenSource, type ReadOptions, SourceEnd } from '../extract.ts'
 import { type Log, silentLog } from '../log.ts'
+import { RawJson } from '../record.ts'
 import { defineSource, type Page, type Position, type Start, type StreamInfo } from '../source.ts'
-import { foreign } from './dialect.ts'
-import { Echoes, type Tell } from './echo.ts'
+import { type Dialect, foreign } from './dialect.ts'
+import { Echoes, type Tell, toldIn } from './echo.ts'
 import { openPages, type PipeOptions, type PipePages } from './pages.ts'
 
 export interface FromPipeOptions extends PipeOptions {
@@ -50,11 +53,6 @@ export class FromPipe extends SourceEnd {
   get endless(): boolean {
     return this.#opened?.config.source.mode === 'stream'
   }
-
-  /** Once all is loaded: tells the STATE value behind the last page, for which there is no position. */
-  async settled(): Promise<void> {
-    await this.#opened?.settled()
-  }
 }
 
 interface OpenPipeOptions extends FromPipeOptions {
@@ -65,10 +63,12 @@ class OpenPipe implements OpenSource {
   readonly config: ConfigOf<'source'>
   readonly stream: StreamInfo
   readonly begun: OpenSource['begun']
+  readonly foreign: OpenSource['foreign']
   readonly transformed: string | undefined
   readonly tellsEach: boolean
   readonly #pages: PipePages
   readonly #log: Log
+  readonly #tell: Tell
   readonly #echoes: Echoes
   #wasRead = false
 
@@ -78,9 +78,11 @@ class OpenPipe implements OpenSource {
     this.#pages = pages
     this.#log = options.log
     this.tellsEach = dialect === 'airbyte'
-    this.#echoes = new Echoes((value) => options.acknowledged?.(value), { each: this.tellsEach })
+    this.#tell = (value) => options.acknowledged?.(value)
+    this.#echoes = new Echoes(this.#tell, { each: this.tellsEach })
     this.transformed = begin.transforms || undefined
-    this.begun = state && { id: state.run, at: state.at }
+    this.foreign = state ? undefined : TELLS[dialect]
+    this.begun = state && { id: state.run, at: state.at, page: state.page }
     this.stream = { name: begin.stream, incremental: true, resumable: begin.resumable }
     this.config = {
       ...config,
@@ -88,7 +90,7 @@ class OpenPipe implements OpenSource {
         name: begin.source,
         stream: begin.stream,
         mode: begin.mode,
-        forceIgnoreCheckpoint: begin.startOver,
+        forceIgnoreCheckpoint: begin.startOver || (options.startOver ?? false),
         reset: begin.reset,
         definition: piped,
         hash: begin.hash,
@@ -115,11 +117,22 @@ class OpenPipe implements OpenSource {
     if (!this.#pages.replaces) await this.#echoes.durable(position)
   }
 
-  async settled(): Promise<void> {
-    if (this.#wasRead || this.#pages.state) return this.#echoes.all()
-    this.#log.warn(
-      'an earlier load was complete and only had to be published; nothing of this pipe was loaded: run the same line again for it',
-    )
+  /** There may have been no more to do than that: then what the end says was not told by the process that read it. */
+  async published(run: string, end: Checkpoint): Promise<void> {
+    if (this.#wasRead) return this.#echoes.all()
+    const { state } = this.#pages
+    if (!state) {
+      for (const value of toldIn(end)) await this.#tell(RawJson.from(value))
+      this.#log.warn(ONLY_PUBLISHED)
+      return
+    }
+    if (state.run !== run) {
+      throw new BizonError('source', `${ONLY_PUBLISHED} (that was run ${run}, and the pipe is of run ${state.run})`, {
+        hint: 'Run the same line again.',
+      })
+    }
+    await this.#pages.passOver()
+    await this.#tell(RawJson.from(this.#pages.spellEnd(state, end)))
   }
 
   async close(): Promise<void> {
@@ -140,6 +153,14 @@ class OpenPipe implements OpenSource {
       failed(error)
     }
   }
+}
+
+const ONLY_PUBLISHED =
+  'an earlier load was at its end and only had to be published, which is done; nothing of this pipe was loaded'
+
+/** What a program that is not ours goes on by. */
+const TELLS = { singer: 'tells', airbyte: 'tells', ndjson: 'silent', csv: 'silent' } as const satisfies {
+  [Name in Dialect]: OpenSource['foreign']
 }
 
 const piped = defineSource({

@@ -81,7 +81,7 @@ export function withoutTorn({ buffer, start, end }: Lines): Lines {
 /** Whether it was cut off before its first word, nobody knows. */
 export function nothingCame(): BizonError {
   return new BizonError('incomplete', 'nothing came through the pipe: the program before it wrote nothing', {
-    hint: 'Look at its errors. Where no records are no error, say --from ndjson.',
+    hint: 'Look at its errors. Where no records are no error: bizon-load FILE --from ndjson.',
   })
 }
 

@@ -4,8 +4,8 @@
 import { isDeepStrictEqual } from 'node:util'
 import { BizonError } from '../errors.ts'
 import { RawJson, type SourceRecord } from '../record.ts'
-import type { Page, Position } from '../source.ts'
-import { envelopeReader } from './envelope.ts'
+import type { Page, Position, StreamInfo } from '../source.ts'
+import { envelopeReader, timeOf } from './envelope.ts'
 import { type RecordMessage, readMessage } from './messages.ts'
 import {
   broken,
@@ -17,6 +17,7 @@ import {
   type PipeReaderOptions,
   refuse,
 } from './read.ts'
+import { streamOf } from './schema.ts'
 import { type PipeState, plain, readState } from './state.ts'
 
 /** What the destination holds. */
@@ -34,7 +35,7 @@ export class OwnPages {
   #state: PipeState
   /** The last page, held back until it is sure that nothing follows it. */
   #end: [Pick<Page, 'next' | 'watermark'>, RawJson] | undefined
-  #stream: string | undefined
+  #stream: StreamInfo | undefined
   #n: number
 
   /** `start`: what the first line said. `held`: the loader holds the pages up to this one already. */
@@ -52,9 +53,19 @@ export class OwnPages {
   }
 
   /** The stream of the records that follow. */
-  schema(stream: string, number: number): void {
+  schema(stream: StreamInfo, number: number): void {
     this.#expectMore(number)
     this.#stream = stream
+  }
+
+  /** Whether nobody has said yet when the page was asked for. */
+  get lacksTime(): boolean {
+    return this.#gathering.extractedAt === undefined
+  }
+
+  /** When the page was asked for, as its first record says. */
+  asked(at: Date): void {
+    if (!Number.isNaN(at.getTime())) this.#gathering.extractedAt = at
   }
 
   take(): PipePage[] {
@@ -71,16 +82,20 @@ export class OwnPages {
     const { page, rows } = this.#state
     throw new BizonError(
       'incomplete',
-      `the pipe ended without the end of the run, behind page ${page} (${rows} rows): the program before it was cut off`,
-      { hint: 'Run the same line again: it goes on from the last checkpoint. Nothing was published.' },
+      `the pipe ended without the end of the run, behind page ${page} (${rows} rows): the program before it was cut off, or stopped`,
+      {
+        hint: `Run the same line again: it goes on from the last checkpoint. ${this.#endless ? 'What came before is loaded.' : 'Nothing was published.'}`,
+      },
     )
   }
 
-  record({ stream, record, bizon }: Omit<RecordMessage, 'type'>, number: number): void {
+  record({ stream, record, extractedAt, bizon }: Omit<RecordMessage, 'type'>, number: number): void {
     if (this.#stream === undefined) throw broken(number, `a RECORD of ${stream} comes before its SCHEMA`)
-    if (stream !== this.#stream) throw broken(number, `a RECORD of ${stream} in a pipe of ${this.#stream}`)
+    if (stream !== this.#stream.name)
+      throw broken(number, `a RECORD of ${stream} behind the SCHEMA of ${this.#stream.name}`)
     if (!bizon) throw broken(number, 'a RECORD has lost its key bizon')
     const { n, id, at, to } = bizon
+    if (extractedAt !== undefined && this.lacksTime) this.asked(new Date(extractedAt))
     const timed = at === undefined ? {} : { timestamp: at }
     this.add(
       n,
@@ -97,7 +112,7 @@ export class OwnPages {
     if (missing < 0) throw broken(number, `record ${n} comes behind record ${this.#n}`)
     if (missing > 0 && !this.#options.allowEdited) throw lost(number, missing, `record ${n} follows record ${this.#n}`)
     this.#n = n
-    if (this.#state.page >= this.#held.page) this.#gathering.add(record, bytes, undefined)
+    if (this.#state.page >= this.#held.page) this.#gathering.add(record, bytes, this.#stream)
   }
 
   #expectMore(number: number): void {
@@ -139,7 +154,10 @@ export class OwnPages {
     }
     const { end, position, watermark } = state
     const kept = new RawJson(Buffer.from(told.bytes()))
-    const rest = { next: end ? null : (position ?? {}), ...(watermark !== undefined && { watermark }) }
+    const rest = {
+      next: end ? null : (position ?? {}),
+      ...(watermark !== undefined && { watermark }),
+    }
     if (end) this.#end = [rest, kept]
     else this.#gathering.end(rest, kept)
   }
@@ -159,6 +177,7 @@ export class OwnReader implements PipeReader {
   line(buffer: Buffer, start: number, end: number, number: number): undefined {
     const found = this.#quick?.(buffer, start, end)
     if (found) {
+      if (this.#pages.lacksTime) this.#pages.asked(timeOf(found, buffer))
       this.#pages.add(found.n, { id: found.id, data: found.record }, found.record.byteLength, number)
       return
     }
@@ -166,7 +185,7 @@ export class OwnReader implements PipeReader {
     if (message.type === 'RECORD') this.#pages.record(message, number)
     else if (message.type === 'STATE') this.#pages.pageEnd(message.value, number)
     else if (message.type === 'SCHEMA') {
-      this.#pages.schema(message.stream, number)
+      this.#pages.schema(streamOf(message, number), number)
       this.#quick = envelopeReader(message.stream)
     } else refuse(message, buffer, start, end, number)
   }

@@ -1,11 +1,13 @@
 // Lines to pages, whatever they are written in: the first lines say which dialect is spoken, and one of its readers does
 // the rest.
 
+import type { Checkpoint } from '../checkpoint.ts'
 import { BizonError } from '../errors.ts'
 import type { ReadOptions } from '../extract.ts'
 import type { Log } from '../log.ts'
 import { never, orAborted } from '../wait.ts'
 import { admit } from './admit.ts'
+import { airbyteForm } from './airbyte/form.ts'
 import { AirbyteOwnReader } from './airbyte/own.ts'
 import { AirbyteReader, type Catalog } from './airbyte/read.ts'
 import { CsvReader } from './csv.ts'
@@ -16,7 +18,7 @@ import { type Lines, wholeLines } from './lines.ts'
 import { NdjsonReader } from './ndjson.ts'
 import { OwnReader } from './own.ts'
 import { eachLine, type PipePage, type PipeReader } from './read.ts'
-import type { PipeState } from './state.ts'
+import { type PipeState, writeState } from './state.ts'
 import { SingerReader } from './tap.ts'
 
 /** What is said of a pipe that is read. */
@@ -35,6 +37,8 @@ export interface PipeOptions {
   readonly deadLetter?: string | undefined
   /** Of Airbyte: which streams are to be loaded, and whether they replace what is there. Others are passed over. */
   readonly catalog?: Catalog
+  /** What an unfinished load left is given up. */
+  readonly startOver?: boolean | undefined
   /** Seconds of silence after which it fails. Default: it waits. */
   readonly stallSeconds?: number | undefined
   readonly signal?: AbortSignal
@@ -147,7 +151,21 @@ export class PipePages implements Opened {
   async *#give(pages: readonly PipePage[]): AsyncGenerator<PipePage, void, void> {
     await this.#invalid.settle()
     const extractedAt = new Date()
-    for (const { page, ...rest } of pages) yield { page: { ...page, extractedAt }, ...rest }
+    for (const { page, ...rest } of pages) yield { page: { extractedAt, ...page }, ...rest }
+  }
+
+  /** Reads what there is, and gives none of it: its writer is not to fail. */
+  async passOver(): Promise<void> {
+    for (let block = await this.#next(never); block !== undefined; block = await this.#next(never));
+  }
+
+  /** The end of the run as a loader tells it. */
+  spellEnd({ begin, ...place }: PipeState, { page, rows, watermark }: Checkpoint): string {
+    const state = { ...place, page, rows, end: true, position: null, ...(watermark !== undefined && { watermark }) }
+    if (this.dialect !== 'airbyte') return writeState(state)
+    return airbyteForm({ name: begin?.stream ?? '' })
+      .state(state, 0)
+      .trimEnd()
   }
 
   async close(): Promise<void> {

@@ -85,6 +85,8 @@ export class Gathering {
   #bytes = 0
   #records = 0
   #due: PipePage[] = []
+  /** When the page was asked for, if that is said; until its end. */
+  extractedAt: Date | undefined
 
   add(record: SourceRecord, bytes: number, stream: StreamInfo | undefined): void {
     const current = this.#current
@@ -96,18 +98,24 @@ export class Gathering {
     if (this.#bytes >= PAGE_BYTES || this.#records >= PAGE_RECORDS) this.spill()
   }
 
+  /** The stream is part of what comes, whether or not it has records. */
+  name(stream: StreamInfo): void {
+    this.#bucketOf(stream)
+  }
+
   /** What is there goes on; the page does not end with it. */
   spill(): void {
-    for (const bucket of this.#empty()) this.#due.push({ page: { ...pageOf(bucket), next: MORE, more: true } })
+    for (const bucket of this.#empty()) this.#due.push({ page: { ...this.#pageOf(bucket), next: MORE, more: true } })
   }
 
   /** Ends the page. */
   end(rest: Pick<Page, 'next' | 'watermark'>, value?: RawJson): void {
     const last = this.#buckets.at(-1)
     const before = this.#empty().slice(0, -1)
-    for (const bucket of before) this.#due.push({ page: { ...pageOf(bucket), next: MORE, more: true } })
-    const page = last ? pageOf(last) : { records: [], bytes: 0 }
+    for (const bucket of before) this.#due.push({ page: { ...this.#pageOf(bucket), next: MORE, more: true } })
+    const page = last ? this.#pageOf(last) : { records: [], bytes: 0 }
     this.#due.push({ page: { ...page, ...rest }, ...(value && { value }) })
+    this.extractedAt = undefined
   }
 
   take(): PipePage[] {
@@ -124,6 +132,11 @@ export class Gathering {
     return bucket
   }
 
+  #pageOf({ stream, records, bytes }: Bucket): Omit<Page, 'next'> {
+    const { extractedAt } = this
+    return { records, bytes, ...(stream && { stream }), ...(extractedAt && { extractedAt }) }
+  }
+
   #empty(): Bucket[] {
     const buckets = this.#buckets
     this.#buckets = []
@@ -132,10 +145,6 @@ export class Gathering {
     this.#records = 0
     return buckets
   }
-}
-
-function pageOf({ stream, records, bytes }: Bucket): Omit<Page, 'next'> {
-  return { records, bytes, ...(stream && { stream }) }
 }
 
 const MORE: Position = {}
@@ -153,7 +162,7 @@ export function lost(number: number, missing: number, why: string, what = 'recor
   return new BizonError('source', `line ${number} of the pipe: ${why}, so that ${many} missing`, {
     hint:
       what === 'record'
-        ? 'If a program between is to drop records, add --allow-edited; else nothing of this page was loaded: run the same line again.'
+        ? 'Nothing of this page was loaded: run the same line again. If a program between is to drop records: bizon-load FILE --allow-edited.'
         : 'Something between the two programs dropped lines; run the same line again without it.',
   })
 }

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { BizonError, messageOf } from '../errors.ts'
 import { parseJson, scanValue, skipWhitespace } from '../json.ts'
 import type { Json } from '../record.ts'
+import { isMapping } from '../references.ts'
 import { readAirbyteMessage } from './airbyte/messages.ts'
 import { type PipeState, readStateOf } from './state.ts'
 
@@ -33,14 +34,25 @@ export function stateIn(value: Json, option: string, path: string): PipeState {
   throw unfit(option, path)
 }
 
+/** Programs that run taps may hand over one value of many lines, or an empty object for none. */
 function lastValue(text: Buffer, option: string, path: string): Json | undefined {
-  const lines = text.toString('utf8').trimEnd().split('\n')
-  const last = Buffer.from(lines.at(-1) ?? '')
+  const last = isJson(text) ? text : Buffer.from(text.toString('utf8').trimEnd().split('\n').at(-1) ?? '')
   if (skipWhitespace(last, 0, last.length) === last.length) return undefined
-  if (scanValue(last, 0, last.length) !== last.length) throw unfit(option, path)
-  // Of Airbyte a loader prints the whole message.
-  const message = readAirbyteMessage(last, 0, last.length)
-  return parseJson((message.type === 'STATE' && message.value ? message.value : last).toString())
+  const value = valueIn(last)
+  if (value === undefined) throw unfit(option, path)
+  return isMapping(value) && Object.keys(value).length === 0 ? undefined : value
+}
+
+/** What a printed line says; undefined: it is not JSON. Of Airbyte a loader prints the whole message. */
+export function valueIn(line: Buffer): Json | undefined {
+  if (!isJson(line)) return undefined
+  const message = readAirbyteMessage(line, 0, line.length)
+  return parseJson((message.type === 'STATE' && message.value ? message.value : line).toString())
+}
+
+function isJson(text: Buffer): boolean {
+  const end = scanValue(text, skipWhitespace(text, 0, text.length), text.length)
+  return end >= 0 && skipWhitespace(text, end, text.length) === text.length
 }
 
 function unfit(option: string, path: string, cause?: unknown): BizonError {

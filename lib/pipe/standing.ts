@@ -2,6 +2,7 @@
 // a STATE value that a loader printed. Nothing is changed here; the loader does that.
 
 import type { ConfigOf } from '../config.ts'
+import { BizonError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { identityOf, nextRun, pastOf, sourceHashOf, transformsHashOf } from '../run.ts'
 import type { Start, StreamInfo } from '../source.ts'
@@ -75,7 +76,16 @@ async function fromSaid(
   by: string,
 ): Promise<Standing> {
   const { mode, cursorField, reset, forceIgnoreCheckpoint } = config.source
-  const goesOn = before && !before.end && !forceIgnoreCheckpoint
+  const of = before?.of
+  if (of && (of.pipeline !== config.name || of.stream !== config.source.stream)) {
+    throw new BizonError(
+      'usage',
+      `${by}: it says where stream ${of.stream} of pipeline ${of.pipeline} stands, and this is ${config.source.stream} of ${config.name}`,
+      { hint: 'Keep a file for each stream of each pipeline.' },
+    )
+  }
+  const survives = mode !== 'full_refresh' || (stream.resumable ?? false)
+  const goesOn = before && !before.end && survives && !forceIgnoreCheckpoint
   if (goesOn) {
     const { begin: _begin, ...state } = before
     return {
@@ -126,6 +136,7 @@ async function withBeginning(
   const { name, source } = config
   return {
     ...state,
+    of: { pipeline: name, stream: source.stream },
     begin: {
       pipeline: name,
       source: source.name,

@@ -31,6 +31,8 @@ export interface PipeState {
   readonly run: string
   /** When the run began to read. */
   readonly at: Date
+  /** What it is a run of. Absent: nobody says. */
+  readonly of?: { readonly pipeline: string; readonly stream: string }
   /** Incremental: the published run from whose watermark it reads on. */
   readonly previous?: string
   readonly page: number
@@ -45,8 +47,9 @@ export interface PipeState {
 }
 
 /** The value of a STATE line, as JSON text. */
-export function writeState({ run, at, previous, page, rows, end, position, watermark, begin }: PipeState): string {
+export function writeState({ run, at, of, previous, page, rows, end, position, watermark, begin }: PipeState): string {
   const state: Record<string, Json> = { run, at: at.toISOString() }
+  if (of && !begin) Object.assign(state, of)
   if (previous !== undefined) state.previous = previous
   Object.assign(state, { page, rows, end, position })
   if (watermark !== undefined) state.watermark = watermark
@@ -77,7 +80,7 @@ export function readStateOf(value: unknown): PipeState | undefined {
   const given = isMapping(value) ? value.bizon : undefined
   if (given === undefined) return undefined
   const state = isMapping(given) ? given : {}
-  const { run, at, previous, page, rows, end, position, watermark, begin } = state
+  const { run, at, pipeline, stream, previous, page, rows, end, position, watermark, begin } = state
   const time = new Date(String(at))
   const sound =
     typeof run === 'string' &&
@@ -95,6 +98,7 @@ export function readStateOf(value: unknown): PipeState | undefined {
   return {
     run,
     at: time,
+    ...(typeof pipeline === 'string' && typeof stream === 'string' && { of: { pipeline, stream } }),
     ...(typeof previous === 'string' && { previous }),
     page,
     rows,
@@ -118,8 +122,20 @@ function readBeginning(given: unknown): Beginning {
       hint: 'See docs/pipe-format.md for what it holds.',
     })
   }
+  if (OUTSIDE.test(stream as string)) {
+    throw new BizonError(
+      'source',
+      `the first line of the pipe names stream ${stream}, which is a path out of its folder`,
+      {
+        hint: 'The stream of a pipe may choose a file below the destination, and no other.',
+      },
+    )
+  }
   return { pipeline, source, stream, mode, resumable, reset, startOver, hash, transforms } as Beginning
 }
+
+/** `destination_id` may hold the name of the stream, and may be a path. */
+const OUTSIDE = /(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\]/
 
 /** As it is after a round trip, for comparing. */
 export const plain = (position: Position | null): unknown => JSON.parse(stringifyJson(position))

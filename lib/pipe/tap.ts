@@ -2,15 +2,16 @@
 
 import { isDeepStrictEqual } from 'node:util'
 import type { BizonError } from '../errors.ts'
-import { fieldsReader, isObject, parseJson, scanValue, skipWhitespace, stringOf } from '../json.ts'
+import { fieldsReader, isObject, scanValue, skipWhitespace, stringOf } from '../json.ts'
 import type { Log } from '../log.ts'
 import { type Json, type JsonObject, RawJson } from '../record.ts'
 import type { Position, StreamInfo } from '../source.ts'
 import { filesOf, linesOf } from './batch.ts'
+import { toTell } from './echo.ts'
 import type { InvalidLines } from './invalid.ts'
-import { isListOfNames, problemOfSchema } from './json-schema.ts'
 import { type BatchMessage, type RecordMessage, readMessage, type SchemaMessage } from './messages.ts'
 import { broken, eachLine, Gathering, notJson, notUtf8, type PipePage, type PipeReader } from './read.ts'
+import { streamOf } from './schema.ts'
 import { plain, readState } from './state.ts'
 import { Versions } from './versions.ts'
 
@@ -37,6 +38,8 @@ export class SingerReader implements PipeReader {
   #batch: { readonly message: BatchMessage; readonly number: number } | undefined
   /** Of a load that replaces: told only once all is published, because no part of it is of use to anybody. */
   #state: RawJson | undefined
+  /** The last one that says anything. */
+  #last: RawJson | undefined
   #number = 0
   #n = 0
   #records = 0
@@ -70,7 +73,7 @@ export class SingerReader implements PipeReader {
         return undefined
       case 'INVALID': {
         const error = notJson(buffer, start, end, number, message.why, message.at)
-        if (message.isRecord === false) throw error
+        if (message.isRecord === false || isOtherMessage(buffer, start, end)) throw error
         this.#options.invalid.report({ buffer, start, end, number }, error)
         return undefined
       }
@@ -106,7 +109,11 @@ export class SingerReader implements PipeReader {
   finish(): PipePage[] {
     this.#versions.finish(this.#number)
     this.#options.invalid.finish(this.#records)
-    this.#gathering.end({ next: null }, this.#state)
+    for (const stream of this.#versions.replaced()) {
+      const known = this.#streams.get(stream)
+      if (known) this.#gathering.name(known.info)
+    }
+    this.#gathering.end({ next: null, ...toTell(this.#last ? [this.#last] : []) }, this.#state)
     return this.take()
   }
 
@@ -116,6 +123,7 @@ export class SingerReader implements PipeReader {
     const parsed = value.parse()
     const next: Position = { singer: parsed }
     const told = isNothing(parsed) ? undefined : value
+    this.#last = told ?? this.#last
     if (this.#options.replaces) {
       this.#state = told ?? this.#state
       this.#gathering.end({ next })
@@ -131,12 +139,10 @@ export class SingerReader implements PipeReader {
     this.#options.log.warn(what)
   }
 
-  #schema({ stream, schema, keys: given }: SchemaMessage, number: number): void {
-    const described = schema.parse() as JsonObject
-    const problem = problemOfSchema(described)
-    if (problem !== undefined) throw broken(number, `the schema of ${stream} is not valid: ${problem}`)
-    const keys = given === undefined ? [] : parseJson(given.toString())
-    if (!isListOfNames(keys)) throw broken(number, `key_properties of ${stream} is no list of names`)
+  #schema(message: SchemaMessage, number: number): void {
+    const { stream, keys: given } = message
+    const info = streamOf(message, number)
+    const { schema: described = {}, primaryKey: keys = [] } = info
     if (given === undefined && described.key_properties !== undefined) {
       const what = `line ${number}: key_properties of ${stream} is inside its schema, where it says nothing: the stream has no key`
       this.#tell(what, `key_properties ${stream}`)
@@ -145,7 +151,6 @@ export class SingerReader implements PipeReader {
     const before = this.#streams.get(stream)
     if (before && isDeepStrictEqual([before.keys, plainOf(before.info.schema)], [keys, plainOf(described)])) return
     this.#gathering.spill() // what came before is of the schema before
-    const info = { name: stream, schema: described, ...(keys.length > 0 && { primaryKey: keys }) }
     this.#streams.set(stream, { info, keys, keysOf: fieldsReader(keys) })
   }
 
@@ -223,6 +228,14 @@ class BareRecords {
     this.#invalid.report(line, notJson(buffer, start, end, number, 'it is not UTF-8', undefined, this.#file))
   }
 }
+
+/** A line that is no JSON, but meant to be a message without which the others cannot be understood. */
+function isOtherMessage(buffer: Buffer, start: number, end: number): boolean {
+  return OTHER_MESSAGE.test(buffer.toString('latin1', start, Math.min(end, start + TYPE_BYTES)))
+}
+
+const TYPE_BYTES = 200
+const OTHER_MESSAGE = /^\s*\{(?!.*"type"\s*:\s*"record").*"type"\s*:\s*"(?:schema|state|batch|activate_version)"/is
 
 function headless(number: number): BizonError {
   return broken(number, 'it is of bizon-extract, whose first line is missing')

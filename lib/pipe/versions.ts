@@ -43,6 +43,11 @@ export class Versions {
     this.#streams.set(stream, { version, active: true })
   }
 
+  /** The streams whose rows are to be those that came, and no others. */
+  replaced(): string[] {
+    return this.#replaces ? [...this.#streams.keys()] : []
+  }
+
   /** At the end. Throws unless everything is known to be here. */
   finish(number: number): void {
     if (!this.#replaces) return

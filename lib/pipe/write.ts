@@ -23,7 +23,11 @@ export interface PipeWriterOptions {
 /** `open`, then pages and checkpoints, then `close`; one call at a time. */
 export class PipeWriter {
   readonly #out: BufferedOut
+  readonly #spell: (stream: StreamInfo) => PipeForm
+  /** Of the pipeline's stream. */
   readonly #form: PipeForm
+  /** Of all that came, by name. */
+  readonly #forms = new Map<string, { readonly stream: StreamInfo; readonly form: PipeForm }>()
   readonly #after: Buffer
   readonly #start: PipeState
   #rows: number
@@ -32,6 +36,8 @@ export class PipeWriter {
   /** What was handed on, or waits for it, ends within a line. */
   #torn = false
   #breaks: LineBreaks | undefined
+  /** Of the records that were written last. */
+  #current: PipeForm
 
   /** `start`: where the pipe begins. */
   constructor(
@@ -42,7 +48,10 @@ export class PipeWriter {
     { failed, among }: PipeWriterOptions = {},
   ) {
     this.#out = new BufferedOut(out, failed)
-    this.#form = formOf(format, stream, among)
+    this.#spell = (of) => formOf(format, of, among)
+    this.#form = this.#spell(stream)
+    this.#current = this.#form
+    this.#forms.set(stream.name, { stream, form: this.#form })
     this.#after = Buffer.from(this.#form.after)
     this.#start = start
     this.#rows = start.rows
@@ -66,14 +75,17 @@ export class PipeWriter {
 
   /** Last call. How it ended; a line that a failure has cut short is ended first. */
   async close(end: PipeEnd): Promise<void> {
-    if (this.#torn && this.#form.close(end) !== '') await this.#out.bytes(LF)
-    await this.#out.text(this.#form.close(end))
+    const text = [...this.#forms.values()].map(({ form }) => form.close(end)).join('')
+    if (this.#torn && text !== '') await this.#out.bytes(LF)
+    await this.#out.text(text)
     await this.#out.settle()
   }
 
-  async #page({ records, extractedAt = new Date() }: Page): Promise<void> {
-    const before = this.#form.page(extractedAt)
-    this.#torn = records.length > 0
+  async #page({ records, stream, extractedAt = new Date() }: Page): Promise<void> {
+    if (records.length === 0) return
+    const form = await this.#turnTo(stream)
+    const before = form.page(extractedAt)
+    this.#torn = true
     for (const record of records) {
       this.#rows += 1
       const headed = before?.(this.#out, record, this.#rows)
@@ -84,6 +96,23 @@ export class PipeWriter {
       if (ended) await ended
     }
     this.#torn = false
+  }
+
+  /** A source may give pages of several streams, or of one whose schema has changed. */
+  async #turnTo(stream: StreamInfo | undefined): Promise<PipeForm> {
+    const known = stream && this.#forms.get(stream.name)
+    if (stream && known?.stream !== stream) {
+      // Of a format that does not say what a stream is, there is nothing new to be said.
+      const form = known && known.form.turn === '' ? known.form : this.#spell(stream)
+      this.#forms.set(stream.name, { stream, form })
+      this.#current = form
+      if (form !== known?.form) await this.#out.text(form.open)
+      return form
+    }
+    const form = known?.form ?? this.#form
+    if (form !== this.#current) await this.#out.text(form.turn)
+    this.#current = form
+    return form
   }
 
   #payload(data: SourceRecord['data']): Promise<void> | undefined {

@@ -3,9 +3,10 @@
 
 import { BizonError } from '../errors.ts'
 import { watermarkOf } from '../job.ts'
-import { parseJson, scanValue, skipWhitespace, stringifyJson } from '../json.ts'
-import { type PipeState, readState, writeState } from '../pipe/state.ts'
-import { type Json, RawJson } from '../record.ts'
+import { parseJson, stringifyJson } from '../json.ts'
+import { valueIn } from '../pipe/said.ts'
+import { type PipeState, readStateOf, writeState } from '../pipe/state.ts'
+import type { Json } from '../record.ts'
 import { redactor } from '../redact.ts'
 import { isMapping } from '../references.ts'
 import type { Job } from '../state.ts'
@@ -87,14 +88,14 @@ export function readStates(text: string, path: string, stream: string): readonly
     : text.split('\n').filter((line) => line.trim() !== '')
   if (lines.length === 0) throw unusable(path, 'is empty')
   return lines.map((line, index) => {
-    const state = isJson(line) ? readState(RawJson.from(line)) : undefined
+    const state = readStateOf(valueIn(Buffer.from(line)))
     if (!state) throw unusable(path, `line ${index + 1} is no STATE value of bizon`)
     return state
   })
 }
 
 function airbyteState(text: string, path: string, stream: string): string {
-  const messages = isJson(text) ? parseJson(text) : undefined
+  const messages = valueIn(Buffer.from(text))
   if (!Array.isArray(messages)) throw unusable(path, 'is not valid JSON')
   for (const message of messages as readonly Json[]) {
     const given = isMapping(message) && isMapping(message.stream) ? message.stream : {}
@@ -102,12 +103,6 @@ function airbyteState(text: string, path: string, stream: string): string {
     if (isMapping(descriptor) && descriptor.name === stream && isMapping(state)) return stringifyJson(state as Json)
   }
   throw unusable(path, `holds no state of stream ${stream}`)
-}
-
-function isJson(text: string): boolean {
-  const bytes = Buffer.from(text)
-  const end = scanValue(bytes, skipWhitespace(bytes, 0, bytes.length), bytes.length)
-  return end >= 0 && skipWhitespace(bytes, end, bytes.length) === bytes.length
 }
 
 function unusable(path: string, why: string): BizonError {

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { parseJson, stringifyJson } from '../../lib/json.ts'
 import type { Json } from '../../lib/record.ts'
 import { sealOf } from '../../lib/seal.ts'
 import type { Position } from '../../lib/source.ts'
@@ -58,6 +59,14 @@ describe('a sealed position', () => {
         hint: expect.stringContaining('source.force_ignore_checkpoint'),
       }),
     )
+  })
+
+  test('keeps numbers that a double would change', () => {
+    const exact = parseJson('{"id": 12345678901234567890, "at": "sup3rsecret"}')
+    const seal = sealOf(new Map([['env://KEY', 'sup3rsecret']]))
+    const closed = seal.close(exact)
+    expect(stringifyJson(closed)).toBe('{"id":12345678901234567890,"at":"***env://KEY***"}')
+    expect(stringifyJson(seal.open(closed))).toBe('{"id":12345678901234567890,"at":"sup3rsecret"}')
   })
 
   test('is the position itself when there is nothing to hide', () => {

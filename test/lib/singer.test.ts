@@ -107,6 +107,43 @@ test('a signal ends the reading with its reason, though nothing comes', async ()
   await expect(all(readSinger(silent(), { signal: stop.signal }))).rejects.toThrow('enough')
 })
 
+test('a script that goes on from what the loader said adds what has come since', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'bizon-singer-'))
+  try {
+    const on = shelf()
+    const config = await testConfig({
+      folder,
+      source: scriptedSource({ pages: [] }),
+      destination: shelfDestination(on),
+    })
+    const said: string[] = []
+    const loadMore = async (given: AsyncIterable<Page>, from?: string) => {
+      const lines = writeSinger(given, { ...about, mode: 'incremental', ...(from && { from: JSON.parse(from) }) })
+      const pipe = fromPipe(bytes(Buffer.concat(await all(lines)).toString()), config, {
+        acknowledged: (value) => void said.push(value.toString()),
+      })
+      return pipeline(pipe, load(config))
+    }
+    async function* only(...records: Page['records']): AsyncGenerator<Page> {
+      yield { records, next: null }
+    }
+    async function* cut(): AsyncGenerator<Page> {
+      yield { records: [raw(1)], next: { after: 1 } }
+    }
+    await loadMore(only(raw(0)))
+    await expect(loadMore(cut(), said.at(-1))).rejects.toThrow('ended without the end')
+    const place = JSON.parse(said.at(-1) ?? '').bizon
+    expect(place).toMatchObject({ page: 1, position: { after: 1 }, pipeline: 'test', stream: 'numbers' })
+    await loadMore(only(raw(2)), said.at(-1))
+    expect(on.published).toEqual([0, 1, 2])
+    await expect(loadMore(only(raw(3)))).rejects.toThrow(
+      'the pipe holds from the beginning, and the destination has run',
+    )
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+})
+
 test('a pipe is the first stage of a pipeline', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'bizon-singer-'))
   try {

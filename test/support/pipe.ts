@@ -113,7 +113,6 @@ export async function loaded(
   const from = new FromPipe(chunksOf(Buffer.from(bytes), size), config, { acknowledged, ...options })
   try {
     await pipeline(from, load(config), { ...(log && { log }) })
-    await from.settled()
     return { said, error: undefined }
   } catch (error) {
     return { said, error: error as Error }

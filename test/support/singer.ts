@@ -35,7 +35,6 @@ export async function loadSinger(folder: string, on: Ledger, lines: readonly Lin
   }
   const pipe = new FromPipe(chunks(), config, { acknowledged: (value) => void said.push(value.toString()), ...from })
   const outcome = await pipeline(pipe, load(config), { log })
-  await pipe.settled()
   return { outcome, said, warnings }
 }
 

@@ -18,10 +18,12 @@ const COPY_BYTES = 1 << 20
 export interface PublishOptions {
   /** Whether a complete extract without rows empties the published file, or leaves it alone. */
   readonly onEmpty: 'publish' | 'keep'
+  /** Whether what this run does not name stays as it is; else it is emptied. */
+  readonly keepsOthers: boolean
 }
 
 /** Resolves to the published state. Repeatable. */
-export async function publish(site: Site, state: FileState, { onEmpty }: PublishOptions): Promise<FileState> {
+export async function publish(site: Site, state: FileState, options: PublishOptions): Promise<FileState> {
   if (state.mode === 'stream') return state
   if (state.phase === 'published') {
     await cleanUp(site, state)
@@ -30,7 +32,7 @@ export async function publish(site: Site, state: FileState, { onEmpty }: Publish
   let announced = state
   if (state.phase === 'staging') {
     faultPoint('publish.before')
-    announced = replaces(state) ? await toReplace(site, state, onEmpty) : await toAppend(site, state)
+    announced = replaces(state) ? await toReplace(site, state, options) : await toAppend(site, state)
     await site.sidecar.commit(announced)
   }
   const extents = replaces(state) ? await replaceAll(site, announced) : await appendAll(site, announced)
@@ -47,10 +49,10 @@ export async function publish(site: Site, state: FileState, { onEmpty }: Publish
 }
 
 /** With an empty staged file for each target that has no rows any more. */
-async function toReplace(site: Site, state: FileState, onEmpty: string): Promise<FileState> {
+async function toReplace(site: Site, state: FileState, { onEmpty, keepsOthers }: PublishOptions): Promise<FileState> {
   const { disk, paths } = site
-  const targets = Object.keys(state.published)
-  if (Object.keys(state.files).length === 0) targets.push(paths.target)
+  const targets = keepsOthers ? [] : Object.keys(state.published)
+  if (!keepsOthers && Object.keys(state.files).length === 0) targets.push(paths.target)
   const empty = onEmpty === 'publish' ? [...new Set(targets)].filter((key) => !(key in state.files)) : []
   const begun = await beginStaging(site, state, empty)
   const files: { [key: string]: StagedFile } = { ...state.files }

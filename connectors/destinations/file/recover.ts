@@ -103,13 +103,14 @@ async function begin(site: Site, run: Run, found: FileState | undefined): Promis
 async function withdrawn(site: Site, run: Run, found: FileState): Promise<FileState> {
   const { disk, paths, sidecar } = site
   const appends = run.mode === 'incremental' && !run.complete
-  if (!appends || run.previous === undefined || publisherOf(found) === null) return found
-  if (publisherOf(found) === run.previous) return found
+  const publisher = publisherOf(found)
+  if (!appends || publisher === null || publisher === run.previous) return found
+  if (run.previous === undefined && !run.givenUp?.includes(publisher)) return found
   const files = Object.entries(found.files)
   const canUndo =
     found.phase === 'published' &&
     found.run === found.publishedBy &&
-    found.previous === run.previous &&
+    found.previous === (run.previous ?? null) &&
     !replaces(found) &&
     files.every(([, { mainBefore }]) => mainBefore !== undefined)
   if (!canUndo) {
@@ -126,7 +127,13 @@ async function withdrawn(site: Site, run: Run, found: FileState): Promise<FileSt
     if (known) await checkExtent(disk, main, known, { whole: true, hint: putBack(run.mode) })
     published[key] = extentOf(mainBefore, await readTail(disk, main, mainBefore))
   }
-  const half: FileState = { ...found, epoch: run.epoch, phase: 'publishing', published, publishedBy: run.previous }
+  const half: FileState = {
+    ...found,
+    epoch: run.epoch,
+    phase: 'publishing',
+    published,
+    publishedBy: run.previous ?? null,
+  }
   await sidecar.commit(half)
   return half
 }

@@ -19,7 +19,7 @@ export interface Input {
   /** Of a regular file, when it was opened. */
   readonly identity: Identity | undefined
   /**
-   * `carry` and at least one more byte in another buffer; about `want` bytes when there are so many.
+   * `carry` and at least one more byte in another buffer; `want` bytes when there are so many, and never more.
    * Resolves to undefined at the end, and when the signal aborts.
    */
   fill(carry: Buffer, want: number, signal: AbortSignal): Promise<Buffer | undefined>
@@ -158,6 +158,13 @@ class StreamInput implements Input {
         chunks.push(chunk)
         length += chunk.length
       }
+      const over = length - carry.length - want
+      if (over > 0) {
+        const last = chunks.pop() as Buffer
+        chunks.push(last.subarray(0, last.length - over))
+        length -= over
+        this.#putBack(last.subarray(last.length - over))
+      }
     } finally {
       clearTimeout(timer)
     }
@@ -177,11 +184,16 @@ class StreamInput implements Input {
       before = Buffer.concat([before, chunk.subarray(0, chunk.length - over)])
       before = before.subarray(Math.max(0, before.length - length))
       if (over > 0) {
-        this.#pending = Promise.resolve({ done: false, value: chunk.subarray(chunk.length - over) })
-        this.#offset = offset
+        this.#putBack(chunk.subarray(chunk.length - over))
       }
     }
     return before
+  }
+
+  /** What was taken too much; no other read is under way. */
+  #putBack(chunk: Buffer): void {
+    this.#pending = Promise.resolve({ done: false, value: chunk })
+    this.#offset -= chunk.length
   }
 
   /** The next chunk, undefined at the end or when aborted; a chunk that came too late is kept for the next call. */

@@ -29,10 +29,10 @@ export async function* readFiles(
   const progress = new Progress(stdin ? {} : from)
   const resumption = mode === 'incremental' && from.position === undefined ? 'increment' : 'resume'
   const reader: Reader = { settings, mode, log, signal, progress, rows, invalid, resumption, bytesSincePage: 0 }
-  const nextPage = async (rest: Buffer | undefined): Promise<Page> => {
+  const nextPage = async (): Promise<Page> => {
     await invalid.settle()
     reader.bytesSincePage = 0
-    return { ...rows.take(rest), next: progress.position }
+    return { ...rows.take(), next: progress.position }
   }
   const seen = new Map<string, Identity | undefined>()
   try {
@@ -46,16 +46,16 @@ export async function* readFiles(
       for (const file of files) {
         const identity = there.get(file.path)
         if (round > 0 && seen.has(file.path) && identity === seen.get(file.path)) continue
-        for await (const rest of readFile(file, reader)) yield await nextPage(rest)
+        for await (const _ of readFile(file, reader)) yield await nextPage()
         seen.set(file.path, identity)
         if (signal.aborted) return
       }
       if (mode !== 'stream' || stdin) {
         const { watermark } = progress
-        yield { ...(await nextPage(undefined)), next: null, ...(mode !== 'stream' && { watermark }) }
+        yield { ...(await nextPage()), next: null, ...(mode !== 'stream' && { watermark }) }
         return
       }
-      if (reader.bytesSincePage > 0) yield await nextPage(undefined)
+      if (reader.bytesSincePage > 0) yield await nextPage()
       await sleep(settings.poll_interval, signal)
     }
   } finally {
@@ -70,10 +70,11 @@ function checkStart(files: readonly FileToRead[], progress: Progress): void {
 }
 
 /**
- * Reads a file from where it was left. Yields whenever there is enough for a page: the block that is not parsed to
- * its end, if there is one.
+ * Reads a file from where it was left. Yields whenever there is enough for a page. Each block begins where the one before
+ * was parsed to, and its size does not depend on what was read before: so does each page, and whoever goes on at a
+ * position gets the pages that followed it.
  */
-async function* readFile(file: FileToRead, reader: Reader): AsyncGenerator<Buffer | undefined, void, void> {
+async function* readFile(file: FileToRead, reader: Reader): AsyncGenerator<undefined, void, void> {
   const { settings, signal, progress, rows } = reader
   const { path } = file
   const place = progress.at(path)
@@ -92,7 +93,8 @@ async function* readFile(file: FileToRead, reader: Reader): AsyncGenerator<Buffe
     let unfinished = offset > 0 && place.line > 0 && file.format !== 'json' && tail.byte !== LINE_END
     for (let last = false; !last; ) {
       // What does not hold one record yet is doubled, so that a long record is not looked at too often.
-      const block = await input.fill(carry, Math.max(settings.page_bytes, carry.length), signal)
+      const whole = carry.length < settings.page_bytes ? settings.page_bytes : carry.length * 2
+      const block = await input.fill(carry, whole - carry.length, signal)
       if (signal.aborted) return
       last = block === undefined
       // Only the parser knows whether JSON is complete when nothing is left over.
@@ -123,7 +125,8 @@ async function* readFile(file: FileToRead, reader: Reader): AsyncGenerator<Buffe
       const marked = offset === 0 ? start : 0
       const utf8 = isUtf8(wholeCharacters(buffer, last))
       const blockOffset = offset
-      let found = rows.bytes
+      const found = rows.bytes
+      let full = false
       let at = 0
       for (;;) {
         const from = Math.max(at, start)
@@ -134,20 +137,17 @@ async function* readFile(file: FileToRead, reader: Reader): AsyncGenerator<Buffe
         offset = blockOffset + used
         at = used
         if (parser.settled) progress.move(path, { offset, line: parser.line, tail: tail.hash, file: input.identity })
-        if (!rows.pausing) break
         // So many small records in one block that it makes several pages, or dead letters that must be written first.
-        if (rows.full) {
-          yield buffer
-          if (signal.aborted) return
-          found = rows.bytes
-        } else {
-          await reader.invalid.settle()
-        }
+        full = rows.full
+        if (full || !rows.pausing) break
+        await reader.invalid.settle()
       }
       // A copy: the block is the page's now, or free again if no record refers to it.
       carry = Buffer.from(buffer.subarray(at))
       if (rows.bytes === found || !parser.byReference) rows.pool.giveBack(buffer)
-      if (parser.settled && (input.live || reader.bytesSincePage * 2 >= settings.page_bytes)) yield undefined
+      if (full) last = false
+      const enough = input.live || reader.bytesSincePage * 2 >= settings.page_bytes
+      if (full || (parser.settled && enough)) yield undefined
     }
     if (offset === 0) progress.move(path, START)
   } finally {

@@ -99,9 +99,9 @@ export class Rows {
     return this.#records.length >= this.#maxRecords || this.#invalid.due
   }
 
-  /** Takes the records so far. `rest`: the block that is not parsed to its end. */
-  take(rest: Buffer | undefined): Pick<Page, 'records' | 'bytes' | 'release'> {
-    const taken = { records: this.#records, bytes: this.#bytes, release: this.pool.seal(rest) }
+  /** Takes the records so far. */
+  take(): Pick<Page, 'records' | 'bytes' | 'release'> {
+    const taken = { records: this.#records, bytes: this.#bytes, release: this.pool.seal() }
     this.#records = []
     this.#bytes = 0
     return taken

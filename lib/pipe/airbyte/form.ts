@@ -16,6 +16,7 @@ export function airbyteForm({ name }: StreamInfo): PipeForm {
     `{"type":"STATE","state":{"type":"STREAM","stream":{"stream_descriptor":{"name":${stream}},"stream_state":${writeState(value)}},"sourceStats":{"recordCount":${records}.0}}}\n`
   return {
     open: statusTrace(name, 'STARTED'),
+    turn: '',
     page: (extractedAt) => {
       const before = `{"type":"RECORD","record":{"stream":${stream},"emitted_at":${extractedAt.getTime()},"bizon":`
       const head = recordHead(before, ',"data":')

@@ -13,6 +13,7 @@ export class AirbyteOwnReader implements PipeReader {
   readonly #pages: OwnPages
   readonly #talk: Talk
   readonly #stream: string
+  #current = ''
   /** Records since the last STATE. */
   #count = 0
 
@@ -21,7 +22,7 @@ export class AirbyteOwnReader implements PipeReader {
     this.#pages = new OwnPages(start, held, options)
     this.#talk = new Talk(options.log)
     this.#stream = start.begin?.stream ?? ''
-    this.#pages.schema(this.#stream, 1)
+    this.#turnTo(this.#stream, 1)
   }
 
   line(buffer: Buffer, start: number, end: number, number: number): undefined {
@@ -29,8 +30,11 @@ export class AirbyteOwnReader implements PipeReader {
     if (message.type === 'INVALID') throw broken(number, message.why)
     if (message.type === 'TEXT') throw notJson(buffer, start, end, number, message.why, message.at)
     if (message.type === 'RECORD') {
-      const { stream, data, bizon } = message
-      this.#pages.record({ stream: routeOf(stream), record: data, ...(bizon && { bizon }) }, number)
+      const { stream, data, emittedAt, bizon } = message
+      const route = routeOf(stream)
+      if (route !== this.#current) this.#turnTo(route, number)
+      if (emittedAt !== undefined && this.#pages.lacksTime) this.#pages.asked(new Date(emittedAt))
+      this.#pages.record({ stream: route, record: data, ...(bizon && { bizon }) }, number)
       this.#count += 1
     } else if (message.type === 'STATE') {
       if (!message.value) throw broken(number, 'a STATE is not one of bizon')
@@ -40,6 +44,11 @@ export class AirbyteOwnReader implements PipeReader {
     } else {
       this.#talk.hear(message, number)
     }
+  }
+
+  #turnTo(stream: string, number: number): void {
+    this.#current = stream
+    this.#pages.schema({ name: stream }, number)
   }
 
   notUtf8(buffer: Buffer, start: number, end: number, number: number): void {

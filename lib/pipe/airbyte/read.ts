@@ -4,6 +4,7 @@ import { BizonError } from '../../errors.ts'
 import { parseJson } from '../../json.ts'
 import { RawJson, type SourceRecord } from '../../record.ts'
 import type { Position, StreamInfo } from '../../source.ts'
+import { toTell } from '../echo.ts'
 import { broken, Gathering, lost, type PipePage, type PipeReader, type PipeReaderOptions } from '../read.ts'
 import { readState } from '../state.ts'
 import { type AirbyteRecord, type AirbyteState, type Descriptor, readAirbyteMessage } from './messages.ts'
@@ -46,6 +47,9 @@ export class AirbyteReader implements PipeReader {
   #count = 0
   #spoke = false
   #files = false
+  readonly #replaces: boolean
+  /** Of each stream the last STATE. */
+  readonly #last = new Map<string, RawJson>()
   /** The line at which the input stopped, if it is no JSON. */
   #torn: number | undefined
 
@@ -53,6 +57,7 @@ export class AirbyteReader implements PipeReader {
   constructor(options: PipeReaderOptions, catalog?: Catalog) {
     this.#options = options
     this.#catalog = catalog && new Map(catalog.streams.map((info) => [info.name, info]))
+    this.#replaces = catalog?.replaces ?? false
     this.#talk = new Talk(options.log)
   }
 
@@ -78,7 +83,8 @@ export class AirbyteReader implements PipeReader {
     if (this.#torn !== undefined) throw cutOff(`within line ${this.#torn}`)
     this.#talk.checkEnd(this.#catalog?.keys() ?? this.#streams.keys())
     if (!this.#spoke && !this.#talk.hasStatus) throw cutOff('before its first record, state or status')
-    this.#gathering.end({ next: null })
+    for (const info of this.#replaces ? (this.#catalog?.values() ?? []) : []) this.#gathering.name(info)
+    this.#gathering.end({ next: null, ...toTell(this.#last.values()) })
     return this.take()
   }
 
@@ -143,7 +149,9 @@ export class AirbyteReader implements PipeReader {
     else for (const each of this.#streams.values()) each.count = 0
     if (kind !== 'STREAM') this.#count = 0
     const next: Position = { airbyte: parseJson(state.toString()) }
-    this.#gathering.end({ next }, RawJson.from(withCount(message, count)))
+    const told = RawJson.from(withCount(message, count))
+    this.#last.set(stream ? routeOf(stream) : '', told)
+    this.#gathering.end({ next }, told)
   }
 
   /** A source that counts what it sends says so in each STATE. */

@@ -191,6 +191,10 @@ describe('an exported value', () => {
       },
     ])
     expect(readStates(airbyte, 'it', 'numbers').map(writeState)).toEqual([value])
+    // As a loader prints it.
+    const [printed] = JSON.parse(airbyte)
+    const message = JSON.stringify({ type: 'STATE', state: printed })
+    expect(readStates(`${message}\n`, 'it', 'numbers').map(writeState)).toEqual([value])
     expect(() => readStates(airbyte, 'it', 'letters')).toThrow('it: holds no state of stream letters')
   })
 
