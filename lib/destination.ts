@@ -93,6 +93,8 @@ export interface DestinationDefinition<Schema extends z.ZodType = z.ZodType> {
   readonly tableId?: z.ZodType<string>
   /** It can only add rows, so that a reset is refused. */
   readonly appendOnly?: boolean
+  /** Whether records go to standard output, where nothing else may be written then. */
+  prints?(config: z.output<Schema> & DestinationOptions): boolean
   /** Why it needs records as objects, for `bizon run --explain`; undefined, or left out: it writes their JSON text. */
   parses?(config: z.output<Schema> & DestinationOptions): string | undefined
   /** Does no I/O. `config` also holds the keys that all destinations share. */

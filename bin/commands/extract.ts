@@ -14,7 +14,6 @@ import type { Signals } from '../signals.ts'
 import type { Terminal } from '../terminal.ts'
 import { addAirbyteSource } from './airbyte-source.ts'
 import { type Begin, type HalfOptions, runHalf } from './half.ts'
-import { PIPE_CLOSED } from './interruption.ts'
 import {
   customSourceOption,
   envFileOption,
@@ -137,7 +136,7 @@ function extract(pipeline: () => Promise<ConfigInput>, options: ExtractOptions, 
     const { loadConfig } = await import('../../lib/config.ts')
     const { extract: source } = await import('../../lib/extract.ts')
     const { extractTo } = await import('../../lib/pipe/to.ts')
-    const { DescriptorOut, PipeClosed } = await import('../../lib/pipe/out.ts')
+    const { DescriptorOut } = await import('../../lib/pipe/out.ts')
     const streams = catalog === undefined ? [] : await (await import('../../lib/pipe/catalog.ts')).selectedIn(catalog)
     const input = await pipeline()
     const overrides = { logLevel, customSource, envFile, record, replay, reset }
@@ -145,19 +144,13 @@ function extract(pipeline: () => Promise<ConfigInput>, options: ExtractOptions, 
     const { log, progress } = begin(config)
     const watch = { log, signal: signals.abort, stop: signals.stop, ...(progress && { observe: progress.observe }) }
     const out = new DescriptorOut(1)
-    try {
-      const { status, rows } =
-        streams.length > 1
-          ? await several(input, streams, out, { ...watch, overrides }, options)
-          : await extractTo(source(config), out, { ...watch, format, from, ack })
-      progress?.close()
-      if (!quiet)
-        terminal.note(status === 'complete' ? `Extracted ${records(rows)}.` : `Stopped after ${records(rows)}.`)
-      return status === 'complete' ? 0 : (signals.exitCode() ?? 0)
-    } catch (error) {
-      if (error instanceof PipeClosed) return signals.exitCode() ?? PIPE_CLOSED
-      throw error
-    }
+    const { status, rows } =
+      streams.length > 1
+        ? await several(input, streams, out, { ...watch, overrides }, options)
+        : await extractTo(source(config), out, { ...watch, format, from, ack })
+    progress?.close()
+    if (!quiet) terminal.note(status === 'complete' ? `Extracted ${records(rows)}.` : `Stopped after ${records(rows)}.`)
+    return status === 'complete' ? 0 : (signals.exitCode() ?? 0)
   }
   return runHalf(terminal, options, work, format === 'airbyte' ? tell : undefined)
 }

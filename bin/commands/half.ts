@@ -5,7 +5,7 @@ import type { Log, LogLevel } from '../../lib/log.ts'
 import { createProgress, type Progress } from '../progress.ts'
 import { type Signals, watchSignals } from '../signals.ts'
 import type { LogFormat, Terminal } from '../terminal.ts'
-import { isInterruption, quieter } from './interruption.ts'
+import { isInterruption, isPipeClosed, PIPE_CLOSED, quieter } from './interruption.ts'
 
 export interface HalfOptions {
   readonly logLevel?: LogLevel
@@ -45,6 +45,7 @@ export async function runHalf(
   } catch (error) {
     progress?.close()
     const interrupted = signals.exitCode()
+    if (isPipeClosed(error)) return interrupted ?? PIPE_CLOSED
     if (interrupted !== undefined && isInterruption(error)) return interrupted
     await failed(error)
     return terminal.fail(error, { stack: level === 'DEBUG' || level === 'TRACE' })

@@ -6,6 +6,11 @@ import { LOG_LEVELS, type LogLevel } from '../../lib/log.ts'
 /** Exit code when nobody reads standard output any more: that of every program that is killed by SIGPIPE. */
 export const PIPE_CLOSED = 141
 
+/** Whether nobody reads standard output any more. The class is not imported: most commands never write there so. */
+export function isPipeClosed(error: unknown): boolean {
+  return error instanceof Error && error.name === 'PipeClosed'
+}
+
 export function quieter(level: LogLevel): LogLevel {
   return LOG_LEVELS.indexOf(level) < LOG_LEVELS.indexOf('WARNING') ? 'WARNING' : level
 }

@@ -102,7 +102,11 @@ function load(filename: string, options: LoadOptions, terminal: Terminal): Promi
     const config = await loadConfig(filename, ['destination'], { logLevel, customDestination, envFile })
     const { log, progress } = begin(config)
     const states = new NewestLine(new DescriptorOut(1))
+    const { definition, options: keys } = config.destination
+    // Records are there already, of which a STATE value would be one more to whoever reads them.
+    const isData = definition.prints?.(keys) ?? false
     const print = async (value: RawJson): Promise<void> => {
+      if (isData) return
       const before = states.closed
       // One of Airbyte's speaks for its stream alone.
       await (pipe.tellsEach ? states.sayAlways(value.toString()) : states.say(value.toString()))

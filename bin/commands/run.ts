@@ -9,7 +9,7 @@ import { addCommand, requireFile } from '../program.ts'
 import { createProgress, summary } from '../progress.ts'
 import { watchSignals } from '../signals.ts'
 import type { LogFormat, Terminal } from '../terminal.ts'
-import { isInterruption, quieter } from './interruption.ts'
+import { isInterruption, isPipeClosed, PIPE_CLOSED, quieter } from './interruption.ts'
 import {
   customDestinationOption,
   customSourceOption,
@@ -107,7 +107,9 @@ async function run(filename: string, options: RunOptions, terminal: Terminal): P
         ...(progress && { observe: progress.observe }),
       })
       progress?.close()
-      if (!options.quiet) await report(outcome, whatIsNext(config), terminal)
+      const { definition, options: keys } = config.destination
+      const print = definition.prints?.(keys) ? terminal.note : terminal.print
+      if (!options.quiet) await report(outcome, whatIsNext(config), print)
       return outcome.status === 'complete' ? 0 : (signals.exitCode() ?? 0)
     } catch (error) {
       const interrupted = signals.exitCode()
@@ -120,6 +122,7 @@ async function run(filename: string, options: RunOptions, terminal: Terminal): P
       signals[Symbol.dispose]()
     }
   } catch (error) {
+    if (isPipeClosed(error)) return PIPE_CLOSED
     return terminal.fail(error, { stack: level === 'DEBUG' || level === 'TRACE' })
   }
 }
@@ -139,17 +142,17 @@ function whatIsNext({ source }: PipelineConfig): string {
     : 'this source cannot go on where it was, so the next run starts over'
 }
 
-async function report(outcome: Outcome, next: string, terminal: Terminal): Promise<void> {
+async function report(outcome: Outcome, next: string, print: Terminal['print']): Promise<void> {
   if (outcome.status === 'complete') {
-    terminal.print('Pipeline finished successfully.', 'green')
-    for (const line of summary(outcome)) terminal.print(line)
+    print('Pipeline finished successfully.', 'green')
+    for (const line of summary(outcome)) print(line)
     const look = await lookAt(outcome)
-    if (look) terminal.print(`Try: ${look}`)
+    if (look) print(`Try: ${look}`)
     return
   }
-  terminal.print(`Pipeline stopped; ${next}.`, 'yellow')
-  for (const line of summary(outcome)) terminal.print(line)
-  if (outcome.outputs.length === 0) terminal.print('Nothing is published before a run has read everything.')
+  print(`Pipeline stopped; ${next}.`, 'yellow')
+  for (const line of summary(outcome)) print(line)
+  if (outcome.outputs.length === 0) print('Nothing is published before a run has read everything.')
 }
 
 /** A command that shows what was loaded, where that is a file. */

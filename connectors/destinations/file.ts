@@ -25,6 +25,7 @@ import { recover, type Site } from './file/recover.ts'
 import { BizonRows, writePlain } from './file/rows.ts'
 import { type FileState, Sidecar } from './file/sidecar.ts'
 import { beginStaging } from './file/staging.ts'
+import { STDOUT, stdoutDestination } from './file/stdout.ts'
 
 const config = z.strictObject({
   format: z.literal('json').default('json').describe('`json`: one JSON object a line (NDJSON), named .json.'),
@@ -45,11 +46,13 @@ const config = z.strictObject({
 export type FileOptions = z.output<typeof config> & DestinationOptions
 
 export default defineDestination({
-  summary: 'NDJSON files, appended to or replaced exactly once.',
+  summary: 'NDJSON files, appended to or replaced exactly once; or standard output.',
   config,
   tuning: ['durability', 'on_empty'],
   ignored: { filepath: 'use destination_id', record_schema: 'use record_schemas' },
-  create: (options, { stream, mode }) => new FileDestination(options, { stream, mode }),
+  prints: ({ destinationId }) => destinationId === STDOUT,
+  create: (options, { stream, mode }) =>
+    options.destinationId === STDOUT ? stdoutDestination(options) : new FileDestination(options, { stream, mode }),
 })
 
 const NOTHING = Buffer.alloc(0)

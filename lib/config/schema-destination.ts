@@ -44,5 +44,7 @@ export const destinationConfigSchema = z.object({
     .string()
     .min(1)
     .default('{stream}')
-    .describe('Name of the target (file stem, table); `{stream}` stands for the stream. Default `{stream}`.'),
+    .describe(
+      'Name of the target (file stem, table); `{stream}` stands for the stream. Of `file`, `-` is standard output. Default `{stream}`.',
+    ),
 })

@@ -111,17 +111,20 @@ export class DataFile {
   }
 }
 
-/** Collects bytes for one data file at a time. */
+/** Where bytes end up. */
+export type Sink = Pick<DataFile, 'append'>
+
+/** Collects bytes for one sink at a time. */
 export class Output {
   readonly bytes = Buffer.allocUnsafeSlow(BUFFER_BYTES)
   used = 0
-  #file: DataFile | undefined
+  #file: Sink | undefined
 
   get free(): number {
     return BUFFER_BYTES - this.used
   }
 
-  async to(file: DataFile): Promise<void> {
+  async to(file: Sink): Promise<void> {
     if (this.#file !== file) await this.drain()
     this.#file = file
   }
