@@ -20,7 +20,7 @@ export interface DecisionInput {
   readonly resets: readonly ResetRequest[]
   /** Whether the stream's positions survive, so that a full refresh may go on where it was. */
   readonly resumable: boolean
-  /** Of what is configured to be loaded. */
+  /** Of what is configured to be loaded; or its beginning, of what is configured to be read. */
   readonly configHash?: string
   /** The only run that may be gone on with: whoever reads cannot say whether another one read the same. */
   readonly only?: string | undefined
@@ -103,7 +103,7 @@ function obstacleTo(job: Job, input: DecisionInput, pendingResets: number): stri
   if (!job.ours) return 'another program made it'
   const { configHash, only } = input
   if (only !== undefined && only !== job.id) return 'its producer has begun another'
-  if (job.configHash !== undefined && configHash !== undefined && job.configHash !== configHash)
+  if (job.configHash !== undefined && configHash !== undefined && !job.configHash.startsWith(configHash))
     return 'its configuration was another'
   if (mode === 'full_refresh')
     return input.resumable ? undefined : "the source's positions are of no use to a later process"
@@ -226,6 +226,7 @@ function lost(job: Job, stored: Checkpoint, found: string): BizonError {
 /** How to give up what an unfinished run has read, in words for people; begins in lower case and has no full stop. */
 export function startingOver(mode: SyncMode): string {
   if (mode === 'full_refresh') return 'set source.force_ignore_checkpoint: true for one run'
-  if (mode === 'incremental') return 'run with --reset, which fetches everything again and replaces the output'
+  if (mode === 'incremental')
+    return 'run with --reset (of bizon run or bizon-extract), which fetches everything again and replaces the output'
   return 'move the output and its state file away, and set source.force_ignore_checkpoint: true for one run'
 }

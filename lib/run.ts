@@ -219,19 +219,21 @@ export function nextRun(
 
 /**
  * Of what is loaded, and where to: a run begun with one goes on with no other. Settings for how it is done are left
- * out. A hash alone, because settings may hold what references stand for.
+ * out. A hash alone, because settings may hold what references stand for. What is read comes first, since a producer in
+ * another process knows no more than that.
  */
 async function configHashOf(config: PipelineConfig): Promise<string> {
   const { source, transforms, destination } = config
   // What another process reads, that one has transformed; what is left to do here comes on top.
   const more = source.hash === undefined ? '' : await transformsHashOf(transforms)
-  return hashOf({
-    read: source.hash ?? (await sourceHashOf(config)),
+  const read = source.hash ?? (await sourceHashOf(config))
+  const rest = hashOf({
     destination: destination.name,
     destinationFile: destination.file && normalize(destination.file),
     destinationOptions: without(destination.options, destination.definition.tuning),
     ...(more !== '' && { transforms: more }),
   })
+  return `${read}${rest}`
 }
 
 /** Of what is read, and how it is transformed. */

@@ -104,7 +104,9 @@ export class CsvReader implements PipeReader {
     this.#line = line
     if (names === undefined) return end
     if (this.#idField !== undefined && !names.includes(this.#idField)) {
-      throw badHeader(line, `the header row has no column ${this.#idField}, which --id names`)
+      throw new BizonError('usage', `--id: the header row has no column ${this.#idField}`, {
+        hint: `Its columns are: ${names.join(', ')}.`,
+      })
     }
     this.#layout = layoutOf(names)
     return end
@@ -127,9 +129,11 @@ export class CsvReader implements PipeReader {
         return false
       },
       misfit: (problem, from, to, number) => {
+        const hint =
+          'Every row must have as many cells as the header; quote a cell that has a comma or a line end in it.'
         let end = to
         while (end > from && (input[end - 1] === LF || input[end - 1] === CR)) end--
-        reject(from, end, number, notJson(input, from, end, number, `the row ${problem}`))
+        reject(from, end, number, notJson(input, from, end, number, { why: `the row ${problem}`, hint }))
         return false
       },
     }
@@ -140,7 +144,7 @@ export class CsvReader implements PipeReader {
     const problem = open
       ? 'the row opens a quote that is not closed'
       : `the row is longer than ${MOST_LINE_BYTES >> 20} MiB`
-    const { message } = notJson(rest, 0, rest.length, this.#line + 1, problem)
+    const { message } = notJson(rest, 0, rest.length, this.#line + 1, { why: problem })
     return new BizonError('invalid_record', message, {
       hint: 'Close the quote, or double it if it belongs to the cell.',
     })

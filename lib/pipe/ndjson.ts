@@ -48,12 +48,12 @@ export class NdjsonReader implements PipeReader {
   /** Returns what is wrong with the line, if anything. */
   #take(buffer: Buffer, start: number, end: number, number: number): BizonError | undefined {
     const after = scanValue(buffer, start, end)
-    if (after < 0) return notJson(buffer, start, end, number, undefined, ~after - start)
+    if (after < 0) return notJson(buffer, start, end, number, { at: ~after - start })
     const rest = skipWhitespace(buffer, after, end)
-    if (rest < end) return notJson(buffer, start, end, number, 'more follows the object', rest - start)
+    if (rest < end) return notJson(buffer, start, end, number, { why: 'more follows the object', at: rest - start })
     const first = skipWhitespace(buffer, start, end)
     const data = new RawJson(buffer, first, after)
-    if (!isObject(data)) return notJson(buffer, start, end, number, 'it is no JSON object')
+    if (!isObject(data)) return notJson(buffer, start, end, number, { why: 'it is no JSON object' })
     const id = this.#id(data, number)
     if (id === undefined) return noId(number, this.#idField as string)
     this.#records += 1

@@ -169,11 +169,21 @@ export function lost(number: number, missing: number, why: string, what = 'recor
 
 /** A line that is no message. */
 export function refuse(message: Message, buffer: Buffer, start: number, end: number, number: number): never {
-  if (message.type === 'INVALID') throw notJson(buffer, start, end, number, message.why, message.at)
+  if (message.type === 'INVALID') throw notJson(buffer, start, end, number, message)
   throw broken(
     number,
     `a message of type ${message.type === 'OTHER' ? message.name : message.type} is not expected here`,
   )
+}
+
+/** What is wrong with a line. */
+export interface Unfit {
+  readonly why?: string | undefined
+  /** The byte that is wrong, counted from the start of the line. */
+  readonly at?: number | undefined
+  /** Where it stands. Default: the pipe. */
+  readonly file?: string
+  readonly hint?: string
 }
 
 export function notJson(
@@ -181,9 +191,12 @@ export function notJson(
   start: number,
   end: number,
   number: number,
-  why = 'it is not JSON',
-  at?: number,
-  file = 'the pipe',
+  {
+    why = 'it is not JSON',
+    at,
+    file = 'the pipe',
+    hint = 'Logs belong on standard error; what comes through the pipe must be data.',
+  }: Unfit = {},
 ): BizonError {
   const where = at === undefined ? '' : `, from byte ${at + 1} on`
   const long = end - start > SHOWN_BYTES
@@ -191,12 +204,13 @@ export function notJson(
   const text = buffer.toString('utf8', start, long ? start + SHOWN_BYTES : end).replace(/\p{Cc}/gu, '·')
   const shown = long ? `${text.replace(/\ufffd$/, '')}…` : text
   return new BizonError('invalid_record', `line ${number} of ${file}: ${why}${where}: ${shown}`, {
-    hint: 'Logs belong on standard error; what comes through the pipe must be data.',
+    hint,
   })
 }
 
-export function notUtf8(buffer: Buffer, start: number, end: number, number: number): BizonError {
-  return notJson(buffer, start, end, number, 'it is not UTF-8')
+export function notUtf8(buffer: Buffer, start: number, end: number, number: number, file?: string): BizonError {
+  const hint = 'Let it be written as UTF-8, or convert it: iconv -f latin1 -t utf-8.'
+  return notJson(buffer, start, end, number, { why: 'it is not UTF-8', hint, ...(file !== undefined && { file }) })
 }
 
 const SHOWN_BYTES = 100

@@ -47,7 +47,9 @@ async function fromStore(config: ConfigOf<'source'>, stream: StreamInfo, log: Lo
   try {
     await store.open()
     const past = await pastOf(store, identityOf(config))
-    const decision = nextRun(config.source, past, { resumable: stream.resumable ?? false })
+    const configHash = await sourceHashOf(config)
+    const decision = nextRun(config.source, past, { resumable: stream.resumable ?? false, configHash })
+    for (const warning of decision.warnings) log.warn(warning)
     const { job, since } = decision
     const from = job && (await store.lastCheckpoint(job))
     const state = {

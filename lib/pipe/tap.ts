@@ -72,7 +72,7 @@ export class SingerReader implements PipeReader {
         this.#tell(`messages of type ${message.name} are passed over; the first is line ${number}`, message.name)
         return undefined
       case 'INVALID': {
-        const error = notJson(buffer, start, end, number, message.why, message.at)
+        const error = notJson(buffer, start, end, number, message)
         if (message.isRecord === false || isOtherMessage(buffer, start, end)) throw error
         this.#options.invalid.report({ buffer, start, end, number }, error)
         return undefined
@@ -213,19 +213,19 @@ class BareRecords {
     const line = { buffer, start, end, number, file: this.#file }
     const after = scanValue(buffer, start, end)
     if (after < 0 || skipWhitespace(buffer, after, end) < end) {
-      this.#invalid.report(line, notJson(buffer, start, end, number, undefined, undefined, this.#file))
+      this.#invalid.report(line, notJson(buffer, start, end, number, { file: this.#file }))
       return
     }
     const record = new RawJson(buffer, skipWhitespace(buffer, start, end), after)
     const problem = isObject(record) ? this.#add(record) : 'it is no JSON object'
     if (problem !== undefined) {
-      this.#invalid.report(line, notJson(buffer, start, end, number, problem, undefined, this.#file))
+      this.#invalid.report(line, notJson(buffer, start, end, number, { why: problem, file: this.#file }))
     }
   }
 
   notUtf8(buffer: Buffer, start: number, end: number, number: number): void {
     const line = { buffer, start, end, number, file: this.#file }
-    this.#invalid.report(line, notJson(buffer, start, end, number, 'it is not UTF-8', undefined, this.#file))
+    this.#invalid.report(line, notUtf8(buffer, start, end, number, this.#file))
   }
 }
 
@@ -242,7 +242,7 @@ function headless(number: number): BizonError {
 }
 
 function missingKey({ buffer, start, end, number }: Line, problem: string): BizonError {
-  return notJson(buffer, start, end, number, problem)
+  return notJson(buffer, start, end, number, { why: problem })
 }
 
 /** Nothing that could be gone on from: it must not take the place of a value that somebody keeps. */

@@ -213,6 +213,18 @@ export default defineSource({
     expect(await published()).toEqual(SPREAD)
   })
 
+  test('begins anew where what is read has changed, the first time the line is run', async () => {
+    const scripted = (text: string): string =>
+      JSON.stringify({ ...JSON.parse(generator('g')), transforms: [{ label: 'mark', javascript: text }] })
+    await write('from.yml', scripted('data.mark = 1; return data'))
+    const pipe = `${EXTRACT} from.yml | ${LOAD} from.yml > said`
+    await run(`BIZON_FAILPOINT=pipe.after@3:kill ${pipe} || true`)
+    await write('from.yml', scripted('data.mark = 2; return data'))
+    const { code, stderr } = await run(pipe)
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect((await run(`jq -c .mark out/generator.json | sort | uniq -c | tr -s ' '`)).stdout).toBe(' 20 2\n')
+  })
+
   const generator = (name: string, more: object = {}): string =>
     JSON.stringify({
       ...JSON.parse(loader()),

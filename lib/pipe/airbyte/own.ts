@@ -28,7 +28,7 @@ export class AirbyteOwnReader implements PipeReader {
   line(buffer: Buffer, start: number, end: number, number: number): undefined {
     const message = readAirbyteMessage(buffer, start, end)
     if (message.type === 'INVALID') throw broken(number, message.why)
-    if (message.type === 'TEXT') throw notJson(buffer, start, end, number, message.why, message.at)
+    if (message.type === 'TEXT') throw notJson(buffer, start, end, number, message)
     if (message.type === 'RECORD') {
       const { stream, data, emittedAt, bizon } = message
       const route = routeOf(stream)

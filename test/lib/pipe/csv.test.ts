@@ -55,7 +55,7 @@ describe('CSV', () => {
   test('a column can be the id', async () => {
     const on = await loaded('id,n\nx,1\ny,2', { idField: 'id', stream: 'letters' })
     expect(on.published.map(({ id }) => id)).toEqual(['x', 'y'])
-    await expect(loaded('id,n\nx,1\n', { idField: 'key' })).rejects.toThrow('has no column key, which --id names')
+    await expect(loaded('id,n\nx,1\n', { idField: 'key' })).rejects.toThrow('--id: the header row has no column key')
     await expect(loaded('id,n\n,1\n', { idField: 'id' })).rejects.toThrow('line 2 of the pipe has no id at id')
   })
 
