@@ -91,11 +91,14 @@ async function* readFile(file: FileToRead, reader: Reader): AsyncGenerator<undef
     let carry: Buffer = Buffer.alloc(0)
     // A last line was taken without its line end: the end, when it came since, belongs to it.
     let unfinished = offset > 0 && place.line > 0 && file.format !== 'json' && tail.byte !== LINE_END
+    let full = false
     for (let last = false; !last; ) {
       // What does not hold one record yet is doubled, so that a long record is not looked at too often.
       const whole = carry.length < settings.page_bytes ? settings.page_bytes : carry.length * 2
-      const block = await input.fill(carry, whole - carry.length, signal)
+      const filled = await input.fill(carry, whole - carry.length, signal)
       if (signal.aborted) return
+      // What a full page left over may hold whole records, at the end of the file too.
+      const block = filled ?? (full ? carry : undefined)
       last = block === undefined
       // Only the parser knows whether JSON is complete when nothing is left over.
       if (last && carry.length === 0 && file.format !== 'json') break
@@ -126,7 +129,6 @@ async function* readFile(file: FileToRead, reader: Reader): AsyncGenerator<undef
       const utf8 = isUtf8(wholeCharacters(buffer, last))
       const blockOffset = offset
       const found = rows.bytes
-      let full = false
       let at = 0
       for (;;) {
         const from = Math.max(at, start)

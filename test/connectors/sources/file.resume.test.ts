@@ -365,3 +365,46 @@ describe('stream mode', () => {
     expect(numbers(rest)).toEqual([1, 3])
   })
 })
+
+describe('records so small that a block makes several pages', () => {
+  const FORMATS = {
+    ndjson: (count: number) => lines(0, count),
+    csv: (count: number) => `n\n${range(0, count).join('\n')}\n`,
+    json: (count: number) => JSON.stringify(range(0, count).map((n) => ({ n }))),
+  } as const
+  const COUNTS = [63, 64, 65, 127, 128, 129, 300]
+  const formats = Object.keys(FORMATS) as (keyof typeof FORMATS)[]
+
+  it.each(formats.flatMap((format) => COUNTS.map((count) => [count, format] as const)))(
+    '%d rows of %s all come, in any mode',
+    async (count, format) => {
+      const path = await folder.write(`a.${format}`, FORMATS[format](count))
+      const config = { path, page_bytes: 5000 }
+      const asNumbers = (found: readonly string[]) => found.map((text) => Number(JSON.parse(text).n))
+      expect(asNumbers(await texts(config))).toEqual(range(0, count))
+      if (format === 'json') return
+      const { found, since } = await increment(config)
+      expect(asNumbers(found)).toEqual(range(0, count))
+      expect((await increment(config, since)).found).toEqual([])
+      const stop = new AbortController()
+      const seen: string[] = []
+      for await (const page of openFile({ ...config, poll_interval: 0.01 }, { mode: 'stream' }).read({}, stop.signal)) {
+        seen.push(...seenIn([page]).map(({ text }) => text))
+        if (seen.length >= count) stop.abort()
+      }
+      expect(asNumbers(seen)).toEqual(range(0, count))
+    },
+  )
+
+  it.each([64, 65, 129])(
+    'a last line that is half written is left alone behind %d others, and comes once it is whole',
+    async (count) => {
+      const path = await folder.write('a.ndjson', `${lines(0, count)}{"n":`)
+      const config = { path, page_bytes: 5000 }
+      const { found, since } = await increment(config)
+      expect(numbers(found)).toEqual(range(0, count))
+      await appendFile(path, `${count}}\n`)
+      expect(numbers((await increment(config, since)).found)).toEqual([count])
+    },
+  )
+})
