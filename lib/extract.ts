@@ -70,6 +70,8 @@ export class OpenExtract implements OpenSource {
   readonly #http: Http
   readonly #seal: Seal
   readonly #cassette: Cassette | undefined
+  /** Where the last page that has a next one ends. */
+  #passed: Position | undefined
 
   constructor(config: ConfigOf<'source'>, log: Log, { cassette, hasty = false }: ExtractParts = {}) {
     const { definition, options, stream, mode } = config.source
@@ -146,6 +148,7 @@ export class OpenExtract implements OpenSource {
         if (next.done) throw stoppedShort(name)
         const page = next.value
         const { next: place, watermark } = page
+        this.#passed = place ?? this.#passed
         yield {
           ...page,
           next: place && this.#seal.close(place),
@@ -172,6 +175,11 @@ export class OpenExtract implements OpenSource {
 
   async acknowledge(position: Position): Promise<void> {
     await this.#source.acknowledge?.(this.#seal.open(position))
+  }
+
+  /** The end has no place of its own: all that came before it is durable. */
+  async published(): Promise<void> {
+    if (this.#passed) await this.#source.acknowledge?.(this.#passed)
   }
 
   async close(): Promise<void> {

@@ -54,6 +54,8 @@ export interface Decision {
   readonly asReset: boolean
   /** Why, in words for people. */
   readonly reasons: readonly string[]
+  /** Why the newest unfinished run cannot be gone on with. */
+  readonly obstacle?: string
   readonly warnings: readonly string[]
 }
 
@@ -87,6 +89,7 @@ export function decide(input: DecisionInput): Decision {
     ...(since && { since }),
     ...(previous !== undefined && { previous }),
     asReset,
+    ...(obstacle !== undefined && { obstacle }),
     reasons: [firstReason(newest, obstacle), ...fetchReasons({ asReset, complete, since }, input)],
     warnings: incremental ? [] : warningsOf(input, pending.length),
   }
@@ -95,7 +98,7 @@ export function decide(input: DecisionInput): Decision {
 /** Why the unfinished run cannot be gone on with, if so. */
 function obstacleTo(job: Job, input: DecisionInput, pendingResets: number): string | undefined {
   const { mode } = input
-  if (input.force) return 'force_ignore_checkpoint is set'
+  if (input.force) return input.foreign ? '--start-over is given' : 'force_ignore_checkpoint is set'
   if (input.foreign === 'silent') return 'what it read comes again'
   if (job.mode !== mode) return `its sync_mode was ${job.mode} and now is ${mode}`
   if (mode === 'stream') return undefined

@@ -160,14 +160,14 @@ export async function openRun({
 }
 
 /** Rejects rather than give up rows of which another program was told that they are durable: it does not send them again. */
-async function keepTold(store: StateStore, { unfinished }: Past, { cancel, reasons }: Decision): Promise<void> {
+async function keepTold(store: StateStore, { unfinished }: Past, { cancel, obstacle }: Decision): Promise<void> {
   for (const job of unfinished) {
     if (job.mode !== 'incremental' || !cancel.includes(job.id)) continue
     const reached = await store.lastCheckpoint(job)
     if (!reached || reached.page === 0) continue
     throw new BizonError(
       'edited',
-      `run ${job.id} has ${reached.rows} rows that its producer was told to be durable, and they are not published yet; ${reasons[0]}`,
+      `run ${job.id} is not published, and its producer was told that ${reached.rows === 1 ? '1 row of it is' : `${reached.rows} rows of it are`} durable; but it cannot be gone on with: ${obstacle ?? 'another one is newer'}`,
       {
         hint: 'Set the configuration back, and run the line once more: that publishes them. Or give them up with --start-over.',
       },

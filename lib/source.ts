@@ -82,7 +82,7 @@ export interface Source {
   /** Whether it would read this local path, if it were there; the engine refuses a destination that writes there. */
   reads?(path: string): boolean
   /**
-   * Everything before the position is durable downstream. Called while `read` is under way, also with a position that an
+   * Everything before the position is durable downstream; at the end, that of the last page with a next one. Called while `read` is under way, also with a position that an
    * earlier process has read; may be called again with the same one.
    */
   acknowledge?(position: Position): Promise<void>

@@ -19,11 +19,22 @@ export interface Ack {
   readonly position: Position | null
 }
 
+export interface AckSignals {
+  /** Ends it. */
+  readonly signal: AbortSignal
+  /** Nothing more is written: there is no time to lose, and nothing to wait for unless somebody loads. */
+  readonly ending: AbortSignal
+}
+
 const STORE_SECONDS = 1
+/** Only a run that another one has replaced is older, and is of nobody's interest. */
+const NEWEST = 2
 const FILE_SECONDS = 0.1
 const BUFFER_BYTES = 1 << 16
 /** How long an extract that has given everything waits for the rest of it to become durable. */
 const GRACE_SECONDS = 5
+/** When all is written and no loader has begun by then, there is none. */
+const NOBODY_SECONDS = 2
 /** Standard input. */
 const DASH = '-'
 
@@ -32,14 +43,19 @@ export async function* storeAcks(
   config: ConfigOf<'source'>,
   run: string,
   log: Log,
-  signal: AbortSignal,
+  { signal, ending }: AckSignals,
 ): AsyncGenerator<Ack, void, void> {
   const { backend } = config.engine
   const store = backend.definition.create(backend, { log })
+  const pause = (): Promise<void> =>
+    ending.aborted ? sleep(FILE_SECONDS, signal) : sleep(STORE_SECONDS, AbortSignal.any([signal, ending]))
   try {
     await store.open()
-    for (let page = 0; !signal.aborted; await sleep(STORE_SECONDS, signal)) {
-      const job = (await store.unfinishedJobs(identityOf(config))).find(({ id }) => id === run)
+    let looks = NOBODY_SECONDS / FILE_SECONDS
+    for (let page = 0; !signal.aborted; await pause()) {
+      // Also the one that was published since.
+      const job = (await store.jobs(identityOf(config), NEWEST)).find(({ id }) => id === run)
+      if (!job && ending.aborted && --looks <= 0) return
       const checkpoint = job && (await store.lastCheckpoint(job))
       if (!checkpoint || checkpoint.page <= page) continue
       page = checkpoint.page
@@ -51,7 +67,7 @@ export async function* storeAcks(
 }
 
 /** What a loader prints: into a file that grows, a FIFO, or (`-`) standard input. */
-export async function* lineAcks(path: string, signal: AbortSignal): AsyncGenerator<Ack, void, void> {
+export async function* lineAcks(path: string, { signal }: AckSignals): AsyncGenerator<Ack, void, void> {
   const isInput = path === DASH
   const chunks: AsyncIterator<Buffer> = isInput ? process.stdin[Symbol.asyncIterator]() : following(path, signal)
   try {
@@ -114,10 +130,10 @@ function unreadable(path: string, cause: unknown): BizonError {
 }
 
 export interface AcknowledgingParts {
-  readonly acks: (signal: AbortSignal) => AsyncGenerator<Ack, void, void>
+  readonly acks: (signals: AckSignals) => AsyncGenerator<Ack, void, void>
   readonly run: string
-  /** The last page that was written. */
-  readonly sent: () => number
+  /** The last page that was written, and the last place to go on. */
+  readonly sent: () => { readonly page: number; readonly position: Position | null }
   readonly acknowledge: (position: Position) => Promise<void>
   /** Told at once when it cannot go on. */
   readonly failed: (error: unknown) => void
@@ -127,6 +143,7 @@ export interface AcknowledgingParts {
 export class Acknowledging {
   readonly #parts: AcknowledgingParts
   readonly #closed = new AbortController()
+  readonly #ending = new AbortController()
   readonly #progress = new AbortController()
   readonly #running: Promise<void>
   #page = -1
@@ -142,6 +159,7 @@ export class Acknowledging {
   /** After the last page: waits, for some seconds, until that is durable too. What is left is told by the next run. */
   async settle(page: number, signal: AbortSignal): Promise<void> {
     this.#last = page
+    this.#ending.abort()
     if (this.#page < page) await sleep(GRACE_SECONDS, AbortSignal.any([signal, this.#progress.signal]))
   }
 
@@ -153,10 +171,15 @@ export class Acknowledging {
   async #run(): Promise<void> {
     const { acks, run, sent, acknowledge } = this.#parts
     try {
-      for await (const { run: of, page, position } of acks(this.#closed.signal)) {
+      for await (const { run: of, page, position } of acks({
+        signal: this.#closed.signal,
+        ending: this.#ending.signal,
+      })) {
         // Lines of an earlier run, or of another one, say nothing of this one.
-        if (of !== run || page > sent() || page <= this.#page) continue
-        if (position) await acknowledge(position)
+        const last = sent()
+        if (of !== run || page > last.page || page <= this.#page) continue
+        const place = position ?? last.position
+        if (place) await acknowledge(place)
         this.#page = page
         if (page >= this.#last) return
       }

@@ -7,10 +7,13 @@ import { readValueFile } from './said.ts'
 import { type PipeState, readStateOf, writeState } from './state.ts'
 
 export class Bookmarks {
+  /** Whether every stream is sent whole: its records have a version then, and those of others are to go. */
+  readonly whole: boolean
   readonly #spelled: Map<string, string>
 
   /** `known`: where streams stand already. */
-  constructor(known: ReadonlyMap<string, PipeState> = new Map()) {
+  constructor(known: ReadonlyMap<string, PipeState> = new Map(), { whole = false } = {}) {
+    this.whole = whole
     this.#spelled = new Map([...known].map(([stream, state]) => [stream, writeState(state)]))
   }
 

@@ -39,6 +39,7 @@ export function dialectOf(block: Lines): Dialect | undefined {
     const isText = airbyte.type === 'TEXT' && airbyte.at !== undefined
     // Any type may stand between those of a tap, so that a message of it says nothing yet.
     if (singer.type === 'OTHER') other = true
+    else if (singer.type === 'INVALID' && singer.ofStream) return 'singer'
     else if (!isText && skipWhitespace(buffer, at, stop) < stop) return 'ndjson'
     at = stop + 1
   }
@@ -52,7 +53,8 @@ const AIRBYTE_ALONE = /^(?:TRACE .*|CONTROL|CONNECTION_STATUS|DESTINATION_CATALO
 export function foreign(dialect: Dialect, stream = 'records', replaces = false): Beginning {
   return {
     pipeline: '',
-    source: dialect,
+    // Bare records are the same, however they are written.
+    source: dialect === 'csv' ? 'ndjson' : dialect,
     stream: { ndjson: stream, csv: stream, singer: 'tap', airbyte: 'source' }[dialect],
     mode: replaces ? 'full_refresh' : 'incremental',
     // Such a program begins again at its beginning.

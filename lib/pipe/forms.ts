@@ -31,8 +31,14 @@ export interface PipeForm {
   close(end: PipeEnd): string
 }
 
+/** One of several streams. `version`: it is sent whole, and so was or will be what has another version. */
+export interface Among {
+  readonly bookmarks: Bookmarks
+  readonly version: number | undefined
+}
+
 /** The format's way to spell records of this stream. `among`: one of several streams, for any Singer target. */
-export function formOf(format: PipeFormat, stream: StreamInfo, among?: Bookmarks): PipeForm {
+export function formOf(format: PipeFormat, stream: StreamInfo, among?: Among): PipeForm {
   if (among) return singerForm(stream, among)
   if (format === 'ndjson') return bare
   return format === 'airbyte' ? airbyteForm(stream) : singerForm(stream)
@@ -57,7 +63,7 @@ const nothing = (): string => ''
 const bare: PipeForm = { open: '', turn: '', page: () => undefined, after: '\n', state: nothing, close: nothing }
 
 /** With others, what we say of each record is left out: it would be checked as a run of one stream. */
-function singerForm({ name, schema, primaryKey = [] }: StreamInfo, among?: Bookmarks): PipeForm {
+function singerForm({ name, schema, primaryKey = [] }: StreamInfo, among?: Among): PipeForm {
   const stream = JSON.stringify(name)
   const described = stringifyJson(schema ?? { type: 'object', properties: {} })
   const open = `{"type":"SCHEMA","stream":${stream},"schema":${described},"key_properties":${JSON.stringify(primaryKey)}}\n`
@@ -65,13 +71,20 @@ function singerForm({ name, schema, primaryKey = [] }: StreamInfo, among?: Bookm
     open,
     turn: open,
     page: (extractedAt) => {
-      const before = `{"type":"RECORD","stream":${stream},"time_extracted":"${extractedAt.toISOString()}"`
+      const version = among?.version === undefined ? '' : `"version":${among.version},`
+      const before = `{"type":"RECORD","stream":${stream},${version}"time_extracted":"${extractedAt.toISOString()}"`
       if (!among) return recordHead(`${before},"bizon":`, ',"record":')
       const head = Buffer.from(`${before},"record":`)
       return (out) => out.bytes(head)
     },
     after: '}\n',
-    state: (state) => `{"type":"STATE","value":${among ? among.move(name, state) : writeState(state)}}\n`,
+    state: (state) => {
+      if (!among) return `{"type":"STATE","value":${writeState(state)}}\n`
+      const { bookmarks, version } = among
+      const isWhole = state.end && version !== undefined
+      const rest = isWhole ? `{"type":"ACTIVATE_VERSION","stream":${stream},"version":${version}}\n` : ''
+      return `${rest}{"type":"STATE","value":${bookmarks.move(name, state)}}\n`
+    },
     close: nothing,
   }
 }

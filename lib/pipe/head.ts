@@ -26,6 +26,7 @@ export async function readHead(blocks: AsyncIterator<Lines, void>): Promise<Head
     const next = await blocks.next()
     if (next.done) return { blocks: read, line: undefined }
     const block = read.length === 0 ? withoutMark(next.value) : next.value
+    if (read.length === 0 && isGzip(next.value)) throw compressed()
     read.push(block)
     const line = firstLine(block)
     if (line) return { blocks: read, line }
@@ -76,6 +77,14 @@ export async function isVersioned({ blocks: read }: Head, blocks: AsyncIterator<
 /** Only a pipe that was cut off ends within a line, and that it was cut off is found out at its end. */
 export function withoutTorn({ buffer, start, end }: Lines): Lines {
   return { buffer, start, end: buffer[end - 1] === LF ? end : buffer.lastIndexOf(LF, end - 1) + 1 }
+}
+
+const isGzip = ({ buffer, start }: Lines): boolean => buffer[start] === 0x1f && buffer[start + 1] === 0x8b
+
+function compressed(): BizonError {
+  return new BizonError('source', 'what comes through the pipe is compressed with gzip', {
+    hint: 'Put gunzip between: gunzip | bizon-load FILE.',
+  })
 }
 
 /** Whether it was cut off before its first word, nobody knows. */

@@ -55,7 +55,14 @@ export type Message =
    * `at`: the byte that is wrong, counted from the start of the line; undefined: it is JSON, but no message. `isRecord`
    * is false when it is a message without which the others cannot be understood.
    */
-  | { readonly type: 'INVALID'; readonly why: string; readonly at?: number; readonly isRecord?: false }
+  | {
+      readonly type: 'INVALID'
+      readonly why: string
+      readonly at?: number
+      readonly isRecord?: false
+      /** A RECORD that names a stream, as one of Airbyte does not. */
+      readonly ofStream?: true
+    }
 
 const BRACE = 0x7b
 const NINE = 0x39
@@ -153,7 +160,9 @@ function recordOf({
 }: Parts<(typeof keys)[number]>): Message {
   const stream = named && stringOf(named)
   if (stream === undefined) return { type: 'INVALID', why: 'a RECORD has no stream' }
-  if (!isObjectAt(record)) return { type: 'INVALID', why: 'a RECORD has no record, or one that is no object' }
+  if (!isObjectAt(record)) {
+    return { type: 'INVALID', why: 'a RECORD has no record, or one that is no object', ofStream: true }
+  }
   const extractedAt = time && stringOf(time)
   const extra = bizon && extraOf(bizon)
   if (bizon && !extra) return { type: 'INVALID', why: 'the key bizon of a RECORD is damaged' }

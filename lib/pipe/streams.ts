@@ -1,4 +1,5 @@
 // Several streams of one source as a Singer tap gives them: one after the other, and each STATE says where all stand.
+// Where all of them are read whole, each is sent with a version, so that a target replaces what it had of it.
 
 import { type ConfigInput, type ConfigOverrides, loadConfig } from '../config.ts'
 import { extract } from '../extract.ts'
@@ -21,12 +22,19 @@ export async function extractStreams(
   out: ByteOut,
   { overrides, states, ...options }: ExtractStreamsOptions,
 ): Promise<Pick<Extracted, 'status' | 'rows'>> {
-  const bookmarks = new Bookmarks(states)
+  const configs = await Promise.all(
+    streams.map((selected) => loadConfig(input, ['source'], { ...overrides, ...selected })),
+  )
+  const whole = configs.filter(({ source }) => source.mode === 'full_refresh')
+  const bookmarks = new Bookmarks(states, { whole: whole.length === configs.length })
+  if (whole.length > 0 && !bookmarks.whole) {
+    const names = whole.map(({ source }) => source.stream).join(', ')
+    options.log?.warn(`${names}: read whole beside streams that are not, so that a target adds all of it each time`)
+  }
   let rows = 0
-  for (const selected of streams) {
+  for (const config of configs) {
     if (options.stop?.aborted) return { status: 'stopped', rows }
-    const config = await loadConfig(input, ['source'], { ...overrides, ...selected })
-    const from = { state: states?.get(selected.stream), by: '--state' }
+    const from = { state: states?.get(config.source.stream), by: '--state' }
     const read = await extractTo(extract(config), out, { ...options, from, among: bookmarks, begin: false })
     rows += read.rows
     if (read.status === 'stopped') return { status: 'stopped', rows }

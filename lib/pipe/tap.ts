@@ -1,7 +1,7 @@
 // Of any Singer tap: docs/pipe-format.md says which messages it may send.
 
 import { isDeepStrictEqual } from 'node:util'
-import type { BizonError } from '../errors.ts'
+import { BizonError } from '../errors.ts'
 import { fieldsReader, isObject, scanValue, skipWhitespace, stringOf } from '../json.ts'
 import type { Log } from '../log.ts'
 import { type Json, type JsonObject, RawJson } from '../record.ts'
@@ -41,6 +41,7 @@ export class SingerReader implements PipeReader {
   /** The last one that says anything. */
   #last: RawJson | undefined
   #number = 0
+  #heard = false
   #n = 0
   #records = 0
 
@@ -52,6 +53,7 @@ export class SingerReader implements PipeReader {
   line(buffer: Buffer, start: number, end: number, number: number): boolean | undefined {
     this.#number = number
     const message = readMessage(buffer, start, end)
+    if (message.type !== 'OTHER' && message.type !== 'INVALID') this.#heard = true
     switch (message.type) {
       case 'RECORD':
         this.#record(message, { buffer, start, end, number })
@@ -107,6 +109,7 @@ export class SingerReader implements PipeReader {
   }
 
   finish(): PipePage[] {
+    if (!this.#heard) throw notSinger(this.#number)
     this.#versions.finish(this.#number)
     this.#options.invalid.finish(this.#records)
     for (const stream of this.#versions.replaced()) {
@@ -236,6 +239,12 @@ function isOtherMessage(buffer: Buffer, start: number, end: number): boolean {
 
 const TYPE_BYTES = 200
 const OTHER_MESSAGE = /^\s*\{(?!.*"type"\s*:\s*"record").*"type"\s*:\s*"(?:schema|state|batch|activate_version)"/is
+
+function notSinger(lines: number): BizonError {
+  return new BizonError('source', `none of the ${lines} lines of the pipe is a message of a Singer tap`, {
+    hint: 'Leave out --from singer: what comes says itself what it is.',
+  })
+}
 
 function headless(number: number): BizonError {
   return broken(number, 'it is of bizon-extract, whose first line is missing')

@@ -11,6 +11,7 @@ import { faultPoint } from '../fault.ts'
 import { type Log, silentLog } from '../log.ts'
 import { firstHalf } from '../pipeline.ts'
 import { redactError } from '../redact.ts'
+import type { Position } from '../source.ts'
 import { type OpenTransforms, openTransforms } from '../transforms.ts'
 import { closeAll } from '../wait.ts'
 import { Acknowledging, type AcknowledgingParts, lineAcks, storeAcks } from './acks.ts'
@@ -58,6 +59,8 @@ export async function extractTo(from: Extract, out: ByteOut, options: ExtractToO
   signal.throwIfAborted()
   const count = { rows: 0, bytes: 0, pages: 0 }
   let latest: Checkpoint | undefined
+  /** The last place to go on: the end has none. */
+  let place: Position | null = null
 
   const source = await from.open(log)
   let scripts: OpenTransforms | undefined
@@ -74,13 +77,14 @@ export async function extractTo(from: Extract, out: ByteOut, options: ExtractToO
     writer = lines
     await lines.open({ begin })
     latest = state
+    place = state.position
     const acks = acksFor(source, state.run, { ack, said, log })
     acknowledging =
       acks &&
       new Acknowledging({
         acks,
         run: state.run,
-        sent: () => latest?.page ?? 0,
+        sent: () => ({ page: latest?.page ?? 0, position: place }),
         acknowledge: (position) => source.acknowledge(position),
         failed: (error) => failure.abort(error),
       })
@@ -97,6 +101,7 @@ export async function extractTo(from: Extract, out: ByteOut, options: ExtractToO
         observe({ type: 'page', rows: records.length, bytes })
       } else {
         latest = item
+        place = item.position ?? place
         observe({ type: 'checkpoint', checkpoint: item })
       }
     }
@@ -114,7 +119,7 @@ export async function extractTo(from: Extract, out: ByteOut, options: ExtractToO
     if (broken.length > 0) throw broken[0]
     const status = latest.end ? 'complete' : 'stopped'
     await lines.close(config.source.mode === 'stream' ? 'complete' : status)
-    if (acknowledging && latest.position && source.acknowledges) {
+    if (acknowledging && place && source.acknowledges) {
       out.end?.()
       await acknowledging.settle(latest.page, signal)
       signal.throwIfAborted()
@@ -140,7 +145,7 @@ function acksFor(
   run: string,
   { ack, said, log }: { ack: string | undefined; said: ExtractToOptions['from']; log: Log },
 ): AcknowledgingParts['acks'] | undefined {
-  if (ack !== undefined) return (signal) => lineAcks(ack, signal)
+  if (ack !== undefined) return (signals) => lineAcks(ack, signals)
   if (said !== undefined || !acknowledges) return undefined
-  return (signal) => storeAcks(config, run, log, signal)
+  return (signals) => storeAcks(config, run, log, signals)
 }

@@ -48,7 +48,8 @@ export class PipeWriter {
     { failed, among }: PipeWriterOptions = {},
   ) {
     this.#out = new BufferedOut(out, failed)
-    this.#spell = (of) => formOf(format, of, among)
+    const one = among && { bookmarks: among, version: among.whole ? start.at.getTime() : undefined }
+    this.#spell = (of) => formOf(format, of, one)
     this.#form = this.#spell(stream)
     this.#current = this.#form
     this.#forms.set(stream.name, { stream, form: this.#form })

@@ -120,6 +120,26 @@ test.each([
   await expectAcknowledged(PAGES)
 })
 
+test.each([
+  ['in one process', `${BIZON} run ends.yml --quiet`],
+  ['by the state store', `bizon-extract ends.yml --quiet | bizon-load ends.yml --quiet > /dev/null`],
+  ['by a FIFO', `mkfifo acks; bizon-extract ends.yml --quiet --ack acks | bizon-load ends.yml --quiet > acks`],
+  ['of the runner process', `${BIZON} run ends.yml --quiet --runner process`],
+])('%s a source with an end is told the last place it gave', async (_how, script) => {
+  const source = { name: 'queue', stream: 'jobs', source_file_path: 'ends.mjs', sync_mode: 'full_refresh', pages: 3 }
+  // Checkpoints are far apart, and all is read before anybody looks.
+  const engine = { backend: { type: 'sqlite', config: { database: 'state', schema: '' } } }
+  await writeFile(join(folder, 'ends.yml'), JSON.stringify({ ...JSON.parse(pipelineFile(source)), source, engine }))
+  const ends = QUEUE.replace('await wait(100)', '').replace(
+    'while (stalls',
+    'yield { records: [], next: null }\n      while (stalls',
+  )
+  await writeFile(join(folder, 'ends.mjs'), ends)
+  const { codes, stderr } = await start(script).ended
+  expect({ codes: codes.filter((code) => code !== 0), stderr }, stderr).toEqual({ codes: [], stderr: '' })
+  expect((await acknowledged()).at(-1)).toMatchObject({ page: 3 })
+})
+
 test('what was durable when the producer died is told by the next one', async () => {
   const line = start('bizon-extract stalls.yml --quiet | bizon-load p.yml --quiet > said')
   const said = (): Promise<string> => readFile(join(folder, 'said'), 'utf8').catch(() => '')

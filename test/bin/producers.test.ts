@@ -60,7 +60,7 @@ describe('what comes is added', () => {
     const refused = await run(`${LOAD} changed.yml < two`)
     expect(refused).toMatchObject({ code: 1, stdout: '' })
     expect(refused.stderr).toMatch(
-      /^Error: run \w+ has 1 rows that its producer was told to be durable, .*its configuration was another\nTry: .*--start-over\.\n$/,
+      /^Error: run \w+ is not published, and its producer was told that 1 row of it is durable; .*its configuration was another\nTry: .*--start-over\.\n$/,
     )
     expect(await run(`${LOAD} to.yml < two`)).toMatchObject({ code: 0, stdout: '{"after":2}\n' })
     expect(await published()).toEqual({ 'users.json': '{"id":1}\n{"id":2}\n' })
@@ -129,6 +129,44 @@ describe('lines', () => {
         .join('')}{"type":"RECORD","stream":"users","rec\n`,
     )
     expect(await run(`${LOAD} to.yml --on-invalid skip < lines`)).toMatchObject({ code: 0 })
+  })
+
+  test.each([
+    [
+      'events for people',
+      '--from singer',
+      '{"type":"ORDER.PAID"}\n{"type":"ORDER.SHIPPED"}\n',
+      'none of the 2 lines of the pipe is a message of a Singer tap',
+    ],
+    [
+      'a first RECORD that is broken',
+      '',
+      '{"type":"RECORD","stream":"u","record":[1]}\n',
+      'line 1 of the pipe: a RECORD has no record',
+    ],
+  ])('%s are not loaded as nothing, or as data', async (_what, option, lines, said) => {
+    await write('lines', lines)
+    const { code, stderr } = await run(`${LOAD} to.yml ${option} < lines`)
+    expect(code).toBe(1)
+    expect(stderr).toContain(`Error: ${said}`)
+    expect(await published()).toEqual({})
+  })
+
+  test('that are compressed are told to be', async () => {
+    await write('lines', users(1))
+    const { code, stderr } = await run(`gzip -c lines | ${LOAD} to.yml`)
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr:
+        'Error: what comes through the pipe is compressed with gzip\nTry: Put gunzip between: gunzip | bizon-load FILE.\n',
+    })
+  })
+
+  test('of CSV load where they were taken for bare records first', async () => {
+    await write('lines', 'n,m\n1,2\n')
+    const { code } = await run(`${LOAD} to.yml --stream ev < lines || ${LOAD} to.yml --stream ev --from csv < lines`)
+    expect(code).toBe(0)
+    expect(await published()).toEqual({ 'ev.json': '{"n":"1","m":"2"}\n' })
   })
 
   test('a message that nobody knows may come first', async () => {

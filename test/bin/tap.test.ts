@@ -72,6 +72,23 @@ test('several streams come into a loader as those of any tap', async () => {
     `${TAP} --config config.json --catalog k.json | ${load} | jq -c '.bookmarks | keys'; wc -l < out/plants.json; wc -l < out/creatures.json`,
   )
   expect(stdout, stderr).toBe('["creatures","plants"]\n5\n5\n')
+  const again = await run(
+    `${TAP} --config config.json --catalog k.json | ${load} > said; ${TAP} --config config.json --catalog k.json --state said | ${load} > /dev/null; cat out/plants.json out/creatures.json | wc -l`,
+  )
+  expect(again.stdout, again.stderr).toBe('10\n')
+})
+
+test('streams that are read whole beside others are told to be added each time', async () => {
+  await writeFile(join(folder, 'a.ndjson'), '{"n":1}\n')
+  const source = { name: 'file', stream: 'a', path: 'a.ndjson' }
+  await writeFile(join(folder, 'p.yml'), JSON.stringify({ name: 'p', source }))
+  const one = (stream: string, method: string) => ({ stream, selected: true, replication_method: method })
+  const streams = [one('a', 'FULL_TABLE'), one('b', 'INCREMENTAL')]
+  await writeFile(join(folder, 'k.json'), JSON.stringify({ streams }))
+  const { code, stdout, stderr } = await run(`${TAP} --config config.json --catalog k.json`)
+  expect(code).toBe(0)
+  expect(stdout).not.toContain('version')
+  expect(stderr).toContain('a: read whole beside streams that are not, so that a target adds all of it each time')
 })
 
 test.each([

@@ -33,7 +33,7 @@ function input(mode: SyncMode, fields: Partial<DecisionInput> = {}): DecisionInp
 
 /** What a decision says, but for its words. */
 function outcome(given: DecisionInput): unknown {
-  const { reasons, warnings, job: chosen, ...rest } = decide(given)
+  const { reasons, obstacle, warnings, job: chosen, ...rest } = decide(given)
   return { ...rest, ...(chosen && { job: chosen.id }) }
 }
 
@@ -410,5 +410,43 @@ describe('where a run goes on', () => {
   })
   test('at the beginning after stream runs of the Python program, which keep no position', () => {
     expect(start(at(5, { position: null }), undefined)).toBeUndefined()
+  })
+})
+
+describe('what a program reads that is not ours', () => {
+  const succeeded = job('s', 'incremental', { status: 'succeeded' })
+  const unfinished = job('u', 'incremental', { complete: false })
+
+  test('is added from the first run on', () => {
+    expect(outcome(input('incremental', { foreign: 'tells' }))).toMatchObject({ action: 'start', complete: false })
+    expect(outcome(input('incremental', { foreign: 'silent' }))).toMatchObject({ action: 'start', complete: false })
+  })
+
+  test('names no run before it where what was told must stay, and has no place of ours to begin at', () => {
+    const told = decide(input('incremental', { foreign: 'tells', lastSucceeded: succeeded }))
+    expect([told.previous, told.since]).toEqual([undefined, undefined])
+    const silent = decide(input('incremental', { foreign: 'silent', lastSucceeded: succeeded }))
+    expect([silent.previous, silent.since]).toEqual(['s', undefined])
+  })
+
+  test('is gone on with only where the program knows what it gave', () => {
+    expect(outcome(input('incremental', { foreign: 'tells', unfinished: [unfinished] }))).toMatchObject({ job: 'u' })
+    const silent = decide(input('incremental', { foreign: 'silent', unfinished: [unfinished] }))
+    expect(silent).toMatchObject({ action: 'start', cancel: ['u'], obstacle: 'what it read comes again' })
+  })
+
+  test('another run of a producer that cannot say what it reads is another one', () => {
+    const same = input('incremental', { unfinished: [unfinished], only: 'u' })
+    expect(outcome(same)).toMatchObject({ action: 'resume', job: 'u' })
+    expect(outcome({ ...same, only: 'v' })).toMatchObject({ action: 'start', cancel: ['u'] })
+  })
+
+  test('a hash of what is read is the beginning of one of what is loaded', () => {
+    const begun = { ...unfinished, configHash: 'aaaabbbb' }
+    const of = (configHash: string) => outcome(input('incremental', { unfinished: [begun], configHash }))
+    expect(of('aaaa')).toMatchObject({ action: 'resume' })
+    expect(of('aaaabbbb')).toMatchObject({ action: 'resume' })
+    expect(of('aaaacccc')).toMatchObject({ action: 'start' })
+    expect(of('bbbb')).toMatchObject({ action: 'start' })
   })
 })

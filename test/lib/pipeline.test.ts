@@ -120,7 +120,12 @@ describe('a run that ends', () => {
     const acknowledged = (position: unknown) =>
       order.push(`ack ${JSON.stringify(position)} with ${on.committed?.checkpoint.page} committed`)
     await run({ on, source: { acknowledged } })
-    expect(order).toEqual(['ack {"page":1} with 1 committed', 'ack {"page":2} with 2 committed'])
+    // The last page has no place of its own: that of the one before it is told once more, behind the publish.
+    expect(order).toEqual([
+      'ack {"page":1} with 1 committed',
+      'ack {"page":2} with 2 committed',
+      'ack {"page":2} with 3 committed',
+    ])
   })
 
   it('starts the next full refresh from the beginning', async () => {

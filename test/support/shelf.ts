@@ -113,9 +113,7 @@ export function scriptedSource({
           yield { records, next: last ? null : { page: at + 1 }, watermark: at + 1 }
         }
       },
-      async acknowledge(position) {
-        acknowledged?.(position)
-      },
+      ...(acknowledged && { acknowledge: async (position: unknown) => acknowledged(position) }),
     }),
   }
 }
