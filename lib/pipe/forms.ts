@@ -21,6 +21,8 @@ export interface PipeForm {
   readonly open: string
   /** Before records that follow those of another stream. */
   readonly turn: string
+  /** A line that says nothing new, to find out whether somebody still reads. Empty: there is none. */
+  readonly idle: string
   /** Of a page that was asked for at this time: writes what stands before the payload of each record. Absent: nothing does. */
   page(extractedAt: Date): RecordHead | undefined
   /** What stands behind each payload. */
@@ -60,7 +62,15 @@ export function recordHead(before: string, after: string): RecordHead {
 
 const BEFORE_ID = Buffer.from(',"id":"')
 const nothing = (): string => ''
-const bare: PipeForm = { open: '', turn: '', page: () => undefined, after: '\n', state: nothing, close: nothing }
+const bare: PipeForm = {
+  open: '',
+  turn: '',
+  idle: '',
+  page: () => undefined,
+  after: '\n',
+  state: nothing,
+  close: nothing,
+}
 
 /** With others, what we say of each record is left out: it would be checked as a run of one stream. */
 function singerForm({ name, schema, primaryKey = [] }: StreamInfo, among?: Among): PipeForm {
@@ -70,6 +80,7 @@ function singerForm({ name, schema, primaryKey = [] }: StreamInfo, among?: Among
   return {
     open,
     turn: open,
+    idle: open,
     page: (extractedAt) => {
       const version = among?.version === undefined ? '' : `"version":${among.version},`
       const before = `{"type":"RECORD","stream":${stream},${version}"time_extracted":"${extractedAt.toISOString()}"`

@@ -89,9 +89,13 @@ export async function extractTo(from: Extract, out: ByteOut, options: ExtractToO
         failed: (error) => failure.abort(error),
       })
     const broken: unknown[] = []
+    const turns = new Turns()
+    // A stream may have nothing to write for hours, in which nobody would notice that its reader is gone.
+    const endless = config.source.mode === 'stream'
+    const looking = endless ? setInterval(() => turns.ifIdle(() => lines.idle()), IDLE_MS) : undefined
     const write = async (item: Item): Promise<void> => {
       faultPoint('pipe.before')
-      await lines.write(item)
+      await turns.take(() => lines.write(item))
       faultPoint('pipe.after')
       if ('records' in item) {
         const { records, bytes = 0 } = item
@@ -113,12 +117,12 @@ export async function extractTo(from: Extract, out: ByteOut, options: ExtractToO
         transforms: scripts.steps,
         checkpoints: checkpoints(state, { everyPages: 1 }),
         into: { write },
-      })
+      }).finally(() => clearInterval(looking))
     }
     signal.throwIfAborted()
     if (broken.length > 0) throw broken[0]
     const status = latest.end ? 'complete' : 'stopped'
-    await lines.close(config.source.mode === 'stream' ? 'complete' : status)
+    await turns.take(() => lines.close(endless ? 'complete' : status))
     if (acknowledging && place && source.acknowledges) {
       out.end?.()
       await acknowledging.settle(latest.page, signal)
@@ -136,6 +140,36 @@ export async function extractTo(from: Extract, out: ByteOut, options: ExtractToO
       () => scripts?.close(),
       () => source.close(),
     )
+  }
+}
+
+const IDLE_MS = 3000
+
+/** One call at a time. */
+class Turns {
+  #last: Promise<unknown> = Promise.resolve()
+  #idle = true
+  #asked = false
+
+  take<Result>(work: () => Promise<Result>): Promise<Result> {
+    this.#idle = false
+    const result = this.#last.then(work)
+    this.#last = result.catch(() => {})
+    return result
+  }
+
+  /** Only where nobody has had a turn since this was asked last. */
+  ifIdle(work: () => Promise<void>): void {
+    if (this.#idle && !this.#asked) {
+      this.#asked = true
+      // What fails is told to whoever writes next, and at once by the writer itself.
+      this.take(work)
+        .catch(() => {})
+        .finally(() => {
+          this.#asked = false
+        })
+    }
+    this.#idle = true
   }
 }
 

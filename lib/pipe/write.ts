@@ -74,6 +74,12 @@ export class PipeWriter {
     await this.#out.push()
   }
 
+  /** Between two calls of `write`, when there was none for long. */
+  async idle(): Promise<void> {
+    await this.#out.text(this.#current.idle)
+    await this.#out.push()
+  }
+
   /** Last call. How it ended; a line that a failure has cut short is ended first. */
   async close(end: PipeEnd): Promise<void> {
     const text = [...this.#forms.values()].map(({ form }) => form.close(end)).join('')

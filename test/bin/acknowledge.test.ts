@@ -157,6 +157,18 @@ test('what was durable when the producer died is told by the next one', async ()
   await expectAcknowledged(PAGES)
 })
 
+test.each(['singer', 'airbyte'])(
+  'a source with nothing to give notices that its loader is gone, %s',
+  async (format) => {
+    const line = start(`bizon-extract stalls.yml --quiet --format ${format} | bizon-load p.yml --quiet > said`)
+    while (!(await acknowledged()).some(({ page }) => page === PAGES)) await new Promise((done) => setTimeout(done, 50))
+    await new Promise((done) => setTimeout(done, 4000)) // a line or two that say nothing are no harm
+    await line.signal('SIGKILL', 'bizon-load')
+    expect((await line.ended).codes).toEqual([141, 137])
+    await expectAcknowledged(PAGES)
+  },
+)
+
 test('lines that no loader printed are refused by name', async () => {
   const { codes, stderr } = await start(`echo '{"a": 1}' > acks; ${PIPE} --ack acks > /dev/null`).ended
   expect(codes).toEqual([2])

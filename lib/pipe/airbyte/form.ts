@@ -17,6 +17,7 @@ export function airbyteForm({ name }: StreamInfo): PipeForm {
   return {
     open: statusTrace(name, 'STARTED'),
     turn: '',
+    idle: statusTrace(name, 'RUNNING'),
     page: (extractedAt) => {
       const before = `{"type":"RECORD","record":{"stream":${stream},"emitted_at":${extractedAt.getTime()},"bizon":`
       const head = recordHead(before, ',"data":')
