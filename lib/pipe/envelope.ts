@@ -53,7 +53,8 @@ export function envelopeReader(stream: string): (buffer: Buffer, start: number, 
     let n = 0
     const digits = i
     for (let c = buffer[i] as number; c >= ZERO && c <= NINE; c = buffer[++i] as number) n = n * 10 + c - ZERO
-    if (i === digits || i - digits > 15 || !stands(BEFORE_ID, buffer, i)) return undefined
+    const padded = buffer[digits] === ZERO && i - digits > 1 // which is no number in JSON
+    if (i === digits || i - digits > 15 || padded || !stands(BEFORE_ID, buffer, i)) return undefined
     i += BEFORE_ID.length
     const from = i
     let plain = true

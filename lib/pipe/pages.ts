@@ -67,10 +67,22 @@ export async function openPages(
   if (!head.line && from !== 'ndjson') throw nothingCame()
   const own = head.line && !catalog ? beginningOf(head.line) : undefined
   if (own && (from === 'ndjson' || from === 'csv')) throw isOurs(from)
+  if (own)
+    for (const option of idleOptions(options))
+      log.warn(`${option} has no effect: what comes is the pipe of a bizon-extract`)
   const dialect = own?.dialect ?? (from === 'auto' ? await dialectIn(head, blocks) : from)
   const replaces = catalog?.replaces ?? (!own && dialect === 'singer' && (await isVersioned(head, blocks)))
   const pipe = { blocks, read: head.blocks, end: () => ended.abort() }
   return new PipePages(pipe, { dialect, state: own?.state, replaces }, log, options)
+}
+
+/** What is said of bare records, or of programs that may print anything. */
+function idleOptions({ idField, stream, onInvalid = 'fail' }: PipeOptions): string[] {
+  return [
+    ...(idField === undefined ? [] : ['--id']),
+    ...(stream === undefined ? [] : ['--stream']),
+    ...(onInvalid === 'fail' ? [] : [`--on-invalid ${onInvalid}`]),
+  ]
 }
 
 function isOurs(from: PipeDialect): BizonError {

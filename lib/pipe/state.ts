@@ -81,46 +81,71 @@ export function readStateOf(value: unknown): PipeState | undefined {
   if (given === undefined) return undefined
   const state = isMapping(given) ? given : {}
   const { run, at, pipeline, stream, previous, page, rows, end, position, watermark, begin } = state
-  const time = new Date(String(at))
-  const sound =
-    typeof run === 'string' &&
-    /^[0-9a-f]{32}$/.test(run) &&
-    !Number.isNaN(time.getTime()) &&
-    isCount(page) &&
-    isCount(rows) &&
-    typeof end === 'boolean' &&
-    (position === null || isMapping(position))
-  if (!sound) {
-    throw new BizonError('source', `a STATE of bizon is damaged: ${stringifyJson(value as Json).slice(0, 200)}`, {
-      hint: 'See docs/pipe-format.md for what it holds.',
-    })
+  const wrong = firstWrong(state, STATE)
+  if (wrong !== undefined) {
+    throw new BizonError('source', `a STATE of bizon is damaged: ${wrong}`, { hint: LOOK })
   }
   return {
-    run,
-    at: time,
+    run: run as string,
+    at: new Date(String(at)),
     ...(typeof pipeline === 'string' && typeof stream === 'string' && { of: { pipeline, stream } }),
     ...(typeof previous === 'string' && { previous }),
-    page,
-    rows,
-    end,
+    page: page as number,
+    rows: rows as number,
+    end: end as boolean,
     position: position as Position | null,
     ...(watermark !== undefined && { watermark: watermark as Json }),
     ...(begin !== undefined && { begin: readBeginning(begin) }),
   }
 }
 
+const LOOK = 'See docs/pipe-format.md for what it holds.'
 const MODES: readonly unknown[] = ['full_refresh', 'incremental', 'stream'] satisfies SyncMode[]
+type Rules = { readonly [key: string]: readonly [expected: string, fits: (value: unknown) => boolean] }
+
+const text: Rules[string] = ['text', (value) => typeof value === 'string']
+const flag: Rules[string] = ['true or false', (value) => typeof value === 'boolean']
+const count: Rules[string] = ['a whole number', (value) => Number.isSafeInteger(value) && (value as number) >= 0]
+const STATE: Rules = {
+  run: ['32 hexadecimal digits', (value) => typeof value === 'string' && /^[0-9a-f]{32}$/.test(value)],
+  at: ['a time as RFC 3339 has it', (value) => typeof value === 'string' && !Number.isNaN(Date.parse(value))],
+  page: count,
+  rows: count,
+  end: flag,
+  position: ['an object or null', (value) => value === null || isMapping(value)],
+}
+const BEGIN: Rules = {
+  pipeline: text,
+  source: text,
+  stream: text,
+  mode: [MODES.join(', '), (value) => MODES.includes(value)],
+  resumable: flag,
+  reset: flag,
+  start_over: flag,
+  hash: text,
+  transforms: text,
+}
+
+/** The first key whose value does not fit. */
+function firstWrong(given: { readonly [key: string]: unknown }, rules: Rules): string | undefined {
+  for (const [key, [expected, fits]] of Object.entries(rules)) {
+    const value = given[key]
+    if (fits(value)) continue
+    return `${key}: expected ${expected}, got ${value === undefined ? 'nothing' : stringifyJson(value as Json).slice(0, 100)}`
+  }
+  return undefined
+}
 
 function readBeginning(given: unknown): Beginning {
   const begin = (isMapping(given) ? given : {}) as JsonObject
   const { pipeline, source, stream, mode, resumable = false, reset = false, start_over: startOver = false } = begin
   const { hash = '', transforms = '' } = begin
-  const texts = [pipeline, source, stream, hash, transforms].every((one) => typeof one === 'string')
-  const flags = [resumable, reset, startOver].every((one) => typeof one === 'boolean')
-  if (!texts || !flags || !MODES.includes(mode)) {
-    throw new BizonError('source', `the first line of the pipe is damaged: ${JSON.stringify(given).slice(0, 200)}`, {
-      hint: 'See docs/pipe-format.md for what it holds.',
-    })
+  const wrong = firstWrong(
+    { pipeline, source, stream, mode, resumable, reset, start_over: startOver, hash, transforms },
+    BEGIN,
+  )
+  if (wrong !== undefined) {
+    throw new BizonError('source', `the first line of the pipe is damaged: begin.${wrong}`, { hint: LOOK })
   }
   if (OUTSIDE.test(stream as string)) {
     throw new BizonError(
@@ -139,5 +164,3 @@ const OUTSIDE = /(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\]/
 
 /** As it is after a round trip, for comparing. */
 export const plain = (position: Position | null): unknown => JSON.parse(stringifyJson(position))
-
-const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0

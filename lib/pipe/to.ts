@@ -92,7 +92,6 @@ export async function extractTo(from: Extract, out: ByteOut, options: ExtractToO
     const turns = new Turns()
     // A stream may have nothing to write for hours, in which nobody would notice that its reader is gone.
     const endless = config.source.mode === 'stream'
-    const looking = endless ? setInterval(() => turns.ifIdle(() => lines.idle()), IDLE_MS) : undefined
     const write = async (item: Item): Promise<void> => {
       faultPoint('pipe.before')
       await turns.take(() => lines.write(item))
@@ -111,6 +110,7 @@ export async function extractTo(from: Extract, out: ByteOut, options: ExtractToO
     }
     if (!state.end) {
       const failed = (error: unknown): void => void broken.push(error)
+      const looking = endless ? setInterval(() => turns.ifIdle(() => lines.idle()), IDLE_MS) : undefined
       await firstHalf({
         signal,
         pages: (inner) => source.read(start, { signal: inner, stop, failed }),

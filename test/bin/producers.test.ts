@@ -305,6 +305,32 @@ export default defineSource({
     expect((await run(`${EXTRACT} from.yml --state said | grep -c RECORD`)).stdout.trim()).toBe('20')
   })
 
+  test.each([
+    ['"run":"[0-9a-f]*"', '"run":"abc"', 'a STATE of bizon is damaged: run: expected 32 hexadecimal digits, got "abc"'],
+    [
+      '"at":"[^"]*"',
+      '"at":"yesterday"',
+      'a STATE of bizon is damaged: at: expected a time as RFC 3339 has it, got "yesterday"',
+    ],
+    ['"at":"[^"]*",', '', 'a STATE of bizon is damaged: at: expected a time as RFC 3339 has it, got nothing'],
+    ['"mode":"[a-z_]*"', '"mode":"weird"', 'begin.mode: expected full_refresh, incremental, stream, got "weird"'],
+    ['"resumable":[a-z]*', '"resumable":1', 'begin.resumable: expected true or false, got 1'],
+  ])('a first line with %s as %s is told by its key', async (what, instead, said) => {
+    await write('from.yml', generator('g'))
+    const { code, stderr } = await run(`${EXTRACT} from.yml | sed '1s/${what}/${instead}/' | ${LOAD} from.yml`)
+    expect(code).toBe(1)
+    expect(stderr).toContain(said)
+    expect(stderr).toContain('Try: See docs/pipe-format.md for what it holds.')
+  })
+
+  test('options for other producers are told to have no effect', async () => {
+    await write('from.yml', generator('g'))
+    const { code, stderr } = await run(`${EXTRACT} from.yml | ${LOAD} from.yml --id a --on-invalid skip > /dev/null`)
+    expect(code).toBe(0)
+    expect(stderr).toContain('--id has no effect: what comes is the pipe of a bizon-extract')
+    expect(stderr).toContain('--on-invalid skip has no effect')
+  })
+
   test('the first line of a pipe does not choose a file outside', async () => {
     await write('from.yml', generator('g'))
     const { code, stderr } = await run(

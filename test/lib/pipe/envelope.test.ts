@@ -48,6 +48,12 @@ describe('a line of our own', () => {
     expect(thorough(line)).toMatchObject({ id: '"', n: 42 })
   })
 
+  test('with a number that JSON does not have is not found', async () => {
+    const line = (await lineOf('a', '{}')).toString()
+    expect(found(Buffer.from(line.replace('"n":42', '"n":0')))).toMatchObject({ n: 0 })
+    expect(found(Buffer.from(line.replace('"n":42', '"n":042')))).toBeUndefined()
+  })
+
   test('that was changed is found as the thorough way finds it, or not at all', async () => {
     const json = fc.object({ maxDepth: 2 }).map((value) => JSON.stringify(value))
     const change = fc.record({
