@@ -121,9 +121,10 @@ export class OpenLoad {
 
   /** What the pipe holds is published already: its producer had not heard of it. */
   #nothingToDo(end: Checkpoint): Opening {
-    const reasons = [`run ${end.run} is published already`]
-    this.#options.log.info(`run ${end.run} is published already`)
-    this.#options.observe({ type: 'start', job: end.run, from: end, reasons })
+    const { log, observe } = this.#options
+    const reason = `run ${end.run} is published already`
+    log.info(reason)
+    observe({ type: 'start', job: end.run, from: end, reasons: [reason] })
     this.#published = end
     return { from: end, start: {}, standing: { from: end }, ready: undefined }
   }

@@ -1,7 +1,7 @@
 // bizon-extract: a source as lines on standard output, for bizon-load, a Singer target, or any program that reads JSON.
 
 import { type Command, Option } from 'commander'
-import type { ConfigInput } from '../../lib/config.ts'
+import type { ConfigInput, ConfigOf } from '../../lib/config.ts'
 import { BizonError } from '../../lib/errors.ts'
 import type { Selected } from '../../lib/pipe/catalog.ts'
 import type { PipeFormat } from '../../lib/pipe/forms.ts'
@@ -137,16 +137,17 @@ function extract(pipeline: () => Promise<ConfigInput>, options: ExtractOptions, 
     const { extract: source } = await import('../../lib/extract.ts')
     const { extractTo } = await import('../../lib/pipe/to.ts')
     const { DescriptorOut } = await import('../../lib/pipe/out.ts')
-    const streams = catalog === undefined ? [] : await (await import('../../lib/pipe/catalog.ts')).selectedIn(catalog)
+    const given = { logLevel, customSource, envFile, record, replay, reset }
     const input = await pipeline()
-    const overrides = { logLevel, customSource, envFile, record, replay, reset }
-    const config = await loadConfig(input, ['source'], { ...overrides, ...streams[0] })
+    const [config, ...others] = await configsOf(catalog, (selected) =>
+      loadConfig(input, ['source'], { ...given, ...selected }),
+    )
     const { log, progress } = begin(config)
     const watch = { log, signal: signals.abort, stop: signals.stop, ...(progress && { observe: progress.observe }) }
     const out = new DescriptorOut(1)
     const { status, rows } =
-      streams.length > 1
-        ? await several(input, streams, out, { ...watch, overrides }, options)
+      others.length > 0
+        ? await several([config, ...others], out, watch, options)
         : await extractTo(source(config), out, { ...watch, format, from, ack })
     progress?.close()
     if (!quiet) terminal.note(status === 'complete' ? `Extracted ${records(rows)}.` : `Stopped after ${records(rows)}.`)
@@ -155,16 +156,25 @@ function extract(pipeline: () => Promise<ConfigInput>, options: ExtractOptions, 
   return runHalf(terminal, options, work, format === 'airbyte' ? tell : undefined)
 }
 
+/** One for each stream of the catalog; without one that of the pipeline. */
+async function configsOf(
+  catalog: string | undefined,
+  load: (selected?: Selected) => Promise<ConfigOf<'source'>>,
+): Promise<readonly [ConfigOf<'source'>, ...ConfigOf<'source'>[]]> {
+  if (catalog === undefined) return [await load()]
+  const [first, ...others] = await (await import('../../lib/pipe/catalog.ts')).selectedIn(catalog)
+  return [await load(first), ...(await Promise.all(others.map(load)))]
+}
+
 async function several(
-  input: ConfigInput,
-  streams: readonly Selected[],
+  configs: readonly ConfigOf<'source'>[],
   out: ByteOut,
   watch: Omit<ExtractStreamsOptions, 'states'>,
   { format, ack, state }: ExtractOptions,
 ): Promise<Pick<Extracted, 'status' | 'rows'>> {
-  const names = streams.map(({ stream }) => stream).join(', ')
+  const names = configs.map(({ source }) => source.stream).join(', ')
   const refused = (what: string, hint: string): BizonError =>
-    new BizonError('usage', `--catalog selects ${streams.length} streams (${names}), and ${what}`, { hint })
+    new BizonError('usage', `--catalog selects ${configs.length} streams (${names}), and ${what}`, { hint })
   if (format === 'airbyte')
     throw refused('--format airbyte is for one', 'bizon-extract read writes several as Airbyte messages.')
   if (format !== 'singer') throw refused(`--format ${format} is for one`, 'Select one, or leave out --format.')
@@ -172,7 +182,7 @@ async function several(
   const { extractStreams } = await import('../../lib/pipe/streams.ts')
   const { readBookmarks } = await import('../../lib/pipe/bookmarks.ts')
   const states = state === undefined ? undefined : await readBookmarks(state)
-  return extractStreams(input, streams, out, { ...watch, states })
+  return extractStreams(configs, out, { ...watch, states })
 }
 
 /** Who reads Airbyte messages learns from one of them why it failed; the words for people are on standard error. */

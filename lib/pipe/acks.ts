@@ -115,7 +115,7 @@ async function* following(path: string, signal: AbortSignal): AsyncGenerator<Buf
   }
 }
 
-/** Undefined: nothing for the moment. */
+/** How many bytes; -1: none for the moment. */
 async function readSome(file: FileHandle, buffer: Buffer, at: number | null, path: string): Promise<number> {
   try {
     return (await file.read(buffer, 0, buffer.length, at)).bytesRead

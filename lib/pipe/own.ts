@@ -154,10 +154,7 @@ export class OwnPages {
     }
     const { end, position, watermark } = state
     const kept = new RawJson(Buffer.from(told.bytes()))
-    const rest = {
-      next: end ? null : (position ?? {}),
-      ...(watermark !== undefined && { watermark }),
-    }
+    const rest = { next: end ? null : (position ?? {}), ...(watermark !== undefined && { watermark }) }
     if (end) this.#end = [rest, kept]
     else this.#gathering.end(rest, kept)
   }

@@ -1,30 +1,24 @@
 // Several streams of one source as a Singer tap gives them: one after the other, and each STATE says where all stand.
 // Where all of them are read whole, each is sent with a version, so that a target replaces what it had of it.
 
-import { type ConfigInput, type ConfigOverrides, loadConfig } from '../config.ts'
+import type { ConfigOf } from '../config.ts'
 import { extract } from '../extract.ts'
 import { Bookmarks } from './bookmarks.ts'
-import type { Selected } from './catalog.ts'
 import type { ByteOut } from './out.ts'
 import type { PipeState } from './state.ts'
 import { type Extracted, type ExtractToOptions, extractTo } from './to.ts'
 
 export interface ExtractStreamsOptions extends Pick<ExtractToOptions, 'log' | 'signal' | 'stop' | 'observe'> {
-  readonly overrides?: ConfigOverrides
   /** Where each stream stands; one that is absent is read from its beginning. */
   readonly states?: ReadonlyMap<string, PipeState> | undefined
 }
 
-/** Rejects with the first failure; what came before it can be gone on from. */
+/** `configs`: one for each stream. Rejects with the first failure; what came before it can be gone on from. */
 export async function extractStreams(
-  input: ConfigInput,
-  streams: readonly Selected[],
+  configs: readonly ConfigOf<'source'>[],
   out: ByteOut,
-  { overrides, states, ...options }: ExtractStreamsOptions,
+  { states, ...options }: ExtractStreamsOptions,
 ): Promise<Pick<Extracted, 'status' | 'rows'>> {
-  const configs = await Promise.all(
-    streams.map((selected) => loadConfig(input, ['source'], { ...overrides, ...selected })),
-  )
   const whole = configs.filter(({ source }) => source.mode === 'full_refresh')
   const bookmarks = new Bookmarks(states, { whole: whole.length === configs.length })
   if (whole.length > 0 && !bookmarks.whole) {

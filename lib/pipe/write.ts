@@ -24,7 +24,8 @@ export interface PipeWriterOptions {
 export class PipeWriter {
   readonly #out: BufferedOut
   readonly #spell: (stream: StreamInfo) => PipeForm
-  /** Of the pipeline's stream. */
+  /** The pipeline's, and its form. */
+  readonly #stream: StreamInfo
   readonly #form: PipeForm
   /** Of all that came, by name. */
   readonly #forms = new Map<string, { readonly stream: StreamInfo; readonly form: PipeForm }>()
@@ -50,6 +51,7 @@ export class PipeWriter {
     this.#out = new BufferedOut(out, failed)
     const one = among && { bookmarks: among, version: among.whole ? start.at.getTime() : undefined }
     this.#spell = (of) => formOf(format, of, one)
+    this.#stream = stream
     this.#form = this.#spell(stream)
     this.#current = this.#form
     this.#forms.set(stream.name, { stream, form: this.#form })
@@ -88,7 +90,7 @@ export class PipeWriter {
     await this.#out.settle()
   }
 
-  async #page({ records, stream, extractedAt = new Date() }: Page): Promise<void> {
+  async #page({ records, stream = this.#stream, extractedAt = new Date() }: Page): Promise<void> {
     if (records.length === 0) return
     const form = await this.#turnTo(stream)
     const before = form.page(extractedAt)
@@ -106,18 +108,13 @@ export class PipeWriter {
   }
 
   /** A source may give pages of several streams, or of one whose schema has changed. */
-  async #turnTo(stream: StreamInfo | undefined): Promise<PipeForm> {
-    const known = stream && this.#forms.get(stream.name)
-    if (stream && known?.stream !== stream) {
-      // Of a format that does not say what a stream is, there is nothing new to be said.
-      const form = known && known.form.turn === '' ? known.form : this.#spell(stream)
-      this.#forms.set(stream.name, { stream, form })
-      this.#current = form
-      if (form !== known?.form) await this.#out.text(form.open)
-      return form
-    }
-    const form = known?.form ?? this.#form
-    if (form !== this.#current) await this.#out.text(form.turn)
+  async #turnTo(stream: StreamInfo): Promise<PipeForm> {
+    const known = this.#forms.get(stream.name)
+    // Of a format that does not say what a stream is, there is nothing new to be said of one that is known.
+    const isSpelled = known !== undefined && (known.stream === stream || known.form.turn === '')
+    const form = isSpelled ? known.form : this.#spell(stream)
+    if (!isSpelled) this.#forms.set(stream.name, { stream, form })
+    if (form !== this.#current) await this.#out.text(known ? form.turn : form.open)
     this.#current = form
     return form
   }
