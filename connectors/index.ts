@@ -20,6 +20,7 @@ export const sources = {
 export const destinations = {
   file: () => import('./destinations/file.ts'),
   logger: () => import('./destinations/logger.ts'),
+  postgres: () => import('./destinations/postgres.ts'),
 } satisfies Table<DestinationDefinition>
 
 export const stores = {

@@ -67,6 +67,18 @@ async function addLines(
   out.bytes[out.used++] = LF
 }
 
+/**
+ * The first half of each `bizon_id` of a run, the second being the row's number: the same row of the same run has the
+ * same id whenever it is written, so that a replay can be recognised.
+ */
+export function idPrefixOf(
+  run: string,
+  { pipeline, source, stream }: Pick<Run, 'pipeline' | 'source' | 'stream'>,
+): string {
+  const identity = JSON.stringify([pipeline, source, stream, run])
+  return createHash('sha256').update(identity).digest('hex').slice(0, 16)
+}
+
 /** The six columns of the Python bizon, in its order. */
 export class BizonRows {
   readonly #idStart: Buffer
@@ -76,10 +88,7 @@ export class BizonRows {
 
   /** `rows`: how many rows the run has already. */
   constructor(run: Run, rows: number) {
-    const identity = JSON.stringify([run.pipeline, run.source, run.stream, run.id])
-    // The same row of the same run has the same id whenever it is written, so that a replay can be recognised.
-    const prefix = createHash('sha256').update(identity).digest('hex').slice(0, 16)
-    this.#idStart = Buffer.from(`{"bizon_id":"${prefix}`)
+    this.#idStart = Buffer.from(`{"bizon_id":"${idPrefixOf(run.id, run)}`)
     putAscii(rows.toString(16).padStart(16, '0'), this.#rowNumber, 0)
   }
 

@@ -1,0 +1,317 @@
+// Tables in PostgreSQL, exactly once: rows and the checkpoint they reach to are committed by one transaction.
+//
+//   write   → rows gather as COPY text (postgres/copy.ts), and go to a staging table (postgres/batch.ts)
+//   flush   → the rest, then the state row (postgres/state.ts), then COMMIT
+//   publish → replace, append or merge, and the mark of it, in one transaction (postgres/publish.ts)
+//   open    → lock, then put right what a dead process left (postgres/recover.ts)
+//
+// How a transaction is done again, and what happens when COMMIT is not answered: postgres/session.ts.
+
+import { createHash } from 'node:crypto'
+import type { Checkpoint, Receipt } from '../../lib/checkpoint.ts'
+import { type Destination, type DestinationContext, defineDestination, type Run } from '../../lib/destination.ts'
+import { BizonError } from '../../lib/errors.ts'
+import { faultPoint } from '../../lib/fault.ts'
+import type { Page } from '../../lib/source.ts'
+import { type Address, connect, type Queries, quoteName } from '../postgres.ts'
+import { idPrefixOf } from './file/rows.ts'
+import { timestampOf } from './file/timestamp.ts'
+import { Batch, TooLarge } from './postgres/batch.ts'
+import { TableColumns } from './postgres/columns.ts'
+import { addressOf, config, type PostgresOptions, tuning } from './postgres/config.ts'
+import { Watch } from './postgres/copy.ts'
+import { serverError } from './postgres/errors.ts'
+import { keyOf } from './postgres/merge.ts'
+import { checkedName } from './postgres/names.ts'
+import { publish, type Site } from './postgres/publish.ts'
+import { recover } from './postgres/recover.ts'
+import { type Before, Session, type Transaction } from './postgres/session.ts'
+import { STATE_TABLE, StateRow, type TableState } from './postgres/state.ts'
+import { findTable, missingColumns } from './postgres/tables.ts'
+
+export type { PostgresOptions } from './postgres/config.ts'
+
+export default defineDestination({
+  summary: 'PostgreSQL tables, appended to, merged or replaced exactly once.',
+  config,
+  tuning,
+  parses: ({ unnest }) => (unnest ? 'unnest looks for the fields of each record' : undefined),
+  create: (options, context) => new PostgresDestination(options, context),
+})
+
+type Context = Pick<DestinationContext, 'stream' | 'mode' | 'log'>
+
+export class PostgresDestination implements Destination {
+  readonly #context: Context
+  readonly #address: Address
+  readonly #site: Site
+  readonly #place: string
+  readonly #row: StateRow
+  readonly #session: Session
+  readonly #columns = new Map<string, TableColumns>()
+  /** Destination ids that are known to be good names. */
+  readonly #names = new Set<string>()
+  readonly #batch: Batch
+  #state: TableState | undefined
+  /** The id of the next row: half of it is the run's, half is its number. */
+  #ids = { prefix: '', next: 0 }
+  #failure: { readonly error: unknown } | undefined
+
+  /** `before` is for tests. */
+  constructor(options: PostgresOptions, context: Context, before?: Before) {
+    this.#context = context
+    this.#address = addressOf(options)
+    const schema = checkedName(options.schema, 'schema')
+    const target = this.#tableOf(options.destinationId.replaceAll('{stream}', context.stream))
+    this.#place = `${schema}.${target}`
+    this.#row = new StateRow(schema, target)
+    this.#site = { options, target, key: keyOf(options), columnsOf: (table) => this.#columnsOf(table).all }
+    if (options.unnest) this.#checkKey()
+    this.#batch = new Batch(this.#site)
+    this.#session = new Session({
+      connect: (signal) => connect(this.#address, signal, 'destination'),
+      lockKey: keyOfLock(this.#place),
+      target: this.#place,
+      lockTimeoutSeconds: options.lock_timeout,
+      reconnectSeconds: options.reconnect_timeout,
+      log: context.log,
+      before,
+    })
+  }
+
+  async open(run: Run, signal: AbortSignal): Promise<Checkpoint | undefined> {
+    signal.throwIfAborted()
+    return this.#once(async () => {
+      await this.#session.open(signal)
+      const state = await this.#session.interruptible(signal, () =>
+        this.#commit(async (transaction) => {
+          await this.#prepare(transaction)
+          const recovered = await recover(transaction, this.#site, this.#row, run)
+          faultPoint('commit.before')
+          return [recovered, await this.#row.claim(transaction, recovered)]
+        }, signal),
+      )
+      // A stream that the Python program began is gone on with where it says; it staged nothing that could be used.
+      const from = state.checkpoint ?? (run.mode === 'stream' ? run.stored : undefined)
+      this.#ids = { prefix: idPrefixOf(run.id, run), next: from?.rows ?? 0 }
+      return from
+    })
+  }
+
+  write(page: Page, signal: AbortSignal): Promise<void> {
+    return this.#once(async () => {
+      signal.throwIfAborted()
+      const state = this.#opened()
+      if (state.phase !== 'staging') throw new BizonError('internal', 'a published run was written to')
+      const extractedAt = timestampOf(page.extractedAt ?? new Date())
+      const facts = { extractedAt, loadedAt: timestampOf(new Date()), watch: new Watch(), nextId: () => this.#nextId() }
+      const usual = this.#usual(page)
+      for (const record of page.records) {
+        const table = this.#tableOf(record.destinationId ?? usual)
+        this.#columnsOf(table).add(record, facts, this.#batch.rowsOf(table))
+      }
+      if (!this.#batch.isRipe) return
+      this.#batch.gather()
+      await this.#session.interruptible(signal, () =>
+        this.#session.transact((transaction) => this.#batch.send(transaction, state), { signal }),
+      )
+    })
+  }
+
+  flush(checkpoint: Checkpoint): Promise<Receipt | undefined> {
+    return this.#once(async () => {
+      const state = this.#opened()
+      this.#batch.gather()
+      await this.#commit(async (transaction) => {
+        await this.#batch.send(transaction, state)
+        await this.#batch.merge(transaction, state)
+        faultPoint('stage.after')
+        const tables = this.#batch.tables(state)
+        const published =
+          state.mode === 'stream' ? [...new Set([...state.published, ...Object.keys(tables)])] : state.published
+        const next = { ...state, checkpoint, tables, published }
+        faultPoint('commit.before')
+        return [next, await this.#row.replace(transaction, next)]
+      })
+      this.#batch.done()
+      // Says that there is a state row to be found: its absence is then an accident, not a fresh start.
+      return { state: `${this.#site.options.schema}.${STATE_TABLE}`, target: this.#site.target }
+    })
+  }
+
+  publish(): Promise<void> {
+    return this.#once(async () => {
+      const state = this.#opened()
+      if (!state.checkpoint?.end) throw new BizonError('internal', 'publish was called before the end was flushed')
+      if (state.mode === 'stream' || state.phase === 'published') return
+      faultPoint('publish.before')
+      await this.#commit(async (transaction) => {
+        const published = await publish(transaction, this.#site, state)
+        return [published, await this.#row.replace(transaction, published)]
+      })
+      faultPoint('publish.after')
+    })
+  }
+
+  async close(): Promise<void> {
+    await this.#session.close()
+  }
+
+  async check(signal: AbortSignal): Promise<void> {
+    const { options, target } = this.#site
+    const connection = await connect(this.#address, signal, 'destination')
+    try {
+      await connection.interruptible(signal, this.#check(connection))
+    } catch (error) {
+      throw serverError(error, `${options.schema}.${target}`)
+    } finally {
+      await connection.close()
+    }
+  }
+
+  outputs(): readonly string[] {
+    const state = this.#state
+    if (!state) return []
+    const written = Object.keys(state.tables)
+    const tables = written.length > 0 || !state.published.includes(this.#site.target) ? written : [this.#site.target]
+    return tables.map((table) => `${this.#site.options.schema}.${table}`)
+  }
+
+  /**
+   * A transaction that ends with the state row: done again where that is right, and after a COMMIT without an answer
+   * only if the row is not there.
+   */
+  async #commit(
+    work: (transaction: Transaction) => Promise<[TableState, string]>,
+    signal?: AbortSignal,
+  ): Promise<TableState> {
+    let latest: [TableState, string] | undefined
+    const [state, sha256] = await this.#session.transact<[TableState, string]>(
+      async (transaction) => {
+        latest = await work(transaction)
+        await this.#session.commit(transaction)
+        return latest
+      },
+      {
+        signal,
+        isDone: async (transaction) => {
+          const isDone = latest && (await this.#row.isWritten(transaction, latest[1]))
+          await this.#session.commit(transaction)
+          return isDone ? latest : undefined
+        },
+      },
+    )
+    this.#row.written(sha256)
+    this.#state = state
+    faultPoint('commit.after')
+    return state
+  }
+
+  async #prepare(transaction: Transaction): Promise<void> {
+    const { schema, create_schema: create } = this.#site.options
+    if (create) {
+      const { rows } = await transaction.query('SELECT 1 FROM pg_namespace WHERE nspname = $1', [schema])
+      if (rows.length === 0) await transaction.query(`CREATE SCHEMA IF NOT EXISTS ${quoteName(schema)}`)
+    }
+    await this.#row.createTable(transaction)
+  }
+
+  async #check(connection: Queries): Promise<void> {
+    const { options, target } = this.#site
+    const { schema, create_schema: create } = options
+    const { rows } = await connection.query(
+      `SELECT has_schema_privilege(oid, 'CREATE') AS may FROM pg_namespace WHERE nspname = $1`,
+      [schema],
+    )
+    if (rows.length === 0) {
+      if (create) return
+      throw new BizonError('destination', `there is no schema ${schema}`, {
+        hint: 'Create it, or set create_schema: true.',
+      })
+    }
+    if (rows[0]?.may !== true) {
+      throw new BizonError('destination', `${this.#address.user} may not create tables in schema ${schema}`, {
+        hint: `GRANT CREATE, USAGE ON SCHEMA ${quoteName(schema)} TO ${quoteName(this.#address.user)}`,
+      })
+    }
+    const found = await findTable(connection, schema, target)
+    if (found) missingColumns(found, this.#site.columnsOf(target), this.#place)
+  }
+
+  #opened(): TableState {
+    if (this.#state) return this.#state
+    throw new BizonError('internal', 'the postgres destination is not open')
+  }
+
+  /** After a failure nothing is known of what was sent: later calls fail with the same error, and the next `open` finds out. */
+  async #once<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#failure) throw this.#failure.error
+    try {
+      return await work()
+    } catch (error) {
+      const shown = error instanceof TooLarge ? lostBatch(this.#place) : serverError(error, this.#place)
+      this.#failure = { error: shown }
+      throw shown
+    }
+  }
+
+  #columnsOf(table: string): TableColumns {
+    let columns = this.#columns.get(table)
+    if (!columns) {
+      columns = new TableColumns(this.#site.options, table)
+      this.#columns.set(table, columns)
+    }
+    return columns
+  }
+
+  #usual(page: Page): string {
+    return this.#site.options.destinationId.replaceAll('{stream}', page.stream?.name ?? this.#context.stream)
+  }
+
+  #tableOf(destinationId: string): string {
+    const known = this.#names.has(destinationId)
+    if (!known) {
+      checkedName(destinationId, 'destination_id')
+      if (destinationId === STATE_TABLE) {
+        throw new BizonError('config', `destination_id ${STATE_TABLE} is the table of the state`, {
+          hint: 'Choose another destination_id.',
+        })
+      }
+      this.#names.add(destinationId)
+    }
+    return destinationId
+  }
+
+  #nextId(): string {
+    return this.#ids.prefix + (this.#ids.next++).toString(16).padStart(16, '0')
+  }
+
+  /** With columns, the key is some of them. */
+  #checkKey(): void {
+    const { primary_key: key, cursor_field: cursor, recordSchemas } = this.#site.options
+    for (const { destinationId } of recordSchemas) {
+      const names = this.#columnsOf(destinationId).all.map(({ name }) => name)
+      const missing = [...key, ...(cursor === undefined ? [] : [cursor])].find((name) => !names.includes(name))
+      if (missing === undefined) continue
+      throw new BizonError(
+        'config',
+        `record_schemas: table ${destinationId} has no column ${missing}, by which rows are merged`,
+        {
+          hint: 'Add the column, or change primary_key and cursor_field.',
+        },
+      )
+    }
+  }
+}
+
+function lostBatch(place: string): BizonError {
+  return new BizonError('destination', `the connection to the server of ${place} was lost within a large batch`, {
+    hint: 'Run again: the run goes on from its last checkpoint. A smaller buffer_size makes batches that are sent again.',
+    retriable: true,
+  })
+}
+
+/** 64 bits that no other target of the database is likely to have. */
+function keyOfLock(place: string): bigint {
+  return createHash('sha256').update(`bizon ${place}`).digest().readBigInt64BE()
+}

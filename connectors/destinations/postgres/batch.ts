@@ -1,0 +1,168 @@
+// The rows since the last checkpoint. They gather in memory, go to the server in one transaction as segments of some
+// megabytes, and are kept until its COMMIT, so that the transaction can be done again; a batch that is too large for
+// that is sent all the same, and can then be done once only.
+
+import { faultPoint } from '../../../lib/fault.ts'
+import type { Column } from './columns.ts'
+import { CopyRows, type Segment } from './copy.ts'
+import { recordError } from './errors.ts'
+import { derivedName, qualified } from './names.ts'
+import type { Site } from './publish.ts'
+import type { Transaction } from './session.ts'
+import { replaces, type StagedTable, type TableState } from './state.ts'
+import { findTable, listOf, prepareTable } from './tables.ts'
+
+const SEGMENT_BYTES = 4 << 20
+/** What is kept for a second time, at most. */
+const REPLAY_BYTES = 32 << 20
+
+interface Sent {
+  readonly table: string
+  readonly segment: Segment
+}
+
+export class Batch {
+  readonly #site: Site
+  readonly #waiting = new Map<string, CopyRows>()
+  /** In the order in which they were sent. */
+  #segments: Sent[] = []
+  #bytes = 0
+  #rows = new Map<string, number>()
+  /** The transaction that has the segments, and how many of them. */
+  #sent: { readonly transaction: Transaction; count: number; readonly into: Map<string, string> } | undefined
+  #canRepeat = true
+
+  constructor(site: Site) {
+    this.#site = site
+  }
+
+  rowsOf(table: string): CopyRows {
+    let rows = this.#waiting.get(table)
+    if (!rows) {
+      rows = new CopyRows()
+      this.#waiting.set(table, rows)
+    }
+    return rows
+  }
+
+  /** Whether so much waits that it should be sent. */
+  get isRipe(): boolean {
+    let bytes = 0
+    for (const rows of this.#waiting.values()) bytes += rows.bytes
+    return bytes >= SEGMENT_BYTES
+  }
+
+  get isEmpty(): boolean {
+    return this.#segments.length === 0 && [...this.#waiting.values()].every(({ rows }) => rows === 0)
+  }
+
+  /** What waits becomes segments. */
+  gather(): void {
+    for (const [table, rows] of this.#waiting) {
+      if (rows.rows === 0) continue
+      const segment = rows.take()
+      this.#segments.push({ table, segment })
+      this.#bytes += segment.bytes
+      this.#rows.set(table, (this.#rows.get(table) ?? 0) + segment.ids.length)
+    }
+  }
+
+  /** Brings every segment into the transaction; those that are there already are not sent again. */
+  async send(transaction: Transaction, state: TableState): Promise<void> {
+    if (this.#sent?.transaction !== transaction) {
+      if (this.#sent && !this.#canRepeat) throw new TooLarge()
+      this.#sent = { transaction, count: 0, into: new Map() }
+    }
+    const sent = this.#sent
+    for (; sent.count < this.#segments.length; sent.count++) {
+      const { table, segment } = this.#segments[sent.count] as Sent
+      if (segment.chunks.length === 0) continue
+      const columns = this.#site.columnsOf(table)
+      const into = sent.into.get(table) ?? (await this.#tableFor(transaction, state, table, columns))
+      sent.into.set(table, into)
+      try {
+        await transaction.copy(`COPY ${into} (${listOf(columns)}) FROM STDIN`, segment.chunks)
+      } catch (error) {
+        throw recordError(error, segment.ids, table) ?? error
+      }
+      faultPoint('stage.mid')
+    }
+    if (this.#bytes > REPLAY_BYTES) this.#forget()
+  }
+
+  /** What the state says of tables once this batch is committed. */
+  tables(state: TableState): TableState['tables'] {
+    const tables: Record<string, StagedTable> = { ...state.tables }
+    for (const [table, rows] of this.#rows) {
+      const before = tables[table]
+      tables[table] = { staging: before?.staging ?? this.#stagingName(state, table), rows: (before?.rows ?? 0) + rows }
+    }
+    return tables
+  }
+
+  /** Rows of a stream that were put into a temporary table, for the merge. */
+  async merge(transaction: Transaction, state: TableState): Promise<void> {
+    const { key, options } = this.#site
+    if (!key || state.mode !== 'stream') return
+    for (const [table, into] of this.#sent?.into ?? []) {
+      const main = qualified(options.schema, table)
+      await key.deduplicate(transaction, into)
+      await key.merge(transaction, main, into, this.#site.columnsOf(table))
+    }
+  }
+
+  /** Its transaction is committed. */
+  done(): void {
+    this.#segments = []
+    this.#bytes = 0
+    this.#rows.clear()
+    this.#sent = undefined
+    this.#canRepeat = true
+  }
+
+  #forget(): void {
+    this.#canRepeat = false
+    this.#segments = this.#segments.map(({ table }) => ({ table, segment: { chunks: [], ids: [], bytes: 0 } }))
+    this.#bytes = 0
+  }
+
+  #stagingName({ mode, run }: TableState, table: string): string | null {
+    return mode === 'stream' ? null : derivedName(table, 'staging', run)
+  }
+
+  /** The table that takes the rows: a staging table, new with the first of them; a stream's is the published one. */
+  async #tableFor(
+    transaction: Transaction,
+    state: TableState,
+    table: string,
+    columns: readonly Column[],
+  ): Promise<string> {
+    const { options, key } = this.#site
+    const { schema } = options
+    const main = qualified(schema, table)
+    if (state.mode === 'stream') {
+      await prepareTable(transaction, schema, table, columns)
+      if (!key) return main
+      await key.ensureIndex(transaction, main, table)
+      const temporary = qualified('pg_temp', derivedName(table, 'batch', state.run))
+      await transaction.query(`CREATE TEMPORARY TABLE ${temporary} (LIKE ${main} INCLUDING DEFAULTS) ON COMMIT DROP`)
+      await key.refuseNull(transaction, temporary)
+      return temporary
+    }
+    const known = state.tables[table]?.staging
+    if (known) return qualified(schema, known)
+    const name = derivedName(table, 'staging', state.run)
+    const staging = qualified(schema, name)
+    if (await findTable(transaction, schema, table)) {
+      // An identity or a default of somebody's own column, a check: what goes for the published rows goes for these.
+      const whole = replaces(state) ? 'INCLUDING ALL EXCLUDING INDEXES' : 'INCLUDING DEFAULTS'
+      await transaction.query(`CREATE TABLE ${staging} (LIKE ${main} ${whole})`)
+    }
+    await prepareTable(transaction, schema, name, columns)
+    if (key) await key.refuseNull(transaction, staging)
+    return staging
+  }
+}
+
+/** The connection was lost, and the batch is not in memory any more. */
+export class TooLarge extends Error {}

@@ -1,0 +1,184 @@
+// The columns of a table, and how a record fills them: what bizon knows of it, then its JSON text whole, or with
+// `unnest: true` a column for each field of the schema.
+
+import type { RecordSchema } from '../../../lib/destination.ts'
+import { BizonError } from '../../../lib/errors.ts'
+import { members } from '../../../lib/json.ts'
+import type { RawJson, SourceRecord } from '../../../lib/record.ts'
+import { rawOf } from '../file/rows.ts'
+import { timestampText } from '../file/timestamp.ts'
+import type { PostgresOptions } from './config.ts'
+import { type CopyRows, type Watch, withoutNul } from './copy.ts'
+import { checkedName } from './names.ts'
+import { typeOf } from './types.ts'
+
+export interface Column {
+  readonly name: string
+  /** As `format_type` of PostgreSQL spells it. */
+  readonly type: string
+  readonly description?: string | undefined
+}
+
+export const METADATA: readonly Column[] = [
+  { name: 'bizon_id', type: 'text' },
+  { name: 'bizon_extracted_at', type: 'timestamp with time zone' },
+  { name: 'bizon_loaded_at', type: 'timestamp with time zone' },
+  { name: 'source_record_id', type: 'text' },
+  { name: 'source_timestamp', type: 'timestamp with time zone' },
+]
+const PAYLOAD: Column = { name: 'source_data', type: 'jsonb' }
+
+const QUOTE = 0x22
+const LETTER_N = 0x6e
+/** Of what stands around a payload: id and times of a row. */
+const HEAD_BYTES = 160
+
+/** What all rows of a page have in common. */
+export interface PageFacts {
+  readonly extractedAt: string
+  readonly loadedAt: string
+  readonly watch: Watch
+  readonly nextId: () => string
+}
+
+export class TableColumns {
+  readonly all: readonly Column[]
+  readonly #options: Pick<PostgresOptions, 'metadata' | 'on_nul'>
+  /** Undefined: the payload whole. */
+  readonly #fields: Fields | undefined
+
+  constructor(options: PostgresOptions, table: string) {
+    const { unnest, recordSchemas, metadata } = options
+    const typed = unnest ? typedColumns(schemaFor(recordSchemas, table), table) : undefined
+    this.#options = options
+    this.#fields = typed && new Fields(typed)
+    this.all = [...(metadata === 'bizon' ? METADATA : []), ...(typed ?? [PAYLOAD])]
+    const twice = this.all.find(({ name }, at) => this.all.findIndex((other) => other.name === name) !== at)
+    if (twice !== undefined) {
+      throw new BizonError('config', `record_schemas: table ${table} has two columns named ${twice.name}`, {
+        hint: 'bizon_id, bizon_extracted_at, bizon_loaded_at, source_record_id and source_timestamp are columns of their own, unless metadata is none.',
+      })
+    }
+  }
+
+  add(record: SourceRecord, page: PageFacts, to: CopyRows): void {
+    const { on_nul: onNul, metadata } = this.#options
+    let { id } = record
+    let raw = rawOf(record.data)
+    if (page.watch.nul(raw)) raw = this.#checked(raw, id, onNul)
+    if (id.includes('\0')) {
+      if (onNul === 'fail') throw holdsNul(id, 'its id')
+      id = id.replaceAll('\0', '')
+    }
+    to.begin(id, raw.byteLength + 3 * id.length + HEAD_BYTES + 3 * this.all.length)
+    if (metadata === 'bizon') {
+      to.plain(`${page.nextId()}\t${page.extractedAt}\t${page.loadedAt}\t`)
+      to.text(id)
+      const time = record.timestamp === undefined ? page.extractedAt : timestampText(record.timestamp, id)
+      to.plain(`\t${time}\t`)
+    }
+    if (this.#fields) this.#fields.add(raw, id, to)
+    else to.json(raw.buffer, raw.start, raw.end, page.watch.escapes(raw))
+    to.end()
+  }
+
+  #checked(raw: RawJson, id: string, onNul: 'fail' | 'strip'): RawJson {
+    const stripped = withoutNul(raw)
+    if (stripped !== raw && onNul === 'fail') throw holdsNul(id, 'its data')
+    return stripped
+  }
+}
+
+/** The fields of a record, in the order of the columns: those it does not have are null. */
+class Fields {
+  readonly #columns: readonly Column[]
+  readonly #index: ReadonlyMap<string, number>
+  /** Start and end of each column's value in the record at hand; -1 when it has none. */
+  readonly #values: Int32Array
+
+  constructor(columns: readonly Column[]) {
+    this.#columns = columns
+    this.#index = new Map(columns.map(({ name }, at) => [name, at]))
+    this.#values = new Int32Array(2 * columns.length)
+  }
+
+  add({ buffer, start, end }: RawJson, id: string, to: CopyRows): void {
+    const values = this.#values.fill(-1)
+    members(buffer, start, end, (keyStart, keyEnd, valueStart, valueEnd) => {
+      const name = textOf(buffer, keyStart, keyEnd)
+      const at = this.#index.get(name)
+      if (at === undefined) throw unknownField(id, name)
+      values[2 * at] = valueStart
+      values[2 * at + 1] = valueEnd
+    })
+    for (const [at, column] of this.#columns.entries()) {
+      if (at > 0) to.next()
+      this.#value(column, buffer, values[2 * at] as number, values[2 * at + 1] as number, id, to)
+    }
+  }
+
+  #value({ name, type }: Column, buffer: Buffer, start: number, end: number, id: string, to: CopyRows): void {
+    if (start < 0 || buffer[start] === LETTER_N) {
+      to.nothing()
+      return
+    }
+    if (type === 'jsonb' || buffer[start] !== QUOTE) {
+      to.json(buffer, start, end, true)
+      return
+    }
+    const text = textOf(buffer, start, end)
+    if (/\p{Cs}/u.test(text)) {
+      throw new BizonError('invalid_record', `record ${JSON.stringify(id)}, column ${name}: half of a surrogate pair`, {
+        hint: 'Correct it in a transform, or give the column the type JSON.',
+      })
+    }
+    to.text(text)
+  }
+}
+
+/** A string of JSON, quotes included. */
+function textOf(buffer: Buffer, start: number, end: number): string {
+  const inside = buffer.toString('utf8', start + 1, end - 1)
+  return inside.includes('\\') ? (JSON.parse(`"${inside}"`) as string) : inside
+}
+
+function typedColumns({ columns }: RecordSchema, table: string): Column[] {
+  return columns.map(({ name, type, description }) => ({
+    name: checkedName(name, 'column'),
+    type: typeOf(type, `${table}.${name}`),
+    description,
+  }))
+}
+
+function schemaFor(schemas: readonly RecordSchema[], table: string): RecordSchema {
+  const found = schemas.find(({ destinationId }) => destinationId === table)
+  if (found) return found
+  const known = schemas.map(({ destinationId }) => JSON.stringify(destinationId)).join(', ')
+  throw new BizonError(
+    'config',
+    `unnest: record_schemas has no entry for table ${JSON.stringify(table)}, only for ${known || 'none'}`,
+    {
+      hint: 'Add an entry with that destination_id and its columns.',
+    },
+  )
+}
+
+function holdsNul(id: string, where: string): BizonError {
+  return new BizonError(
+    'invalid_record',
+    `record ${JSON.stringify(id)}: ${where} holds the character U+0000, which PostgreSQL cannot store`,
+    {
+      hint: 'Set on_nul to strip, or take it out in a transform.',
+    },
+  )
+}
+
+function unknownField(id: string, name: string): BizonError {
+  return new BizonError(
+    'invalid_record',
+    `record ${JSON.stringify(id)}: its field ${JSON.stringify(name)} is no column`,
+    {
+      hint: 'Add it to record_schemas, or drop it in a transform.',
+    },
+  )
+}

@@ -1,0 +1,233 @@
+// A run's way to its server: one connection that works, and one that holds the run's lock. Transactions are done whole
+// again when the server asks for that, or went away before COMMIT was sent; when it went away after, it is asked.
+
+import { BizonError, messageOf } from '../../../lib/errors.ts'
+import type { Log } from '../../../lib/log.ts'
+import { never, sleep } from '../../../lib/wait.ts'
+import { type Answer, type Connection, isConflict, isGone, type Queries, sqlState } from '../../postgres.ts'
+
+/** For tests: called before each operation that the server sees; may throw. */
+export type Before = (operation: string) => void
+
+export interface SessionOptions {
+  readonly connect: (signal: AbortSignal) => Promise<Connection>
+  /** Of the advisory lock: one run at a time for each. */
+  readonly lockKey: bigint
+  /** What the lock is of, for people. */
+  readonly target: string
+  readonly lockTimeoutSeconds: number
+  readonly reconnectSeconds: number
+  readonly log: Log
+  readonly before?: Before | undefined
+}
+
+interface Repeatable<T> {
+  /** Asked in a transaction of its own after a COMMIT without an answer; undefined: it was not done. */
+  readonly isDone?: (transaction: Transaction) => Promise<T | undefined>
+  /** Between two tries. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** How often a transaction is done again that the server has undone because of another one. */
+const CONFLICTS = 5
+const FIRST_WAIT_MS = 100
+const LONGEST_WAIT_MS = 5000
+/** A killed process's lock is free once the server has seen that it is gone. */
+const OTHER_RUN_MS = 1000
+
+/** One transaction, from BEGIN to COMMIT. */
+export class Transaction implements Queries {
+  readonly #connection: Connection
+  readonly #before: Before
+  /** COMMIT was sent: what became of it is not known until the answer has come. */
+  committing = false
+
+  constructor(connection: Connection, before: Before) {
+    this.#connection = connection
+    this.#before = before
+  }
+
+  get connection(): Connection {
+    return this.#connection
+  }
+
+  query(sql: string, values?: readonly unknown[]): Promise<Answer> {
+    this.#before(sql)
+    return this.#connection.query(sql, values)
+  }
+
+  copy(sql: string, chunks: readonly Uint8Array[]): Promise<number> {
+    this.#before(sql)
+    return this.#connection.copy(sql, chunks)
+  }
+
+  async commit(): Promise<void> {
+    this.#before('COMMIT')
+    this.committing = true
+    await this.#connection.query('COMMIT')
+    this.committing = false
+  }
+}
+
+export class Session {
+  readonly #options: SessionOptions
+  readonly #before: Before
+  #worker: Connection | undefined
+  #guard: Connection | undefined
+  #current: Transaction | undefined
+
+  constructor(options: SessionOptions) {
+    this.#options = options
+    this.#before = options.before ?? (() => {})
+  }
+
+  /** Connects and takes the lock. Rejects with `locked` when another run has it. */
+  async open(signal: AbortSignal): Promise<void> {
+    this.#before('connect')
+    this.#worker = await this.#options.connect(signal)
+    await this.#lock(signal)
+  }
+
+  /**
+   * Does the work until it has succeeded once, or cannot. It is given the transaction that is open, or a new one, and
+   * must be able to begin from nothing.
+   */
+  async transact<T>(
+    work: (transaction: Transaction) => Promise<T>,
+    { isDone, signal = never }: Repeatable<T> = {},
+  ): Promise<T> {
+    let conflicts = 0
+    for (;;) {
+      let transaction: Transaction | undefined
+      try {
+        transaction = await this.begin()
+        return await work(transaction)
+      } catch (error) {
+        const unknown = transaction?.committing ?? false
+        await this.#rollback()
+        signal.throwIfAborted()
+        if (isConflict(error) && conflicts++ < CONFLICTS) continue
+        if (!isGone(error)) throw error
+        await this.#reconnect(error, signal)
+        const result = unknown && isDone ? await this.transact(isDone, { signal }) : undefined
+        if (result !== undefined) return result
+      }
+    }
+  }
+
+  /** The transaction that is open, or a new one. */
+  async begin(): Promise<Transaction> {
+    if (this.#current && !this.#current.connection.lost) return this.#current
+    this.#current = undefined
+    const connection = this.#worker
+    if (!connection || connection.lost || this.#guard?.lost) throw gone()
+    const transaction = new Transaction(connection, this.#before)
+    await transaction.query(`${BEGIN}; SET LOCAL lock_timeout = '${this.#options.lockTimeoutSeconds}s'`)
+    this.#current = transaction
+    return transaction
+  }
+
+  /** Commits the open transaction; fails without a second try. */
+  async commit(transaction: Transaction): Promise<void> {
+    await transaction.commit()
+    this.#current = undefined
+  }
+
+  /** Cuts the connection when the signal aborts meanwhile. */
+  async interruptible<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    signal.throwIfAborted()
+    const cut = (): void => this.#worker?.cut()
+    signal.addEventListener('abort', cut, { once: true })
+    try {
+      return await work()
+    } catch (error) {
+      signal.throwIfAborted()
+      throw error
+    } finally {
+      signal.removeEventListener('abort', cut)
+    }
+  }
+
+  /** Never rejects; safe twice. What was not committed is undone by the server. */
+  async close(): Promise<void> {
+    await this.#worker?.close()
+    await this.#guard?.close()
+    this.#worker = undefined
+    this.#guard = undefined
+    this.#current = undefined
+  }
+
+  /**
+   * An open transaction holds it, not the session: behind a pooler that lends connections for a transaction each, a
+   * session's lock would be left on somebody else's connection. Reading nothing, it holds back no VACUUM.
+   */
+  async #lock(signal: AbortSignal): Promise<void> {
+    this.#before('lock')
+    const guard = await this.#options.connect(signal)
+    this.#guard = guard
+    const { lockKey, target } = this.#options
+    try {
+      await guard.query(
+        `${BEGIN}; SET LOCAL lock_timeout = '${OTHER_RUN_MS}ms'; SELECT pg_advisory_xact_lock(${lockKey})`,
+      )
+    } catch (error) {
+      if (sqlState(error) !== '55P03') throw error
+      throw new BizonError('locked', `another run is writing to ${target}`, {
+        hint: 'Wait until it has ended, or end it.',
+      })
+    }
+  }
+
+  async #rollback(): Promise<void> {
+    const transaction = this.#current
+    this.#current = undefined
+    if (!transaction || transaction.connection.lost) return
+    // Should that fail, the connection is lost, and with it the transaction.
+    await transaction.connection.query('ROLLBACK').catch(() => transaction.connection.cut())
+  }
+
+  async #reconnect(cause: unknown, signal: AbortSignal): Promise<void> {
+    const { reconnectSeconds, log, target } = this.#options
+    const deadline = performance.now() + reconnectSeconds * 1000
+    log.warn(`the connection to PostgreSQL was lost (${messageOf(cause)}), trying for ${reconnectSeconds} s`)
+    for (let wait = FIRST_WAIT_MS, error = cause; ; wait = Math.min(2 * wait, LONGEST_WAIT_MS)) {
+      if (performance.now() + wait > deadline) {
+        if (isLocked(error)) throw error
+        const reason = error instanceof BizonError ? error.message : `PostgreSQL: ${messageOf(error)}`
+        throw new BizonError('destination', `the connection to the server of ${target} was lost: ${reason}`, {
+          hint: 'Run again once it is back: the run goes on from its last checkpoint.',
+          retriable: true,
+          cause: error,
+        })
+      }
+      await sleep(wait / 1000, signal)
+      signal.throwIfAborted()
+      await this.close()
+      try {
+        await this.open(signal)
+        log.info('the connection to PostgreSQL is back')
+        return
+      } catch (failed) {
+        // The server may not have seen yet that the old connection, which had the lock, is gone.
+        if (!isGone(failed) && !isLocked(failed)) throw failed
+        error = failed
+      }
+    }
+  }
+}
+
+/** What the server's own settings must not change. `synchronous_commit` may be stricter than `on`, not laxer. */
+const BEGIN = [
+  'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE',
+  "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL TimeZone = 'UTC'",
+  "SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL standard_conforming_strings = on",
+  "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'",
+].join('; ')
+
+function isLocked(error: unknown): boolean {
+  return error instanceof BizonError && error.code === 'locked'
+}
+
+function gone(): Error {
+  return new Error('Connection terminated while nobody waited for an answer')
+}

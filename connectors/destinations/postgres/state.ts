@@ -1,0 +1,241 @@
+// The state row of a target: which run has staged what, and the checkpoint that its rows reach to. It is written in the
+// transaction of the rows themselves, which makes the two one step. `sha256` is over all the other columns: a row
+// that is replaced must be exactly the one that this process wrote last, so that a newer process, a restored copy and
+// a hand are all noticed.
+
+import { createHash } from 'node:crypto'
+import type { Checkpoint } from '../../../lib/checkpoint.ts'
+import type { Run } from '../../../lib/destination.ts'
+import { BizonError } from '../../../lib/errors.ts'
+import { faultPoint } from '../../../lib/fault.ts'
+import { startingOver } from '../../../lib/job.ts'
+import { parseJson, stringifyJson } from '../../../lib/json.ts'
+import type { Json } from '../../../lib/record.ts'
+import type { SyncMode } from '../../../lib/source.ts'
+import type { Answer } from '../../postgres.ts'
+import { qualified } from './names.ts'
+import type { Transaction } from './session.ts'
+
+export interface TableState {
+  readonly pipeline: string
+  readonly source: string
+  readonly stream: string
+  readonly run: string
+  readonly epoch: number
+  readonly mode: SyncMode
+  /** Whether publishing replaces; see `Run`. */
+  readonly complete: boolean
+  /** The run whose watermark it starts from; see `Run`. */
+  readonly previous: string | null
+  readonly phase: 'staging' | 'published'
+  readonly checkpoint: Checkpoint | null
+  /** What the run has written, by table: in staging tables, or in stream mode in the published ones. */
+  readonly tables: { readonly [table: string]: StagedTable }
+  /** Tables that this pipeline has published. */
+  readonly published: readonly string[]
+  /** The run of the last publish; null: not known. */
+  readonly publishedBy: string | null
+}
+
+export interface StagedTable {
+  /** Null: the rows are in the published table. */
+  readonly staging: string | null
+  readonly rows: number
+}
+
+/** Whether publishing puts the staged table in the place of the published one, rather than adding its rows. */
+export function replaces({ mode, complete }: Pick<TableState, 'mode' | 'complete'>): boolean {
+  return mode === 'full_refresh' || (mode === 'incremental' && complete)
+}
+
+export const STATE_TABLE = '_bizon_state'
+
+const COLUMNS = [
+  'target',
+  'pipeline',
+  'source',
+  'stream',
+  'run',
+  'epoch',
+  'mode',
+  'complete',
+  'previous',
+  'phase',
+  'checkpoint',
+  'tables',
+  'published',
+  'published_by',
+] as const
+const TYPES: Partial<Record<(typeof COLUMNS)[number], string>> = {
+  epoch: 'bigint',
+  complete: 'boolean',
+  checkpoint: 'json',
+  tables: 'json',
+  published: 'json',
+}
+
+export class StateRow {
+  readonly #table: string
+  readonly #target: string
+  /** Where a person finds it. */
+  readonly place: string
+  /** Of the row as this process has written it. */
+  #last: string | undefined
+
+  constructor(schema: string, target: string) {
+    this.#table = qualified(schema, STATE_TABLE)
+    this.#target = target
+    this.place = `the row of ${JSON.stringify(target)} in ${schema}.${STATE_TABLE}`
+  }
+
+  async exists(transaction: Transaction): Promise<boolean> {
+    const { rows } = await transaction.query('SELECT to_regclass($1) IS NOT NULL AS found', [this.#table])
+    return rows[0]?.found === true
+  }
+
+  async createTable(transaction: Transaction): Promise<void> {
+    if (await this.exists(transaction)) return
+    const columns = COLUMNS.map((name) => `${name} ${TYPES[name] ?? 'text'}`).join(', ')
+    // Two runs at once would both find it missing, and one would fail.
+    await transaction.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [this.#table])
+    await transaction.query(
+      `CREATE TABLE IF NOT EXISTS ${this.#table} (${columns}, sha256 text NOT NULL, updated_at timestamptz NOT NULL, PRIMARY KEY (target));
+      COMMENT ON TABLE ${this.#table} IS 'Written by bizon in one transaction with the rows. Not to be edited.'`,
+    )
+  }
+
+  /** The last commit, locked until this transaction ends: an older transaction that is still under way is waited for. */
+  async read(transaction: Transaction): Promise<TableState | undefined> {
+    const texts = COLUMNS.map((name) => `${name}::text`).join(', ')
+    const answer = await transaction.query(`SELECT ${texts}, sha256 FROM ${this.#table} WHERE target = $1 FOR UPDATE`, [
+      this.#target,
+    ])
+    return this.#parse(answer)
+  }
+
+  /** Replaces whatever is there, which was read in this transaction: from here on the row is this process's. */
+  async claim(transaction: Transaction, state: TableState): Promise<string> {
+    const { texts, sha256 } = this.#print(state)
+    const values = COLUMNS.map((_, at) => `$${at + 1}`).join(', ')
+    const set = [...COLUMNS.slice(1), 'sha256', 'updated_at'].map((name) => `${name} = EXCLUDED.${name}`).join(', ')
+    await transaction.query(
+      `INSERT INTO ${this.#table} (${COLUMNS.join(', ')}, sha256, updated_at)
+       VALUES (${values}, $${COLUMNS.length + 1}, clock_timestamp()) ON CONFLICT (target) DO UPDATE SET ${set}`,
+      [...texts, sha256],
+    )
+    return sha256
+  }
+
+  /** Rejects, so that nothing is committed, when the row is not as this process left it. Resolves to the new hash. */
+  async replace(transaction: Transaction, state: TableState): Promise<string> {
+    const { texts, sha256 } = this.#print(state)
+    const set = COLUMNS.map((name, at) => `${name} = $${at + 1}`).join(', ')
+    const [hash, last] = [COLUMNS.length + 1, COLUMNS.length + 2]
+    const { count } = await transaction.query(
+      `UPDATE ${this.#table} SET ${set}, sha256 = $${hash}, updated_at = clock_timestamp()
+       WHERE target = $1 AND sha256 = $${last}`,
+      [...texts, sha256, this.#last],
+    )
+    if (count !== 1) throw await this.takenOver(transaction, state)
+    faultPoint('commit.mid')
+    return sha256
+  }
+
+  /** The commit that wrote the row has succeeded. */
+  written(sha256: string): void {
+    this.#last = sha256
+  }
+
+  /** Whether the row is the one that a commit without an answer was to write. */
+  async isWritten(transaction: Transaction, sha256: string): Promise<boolean> {
+    const { rows } = await transaction.query(`SELECT sha256 FROM ${this.#table} WHERE target = $1 FOR UPDATE`, [
+      this.#target,
+    ])
+    return rows[0]?.sha256 === sha256
+  }
+
+  /** Why this process must not write. */
+  async takenOver(transaction: Transaction, mine: { readonly epoch: number }): Promise<BizonError> {
+    const found = await this.read(transaction)
+    if (found) refuseNewer(found, mine, this.place)
+    return new BizonError('edited', `${this.place} was removed or changed while this run was writing`, {
+      hint: 'Leave it alone while a pipeline runs; then run again.',
+    })
+  }
+
+  #print(state: TableState): { texts: (string | null)[]; sha256: string } {
+    const { checkpoint, tables, published } = state
+    const json = (value: unknown): string => stringifyJson(value as Json)
+    const texts = [
+      this.#target,
+      state.pipeline,
+      state.source,
+      state.stream,
+      state.run,
+      String(state.epoch),
+      state.mode,
+      String(state.complete),
+      state.previous,
+      state.phase,
+      checkpoint && json(checkpoint),
+      json(tables),
+      json(published),
+      state.publishedBy,
+    ]
+    return { texts, sha256: hashOf(texts) }
+  }
+
+  #parse({ rows: [row] }: Answer): TableState | undefined {
+    if (!row) return undefined
+    const texts = COLUMNS.map((name) => row[name] as string | null)
+    if (hashOf(texts) !== row.sha256) {
+      throw new BizonError('edited', `${this.place} is damaged: it is not as this program wrote it`, {
+        hint: `Restore it. Or delete it, and fetch everything again: ${startingOver('incremental')}; other modes: ${startingOver('full_refresh')}.`,
+      })
+    }
+    const text = (name: (typeof COLUMNS)[number]): string => String(row[name])
+    const json = (name: (typeof COLUMNS)[number]): unknown => parseJson(text(name))
+    return {
+      pipeline: text('pipeline'),
+      source: text('source'),
+      stream: text('stream'),
+      run: text('run'),
+      epoch: Number(row.epoch),
+      mode: text('mode') as SyncMode,
+      complete: row.complete === 'true',
+      previous: row.previous as string | null,
+      phase: text('phase') as TableState['phase'],
+      checkpoint: row.checkpoint === null ? null : (json('checkpoint') as Checkpoint),
+      tables: json('tables') as TableState['tables'],
+      published: json('published') as string[],
+      publishedBy: row.published_by as string | null,
+    }
+  }
+}
+
+/** Whether the state is of this pipeline, and no newer process has it. */
+export function checkIdentity(found: TableState, run: Run, place: string): void {
+  const theirs = `${found.pipeline}/${found.source}/${found.stream}`
+  const ours = `${run.pipeline}/${run.source}/${run.stream}`
+  if (theirs !== ours) {
+    throw new BizonError('edited', `${place} belongs to pipeline ${theirs}, not to ${ours}`, {
+      hint: 'Choose another destination_id or schema. Or delete that row, if the other pipeline is gone.',
+    })
+  }
+  refuseNewer(found, run, place)
+}
+
+function refuseNewer(found: TableState, mine: { readonly epoch: number }, place: string): void {
+  if (found.epoch <= mine.epoch) return
+  throw new BizonError(
+    'fenced',
+    `${place}: a newer process (epoch ${found.epoch}, mine ${mine.epoch}) has taken over`,
+    {
+      hint: 'Let the newer one finish. If there is none, the state store was set back: restore it, or delete the row.',
+    },
+  )
+}
+
+function hashOf(texts: readonly (string | null)[]): string {
+  return createHash('sha256').update(JSON.stringify(texts)).digest('hex')
+}
