@@ -169,7 +169,7 @@ export async function stateOf(place: Workspace): Promise<State> {
   return JSON.parse(stdout) as State
 }
 
-function differenceOf(found: string | undefined, expected: string): string {
+export function differenceOf(found: string | undefined, expected: string): string {
   if (found === undefined) return 'it does not exist'
   const [is, should] = [found.split('\n'), expected.split('\n')]
   const at = should.findIndex((text, i) => text !== is[i])

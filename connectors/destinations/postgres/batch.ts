@@ -146,7 +146,7 @@ export class Batch {
       await key.ensureIndex(transaction, main, table)
       const temporary = qualified('pg_temp', derivedName(table, 'batch', state.run))
       await transaction.query(`CREATE TEMPORARY TABLE ${temporary} (LIKE ${main} INCLUDING DEFAULTS) ON COMMIT DROP`)
-      await key.refuseNull(transaction, temporary)
+      await key.prepare(transaction, temporary)
       return temporary
     }
     const known = state.tables[table]?.staging
@@ -159,7 +159,7 @@ export class Batch {
       await transaction.query(`CREATE TABLE ${staging} (LIKE ${main} ${whole})`)
     }
     await prepareTable(transaction, schema, name, columns)
-    if (key) await key.refuseNull(transaction, staging)
+    if (key) await key.prepare(transaction, staging)
     return staging
   }
 }

@@ -10,6 +10,7 @@ import { listOf } from './tables.ts'
 
 /** Name of the constraint by which a staging table refuses a row without a key. */
 export const NO_NULL = '_bizon_key_is_not_null'
+const ARRIVAL = '_bizon_arrival'
 
 export class Key {
   readonly #options: PostgresOptions
@@ -18,26 +19,29 @@ export class Key {
     this.#options = options
   }
 
-  /** A row without a key cannot be merged: COPY into the staging table then stops at it. */
-  async refuseNull(transaction: Transaction, staging: string): Promise<void> {
+  /**
+   * What a staging table has until its rows are merged: a check, at which COPY stops, since a row without a key cannot
+   * be merged; and the order of arrival, which the place of a row in a table does not tell.
+   */
+  async prepare(transaction: Transaction, staging: string): Promise<void> {
     const fields = this.#options.primary_key.map((name) => `${this.#field(name)} IS NOT NULL`)
-    await transaction.query(`ALTER TABLE ${staging} ADD CONSTRAINT ${NO_NULL} CHECK (${fields.join(' AND ')})`)
+    await transaction.query(
+      `ALTER TABLE ${staging} ADD CONSTRAINT ${NO_NULL} CHECK (${fields.join(' AND ')}),
+         ADD COLUMN ${ARRIVAL} bigint GENERATED ALWAYS AS IDENTITY`,
+    )
   }
 
   /** Leaves one row for each key, and nothing that is only for staging. */
   async deduplicate(transaction: Transaction, staging: string): Promise<void> {
     const newest = this.#version(quoteName('staged'))
-    const order = [
-      ...(newest === undefined ? [] : [`${newest} DESC NULLS LAST`]),
-      this.#options.metadata === 'bizon' ? 'bizon_id DESC' : 'ctid DESC',
-    ]
+    const order = [...(newest === undefined ? [] : [`${newest} DESC NULLS LAST`]), `${ARRIVAL} DESC`]
     const keys = this.#options.primary_key.map((name) => this.#field(name)).join(', ')
     await transaction.query(
       `DELETE FROM ${staging} USING
          (SELECT ctid AS at, row_number() OVER (PARTITION BY ${keys} ORDER BY ${order.join(', ')}) AS place
           FROM ${staging} AS staged) AS ranked
        WHERE ${staging}.ctid = ranked.at AND ranked.place > 1;
-       ALTER TABLE ${staging} DROP CONSTRAINT ${NO_NULL}`,
+       ALTER TABLE ${staging} DROP CONSTRAINT ${NO_NULL}, DROP COLUMN ${ARRIVAL}`,
     )
   }
 

@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { Client } from 'pg'
 
 const run = promisify(execFile)
 /** A loaded machine takes its time. */
@@ -203,19 +204,39 @@ export interface TestDatabase {
 
 /** A new database of the shared server: empty, or a copy of another one, to which nobody is connected. */
 export async function freshDatabase(template = 'template1'): Promise<TestDatabase> {
-  const port = await sharedPort()
   const name = `t_${randomBytes(8).toString('hex')}`
-  await psql(urlOf(port, 'postgres'), `CREATE DATABASE ${name} TEMPLATE ${template}`)
-  return { name, url: urlOf(port, name) }
+  await asAdmin(`CREATE DATABASE ${name} TEMPLATE ${template}`)
+  return { name, url: urlOf(await sharedPort(), name) }
 }
 
 export async function dropDatabase({ name }: TestDatabase): Promise<void> {
-  await psql(urlOf(await sharedPort(), 'postgres'), `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`)
+  await asAdmin(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`)
+}
+
+async function asAdmin(sql: string): Promise<void> {
+  const client = new Client({ connectionString: urlOf(await sharedPort(), 'postgres') })
+  await client.connect()
+  try {
+    await client.query(sql)
+  } finally {
+    await client.end()
+  }
 }
 
 /** What PostgreSQL's own client says: rows as lines, columns separated by `|`. */
 export async function psql(url: string, sql: string): Promise<string> {
-  const { stdout } = await run('psql', ['-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-d', url, '-c', sql], {
+  return spawnPsql(url, ['-v', 'ON_ERROR_STOP=1', '-c', sql])
+}
+
+/** The same of several statements, each by itself: one that fails says nothing. */
+export async function psqlEach(url: string, statements: readonly string[]): Promise<string[]> {
+  const mark = '-- next --'
+  const args = statements.flatMap((sql) => ['-c', sql, '-c', `SELECT '${mark}'`])
+  return (await spawnPsql(url, args)).split(`${mark}\n`).slice(0, -1)
+}
+
+async function spawnPsql(url: string, args: readonly string[]): Promise<string> {
+  const { stdout } = await run('psql', ['-X', '-q', '-A', '-t', '-d', url, ...args], {
     env: { ...ENV, PGCLIENTENCODING: 'UTF8', PGOPTIONS: '-c client_min_messages=warning' },
     maxBuffer: 1 << 28,
   })
