@@ -105,7 +105,7 @@ const mutants: Readonly<Record<string, Mutant & { readonly found: readonly Case[
           "const published = await publish(transaction, this.#site, state)\n        await transaction.query('COMMIT; BEGIN')",
       },
     ],
-    found: [kills(postgresAppend, 'commit.mid@5'), kills(postgresFullRefresh, 'commit.mid@9')],
+    found: [kills(postgresAppend, 'commit.mid@6'), kills(postgresFullRefresh, 'commit.mid@9')],
   },
   epochUnchecked: {
     title: 'nobody asks whether another process has taken over',
