@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { committed, expectRecorded, region } from '../support/recorded.ts'
 import { jq, stateOf } from './oracle.ts'
 import { pointNames } from './points.ts'
+import { type PostgresScenario, postgresScenarios } from './postgres.ts'
 import { points, pointTable, promises, promiseTable } from './promises.ts'
 import { lines, pipelineFile, type Scenario, scenarios } from './scenario.ts'
 import { BIZON, Workspace } from './workspace.ts'
@@ -30,12 +31,12 @@ describe('docs/delivery.md', () => {
 
   test('every promise is proved by a scenario, and every scenario proves one', () => {
     const proofs = promises.flatMap(({ proof }) => proof)
-    expect([...proofs].sort()).toEqual([...Object.keys(scenarios), 'logger'].sort())
+    const every: Readonly<Record<string, Scenario | PostgresScenario>> = { ...scenarios, ...postgresScenarios }
+    expect([...proofs].sort()).toEqual([...Object.keys(every), 'logger'].sort())
     for (const { readers, proof } of promises) {
       for (const name of proof) {
         if (name === 'logger') continue
-        const { meanwhile }: Scenario = scenarios[name]
-        expect(meanwhile !== undefined, name).toBe(readers !== 'the old content or the new')
+        expect(every[name]?.meanwhile !== undefined, name).toBe(readers !== 'the old content or the new')
       }
     }
   })

@@ -10,7 +10,7 @@ export function recordError(error: unknown, ids: readonly string[], table: strin
   // Data, encodings, constraints.
   if (state === undefined || !/^2[23]/.test(state)) return undefined
   const { where = '', detail, constraint } = detailsOf(error)
-  const [, line, column, value] = /, line (\d+)(?:, column (.*?))?(?:: (.*))?$/s.exec(where) ?? []
+  const [, line, column, value] = /^COPY .*?, line (\d+)(?:, column (.*?))?(?:: (.*))?$/m.exec(where) ?? []
   const id = line === undefined ? undefined : ids[Number(line) - 1]
   const record = id === undefined ? 'a record' : `record ${JSON.stringify(id)}`
   const at = column === undefined ? '' : `, column ${column}`

@@ -88,6 +88,18 @@ export class PostgresServer {
     }
   }
 
+  /** From the next connection on. */
+  async requirePasswords(): Promise<void> {
+    await writeFile(join(this.folder, 'data', 'pg_hba.conf'), 'host all all 127.0.0.1/32 scram-sha-256\n')
+    this.#child?.kill('SIGHUP')
+    const ready = async (): Promise<boolean> =>
+      psql(this.url(), 'SELECT 1').then(
+        () => false,
+        () => true,
+      )
+    while (!(await ready())) await sleep(STEP_MS)
+  }
+
   get pid(): number {
     return this.#child?.pid ?? 0
   }
@@ -236,7 +248,7 @@ export async function psqlEach(url: string, statements: readonly string[]): Prom
 }
 
 async function spawnPsql(url: string, args: readonly string[]): Promise<string> {
-  const { stdout } = await run('psql', ['-X', '-q', '-A', '-t', '-d', url, ...args], {
+  const { stdout } = await run('psql', ['-X', '-q', '-A', '-t', '-w', '-d', url, ...args], {
     env: { ...ENV, PGCLIENTENCODING: 'UTF8', PGOPTIONS: '-c client_min_messages=warning' },
     maxBuffer: 1 << 28,
   })

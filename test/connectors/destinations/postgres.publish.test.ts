@@ -1,0 +1,214 @@
+// What publishing does to a table that people use: what they have put on it stays, what cannot stay is told before
+// anything is loaded. psql looks.
+
+import { beforeEach, describe, expect, test } from 'vitest'
+import type { PostgresOptions } from '../../../connectors/destinations/postgres/config.ts'
+import type { SyncMode } from '../../../lib/source.ts'
+import { load, pagesOf, runOf } from '../../support/load.ts'
+import { idsIn, postgresDestination } from '../../support/postgres-destination.ts'
+import { freshDatabase, psql } from '../../support/services/postgres.ts'
+
+let url = ''
+let epoch = 0
+beforeEach(async () => {
+  url = (await freshDatabase()).url
+  epoch = 0
+})
+
+function published(id: string, options: Partial<PostgresOptions> = {}, mode: SyncMode = 'full_refresh') {
+  const run = runOf(id, mode, ++epoch, mode === 'full_refresh')
+  return load(postgresDestination({ url, mode, options }), run, pagesOf(id, 2))
+}
+
+const STRATEGIES = ['rename', 'truncate_insert'] as const
+const NEW = ['new0', 'new1', 'new2', 'new3', 'new4', 'new5']
+
+describe.each(STRATEGIES)('a full refresh with replace_strategy %s', (replace_strategy) => {
+  const replaced = () => published('new', { replace_strategy })
+
+  test('keeps indexes, constraints, comments, grants, columns of others and the owner', async () => {
+    await published('old')
+    await psql(
+      url,
+      `CREATE ROLE reader_${process.pid}_${replace_strategy}; CREATE ROLE owner_${process.pid}_${replace_strategy};
+       ALTER TABLE main ADD COLUMN seen timestamptz DEFAULT now(), ADD COLUMN note text CHECK (note <> 'x');
+       ALTER TABLE main ADD CONSTRAINT "the key" PRIMARY KEY (bizon_id), ADD CONSTRAINT once UNIQUE (source_record_id);
+       CREATE INDEX "by USING" ON main USING gin (source_data jsonb_path_ops);
+       CREATE UNIQUE INDEX partly ON main (lower(source_record_id) DESC) INCLUDE (bizon_id) WHERE source_data->>'id' <> 'it''s';
+       COMMENT ON TABLE main IS 'it''s ours'; COMMENT ON COLUMN main.source_data IS 'as it came';
+       GRANT USAGE, CREATE ON SCHEMA public TO owner_${process.pid}_${replace_strategy};
+       GRANT SELECT ON main TO PUBLIC; GRANT INSERT, UPDATE ON main TO reader_${process.pid}_${replace_strategy} WITH GRANT OPTION;
+       GRANT SELECT (bizon_id) ON main TO reader_${process.pid}_${replace_strategy};
+       ALTER TABLE main OWNER TO owner_${process.pid}_${replace_strategy}`,
+    )
+    const before = await described()
+    await replaced()
+    expect(await idsIn(url, 'main')).toEqual(NEW)
+    expect(await described()).toBe(before)
+    expect(await psql(url, 'SELECT count(*) FROM main WHERE seen IS NULL')).toBe('0\n')
+  })
+
+  /** As `pg_dump` has it: everything but the rows. */
+  const described = () =>
+    psql(
+      url,
+      `SELECT attname, format_type(atttypid, atttypmod), attnotnull, attacl::text, col_description(attrelid, attnum), pg_get_expr(adbin, adrelid)
+         FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum WHERE attrelid = 'main'::regclass AND attnum > 0 ORDER BY attnum;
+       SELECT relname, pg_get_indexdef(oid) FROM pg_class JOIN pg_index ON indexrelid = oid WHERE indrelid = 'main'::regclass ORDER BY relname;
+       SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'main'::regclass ORDER BY conname;
+       SELECT obj_description(oid), pg_get_userbyid(relowner), (SELECT array_agg(x ORDER BY x::text) FROM unnest(relacl) x) FROM pg_class WHERE oid = 'main'::regclass`,
+    )
+
+  test('publishes an empty table when nothing came, and leaves it alone with on_empty keep', async () => {
+    await published('old')
+    const nothing = (options: Partial<PostgresOptions>) =>
+      load(
+        postgresDestination({ url, options: { replace_strategy, ...options } }),
+        runOf(`none${epoch}`, 'full_refresh', ++epoch),
+        [{ records: [], next: null }],
+      )
+    await nothing({ on_empty: 'keep' })
+    expect(await psql(url, 'SELECT count(*) FROM main')).toBe('6\n')
+    await nothing({})
+    expect(await psql(url, 'SELECT count(*) FROM main')).toBe('0\n')
+    await nothing({ destinationId: 'other' })
+    expect(await psql(url, 'SELECT count(*) FROM other')).toBe('0\n')
+  })
+
+  test('leaves nothing but the table and the state', async () => {
+    await published('old')
+    await replaced()
+    expect(
+      await psql(
+        url,
+        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'S') ORDER BY 1",
+      ),
+    ).toBe('_bizon_state\nmain\n')
+  })
+})
+
+test('readers see all of the old rows or all of the new ones, and a reader in the middle is not cut off', async () => {
+  await published('old')
+  const reading = psql(
+    url,
+    "BEGIN; SELECT count(*) FROM main WHERE source_record_id LIKE 'old%'; SELECT pg_sleep(0.5); SELECT count(*) FROM main WHERE source_record_id LIKE 'old%'; COMMIT",
+  )
+  await expect
+    .poll(() =>
+      psql(url, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(0.5)%' AND pid <> pg_backend_pid()"),
+    )
+    .toBe('1\n')
+  await published('new')
+  expect(await reading).toBe('6\n\n6\n')
+  expect(await idsIn(url, 'main')).toEqual(NEW)
+})
+
+describe('what is tied to the table itself', () => {
+  test.each([
+    ['view seen', 'CREATE VIEW seen AS SELECT * FROM main'],
+    ['view stored', 'CREATE MATERIALIZED VIEW stored AS SELECT * FROM main'],
+    [
+      'trigger noted',
+      'CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$; CREATE TRIGGER noted BEFORE INSERT ON main FOR EACH ROW EXECUTE FUNCTION nothing()',
+    ],
+    ['row security', 'ALTER TABLE main ENABLE ROW LEVEL SECURITY'],
+    ['policy own', 'CREATE POLICY own ON main'],
+    ['publication feed', 'CREATE PUBLICATION feed FOR TABLE main'],
+    ['sequence main_n_seq', 'ALTER TABLE main ADD COLUMN n serial'],
+    ['inheritance', 'CREATE TABLE child () INHERITS (main)'],
+  ])('%s: renaming is refused before anything is loaded, and truncate_insert keeps it', async (what, sql) => {
+    await published('old')
+    await psql(url, sql)
+    await expect(published('new')).rejects.toMatchObject({
+      code: 'destination',
+      message: `public.main cannot be replaced by another table: ${what} would be lost`,
+      hint: expect.stringContaining('truncate_insert'),
+    })
+    expect(await psql(url, 'SELECT checkpoint IS NULL OR (checkpoint->>$$end$$)::bool FROM _bizon_state')).toBe('t\n')
+    await published('new', { replace_strategy: 'truncate_insert' })
+    expect(await psql(url, "SELECT count(*) FROM main WHERE source_record_id LIKE 'new%'")).toBe('6\n')
+  })
+
+  test('a foreign key from it is a reason too, and goes on holding with truncate_insert', async () => {
+    await published('old')
+    await psql(
+      url,
+      'ALTER TABLE main ADD COLUMN of int; CREATE TABLE one (id int PRIMARY KEY); ALTER TABLE main ADD CONSTRAINT fk FOREIGN KEY (of) REFERENCES one',
+    )
+    await expect(published('new')).rejects.toThrow('constraint fk of main would be lost')
+    await published('new', { replace_strategy: 'truncate_insert' })
+    expect(await psql(url, "SELECT count(*) FROM pg_constraint WHERE conname = 'fk'")).toBe('1\n')
+  })
+
+  test('a view that comes while the run is under way fails the publish; the next run publishes what was loaded', async () => {
+    await published('old')
+    const destination = postgresDestination({ url })
+    await load(destination, runOf('new', 'full_refresh', 5), pagesOf('new', 2), { publish: false })
+    const again = postgresDestination({ url })
+    await again.open(runOf('new', 'full_refresh', 6), new AbortController().signal)
+    await psql(url, 'CREATE VIEW seen AS SELECT * FROM main')
+    await expect(again.publish()).rejects.toThrow('view seen would be lost')
+    await again.close()
+    expect(await idsIn(url, 'main')).toEqual(['old0', 'old1', 'old2', 'old3', 'old4', 'old5'])
+    await load(
+      postgresDestination({ url, options: { replace_strategy: 'truncate_insert' } }),
+      runOf('new', 'full_refresh', 7),
+      [],
+    )
+    expect(await idsIn(url, 'main')).toEqual(NEW)
+  })
+})
+
+test('a run waits for a lock no longer than lock_timeout, and the next one goes on', async () => {
+  await published('old')
+  const holder = psql(url, 'BEGIN; LOCK TABLE main; SELECT pg_sleep(3)')
+  await expect
+    .poll(() =>
+      psql(url, "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = 'main'::regclass"),
+    )
+    .toBe('1\n')
+  await expect(published('new', { lock_timeout: 1 })).rejects.toMatchObject({
+    code: 'destination',
+    retriable: true,
+    hint: expect.stringContaining('lock_timeout'),
+  })
+  await holder
+  await load(postgresDestination({ url }), runOf('new', 'full_refresh', 9), pagesOf('new', 2))
+  expect(await idsIn(url, 'main')).toEqual(NEW)
+})
+
+test('a transaction that the server undoes because of another one is done again', async () => {
+  await published('old', {}, 'incremental')
+  // A trigger that fails as a conflict would, the first two times.
+  await psql(
+    url,
+    `CREATE SEQUENCE tries;
+     CREATE FUNCTION clash() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+       IF nextval('tries') <= 2 THEN RAISE EXCEPTION 'clash' USING ERRCODE = 'serialization_failure'; END IF; RETURN NULL; END $$;
+     CREATE TRIGGER clash AFTER INSERT ON main FOR EACH STATEMENT EXECUTE FUNCTION clash()`,
+  )
+  await published('new', {}, 'incremental')
+  expect(await psql(url, 'SELECT last_value FROM tries')).toBe('3\n')
+  expect(await psql(url, 'SELECT count(*), count(DISTINCT bizon_id) FROM main')).toBe('12|12\n')
+})
+
+test('staged rows that somebody took away are missed', async () => {
+  for (const [mode, complete] of [
+    ['full_refresh', true],
+    ['incremental', false],
+  ] as const) {
+    await published(`${mode}old`, { destinationId: mode })
+    const options = { destinationId: mode }
+    await load(postgresDestination({ url, mode, options }), runOf('x', mode, 10, complete), pagesOf('x', 2), {
+      publish: false,
+    })
+    const staging = (await psql(url, `SELECT relname FROM pg_class WHERE relname LIKE '${mode}\\_\\_bizon%'`)).trim()
+    await psql(url, `DELETE FROM ${staging} WHERE source_record_id = 'x3'`)
+    await expect(
+      load(postgresDestination({ url, mode, options }), runOf('x', mode, 11, complete), []),
+    ).rejects.toMatchObject({
+      code: 'edited',
+      message: expect.stringContaining('has 5 rows, and this run put 6 there'),
+    })
+  }
+})
