@@ -34,6 +34,9 @@ export interface Queries {
 }
 
 const CONNECT_SECONDS = 20
+const GOODBYE_SECONDS = 5
+/** Of silence, after which the system asks whether the other side is still there. */
+const KEEP_ALIVE_SECONDS = 15
 
 /** Rejects with a BizonError of the code, which never shows the password. */
 export async function connect(address: Address, signal: AbortSignal, code: ErrorCode): Promise<Connection> {
@@ -49,6 +52,7 @@ export async function connect(address: Address, signal: AbortSignal, code: Error
       ...(password !== undefined && { password }),
       application_name: 'bizon',
       keepAlive: true,
+      keepAliveInitialDelayMillis: KEEP_ALIVE_SECONDS * 1000,
       connectionTimeoutMillis: CONNECT_SECONDS * 1000,
       ssl: encrypted && sslOptions(address, code),
     })
@@ -141,12 +145,16 @@ export class Connection implements Queries {
 
   /** Never rejects; safe twice. */
   close(): Promise<void> {
-    this.#closing ??= this.#lost ? this.#drop() : this.#client.end().catch(() => this.#drop())
+    this.#closing ??= this.#close()
     return this.#closing
   }
 
-  async #drop(): Promise<void> {
-    connectionOf(this.#client).stream.destroy()
+  async #close(): Promise<void> {
+    if (this.#lost) return this.cut()
+    // A server that does not answer any more must not keep the program from ending.
+    const timer = setTimeout(() => this.cut(), GOODBYE_SECONDS * 1000)
+    await this.#client.end().catch(() => this.cut())
+    clearTimeout(timer)
   }
 
   async #watch<T>(work: Promise<T>): Promise<T> {

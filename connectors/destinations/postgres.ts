@@ -70,7 +70,7 @@ export class PostgresDestination implements Destination {
     this.#batch = new Batch(this.#site)
     this.#session = new Session({
       connect: (signal) => connect(this.#address, signal, 'destination'),
-      lockKey: keyOfLock(this.#place),
+      lockKey: keyOfLock(JSON.stringify([schema, target])),
       target: this.#place,
       lockTimeoutSeconds: options.lock_timeout,
       reconnectSeconds: options.reconnect_timeout,
@@ -305,10 +305,14 @@ export class PostgresDestination implements Destination {
 }
 
 function lostBatch(place: string): BizonError {
-  return new BizonError('destination', `the connection to the server of ${place} was lost within a large batch`, {
-    hint: 'Run again: the run goes on from its last checkpoint. A smaller buffer_size makes batches that are sent again.',
-    retriable: true,
-  })
+  return new BizonError(
+    'destination',
+    `a large batch for ${place} could not be finished: the connection was lost, or the server undid the transaction`,
+    {
+      hint: 'Run again: the run goes on from its last checkpoint. A smaller buffer_size makes batches that are sent again.',
+      retriable: true,
+    },
+  )
 }
 
 /** 64 bits that no other target of the database is likely to have. */

@@ -143,7 +143,7 @@ export class Batch {
     if (state.mode === 'stream') {
       await prepareTable(transaction, schema, table, columns)
       if (!key) return main
-      await key.ensureIndex(transaction, main, table)
+      await key.ensureIndex(transaction, schema, table)
       const temporary = qualified('pg_temp', derivedName(table, 'batch', state.run))
       await transaction.query(`CREATE TEMPORARY TABLE ${temporary} (LIKE ${main} INCLUDING DEFAULTS) ON COMMIT DROP`)
       await key.prepare(transaction, temporary)

@@ -11,14 +11,14 @@ const names = (what: string) => z.array(z.string().min(1)).describe(what)
 export const config = z.strictObject({
   url: z
     .string()
-    .regex(/^postgres(?:ql)?:\/\//)
+    .min(1)
     .optional()
     .describe(
       '`postgresql://user:password@host:port/database?sslmode=…`; better as a reference, `env://NAME`. Default: none.',
     )
     .meta({ examples: ['postgresql://loader@127.0.0.1:5432/warehouse'] }),
   host: z.string().min(1).optional().describe('Host name or address. Default: `localhost`.'),
-  port: z.number().int().min(1).max(65535).optional().describe('Default: 5432.'),
+  port: z.number().int().min(1).max(65535).optional().describe('TCP port. Default: 5432.'),
   database: z.string().min(1).optional().describe("Name of the database. Default: the user's name."),
   user: z.string().min(1).optional().describe('Role to connect as. Default: `postgres`.'),
   password: z.string().optional().describe('Password; better as a reference, `env://NAME`. Default: none.'),
@@ -26,7 +26,9 @@ export const config = z.strictObject({
     .enum(SSL_MODES)
     .optional()
     .describe('TLS, in the words of `psql`: `prefer` takes it where the server offers it. Default: `prefer`.'),
-  sslrootcert: path('PEM file of the authority that signed the server, for `verify-ca` and `verify-full`.'),
+  sslrootcert: path(
+    'PEM file of the authority that signed the server, for `verify-ca` and `verify-full`. Default: those that Node knows.',
+  ),
   sslcert: path("PEM file of this client's certificate. Default: none."),
   sslkey: path('PEM file of its key. Default: none.'),
   schema: z.string().min(1).default('public').describe('Schema of the tables.'),
@@ -115,8 +117,8 @@ function address({ host = 'localhost', port = 5432, user = 'postgres', database 
 /** Whatever is wrong with it, it is not shown: a password may be part of it. */
 function partsOf(text: string): Parts {
   const wrong = (what: string): BizonError => new BizonError('config', `destination.config.url: ${what}`)
-  if (!URL.canParse(text)) {
-    throw new BizonError('config', 'destination.config.url is not a URL', {
+  if (!/^postgres(?:ql)?:\/\//.test(text) || !URL.canParse(text)) {
+    throw new BizonError('config', 'destination.config.url is not the URL of a PostgreSQL database', {
       hint: 'It is postgresql://user:password@host:port/database; write % before the code of special characters: @ is %40.',
     })
   }

@@ -4,7 +4,7 @@
 import { quoteName, quoteText } from '../../postgres.ts'
 import type { Column } from './columns.ts'
 import type { PostgresOptions } from './config.ts'
-import { derivedName } from './names.ts'
+import { derivedName, qualified } from './names.ts'
 import type { Transaction } from './session.ts'
 import { listOf } from './tables.ts'
 
@@ -45,10 +45,12 @@ export class Key {
     )
   }
 
-  /** By which the database itself refuses a second row, and finds the first. Waits for nothing when it is there. */
-  async ensureIndex(transaction: Transaction, main: string, table: string): Promise<void> {
+  /** By which the database itself refuses a second row, and finds the first. Needs no lock when it is there. */
+  async ensureIndex(transaction: Transaction, schema: string, table: string): Promise<void> {
     const name = derivedName(table, 'key', JSON.stringify([this.#options.unnest, this.#options.primary_key]))
-    await transaction.query(`CREATE UNIQUE INDEX IF NOT EXISTS ${quoteName(name)} ON ${main} (${this.#keys()})`)
+    const { rows } = await transaction.query('SELECT to_regclass($1) IS NOT NULL AS found', [qualified(schema, name)])
+    if (rows[0]?.found === true) return
+    await transaction.query(`CREATE UNIQUE INDEX ${quoteName(name)} ON ${qualified(schema, table)} (${this.#keys()})`)
   }
 
   /** `staging` has one row for each key. */

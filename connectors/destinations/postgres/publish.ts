@@ -66,7 +66,7 @@ async function replace(
       `TRUNCATE ${main}; INSERT INTO ${main} (${list}) SELECT ${list} FROM ${next}; DROP TABLE ${next}`,
     )
   }
-  if (key) await key.ensureIndex(transaction, main, table)
+  if (key) await key.ensureIndex(transaction, schema, table)
 }
 
 async function append(
@@ -84,7 +84,7 @@ async function append(
   const [main, next] = [qualified(schema, table), qualified(schema, staging)]
   if (key) {
     await checkCount(transaction, schema, staging, staged, state)
-    await key.ensureIndex(transaction, main, table)
+    await key.ensureIndex(transaction, schema, table)
     await key.deduplicate(transaction, next)
     await key.merge(transaction, main, next, columns)
   } else {

@@ -133,7 +133,7 @@ describe('the server is killed under the run', () => {
     await server.kill('SIGINT')
     await server.start()
     const failed = destination.flush({ run: 'new', page: 1, rows: 39, position: { page: 1 }, end: false })
-    await expect(failed).rejects.toThrow('lost within a large batch')
+    await expect(failed).rejects.toThrow('a large batch for public.main could not be finished')
     await destination.close()
     await load(postgresDestination({ url, mode: 'stream' }), runOf('new', 'stream', 2), pages)
     expect(await psql(url, 'SELECT count(*), count(DISTINCT bizon_id) FROM main')).toBe('40|40\n')

@@ -243,6 +243,7 @@ describe('the server', () => {
       'hunter2',
     )
     for (const wrong of [
+      'mysql://loader:hunter2hunter2@h/x',
       'postgres://loader:hunter2hunter2@127.0.0.1:99999/x',
       'postgres://loader:hunter2hunter2@h/x?ssl=1',
       'postgres://loader:hunter2hunter2@h/x?sslmode=maybe',

@@ -29,7 +29,7 @@ export class PostgresServer {
     this.port = port
   }
 
-  static async create(settings: Readonly<Record<string, string>> = {}): Promise<PostgresServer> {
+  static async create(): Promise<PostgresServer> {
     const folder = await mkdtemp(join(tmpdir(), 'bizon-postgres-'))
     const data = join(folder, 'data')
     await mkdir(data, { mode: 0o700 })
@@ -40,14 +40,13 @@ export class PostgresServer {
     }
     const initdb = ['-D', data, '-U', 'postgres', '--auth=trust', '--encoding=UTF8', '--locale=C.UTF-8', '--no-sync']
     await run(await program('initdb'), initdb, { ...owner, cwd: '/', env: ENV })
-    const given = Object.entries(settings).map(([name, value]) => `${name} = '${value}'\n`)
-    await writeFile(join(data, 'postgresql.auto.conf'), given.join(''))
     const server = new PostgresServer(folder, await freePort())
     await server.start()
     return server
   }
 
-  async start(): Promise<void> {
+  /** Settings given here are for this start. */
+  async start(given: Readonly<Record<string, string>> = {}): Promise<void> {
     const data = join(this.folder, 'data')
     const settings = {
       listen_addresses: '127.0.0.1',
@@ -57,6 +56,7 @@ export class PostgresServer {
       max_connections: '200',
       fsync: 'off',
       full_page_writes: 'off',
+      ...given,
     }
     const args = ['-D', data, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])]
     // Not a pipe: the server may outlive this process.
@@ -86,6 +86,15 @@ export class PostgresServer {
       )
         return
     }
+  }
+
+  /** Makes an empty file of the data folder that only the server may read. Resolves to its path. */
+  async own(name: string): Promise<string> {
+    const path = join(this.folder, 'data', name)
+    await writeFile(path, '', { mode: 0o600 })
+    const owner = await ownerOf()
+    if (owner) await chown(path, owner.uid, owner.gid)
+    return path
   }
 
   /** From the next connection on. */
