@@ -14,7 +14,7 @@ import { findTable, listOf, prepareTable } from './tables.ts'
 
 const SEGMENT_BYTES = 4 << 20
 /** What is kept for a second time, at most. */
-const REPLAY_BYTES = 32 << 20
+const REPLAY_BYTES = 16 << 20
 
 interface Sent {
   readonly table: string
