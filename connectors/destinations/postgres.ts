@@ -13,10 +13,11 @@ import { type Destination, type DestinationContext, defineDestination, type Run 
 import { BizonError } from '../../lib/errors.ts'
 import { faultPoint } from '../../lib/fault.ts'
 import type { Page } from '../../lib/source.ts'
-import { type Address, connect, type Queries, quoteName } from '../postgres.ts'
+import { type Address, connect, quoteName } from '../postgres.ts'
 import { idPrefixOf } from './file/rows.ts'
 import { timestampOf } from './file/timestamp.ts'
 import { Batch, TooLarge } from './postgres/batch.ts'
+import { checkTarget } from './postgres/check.ts'
 import { TableColumns } from './postgres/columns.ts'
 import { addressOf, config, type PostgresOptions, tuning } from './postgres/config.ts'
 import { Watch } from './postgres/copy.ts'
@@ -27,7 +28,6 @@ import { publish, type Site } from './postgres/publish.ts'
 import { recover } from './postgres/recover.ts'
 import { type Before, Session, type Transaction } from './postgres/session.ts'
 import { STATE_TABLE, StateRow, type TableState } from './postgres/state.ts'
-import { findTable, missingColumns } from './postgres/tables.ts'
 
 export type { PostgresOptions } from './postgres/config.ts'
 
@@ -52,6 +52,7 @@ export class PostgresDestination implements Destination {
   /** Destination ids that are known to be good names. */
   readonly #names = new Set<string>()
   readonly #batch: Batch
+  #sending: Promise<void> = Promise.resolve()
   #state: TableState | undefined
   /** The id of the next row: half of it is the run's, half is its number. */
   #ids = { prefix: '', next: 0 }
@@ -89,7 +90,7 @@ export class PostgresDestination implements Destination {
           const recovered = await recover(transaction, this.#site, this.#row, run)
           faultPoint('commit.before')
           return [recovered, await this.#row.claim(transaction, recovered)]
-        }, signal),
+        }),
       )
       // A stream that the Python program began is gone on with where it says; it staged nothing that could be used.
       const from = state.checkpoint ?? (run.mode === 'stream' ? run.stored : undefined)
@@ -111,16 +112,18 @@ export class PostgresDestination implements Destination {
         this.#columnsOf(table).add(record, facts, this.#batch.rowsOf(table))
       }
       if (!this.#batch.isRipe) return
+      // One segment is on its way while the next one gathers. What becomes of it, the next call tells.
+      await this.#session.interruptible(signal, () => this.#sending)
       this.#batch.gather()
-      await this.#session.interruptible(signal, () =>
-        this.#session.transact((transaction) => this.#batch.send(transaction, state), { signal }),
-      )
+      this.#sending = this.#session.transact((transaction) => this.#batch.send(transaction, state))
+      this.#sending.catch(() => {})
     })
   }
 
   flush(checkpoint: Checkpoint): Promise<Receipt | undefined> {
     return this.#once(async () => {
       const state = this.#opened()
+      await this.#sending
       this.#batch.gather()
       await this.#commit(async (transaction) => {
         await this.#batch.send(transaction, state)
@@ -155,13 +158,14 @@ export class PostgresDestination implements Destination {
 
   async close(): Promise<void> {
     await this.#session.close()
+    await this.#sending.catch(() => {})
   }
 
   async check(signal: AbortSignal): Promise<void> {
     const { options, target } = this.#site
     const connection = await connect(this.#address, signal, 'destination')
     try {
-      await connection.interruptible(signal, this.#check(connection))
+      await connection.interruptible(signal, checkTarget(connection, this.#site, this.#address.user))
     } catch (error) {
       throw serverError(error, `${options.schema}.${target}`)
     } finally {
@@ -181,10 +185,7 @@ export class PostgresDestination implements Destination {
    * A transaction that ends with the state row: done again where that is right, and after a COMMIT without an answer
    * only if the row is not there.
    */
-  async #commit(
-    work: (transaction: Transaction) => Promise<[TableState, string]>,
-    signal?: AbortSignal,
-  ): Promise<TableState> {
+  async #commit(work: (transaction: Transaction) => Promise<[TableState, string]>): Promise<TableState> {
     let latest: [TableState, string] | undefined
     const [state, sha256] = await this.#session.transact<[TableState, string]>(
       async (transaction) => {
@@ -192,13 +193,10 @@ export class PostgresDestination implements Destination {
         await this.#session.commit(transaction)
         return latest
       },
-      {
-        signal,
-        isDone: async (transaction) => {
-          const isDone = latest && (await this.#row.isWritten(transaction, latest[1]))
-          await this.#session.commit(transaction)
-          return isDone ? latest : undefined
-        },
+      async (transaction) => {
+        const isDone = latest && (await this.#row.isWritten(transaction, latest[1]))
+        await this.#session.commit(transaction)
+        return isDone ? latest : undefined
       },
     )
     this.#row.written(sha256)
@@ -214,28 +212,6 @@ export class PostgresDestination implements Destination {
       if (rows.length === 0) await transaction.query(`CREATE SCHEMA IF NOT EXISTS ${quoteName(schema)}`)
     }
     await this.#row.createTable(transaction)
-  }
-
-  async #check(connection: Queries): Promise<void> {
-    const { options, target } = this.#site
-    const { schema, create_schema: create } = options
-    const { rows } = await connection.query(
-      `SELECT has_schema_privilege(oid, 'CREATE') AS may FROM pg_namespace WHERE nspname = $1`,
-      [schema],
-    )
-    if (rows.length === 0) {
-      if (create) return
-      throw new BizonError('destination', `there is no schema ${schema}`, {
-        hint: 'Create it, or set create_schema: true.',
-      })
-    }
-    if (rows[0]?.may !== true) {
-      throw new BizonError('destination', `${this.#address.user} may not create tables in schema ${schema}`, {
-        hint: `GRANT CREATE, USAGE ON SCHEMA ${quoteName(schema)} TO ${quoteName(this.#address.user)}`,
-      })
-    }
-    const found = await findTable(connection, schema, target)
-    if (found) missingColumns(found, this.#site.columnsOf(target), this.#place)
   }
 
   #opened(): TableState {

@@ -10,7 +10,7 @@ import { derivedName, qualified } from './names.ts'
 import type { Site } from './publish.ts'
 import type { Transaction } from './session.ts'
 import { replaces, type StagedTable, type TableState } from './state.ts'
-import { findTable, listOf, prepareTable } from './tables.ts'
+import { createTable, findTable, listOf, prepareTable } from './tables.ts'
 
 const SEGMENT_BYTES = 4 << 20
 /** What is kept for a second time, at most. */
@@ -50,10 +50,6 @@ export class Batch {
     let bytes = 0
     for (const rows of this.#waiting.values()) bytes += rows.bytes
     return bytes >= SEGMENT_BYTES
-  }
-
-  get isEmpty(): boolean {
-    return this.#segments.length === 0 && [...this.#waiting.values()].every(({ rows }) => rows === 0)
   }
 
   /** What waits becomes segments. */
@@ -145,7 +141,7 @@ export class Batch {
       if (!key) return main
       await key.ensureIndex(transaction, schema, table)
       const temporary = qualified('pg_temp', derivedName(table, 'batch', state.run))
-      await transaction.query(`CREATE TEMPORARY TABLE ${temporary} (LIKE ${main} INCLUDING DEFAULTS) ON COMMIT DROP`)
+      await createTable(transaction, temporary, columns, 'ON COMMIT DROP')
       await key.prepare(transaction, temporary)
       return temporary
     }
@@ -153,10 +149,9 @@ export class Batch {
     if (known) return qualified(schema, known)
     const name = derivedName(table, 'staging', state.run)
     const staging = qualified(schema, name)
-    if (await findTable(transaction, schema, table)) {
-      // An identity or a default of somebody's own column, a check: what goes for the published rows goes for these.
-      const whole = replaces(state) ? 'INCLUDING ALL EXCLUDING INDEXES' : 'INCLUDING DEFAULTS'
-      await transaction.query(`CREATE TABLE ${staging} (LIKE ${main} ${whole})`)
+    // What takes the place of a table has its other columns, defaults and checks as well.
+    if (replaces(state) && (await findTable(transaction, schema, table))) {
+      await transaction.query(`CREATE TABLE ${staging} (LIKE ${main} INCLUDING ALL EXCLUDING INDEXES)`)
     }
     await prepareTable(transaction, schema, name, columns)
     if (key) await key.prepare(transaction, staging)

@@ -11,7 +11,7 @@ import { qualified } from './names.ts'
 import { checkReplaceable, replaceByRename } from './replace.ts'
 import type { Transaction } from './session.ts'
 import { replaces, type StagedTable, type TableState } from './state.ts'
-import { createTable, findTable, listOf, prepareTable } from './tables.ts'
+import { createTable, type FoundTable, findTable, listOf, prepareTable } from './tables.ts'
 
 /** What recovering and publishing work with. */
 export interface Site {
@@ -57,6 +57,7 @@ async function replace(
     await transaction.query(`ALTER TABLE ${next} RENAME TO ${listOf([{ name: table }])}`)
   } else if (options.replace_strategy === 'rename') {
     await checkReplaceable(transaction, schema, table, found)
+    await checkColumns(transaction, schema, table, found, staging)
     await replaceByRename(transaction, schema, table, staging)
   } else {
     const columns = site.columnsOf(table)
@@ -67,6 +68,24 @@ async function replace(
     )
   }
   if (key) await key.ensureIndex(transaction, schema, table)
+}
+
+/** Rejects when somebody has added a column, or made the table, since its rows began to be staged. */
+async function checkColumns(
+  transaction: Transaction,
+  schema: string,
+  table: string,
+  found: FoundTable,
+  staging: string,
+): Promise<void> {
+  const next = await findTable(transaction, schema, staging)
+  const lost = [...found.columns].filter(([name, type]) => next?.columns.get(name) !== type).map(([name]) => name)
+  if (lost.length === 0) return
+  throw new BizonError(
+    'destination',
+    `${schema}.${table} cannot be replaced by another table: its column ${lost.join(', ')} is newer than this run`,
+    { hint: `Set replace_strategy to truncate_insert for this run. Or ${startingOver('full_refresh')}.` },
+  )
 }
 
 async function append(

@@ -3,7 +3,7 @@
 
 import { BizonError, messageOf } from '../../../lib/errors.ts'
 import type { Log } from '../../../lib/log.ts'
-import { never, sleep } from '../../../lib/wait.ts'
+import { sleep } from '../../../lib/wait.ts'
 import { type Answer, type Connection, isConflict, isGone, type Queries, sqlState } from '../../postgres.ts'
 
 /** For tests: called before each operation that the server sees; may throw. */
@@ -21,15 +21,10 @@ export interface SessionOptions {
   readonly before?: Before | undefined
 }
 
-interface Repeatable<T> {
-  /** Asked in a transaction of its own after a COMMIT without an answer; undefined: it was not done. */
-  readonly isDone?: (transaction: Transaction) => Promise<T | undefined>
-  /** Between two tries. */
-  readonly signal?: AbortSignal | undefined
-}
-
 /** How often a transaction is done again that the server has undone because of another one. */
 const CONFLICTS = 5
+/** How often it is done again because the connection was lost. */
+const LOSSES = 5
 const FIRST_WAIT_MS = 100
 const LONGEST_WAIT_MS = 5000
 /** A killed process's lock is free once the server has seen that it is gone. */
@@ -75,6 +70,8 @@ export class Session {
   #worker: Connection | undefined
   #guard: Connection | undefined
   #current: Transaction | undefined
+  /** Nothing is tried any more. */
+  readonly #ended = new AbortController()
 
   constructor(options: SessionOptions) {
     this.#options = options
@@ -90,13 +87,15 @@ export class Session {
 
   /**
    * Does the work until it has succeeded once, or cannot. It is given the transaction that is open, or a new one, and
-   * must be able to begin from nothing.
+   * must be able to begin from nothing. `isDone`: asked in a transaction of its own after a COMMIT without an answer;
+   * undefined: it was not done.
    */
   async transact<T>(
     work: (transaction: Transaction) => Promise<T>,
-    { isDone, signal = never }: Repeatable<T> = {},
+    isDone?: (transaction: Transaction) => Promise<T | undefined>,
   ): Promise<T> {
     let conflicts = 0
+    let losses = 0
     for (;;) {
       let transaction: Transaction | undefined
       try {
@@ -105,11 +104,12 @@ export class Session {
       } catch (error) {
         const unknown = transaction?.committing ?? false
         await this.#rollback()
-        signal.throwIfAborted()
+        this.#ended.signal.throwIfAborted()
         if (isConflict(error) && conflicts++ < CONFLICTS) continue
-        if (!isGone(error)) throw error
-        await this.#reconnect(error, signal)
-        const result = unknown && isDone ? await this.transact(isDone, { signal }) : undefined
+        // A statement at which the server dies each time must not be sent for ever.
+        if (!isGone(error) || losses++ === LOSSES) throw error
+        await this.#reconnect(error)
+        const result = unknown && isDone ? await this.transact(isDone) : undefined
         if (result !== undefined) return result
       }
     }
@@ -133,23 +133,31 @@ export class Session {
     this.#current = undefined
   }
 
-  /** Cuts the connection when the signal aborts meanwhile. */
+  /** When the signal aborts meanwhile, whatever the session does ends, for good, and the reason is thrown. */
   async interruptible<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     signal.throwIfAborted()
-    const cut = (): void => this.#worker?.cut()
-    signal.addEventListener('abort', cut, { once: true })
+    const end = (): void => {
+      this.#ended.abort(signal.reason)
+      this.#worker?.cut()
+    }
+    signal.addEventListener('abort', end, { once: true })
     try {
       return await work()
     } catch (error) {
       signal.throwIfAborted()
       throw error
     } finally {
-      signal.removeEventListener('abort', cut)
+      signal.removeEventListener('abort', end)
     }
   }
 
-  /** Never rejects; safe twice. What was not committed is undone by the server. */
+  /** Never rejects; safe twice. What was not committed is undone by the server; what is under way rejects. */
   async close(): Promise<void> {
+    this.#ended.abort(gone())
+    await this.#disconnect()
+  }
+
+  async #disconnect(): Promise<void> {
     await this.#worker?.close()
     await this.#guard?.close()
     this.#worker = undefined
@@ -186,7 +194,8 @@ export class Session {
     await transaction.connection.query('ROLLBACK').catch(() => transaction.connection.cut())
   }
 
-  async #reconnect(cause: unknown, signal: AbortSignal): Promise<void> {
+  async #reconnect(cause: unknown): Promise<void> {
+    const { signal } = this.#ended
     const { reconnectSeconds, log, target } = this.#options
     const deadline = performance.now() + reconnectSeconds * 1000
     log.warn(`the connection to PostgreSQL was lost (${messageOf(cause)}), trying for ${reconnectSeconds} s`)
@@ -202,7 +211,7 @@ export class Session {
       }
       await sleep(wait / 1000, signal)
       signal.throwIfAborted()
-      await this.close()
+      await this.#disconnect()
       try {
         await this.open(signal)
         log.info('the connection to PostgreSQL is back')

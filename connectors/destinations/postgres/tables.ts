@@ -66,8 +66,15 @@ export async function prepareTable(
   await transaction.query(`ALTER TABLE ${name} ${added.join(', ')}${comments(name, missing)}`)
 }
 
-export async function createTable(transaction: Transaction, name: string, columns: readonly Column[]): Promise<void> {
-  await transaction.query(`CREATE TABLE ${name} (${columns.map(definitionOf).join(', ')})${comments(name, columns)}`)
+/** `more` comes behind the list of columns. */
+export async function createTable(
+  transaction: Transaction,
+  name: string,
+  columns: readonly Column[],
+  more = '',
+): Promise<void> {
+  const list = columns.map(definitionOf).join(', ')
+  await transaction.query(`CREATE TABLE ${name} (${list}) ${more}${comments(name, columns)}`)
 }
 
 const definitionOf = ({ name, type }: Column): string => `${quoteName(name)} ${type}`

@@ -153,7 +153,10 @@ test('an abort while the server keeps it waiting ends the wait with its reason',
   await destination.open(runOf('old', 'stream', 2), never)
   const controller = new AbortController()
   const data = RawJson.from(`{"text":"${'x'.repeat(5 << 20)}"}`)
-  const writing = destination.write({ records: [{ id: 'large', data }], next: null }, controller.signal)
+  const page: Page = { records: [{ id: 'large', data }], next: null }
+  // One is on its way while the next one gathers.
+  await destination.write(page, controller.signal)
+  const writing = destination.write(page, controller.signal)
   const reason = new Error('enough')
   controller.abort(reason)
   await expect(writing).rejects.toBe(reason)

@@ -212,3 +212,35 @@ test('staged rows that somebody took away are missed', async () => {
     })
   }
 })
+
+test.each(['incremental', 'stream'] as const)(
+  '%s: rows are added to a table with columns of somebody else',
+  async (mode) => {
+    await published('old', {}, 'stream')
+    await psql(
+      url,
+      'ALTER TABLE main ADD COLUMN n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, ADD COLUMN at timestamptz NOT NULL DEFAULT now()',
+    )
+    await psql(url, 'DELETE FROM _bizon_state')
+    const key = { primary_key: ['id'] }
+    for (const [n, options] of [{}, key].entries()) {
+      const run = { ...runOf(`${mode}${n}`, mode, 5 + n), startOver: true }
+      await load(postgresDestination({ url, mode, options }), run, pagesOf(`new${n}`, 2))
+    }
+    expect(await psql(url, 'SELECT count(*), count(DISTINCT n), count(at) FROM main')).toBe('18|18|18\n')
+  },
+)
+
+test('a column that was added while the run was staging is not lost', async () => {
+  await published('old')
+  await load(postgresDestination({ url }), runOf('new', 'full_refresh', 5), pagesOf('new', 2), { publish: false })
+  await psql(url, 'ALTER TABLE main ADD COLUMN note text')
+  const again = (options: Partial<PostgresOptions>) =>
+    load(postgresDestination({ url, options }), runOf('new', 'full_refresh', ++epoch + 5), [])
+  await expect(again({})).rejects.toMatchObject({
+    code: 'destination',
+    message: expect.stringContaining('its column note is newer than this run'),
+  })
+  await again({ replace_strategy: 'truncate_insert' })
+  expect(await psql(url, 'SELECT count(note IS NULL) FROM main')).toBe('6\n')
+})
