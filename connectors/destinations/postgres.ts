@@ -54,6 +54,7 @@ export class PostgresDestination implements Destination {
   readonly #batch: Batch
   #sending: Promise<void> = Promise.resolve()
   #state: TableState | undefined
+  #keepsOthers = false
   /** The id of the next row: half of it is the run's, half is its number. */
   #ids = { prefix: '', next: 0 }
   #failure: { readonly error: unknown } | undefined
@@ -82,6 +83,7 @@ export class PostgresDestination implements Destination {
 
   async open(run: Run, signal: AbortSignal): Promise<Checkpoint | undefined> {
     signal.throwIfAborted()
+    this.#keepsOthers = run.keepsOthers ?? false
     return this.#once(async () => {
       await this.#session.open(signal)
       const state = await this.#session.interruptible(signal, () =>
@@ -111,9 +113,11 @@ export class PostgresDestination implements Destination {
         const table = this.#tableOf(record.destinationId ?? usual)
         this.#columnsOf(table).add(record, facts, this.#batch.rowsOf(table))
       }
-      if (!this.#batch.isRipe) return
+      const isMention = page.stream !== undefined && page.records.length === 0 && this.#keepsOthers
+      if (!this.#batch.isRipe && !isMention) return
       // One segment is on its way while the next one gathers. What becomes of it, the next call tells.
       await this.#session.interruptible(signal, () => this.#sending)
+      if (isMention) this.#batch.mention(this.#tableOf(usual))
       this.#batch.gather()
       this.#sending = this.#session.transact((transaction) => this.#batch.send(transaction, state))
       this.#sending.catch(() => {})
@@ -149,7 +153,7 @@ export class PostgresDestination implements Destination {
       if (state.mode === 'stream' || state.phase === 'published') return
       faultPoint('publish.before')
       await this.#commit(async (transaction) => {
-        const published = await publish(transaction, this.#site, state)
+        const published = await publish(transaction, this.#site, state, { keepsOthers: this.#keepsOthers })
         return [published, await this.#row.replace(transaction, published)]
       })
       faultPoint('publish.after')

@@ -100,9 +100,9 @@ const mutants: Readonly<Record<string, Mutant & { readonly found: readonly Case[
     replacements: [
       {
         file: FILE,
-        find: 'const published = await publish(transaction, this.#site, state)',
+        find: 'const published = await publish(transaction, this.#site, state, { keepsOthers: this.#keepsOthers })',
         replace:
-          "const published = await publish(transaction, this.#site, state)\n        await transaction.query('COMMIT; BEGIN')",
+          "const published = await publish(transaction, this.#site, state, { keepsOthers: this.#keepsOthers })\n        await transaction.query('COMMIT; BEGIN')",
       },
     ],
     found: [kills(postgresAppend, 'commit.mid@6'), kills(postgresFullRefresh, 'commit.mid@9')],

@@ -16,6 +16,8 @@ const SEGMENT_BYTES = 4 << 20
 /** What is kept for a second time, at most. */
 const REPLAY_BYTES = 16 << 20
 
+const NOTHING: Segment = { chunks: [], ids: [], bytes: 0 }
+
 interface Sent {
   readonly table: string
   readonly segment: Segment
@@ -52,6 +54,13 @@ export class Batch {
     return bytes >= SEGMENT_BYTES
   }
 
+  /** The table is replaced also when no row comes for it. */
+  mention(table: string): void {
+    if (this.#rows.has(table)) return
+    this.#rows.set(table, 0)
+    this.#segments.push({ table, segment: NOTHING })
+  }
+
   /** What waits becomes segments. */
   gather(): void {
     for (const [table, rows] of this.#waiting) {
@@ -72,10 +81,10 @@ export class Batch {
     const sent = this.#sent
     for (; sent.count < this.#segments.length; sent.count++) {
       const { table, segment } = this.#segments[sent.count] as Sent
-      if (segment.chunks.length === 0) continue
       const columns = this.#site.columnsOf(table)
       const into = sent.into.get(table) ?? (await this.#tableFor(transaction, state, table, columns))
       sent.into.set(table, into)
+      if (segment.chunks.length === 0) continue
       try {
         await transaction.copy(`COPY ${into} (${listOf(columns)}) FROM STDIN`, segment.chunks)
       } catch (error) {
@@ -118,7 +127,7 @@ export class Batch {
 
   #forget(): void {
     this.#canRepeat = false
-    this.#segments = this.#segments.map(({ table }) => ({ table, segment: { chunks: [], ids: [], bytes: 0 } }))
+    this.#segments = this.#segments.map(({ table }) => ({ table, segment: NOTHING }))
     this.#bytes = 0
   }
 

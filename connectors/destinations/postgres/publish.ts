@@ -22,15 +22,23 @@ export interface Site {
   columnsOf(table: string): readonly Column[]
 }
 
-/** The published state, still to be written in the same transaction. */
-export async function publish(transaction: Transaction, site: Site, state: TableState): Promise<TableState> {
+/**
+ * The published state, still to be written in the same transaction. `keepsOthers`: tables that this run does not name
+ * stay as they are; else they are emptied.
+ */
+export async function publish(
+  transaction: Transaction,
+  site: Site,
+  state: TableState,
+  { keepsOthers }: { readonly keepsOthers: boolean },
+): Promise<TableState> {
   const tables = Object.entries(state.tables)
   for (const [table, staged] of tables) {
     if (replaces(state)) await replace(transaction, site, table, staged, state)
     else await append(transaction, site, table, staged, state)
     faultPoint('publish.mid')
   }
-  const emptied = replaces(state) ? await emptyOthers(transaction, site, state) : []
+  const emptied = replaces(state) && !keepsOthers ? await emptyOthers(transaction, site, state) : []
   return {
     ...state,
     phase: 'published',

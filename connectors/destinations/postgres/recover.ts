@@ -97,18 +97,19 @@ async function publisherAfter(
 ): Promise<string | null> {
   const published = publisherOf(found)
   const appends = run.mode === 'incremental' && !run.complete
-  if (!appends || run.previous === undefined || published === null || published === run.previous) return published
+  if (!appends || published === null || published === run.previous) return published
+  if (run.previous === undefined && !run.givenUp?.includes(published)) return published
   const isLastAppend =
     found.phase === 'published' &&
     found.run === found.publishedBy &&
-    found.previous === run.previous &&
+    found.previous === (run.previous ?? null) &&
     found.mode === 'incremental' &&
     !found.complete
   // Merging them a second time changes nothing.
-  if (isLastAppend && site.key) return run.previous
+  if (isLastAppend && site.key) return run.previous ?? null
   if (isLastAppend && site.options.metadata === 'bizon') {
     await takeBack(transaction, site, found)
-    return run.previous
+    return run.previous ?? null
   }
   const name = `${site.options.schema}.${site.target}`
   throw new BizonError(

@@ -3,7 +3,7 @@
 
 import { beforeEach, describe, expect, test } from 'vitest'
 import type { PostgresOptions } from '../../../connectors/destinations/postgres/config.ts'
-import type { SyncMode } from '../../../lib/source.ts'
+import type { Page, SyncMode } from '../../../lib/source.ts'
 import { load, pagesOf, runOf } from '../../support/load.ts'
 import { idsIn, postgresDestination } from '../../support/postgres-destination.ts'
 import { freshDatabase, psql } from '../../support/services/postgres.ts'
@@ -243,4 +243,28 @@ test('a column that was added while the run was staging is not lost', async () =
   })
   await again({ replace_strategy: 'truncate_insert' })
   expect(await psql(url, 'SELECT count(note IS NULL) FROM main')).toBe('6\n')
+})
+
+test('a program that is not ours takes the place of the tables that it names, by rows or by a page without any', async () => {
+  for (const table of ['named', 'emptied', 'kept']) {
+    const page = { ...(pagesOf(table, 1)[0] as Page), stream: { name: table } }
+    const run = { ...runOf(table, 'full_refresh', ++epoch), keepsOthers: true }
+    await load(postgresDestination({ url, options: { destinationId: '{stream}' } }), run, [page])
+  }
+  const pages: Page[] = [
+    { records: [], next: { n: 1 }, stream: { name: 'emptied' } },
+    { ...(pagesOf('new', 1)[0] as Page), stream: { name: 'named' } },
+  ]
+  const run = { ...runOf('next', 'full_refresh', ++epoch), keepsOthers: true }
+  await load(postgresDestination({ url, options: { destinationId: '{stream}' } }), run, pages)
+  expect(await idsIn(url, 'named')).toEqual(['new0', 'new1', 'new2'])
+  expect(await idsIn(url, 'emptied')).toEqual([])
+  expect(await idsIn(url, 'kept')).toEqual(['kept0', 'kept1', 'kept2'])
+})
+
+test('what a run that was given up has added is taken back, because it comes again', async () => {
+  await load(postgresDestination({ url, mode: 'incremental' }), runOf('one', 'incremental', 1), pagesOf('a', 1))
+  const next = { ...runOf('two', 'incremental', 2), givenUp: ['one'] }
+  await load(postgresDestination({ url, mode: 'incremental' }), next, pagesOf('a', 2))
+  expect(await psql(url, 'SELECT count(*), count(DISTINCT source_record_id) FROM main')).toBe('6|6\n')
 })
