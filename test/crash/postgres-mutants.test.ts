@@ -99,13 +99,13 @@ const mutants: Readonly<Record<string, Mutant & { readonly found: readonly Case[
     title: 'what is published is committed before the mark of it',
     replacements: [
       {
-        file: FILE,
-        find: 'const published = await publish(transaction, this.#site, state, { keepsOthers: this.#keepsOthers })',
+        file: 'connectors/destinations/postgres/publish.ts',
+        find: "else await append(transaction, site, table, staged, state)\n    faultPoint('publish.mid')",
         replace:
-          "const published = await publish(transaction, this.#site, state, { keepsOthers: this.#keepsOthers })\n        await transaction.query('COMMIT; BEGIN')",
+          "else await append(transaction, site, table, staged, state)\n    await transaction.query('COMMIT; BEGIN')\n    faultPoint('publish.mid')",
       },
     ],
-    found: [kills(postgresAppend, 'commit.mid@6'), kills(postgresFullRefresh, 'commit.mid@9')],
+    found: [kills(postgresAppend, 'publish.mid'), kills(postgresFullRefresh, 'publish.mid')],
   },
   epochUnchecked: {
     title: 'nobody asks whether another process has taken over',
