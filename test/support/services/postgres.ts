@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto'
 import { chmod, chown, mkdir, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { Client } from 'pg'
@@ -71,6 +71,11 @@ export class PostgresServer {
     })
     this.#child = child
     child.unref()
+    // So that the set-up can end it, should a test not come to that.
+    const services = process.env[FOLDER_VARIABLE]
+    if (services !== undefined) {
+      await writeFile(join(services, basename(this.folder)), JSON.stringify({ pid: child.pid, folder: this.folder }))
+    }
     await log.close()
     const said = async (): Promise<string> => (await readFile(path, 'utf8')).slice(-4000)
     const ready = await program('pg_isready')
@@ -107,10 +112,6 @@ export class PostgresServer {
         () => true,
       )
     while (!(await ready())) await sleep(STEP_MS)
-  }
-
-  get pid(): number {
-    return this.#child?.pid ?? 0
   }
 
   /** As an operator or the kernel would: nothing is finished. */
@@ -186,7 +187,7 @@ async function findOrStart(): Promise<number> {
   if (isFirst) {
     const started = PostgresServer.create()
     const said = await started.then(
-      ({ port, pid, folder: data }) => JSON.stringify({ port, pid, data }),
+      ({ port }) => JSON.stringify({ port }),
       (error: unknown) => JSON.stringify({ error: String(error) }),
     )
     await writeFile(address, said)
@@ -201,21 +202,23 @@ async function findOrStart(): Promise<number> {
   throw new Error('the shared PostgreSQL server did not come')
 }
 
-/** Ends the shared server, if one was started in the folder. */
-export async function endShared(folder: string): Promise<void> {
-  const text = await readFile(join(folder, 'address'), 'utf8').catch(() => '')
-  if (text === '') return
-  const { pid, data } = JSON.parse(text) as { pid?: number; data?: string }
-  if (pid === undefined || data === undefined) return
+/** Ends every server that was started by this run of the tests and still runs. */
+export async function endServers(services: string): Promise<void> {
+  const names = (await readdir(services)).filter((name) => name.startsWith('bizon-postgres-'))
+  await Promise.all(names.map((name) => endServer(join(services, name))))
+}
+
+async function endServer(note: string): Promise<void> {
+  const { pid, folder } = JSON.parse(await readFile(note, 'utf8')) as { pid: number; folder: string }
   // Not only the number: a process that died long ago may have left it to another.
   const isOurs = async (): Promise<boolean> =>
-    (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).includes(data)
+    (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).includes(folder)
   for (let waited = 0; await isOurs(); waited += STEP_MS) {
     if (waited === 0) process.kill(pid, 'SIGINT')
     if (waited > 10_000) process.kill(pid, 'SIGKILL')
     await sleep(STEP_MS)
   }
-  await rm(data, { recursive: true, force: true })
+  await rm(folder, { recursive: true, force: true })
 }
 
 export interface TestDatabase {
