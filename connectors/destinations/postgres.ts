@@ -14,8 +14,6 @@ import { BizonError } from '../../lib/errors.ts'
 import { faultPoint } from '../../lib/fault.ts'
 import type { Page } from '../../lib/source.ts'
 import { type Address, connect, quoteName } from '../postgres.ts'
-import { idPrefixOf } from './file/rows.ts'
-import { timestampOf } from './file/timestamp.ts'
 import { Batch, TooLarge } from './postgres/batch.ts'
 import { checkTarget } from './postgres/check.ts'
 import { TableColumns } from './postgres/columns.ts'
@@ -28,6 +26,7 @@ import { publish, type Site } from './postgres/publish.ts'
 import { recover } from './postgres/recover.ts'
 import { type Before, Session, type Transaction } from './postgres/session.ts'
 import { STATE_TABLE, StateRow, type TableState } from './postgres/state.ts'
+import { idPrefixOf, idSuffixOf, timestampOf } from './record.ts'
 
 export type { PostgresOptions } from './postgres/config.ts'
 
@@ -263,7 +262,7 @@ export class PostgresDestination implements Destination {
   }
 
   #nextId(): string {
-    return this.#ids.prefix + (this.#ids.next++).toString(16).padStart(16, '0')
+    return this.#ids.prefix + idSuffixOf(this.#ids.next++)
   }
 
   /** With columns, the key is some of them. */

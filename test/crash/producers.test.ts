@@ -210,7 +210,7 @@ describe('a broken twin is caught:', () => {
       'status.before@1',
       [
         {
-          file: 'connectors/destinations/file/recover.ts',
+          file: 'connectors/destinations/recovery.ts',
           find: '!run.givenUp?.includes(publisher)',
           replace: 'run.givenUp !== null',
         },

@@ -5,7 +5,7 @@ import type { RecordSchema } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import { members } from '../../../lib/json.ts'
 import { RawJson, type SourceRecord } from '../../../lib/record.ts'
-import { rawOf } from './rows.ts'
+import { rawOf } from '../record.ts'
 
 const COMMA = 0x2c
 const BRACE = 0x7b

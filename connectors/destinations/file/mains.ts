@@ -5,15 +5,16 @@ import type { Run } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import { startingOver } from '../../../lib/job.ts'
 import type { SyncMode } from '../../../lib/source.ts'
+import { followsUnknown, replaces } from '../recovery.ts'
 import { sizeOfFile } from './disk.ts'
 import { checkExtent, type Extent, extentOf, readTail } from './extent.ts'
 import type { Site } from './recover.ts'
-import { type FileState, replaces } from './sidecar.ts'
+import type { FileState } from './sidecar.ts'
 
 /** Before the source is asked for anything: can the published files take what this run brings? */
 export async function checkMains(site: Site, run: Run, state: FileState): Promise<void> {
   if (state.mode === 'full_refresh') return
-  if (!replaces(state) && state.mode !== 'stream' && run.previous !== undefined) await checkAppendable(site, state)
+  if (followsUnknown(state, run, Object.keys(state.published).length)) await checkAppendable(site)
   const keys = new Set([site.paths.target, ...Object.keys(state.published)])
   for (const key of keys) {
     if (key in state.files && state.mode === 'stream') continue
@@ -23,8 +24,7 @@ export async function checkMains(site: Site, run: Run, state: FileState): Promis
 }
 
 /** Rows that are only what is new since another run belong behind what that run left, so that must be here. */
-async function checkAppendable({ disk, paths }: Site, state: FileState): Promise<void> {
-  if (state.publishedBy !== null || Object.keys(state.published).length > 0) return
+async function checkAppendable({ disk, paths }: Site): Promise<void> {
   const main = paths.main(paths.target)
   if (await disk.stat(main)) return
   throw new BizonError(

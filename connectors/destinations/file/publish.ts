@@ -6,11 +6,12 @@
 
 import { dirname } from 'node:path'
 import { faultPoint } from '../../../lib/fault.ts'
+import { emptiedTargets, replaces } from '../recovery.ts'
 import { type DiskFile, ensureFolder, readFrom, sizeOfFile, withFile, writeAll } from './disk.ts'
 import { checkExtent, cutTo, type Extent, edited, extentOf, readTail } from './extent.ts'
 import { appendableExtent, checkReplaceable, putBack } from './mains.ts'
 import type { Site } from './recover.ts'
-import { type FileState, replaces, type StagedFile } from './sidecar.ts'
+import type { FileState, StagedFile } from './sidecar.ts'
 import { beginStaging } from './staging.ts'
 
 const COPY_BYTES = 1 << 20
@@ -51,9 +52,8 @@ export async function publish(site: Site, state: FileState, options: PublishOpti
 /** With an empty staged file for each target that has no rows any more. */
 async function toReplace(site: Site, state: FileState, { onEmpty, keepsOthers }: PublishOptions): Promise<FileState> {
   const { disk, paths } = site
-  const targets = keepsOthers ? [] : Object.keys(state.published)
-  if (!keepsOthers && Object.keys(state.files).length === 0) targets.push(paths.target)
-  const empty = onEmpty === 'publish' ? [...new Set(targets)].filter((key) => !(key in state.files)) : []
+  const [staged, published] = [Object.keys(state.files), Object.keys(state.published)]
+  const empty = emptiedTargets({ target: paths.target, staged, published, keepsOthers, onEmpty })
   const begun = await beginStaging(site, state, empty)
   const files: { [key: string]: StagedFile } = { ...state.files }
   for (const key of empty) {

@@ -1,13 +1,12 @@
 // Records to lines. A payload that came as text is copied, never parsed: as it is, or escaped into the string that
 // `source_data` holds.
 
-import { createHash } from 'node:crypto'
 import type { Run } from '../../../lib/destination.ts'
 import { LineBreaks, withoutLineBreaks } from '../../../lib/json/line-breaks.ts'
-import { escapeInto, stringifyJson } from '../../../lib/json.ts'
-import { RawJson, type SourceRecord } from '../../../lib/record.ts'
+import { escapeInto } from '../../../lib/json.ts'
+import type { RawJson, SourceRecord } from '../../../lib/record.ts'
+import { idPrefixOf, idSuffixOf, rawOf, timestampOf, timestampText } from '../record.ts'
 import type { Output } from './data.ts'
-import { timestampOf, timestampText } from './timestamp.ts'
 
 const LF = 0x0a
 const SPACE = 0x20
@@ -18,10 +17,6 @@ const DELETE = 0x7f
 const PIECE_BYTES = 1 << 18
 /** Bytes of records that are copied together, which are fewer than the output's buffer has. */
 const RUN_BYTES = 1 << 18
-
-export function rawOf(data: SourceRecord['data']): RawJson {
-  return data instanceof RawJson ? data : RawJson.from(stringifyJson(data))
-}
 
 /**
  * The payload alone, byte for byte as it came. The one exception is a line break inside a payload, which would end
@@ -67,18 +62,6 @@ async function addLines(
   out.bytes[out.used++] = LF
 }
 
-/**
- * The first half of each `bizon_id` of a run, the second being the row's number: the same row of the same run has the
- * same id whenever it is written, so that a replay can be recognised.
- */
-export function idPrefixOf(
-  run: string,
-  { pipeline, source, stream }: Pick<Run, 'pipeline' | 'source' | 'stream'>,
-): string {
-  const identity = JSON.stringify([pipeline, source, stream, run])
-  return createHash('sha256').update(identity).digest('hex').slice(0, 16)
-}
-
 /** The six columns of the Python bizon, in its order. */
 export class BizonRows {
   readonly #idStart: Buffer
@@ -89,7 +72,7 @@ export class BizonRows {
   /** `rows`: how many rows the run has already. */
   constructor(run: Run, rows: number) {
     this.#idStart = Buffer.from(`{"bizon_id":"${idPrefixOf(run.id, run)}`)
-    putAscii(rows.toString(16).padStart(16, '0'), this.#rowNumber, 0)
+    putAscii(idSuffixOf(rows), this.#rowNumber, 0)
   }
 
   async write(records: readonly SourceRecord[], extractedAt: Date, out: Output): Promise<void> {

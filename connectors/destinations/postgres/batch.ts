@@ -3,13 +3,14 @@
 // that is sent all the same, and can then be done once only.
 
 import { faultPoint } from '../../../lib/fault.ts'
+import { replaces } from '../recovery.ts'
 import type { Column } from './columns.ts'
 import { CopyRows, type Segment } from './copy.ts'
 import { recordError } from './errors.ts'
 import { derivedName, qualified } from './names.ts'
 import type { Site } from './publish.ts'
 import type { Transaction } from './session.ts'
-import { replaces, type StagedTable, type TableState } from './state.ts'
+import type { StagedTable, TableState } from './state.ts'
 import { createTable, findTable, listOf, prepareTable } from './tables.ts'
 
 const SEGMENT_BYTES = 4 << 20

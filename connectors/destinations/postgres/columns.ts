@@ -5,8 +5,7 @@ import type { RecordSchema } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import { members } from '../../../lib/json.ts'
 import type { RawJson, SourceRecord } from '../../../lib/record.ts'
-import { rawOf } from '../file/rows.ts'
-import { timestampText } from '../file/timestamp.ts'
+import { RECORD_COLUMNS, rawOf, timestampText } from '../record.ts'
 import type { PostgresOptions } from './config.ts'
 import { type CopyRows, type Watch, withoutNul } from './copy.ts'
 import { checkedName } from './names.ts'
@@ -19,14 +18,17 @@ export interface Column {
   readonly description?: string | undefined
 }
 
-export const METADATA: readonly Column[] = [
-  { name: 'bizon_id', type: 'text' },
-  { name: 'bizon_extracted_at', type: 'timestamp with time zone' },
-  { name: 'bizon_loaded_at', type: 'timestamp with time zone' },
-  { name: 'source_record_id', type: 'text' },
-  { name: 'source_timestamp', type: 'timestamp with time zone' },
-]
-const PAYLOAD: Column = { name: 'source_data', type: 'jsonb' }
+const TYPES: { readonly [name in (typeof RECORD_COLUMNS)[number]]: string } = {
+  bizon_id: 'text',
+  bizon_extracted_at: 'timestamp with time zone',
+  bizon_loaded_at: 'timestamp with time zone',
+  source_record_id: 'text',
+  source_timestamp: 'timestamp with time zone',
+  source_data: 'jsonb',
+}
+const WHOLE: readonly Column[] = RECORD_COLUMNS.map((name) => ({ name, type: TYPES[name] }))
+const METADATA = WHOLE.slice(0, -1)
+const PAYLOAD = WHOLE.slice(-1)
 
 const QUOTE = 0x22
 const LETTER_N = 0x6e
@@ -52,11 +54,11 @@ export class TableColumns {
     const typed = unnest ? typedColumns(schemaFor(recordSchemas, table), table) : undefined
     this.#options = options
     this.#fields = typed && new Fields(typed)
-    this.all = [...(metadata === 'bizon' ? METADATA : []), ...(typed ?? [PAYLOAD])]
+    this.all = [...(metadata === 'bizon' ? METADATA : []), ...(typed ?? PAYLOAD)]
     const twice = this.all.find(({ name }, at) => this.all.findIndex((other) => other.name === name) !== at)
     if (twice !== undefined) {
       throw new BizonError('config', `record_schemas: table ${table} has two columns named ${twice.name}`, {
-        hint: 'bizon_id, bizon_extracted_at, bizon_loaded_at, source_record_id and source_timestamp are columns of their own, unless metadata is none.',
+        hint: `${RECORD_COLUMNS.slice(0, -1).join(', ')} are columns of their own, unless metadata is none.`,
       })
     }
   }

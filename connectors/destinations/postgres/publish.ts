@@ -4,13 +4,14 @@
 import { BizonError } from '../../../lib/errors.ts'
 import { faultPoint } from '../../../lib/fault.ts'
 import { startingOver } from '../../../lib/job.ts'
+import { emptiedTargets, replaces } from '../recovery.ts'
 import type { Column } from './columns.ts'
 import type { PostgresOptions } from './config.ts'
 import type { Key } from './merge.ts'
 import { qualified } from './names.ts'
 import { checkReplaceable, replaceByRename } from './replace.ts'
 import type { Transaction } from './session.ts'
-import { replaces, type StagedTable, type TableState } from './state.ts'
+import type { StagedTable, TableState } from './state.ts'
 import { createTable, type FoundTable, findTable, listOf, prepareTable } from './tables.ts'
 
 /** What recovering and publishing work with. */
@@ -38,7 +39,7 @@ export async function publish(
     else await append(transaction, site, table, staged, state)
     faultPoint('publish.mid')
   }
-  const emptied = replaces(state) && !keepsOthers ? await emptyOthers(transaction, site, state) : []
+  const emptied = replaces(state) ? await emptyOthers(transaction, site, state, keepsOthers) : []
   return {
     ...state,
     phase: 'published',
@@ -123,11 +124,15 @@ async function append(
 }
 
 /** Tables that have no rows any more. */
-async function emptyOthers(transaction: Transaction, site: Site, state: TableState): Promise<string[]> {
+async function emptyOthers(
+  transaction: Transaction,
+  site: Site,
+  state: TableState,
+  keepsOthers: boolean,
+): Promise<string[]> {
   const { schema, on_empty: onEmpty } = site.options
-  if (onEmpty === 'keep') return []
-  const targets = Object.keys(state.tables).length === 0 ? [...state.published, site.target] : state.published
-  const empty = [...new Set(targets)].filter((table) => !(table in state.tables))
+  const [staged, { published }] = [Object.keys(state.tables), state]
+  const empty = emptiedTargets({ target: site.target, staged, published, keepsOthers, onEmpty })
   for (const table of empty) {
     const name = qualified(schema, table)
     if (await findTable(transaction, schema, table)) await transaction.query(`TRUNCATE ${name}`)

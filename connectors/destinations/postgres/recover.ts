@@ -9,35 +9,22 @@ import type { Run } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import { faultPoint } from '../../../lib/fault.ts'
 import { startingOver } from '../../../lib/job.ts'
-import { idPrefixOf } from '../file/rows.ts'
+import { idPrefixOf } from '../record.ts'
+import { beginning, followsUnknown, ownState, publisherOf, replaces, standingOf, type Words } from '../recovery.ts'
 import { qualified } from './names.ts'
 import type { Site } from './publish.ts'
 import { checkReplaceable } from './replace.ts'
 import type { Transaction } from './session.ts'
-import { checkIdentity, replaces, type StateRow, type TableState } from './state.ts'
+import { REMOVING, type StateRow, type TableState } from './state.ts'
 import { findTable, missingColumns } from './tables.ts'
 
 /** The state to go on from, still to be written in the same transaction. */
 export async function recover(transaction: Transaction, site: Site, row: StateRow, run: Run): Promise<TableState> {
   const found = await row.read(transaction)
-  if (found) checkIdentity(found, run, row.place)
-  const own = found && ownState(found, run)
-  // Told before anything is cleaned up: what is staged is still of use once the row is put back.
-  if (!own && run.stored?.receipt) throw stateLost(row.place, found, run)
-  const state = own ? await resume(transaction, site, own) : await begin(transaction, site, run, found)
+  const own = ownState(found, run, wordsOf(site, row))
+  const state = own ? await resume(transaction, site, own) : await begin(transaction, site, row, run, found)
   if (state.phase === 'staging') await checkMains(transaction, site, row, run, state)
   return { ...state, epoch: run.epoch }
-}
-
-/** The state as this run's own, if it is. */
-function ownState(found: TableState, run: Run): TableState | undefined {
-  if (found.mode !== run.mode) return undefined
-  if (found.run === run.id) return run.mode === 'stream' || found.complete === run.complete ? found : undefined
-  // A stream has one run for ever. Another one is here when the store was lost or is an older copy: what that run read
-  // is here, and would come again from the beginning.
-  const { checkpoint } = found
-  if (run.mode !== 'stream' || run.startOver || !checkpoint || checkpoint.end) return undefined
-  return { ...found, run: run.id, checkpoint: { ...checkpoint, run: run.id } }
 }
 
 async function resume(transaction: Transaction, { options }: Site, found: TableState): Promise<TableState> {
@@ -55,26 +42,13 @@ async function resume(transaction: Transaction, { options }: Site, found: TableS
 async function begin(
   transaction: Transaction,
   site: Site,
+  row: StateRow,
   run: Run,
   found: TableState | undefined,
 ): Promise<TableState> {
-  const publishedBy = found ? await publisherAfter(transaction, site, run, found) : null
+  const publishedBy = found ? await publisherAfter(transaction, site, row, run, found) : null
   if (found?.phase === 'staging') await dropStaged(transaction, site, found)
-  return {
-    pipeline: run.pipeline,
-    source: run.source,
-    stream: run.stream,
-    run: run.id,
-    epoch: run.epoch,
-    mode: run.mode,
-    complete: run.complete,
-    previous: run.previous ?? null,
-    phase: 'staging',
-    checkpoint: null,
-    tables: {},
-    published: found?.published ?? [],
-    publishedBy,
-  }
+  return { ...beginning(run), tables: {}, published: found?.published ?? [], publishedBy }
 }
 
 async function dropStaged(transaction: Transaction, { options }: Site, found: TableState): Promise<void> {
@@ -85,38 +59,21 @@ async function dropStaged(transaction: Transaction, { options }: Site, found: Ta
   }
 }
 
-/**
- * The run whose rows are published, once an append is taken back that the store does not know of: it was set back, or
- * is another one. The rows of that append are newer than the watermark of this run, so that they will come again.
- */
+/** The run whose rows are published, once an append is taken back that is not to stay. */
 async function publisherAfter(
   transaction: Transaction,
   site: Site,
+  row: StateRow,
   run: Run,
   found: TableState,
 ): Promise<string | null> {
-  const published = publisherOf(found)
-  const appends = run.mode === 'incremental' && !run.complete
-  if (!appends || published === null || published === run.previous) return published
-  if (run.previous === undefined && !run.givenUp?.includes(published)) return published
-  const isLastAppend =
-    found.phase === 'published' &&
-    found.run === found.publishedBy &&
-    found.previous === (run.previous ?? null) &&
-    found.mode === 'incremental' &&
-    !found.complete
-  // Merging them a second time changes nothing.
-  if (isLastAppend && site.key) return run.previous ?? null
-  if (isLastAppend && site.options.metadata === 'bizon') {
-    await takeBack(transaction, site, found)
-    return run.previous ?? null
-  }
-  const name = `${site.options.schema}.${site.target}`
-  throw new BizonError(
-    'edited',
-    `${name} was last published by a run that the state store does not know (restored from an older copy, or another state database?)`,
-    { hint: 'Use the state store that knows it. Or fetch everything again and replace the table with --reset.' },
-  )
+  // Merging rows a second time changes nothing; others are known by their ids.
+  const canUndo = site.key !== undefined || site.options.metadata === 'bizon'
+  const hasWritten = Object.keys(found.tables).length > 0
+  const standing = standingOf(found, run, { hasWritten, canUndo }, wordsOf(site, row))
+  if (standing === 'stays') return publisherOf(found, hasWritten)
+  if (!site.key) await takeBack(transaction, site, found)
+  return run.previous ?? null
 }
 
 async function takeBack(transaction: Transaction, { options }: Site, found: TableState): Promise<void> {
@@ -133,11 +90,6 @@ async function takeBack(transaction: Transaction, { options }: Site, found: Tabl
   }
 }
 
-/** The run that left the published tables as they are; null: not known. */
-function publisherOf(found: TableState): string | null {
-  return found.mode === 'stream' && Object.keys(found.tables).length > 0 ? found.run : found.publishedBy
-}
-
 /** Before the source is asked for anything: can the published tables take what this run brings? */
 async function checkMains(
   transaction: Transaction,
@@ -147,7 +99,7 @@ async function checkMains(
   state: TableState,
 ): Promise<void> {
   const { schema, replace_strategy: strategy } = site.options
-  const nothingKnown = state.publishedBy === null && state.published.length === 0
+  const follows = followsUnknown(state, run, state.published.length)
   for (const table of new Set([site.target, ...state.published])) {
     const name = `${schema}.${table}`
     const found = await findTable(transaction, schema, table)
@@ -165,7 +117,6 @@ async function checkMains(
       continue
     }
     // Rows that are only what is new since another run belong behind what that run left, so that must be here.
-    const follows = state.mode === 'incremental' && run.previous !== undefined && nothingKnown
     if (found || !(state.published.includes(table) || follows)) continue
     throw new BizonError('edited', `${name} is missing, and this run would only add to it`, {
       hint: `Put it back, or set destination_id back. Or ${startingOver(state.mode)}.`,
@@ -173,9 +124,13 @@ async function checkMains(
   }
 }
 
-function stateLost(place: string, found: TableState | undefined, { mode }: Run): BizonError {
-  const what = found ? `is of run ${found.run}, not of the one to go on with` : 'is missing'
-  return new BizonError('edited', `${place} ${what}, so how many of the rows count is not known`, {
-    hint: `Put it back. Or ${startingOver(mode)}.`,
-  })
+function wordsOf({ options, target }: Site, { place }: StateRow): Words {
+  return {
+    state: place,
+    target: `${options.schema}.${target}`,
+    told: 'how many of the rows count',
+    otherPipeline: 'Choose another destination_id or schema. Or delete that row, if the other pipeline is gone.',
+    removing: REMOVING,
+    whole: 'the table',
+  }
 }

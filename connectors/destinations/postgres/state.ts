@@ -5,7 +5,6 @@
 
 import { createHash } from 'node:crypto'
 import type { Checkpoint } from '../../../lib/checkpoint.ts'
-import type { Run } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import { faultPoint } from '../../../lib/fault.ts'
 import { startingOver } from '../../../lib/job.ts'
@@ -13,28 +12,15 @@ import { parseJson, stringifyJson } from '../../../lib/json.ts'
 import type { Json } from '../../../lib/record.ts'
 import type { SyncMode } from '../../../lib/source.ts'
 import type { Answer } from '../../postgres.ts'
+import { type Held, refuseNewer } from '../recovery.ts'
 import { qualified } from './names.ts'
 import type { Transaction } from './session.ts'
 
-export interface TableState {
-  readonly pipeline: string
-  readonly source: string
-  readonly stream: string
-  readonly run: string
-  readonly epoch: number
-  readonly mode: SyncMode
-  /** Whether publishing replaces; see `Run`. */
-  readonly complete: boolean
-  /** The run whose watermark it starts from; see `Run`. */
-  readonly previous: string | null
-  readonly phase: 'staging' | 'published'
-  readonly checkpoint: Checkpoint | null
+export interface TableState extends Held {
   /** What the run has written, by table: in staging tables, or in stream mode in the published ones. */
   readonly tables: { readonly [table: string]: StagedTable }
   /** Tables that this pipeline has published. */
   readonly published: readonly string[]
-  /** The run of the last publish; null: not known. */
-  readonly publishedBy: string | null
 }
 
 export interface StagedTable {
@@ -43,11 +29,7 @@ export interface StagedTable {
   readonly rows: number
 }
 
-/** Whether publishing puts the staged table in the place of the published one, rather than adding its rows. */
-export function replaces({ mode, complete }: Pick<TableState, 'mode' | 'complete'>): boolean {
-  return mode === 'full_refresh' || (mode === 'incremental' && complete)
-}
-
+export const REMOVING = 'delete the row'
 export const STATE_TABLE = '_bizon_state'
 
 const COLUMNS = [
@@ -157,7 +139,7 @@ export class StateRow {
   /** Why this process must not write. */
   async takenOver(transaction: Transaction, mine: { readonly epoch: number }): Promise<BizonError> {
     const found = await this.read(transaction)
-    if (found) refuseNewer(found, mine, this.place)
+    if (found) refuseNewer(found, mine, { state: this.place, removing: REMOVING })
     return new BizonError('edited', `${this.place} was removed or changed while this run was writing`, {
       hint: 'Leave it alone while a pipeline runs; then run again.',
     })
@@ -211,29 +193,6 @@ export class StateRow {
       publishedBy: row.published_by as string | null,
     }
   }
-}
-
-/** Whether the state is of this pipeline, and no newer process has it. */
-export function checkIdentity(found: TableState, run: Run, place: string): void {
-  const theirs = `${found.pipeline}/${found.source}/${found.stream}`
-  const ours = `${run.pipeline}/${run.source}/${run.stream}`
-  if (theirs !== ours) {
-    throw new BizonError('edited', `${place} belongs to pipeline ${theirs}, not to ${ours}`, {
-      hint: 'Choose another destination_id or schema. Or delete that row, if the other pipeline is gone.',
-    })
-  }
-  refuseNewer(found, run, place)
-}
-
-function refuseNewer(found: TableState, mine: { readonly epoch: number }, place: string): void {
-  if (found.epoch <= mine.epoch) return
-  throw new BizonError(
-    'fenced',
-    `${place}: a newer process (epoch ${found.epoch}, mine ${mine.epoch}) has taken over`,
-    {
-      hint: 'Let the newer one finish. If there is none, the state store was set back: restore it, or delete the row.',
-    },
-  )
 }
 
 function hashOf(texts: readonly (string | null)[]): string {
