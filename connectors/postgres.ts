@@ -243,13 +243,15 @@ function sslOptions({ host, ssl }: Address, code: ErrorCode): object {
     }
   }
   const [ca, cert, key] = [file(ssl.rootCert), file(ssl.cert), file(ssl.key)]
+  // As in libpq: whoever names an authority wants it asked.
+  const mode = ssl.mode === 'require' && ca ? 'verify-ca' : ssl.mode
   return {
     ...(ca && { ca }),
     ...(cert && { cert }),
     ...(key && { key }),
     ...(!/^[\d.]+$|:/.test(host) && { servername: host }),
-    rejectUnauthorized: ssl.mode.startsWith('verify'),
-    ...(ssl.mode === 'verify-ca' && { checkServerIdentity: () => undefined }),
+    rejectUnauthorized: mode.startsWith('verify'),
+    ...(mode === 'verify-ca' && { checkServerIdentity: () => undefined }),
   }
 }
 

@@ -83,6 +83,8 @@ export interface DestinationDefinition<Schema extends z.ZodType = z.ZodType> {
   readonly config: Schema
   /** Keys of `config` that change how it writes, not what: an unfinished run is gone on with after they change. */
   readonly tuning?: readonly string[]
+  /** The config as it counts for that: the same for two spellings of one target. Absent: as it is. */
+  hashed?(config: z.output<Schema> & DestinationOptions): object
   /** Default of `destination.alias`. Absent: the name. */
   readonly alias?: string
   /** Keys without effect that examples of the Python bizon show, and what to do instead: a warning, not an error. */

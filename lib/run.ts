@@ -230,7 +230,10 @@ async function configHashOf(config: PipelineConfig): Promise<string> {
   const rest = hashOf({
     destination: destination.name,
     destinationFile: destination.file && normalize(destination.file),
-    destinationOptions: without(destination.options, destination.definition.tuning),
+    destinationOptions: without(
+      destination.definition.hashed?.(destination.options) ?? destination.options,
+      destination.definition.tuning,
+    ),
     ...(more !== '' && { transforms: more }),
   })
   return `${read}${rest}`

@@ -44,12 +44,18 @@ export const config = z.strictObject({
     .string()
     .min(1)
     .optional()
-    .describe('Field that says which of two rows with one key is newer. Default: `source_timestamp`.'),
+    .describe('Field that says which of two rows with one key is newer. Default: the order in which they come.'),
+  cursor_type: z
+    .enum(['value', 'timestamp', 'number'])
+    .default('value')
+    .describe(
+      'How `cursor_field` is compared: `value` as it is, numbers as numbers and text letter by letter; `timestamp` or `number` also where it is text.',
+    ),
   replace_strategy: z
     .enum(['rename', 'truncate_insert'])
     .default('rename')
     .describe(
-      'How a table is replaced: `rename` puts a new one in its place at once; `truncate_insert` fills the same one, on which views may depend, while readers wait.',
+      'How a table is replaced: `rename` puts a new one in its place at once; `truncate_insert` removes the rows of the same one, on which views may depend, and fills it.',
     ),
   on_empty: z
     .enum(['publish', 'keep'])
@@ -92,6 +98,12 @@ export const tuning = [
   'reconnect_timeout',
 ] as const
 
+/** What says which database it is, and what is done there: an unfinished run is gone on with while that is the same. */
+export function hashed(options: PostgresOptions): object {
+  const { host, port, database } = addressOf(options)
+  return { ...options, url: undefined, host, port, database }
+}
+
 const PARTS = ['host', 'port', 'database', 'user', 'password'] as const
 const SSL_KEYS = ['sslmode', 'sslrootcert', 'sslcert', 'sslkey'] as const
 
@@ -117,15 +129,16 @@ function address({ host = 'localhost', port = 5432, user = 'postgres', database 
 /** Whatever is wrong with it, it is not shown: a password may be part of it. */
 function partsOf(text: string): Parts {
   const wrong = (what: string): BizonError => new BizonError('config', `destination.config.url: ${what}`)
-  if (!/^postgres(?:ql)?:\/\//.test(text) || !URL.canParse(text)) {
+  // A password with a slash, or the like, ends where the host should begin.
+  if (!/^postgres(?:ql)?:\/\/[^/?#]*(?:[/?][^@#]*)?$/.test(text) || !URL.canParse(text)) {
     throw new BizonError('config', 'destination.config.url is not the URL of a PostgreSQL database', {
-      hint: 'It is postgresql://user:password@host:port/database; write % before the code of special characters: @ is %40.',
+      hint: 'It is postgresql://user:password@host:port/database; write % before the code of special characters: @ is %40, / is %2F.',
     })
   }
   const url = new URL(text)
   const options: Record<string, string> = Object.fromEntries(url.searchParams)
   const unknown = Object.keys(options).find((key) => !(SSL_KEYS as readonly string[]).includes(key))
-  if (unknown !== undefined) throw wrong(`unknown option ${unknown}; known: ${SSL_KEYS.join(', ')}`)
+  if (unknown !== undefined) throw wrong(`an option is unknown; known: ${SSL_KEYS.join(', ')}`)
   const { sslmode } = options
   if (sslmode !== undefined && !(SSL_MODES as readonly string[]).includes(sslmode)) {
     throw wrong(`unknown sslmode; known: ${SSL_MODES.join(', ')}`)

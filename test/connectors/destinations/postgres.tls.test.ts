@@ -19,6 +19,7 @@ beforeAll(async () => {
   const made = ['-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2']
   const names = ['-subj', '/CN=test', '-addext', 'subjectAltName=DNS:localhost']
   await run('openssl', ['req', ...made, ...names, '-keyout', 'key.pem', '-out', 'cert.pem'], { cwd: folder })
+  await run('openssl', ['req', ...made, ...names, '-keyout', 'other-key.pem', '-out', 'other.pem'], { cwd: folder })
   server = await PostgresServer.create()
   for (const name of ['key.pem', 'cert.pem']) await copyFile(join(folder, name), await server.own(name))
   await server.kill('SIGINT')
@@ -46,6 +47,7 @@ test.each([
   ['disable', '127.0.0.1', undefined, false],
   ['prefer', '127.0.0.1', undefined, true],
   ['require', '127.0.0.1', undefined, true],
+  ['require', '127.0.0.1', 'cert.pem', true],
   ['verify-ca', '127.0.0.1', 'cert.pem', true],
   ['verify-full', 'localhost', 'cert.pem', true],
 ] as const)('sslmode %s, to %s, root %s: encrypted %s', async (mode, host, root, is) => {
@@ -56,6 +58,8 @@ test.each([
   ['verify-ca', '127.0.0.1', undefined],
   ['verify-full', 'localhost', undefined],
   ['verify-full', '127.0.0.1', 'cert.pem'],
+  // As in psql: with an authority named, `require` asks it.
+  ['require', '127.0.0.1', 'other.pem'],
 ] as const)('sslmode %s, to %s, root %s: refused', async (mode, host, root) => {
   await expect(encrypted(mode, host, root)).rejects.toMatchObject({
     code: 'destination',
