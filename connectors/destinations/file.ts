@@ -105,7 +105,7 @@ export class FileDestination implements Destination {
       signal.throwIfAborted()
       const { output, rows } = this.#opened()
       const parts = this.#route(page)
-      if (page.stream && page.records.length === 0 && this.#keepsOthers) {
+      if (page.stream && page.records.length === 0 && this.#keepsOthers && this.#options.on_empty === 'publish') {
         await (await this.#dataFile(this.#expand(page.stream.name))).append(NOTHING)
       }
       const lines = this.#options.unnest ? parts.map((part) => this.#columnsOf(part)) : parts

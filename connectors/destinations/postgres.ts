@@ -15,16 +15,17 @@ import { faultPoint } from '../../lib/fault.ts'
 import type { Page } from '../../lib/source.ts'
 import { type Address, connect, quoteName } from '../postgres.ts'
 import { Batch, TooLarge } from './postgres/batch.ts'
-import { checkTarget } from './postgres/check.ts'
+import { checkTarget, useOf } from './postgres/check.ts'
 import { TableColumns } from './postgres/columns.ts'
-import { addressOf, config, type PostgresOptions, tuning } from './postgres/config.ts'
+import { addressOf, config, hashed, type PostgresOptions, tuning } from './postgres/config.ts'
 import { Watch } from './postgres/copy.ts'
 import { serverError } from './postgres/errors.ts'
 import { keyOf } from './postgres/merge.ts'
 import { checkedName } from './postgres/names.ts'
-import { publish, type Site } from './postgres/publish.ts'
+import { preparePublish, publish, publishedTable, type Site } from './postgres/publish.ts'
 import { recover } from './postgres/recover.ts'
-import { type Before, Session, type Transaction } from './postgres/session.ts'
+import { Session, type SessionOptions, type Transaction } from './postgres/session.ts'
+import { beginTable } from './postgres/staging.ts'
 import { STATE_TABLE, StateRow, type TableState } from './postgres/state.ts'
 import { idPrefixOf, idSuffixOf, timestampOf } from './record.ts'
 
@@ -34,6 +35,7 @@ export default defineDestination({
   summary: 'PostgreSQL tables, appended to, merged or replaced exactly once.',
   config,
   tuning,
+  hashed,
   parses: ({ unnest }) => (unnest ? 'unnest looks for the fields of each record' : undefined),
   create: (options, context) => new PostgresDestination(options, context),
 })
@@ -58,8 +60,8 @@ export class PostgresDestination implements Destination {
   #ids = { prefix: '', next: 0 }
   #failure: { readonly error: unknown } | undefined
 
-  /** `before` is for tests. */
-  constructor(options: PostgresOptions, context: Context, before?: Before) {
+  /** `more` is for tests. */
+  constructor(options: PostgresOptions, context: Context, more: Pick<SessionOptions, 'before' | 'otherRunMs'> = {}) {
     this.#context = context
     this.#address = addressOf(options)
     const schema = checkedName(options.schema, 'schema')
@@ -68,7 +70,7 @@ export class PostgresDestination implements Destination {
     this.#row = new StateRow(schema, target)
     this.#site = { options, target, key: keyOf(options), columnsOf: (table) => this.#columnsOf(table).all }
     if (options.unnest) this.#checkKey()
-    this.#batch = new Batch(this.#site)
+    this.#batch = new Batch(this.#site, (table) => this.#begin(table))
     this.#session = new Session({
       connect: (signal) => connect(this.#address, signal, 'destination'),
       lockKey: keyOfLock(JSON.stringify([schema, target])),
@@ -76,7 +78,7 @@ export class PostgresDestination implements Destination {
       lockTimeoutSeconds: options.lock_timeout,
       reconnectSeconds: options.reconnect_timeout,
       log: context.log,
-      before,
+      ...more,
     })
   }
 
@@ -112,7 +114,8 @@ export class PostgresDestination implements Destination {
         const table = this.#tableOf(record.destinationId ?? usual)
         this.#columnsOf(table).add(record, facts, this.#batch.rowsOf(table))
       }
-      const isMention = page.stream !== undefined && page.records.length === 0 && this.#keepsOthers
+      const isEmpty = page.stream !== undefined && page.records.length === 0
+      const isMention = isEmpty && this.#keepsOthers && this.#site.options.on_empty === 'publish'
       if (!this.#batch.isRipe && !isMention) return
       // One segment is on its way while the next one gathers. What becomes of it, the next call tells.
       await this.#session.interruptible(signal, () => this.#sending)
@@ -134,7 +137,12 @@ export class PostgresDestination implements Destination {
         faultPoint('stage.after')
         const tables = this.#batch.tables(state)
         const published =
-          state.mode === 'stream' ? [...new Set([...state.published, ...Object.keys(tables)])] : state.published
+          state.mode === 'stream'
+            ? {
+                ...state.published,
+                ...Object.fromEntries(Object.keys(tables).map((table) => [table, publishedTable(this.#site, table)])),
+              }
+            : state.published
         const next = { ...state, checkpoint, tables, published }
         faultPoint('commit.before')
         return [next, await this.#row.replace(transaction, next)]
@@ -151,6 +159,10 @@ export class PostgresDestination implements Destination {
       if (!state.checkpoint?.end) throw new BizonError('internal', 'publish was called before the end was flushed')
       if (state.mode === 'stream' || state.phase === 'published') return
       faultPoint('publish.before')
+      await this.#session.transact(async (transaction) => {
+        await preparePublish(transaction, this.#site, state)
+        await this.#session.commit(transaction)
+      })
       await this.#commit(async (transaction) => {
         const published = await publish(transaction, this.#site, state, { keepsOthers: this.#keepsOthers })
         return [published, await this.#row.replace(transaction, published)]
@@ -168,7 +180,9 @@ export class PostgresDestination implements Destination {
     const { options, target } = this.#site
     const connection = await connect(this.#address, signal, 'destination')
     try {
-      await connection.interruptible(signal, checkTarget(connection, this.#site, this.#address.user))
+      const { mode } = this.#context
+      const asked = { use: useOf({ mode, complete: false }, options), user: this.#address.user }
+      await connection.interruptible(signal, checkTarget(connection, this.#site, asked))
     } catch (error) {
       throw serverError(error, `${options.schema}.${target}`)
     } finally {
@@ -180,7 +194,8 @@ export class PostgresDestination implements Destination {
     const state = this.#state
     if (!state) return []
     const written = Object.keys(state.tables)
-    const tables = written.length > 0 || !state.published.includes(this.#site.target) ? written : [this.#site.target]
+    const tables =
+      written.length > 0 || !Object.hasOwn(state.published, this.#site.target) ? written : [this.#site.target]
     return tables.map((table) => `${this.#site.options.schema}.${table}`)
   }
 
@@ -215,6 +230,15 @@ export class PostgresDestination implements Destination {
       if (rows.length === 0) await transaction.query(`CREATE SCHEMA IF NOT EXISTS ${quoteName(schema)}`)
     }
     await this.#row.createTable(transaction)
+  }
+
+  /** Makes a table ready for the run's first rows. */
+  #begin(table: string): Promise<void> {
+    const state = this.#opened()
+    return this.#session.aside(async (transaction) => {
+      await this.#row.check(transaction, state)
+      await beginTable(transaction, this.#site, state, table)
+    })
   }
 
   #opened(): TableState {

@@ -17,12 +17,22 @@ export interface Given {
 }
 
 export function postgresOptions(url: string, options: Partial<PostgresOptions> = {}): PostgresOptions {
-  return { ...config.parse({ url }), destinationId: 'main', unnest: false, recordSchemas: [], ...options }
+  return {
+    ...config.parse({ url, sslmode: 'disable' }),
+    destinationId: 'main',
+    unnest: false,
+    recordSchemas: [],
+    ...options,
+  }
 }
 
 /** Its target is `main` in `public`, unless the options say another. */
 export function postgresDestination({ url, mode = 'full_refresh', before, log = silent, options }: Given) {
-  return new PostgresDestination(postgresOptions(url, options), { stream: 'main', mode, log }, before)
+  return new PostgresDestination(
+    postgresOptions(url, options),
+    { stream: 'main', mode, log },
+    { before, otherRunMs: 50 },
+  )
 }
 
 /** Ids of the records of a table, in the order in which they were put there; undefined when there is none. */

@@ -3,15 +3,15 @@
 // that is sent all the same, and can then be done once only.
 
 import { faultPoint } from '../../../lib/fault.ts'
-import { replaces } from '../recovery.ts'
 import type { Column } from './columns.ts'
 import { CopyRows, type Segment } from './copy.ts'
-import { recordError } from './errors.ts'
+import { recordError, swallowed } from './errors.ts'
 import { derivedName, qualified } from './names.ts'
 import type { Site } from './publish.ts'
 import type { Transaction } from './session.ts'
+import { stagingName } from './staging.ts'
 import type { StagedTable, TableState } from './state.ts'
-import { createTable, findTable, listOf, prepareTable } from './tables.ts'
+import { createTable, listOf } from './tables.ts'
 
 const SEGMENT_BYTES = 4 << 20
 /** What is kept for a second time, at most. */
@@ -35,8 +35,13 @@ export class Batch {
   #sent: { readonly transaction: Transaction; count: number; readonly into: Map<string, string> } | undefined
   #canRepeat = true
 
-  constructor(site: Site) {
+  /** Tables that were made ready by this process, in a transaction of their own. */
+  readonly #begun = new Set<string>()
+  readonly #begin: (table: string) => Promise<void>
+
+  constructor(site: Site, begin: (table: string) => Promise<void>) {
     this.#site = site
+    this.#begin = begin
   }
 
   rowsOf(table: string): CopyRows {
@@ -65,12 +70,12 @@ export class Batch {
   /** What waits becomes segments. */
   gather(): void {
     for (const [table, rows] of this.#waiting) {
-      if (rows.rows === 0) continue
       const segment = rows.take()
       this.#segments.push({ table, segment })
       this.#bytes += segment.bytes
       this.#rows.set(table, (this.#rows.get(table) ?? 0) + segment.ids.length)
     }
+    this.#waiting.clear()
   }
 
   /** Brings every segment into the transaction; those that are there already are not sent again. */
@@ -87,7 +92,8 @@ export class Batch {
       sent.into.set(table, into)
       if (segment.chunks.length === 0) continue
       try {
-        await transaction.copy(`COPY ${into} (${listOf(columns)}) FROM STDIN`, segment.chunks)
+        const count = await transaction.copy(`COPY ${into} (${listOf(columns)}) FROM STDIN`, segment.chunks)
+        if (count !== segment.ids.length) throw swallowed(table, count, segment.ids.length)
       } catch (error) {
         throw recordError(error, segment.ids, table) ?? error
       }
@@ -101,7 +107,7 @@ export class Batch {
     const tables: Record<string, StagedTable> = { ...state.tables }
     for (const [table, rows] of this.#rows) {
       const before = tables[table]
-      tables[table] = { staging: before?.staging ?? this.#stagingName(state, table), rows: (before?.rows ?? 0) + rows }
+      tables[table] = { staging: before?.staging ?? stagingName(state, table), rows: (before?.rows ?? 0) + rows }
     }
     return tables
   }
@@ -111,9 +117,8 @@ export class Batch {
     const { key, options } = this.#site
     if (!key || state.mode !== 'stream') return
     for (const [table, into] of this.#sent?.into ?? []) {
-      const main = qualified(options.schema, table)
       await key.deduplicate(transaction, into)
-      await key.merge(transaction, main, into, this.#site.columnsOf(table))
+      await key.merge(transaction, options.schema, table, into, this.#site.columnsOf(table))
     }
   }
 
@@ -132,11 +137,7 @@ export class Batch {
     this.#bytes = 0
   }
 
-  #stagingName({ mode, run }: TableState, table: string): string | null {
-    return mode === 'stream' ? null : derivedName(table, 'staging', run)
-  }
-
-  /** The table that takes the rows: a staging table, new with the first of them; a stream's is the published one. */
+  /** The table that takes the rows: a staging table; a stream's is the published one, or one to merge from. */
   async #tableFor(
     transaction: Transaction,
     state: TableState,
@@ -144,28 +145,17 @@ export class Batch {
     columns: readonly Column[],
   ): Promise<string> {
     const { options, key } = this.#site
-    const { schema } = options
-    const main = qualified(schema, table)
-    if (state.mode === 'stream') {
-      await prepareTable(transaction, schema, table, columns)
-      if (!key) return main
-      await key.ensureIndex(transaction, schema, table)
-      const temporary = qualified('pg_temp', derivedName(table, 'batch', state.run))
-      await createTable(transaction, temporary, columns, 'ON COMMIT DROP')
-      await key.prepare(transaction, temporary)
-      return temporary
+    if (!this.#begun.has(table)) {
+      await this.#begin(table)
+      this.#begun.add(table)
     }
-    const known = state.tables[table]?.staging
-    if (known) return qualified(schema, known)
-    const name = derivedName(table, 'staging', state.run)
-    const staging = qualified(schema, name)
-    // What takes the place of a table has its other columns, defaults and checks as well.
-    if (replaces(state) && (await findTable(transaction, schema, table))) {
-      await transaction.query(`CREATE TABLE ${staging} (LIKE ${main} INCLUDING ALL EXCLUDING INDEXES)`)
-    }
-    await prepareTable(transaction, schema, name, columns)
-    if (key) await key.prepare(transaction, staging)
-    return staging
+    const staging = stagingName(state, table)
+    if (staging !== null) return qualified(options.schema, staging)
+    if (!key) return qualified(options.schema, table)
+    const temporary = qualified('pg_temp', derivedName(table, 'batch', state.run))
+    await createTable(transaction, temporary, columns, 'ON COMMIT DROP')
+    await key.prepare(transaction, temporary)
+    return temporary
   }
 }
 

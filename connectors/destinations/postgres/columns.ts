@@ -7,9 +7,11 @@ import { members } from '../../../lib/json.ts'
 import type { RawJson, SourceRecord } from '../../../lib/record.ts'
 import { RECORD_COLUMNS, rawOf, timestampText } from '../record.ts'
 import type { PostgresOptions } from './config.ts'
-import { type CopyRows, type Watch, withoutNul } from './copy.ts'
+import type { CopyRows, Watch } from './copy.ts'
 import { checkedName } from './names.ts'
+import { fieldOf, merges, withoutNul } from './nul.ts'
 import { typeOf } from './types.ts'
+import { type Shape, shapeOf } from './values.ts'
 
 export interface Column {
   readonly name: string
@@ -30,6 +32,8 @@ const WHOLE: readonly Column[] = RECORD_COLUMNS.map((name) => ({ name, type: TYP
 const METADATA = WHOLE.slice(0, -1)
 const PAYLOAD = WHOLE.slice(-1)
 
+/** What an id cannot be written with, or seems so. */
+const HALF_OR_NUL = /[\0\ud800-\udfff]/
 const QUOTE = 0x22
 const LETTER_N = 0x6e
 /** Of what stands around a payload: id and times of a row. */
@@ -45,7 +49,7 @@ export interface PageFacts {
 
 export class TableColumns {
   readonly all: readonly Column[]
-  readonly #options: Pick<PostgresOptions, 'metadata' | 'on_nul'>
+  readonly #options: Pick<PostgresOptions, 'metadata' | 'on_nul' | 'primary_key'>
   /** Undefined: the payload whole. */
   readonly #fields: Fields | undefined
 
@@ -66,10 +70,11 @@ export class TableColumns {
   add(record: SourceRecord, page: PageFacts, to: CopyRows): void {
     const { on_nul: onNul, metadata } = this.#options
     let { id } = record
-    let raw = rawOf(record.data)
-    if (page.watch.nul(raw)) raw = this.#checked(raw, id, onNul)
-    if (id.includes('\0')) {
-      if (onNul === 'fail') throw holdsNul(id, 'its id')
+    const came = rawOf(record.data)
+    const raw = page.watch.nul(came) ? this.#checked(came, id, onNul) : came
+    if (HALF_OR_NUL.test(id)) {
+      if (/\p{Cs}/u.test(id)) throw half(id, 'its id', 'Correct it in a transform.')
+      if (onNul === 'fail' && id.includes('\0')) throw holdsNul(id, 'its id')
       id = id.replaceAll('\0', '')
     }
     to.begin(id, raw.byteLength + 3 * id.length + HEAD_BYTES + 3 * this.all.length)
@@ -80,13 +85,18 @@ export class TableColumns {
       to.plain(`\t${time}\t`)
     }
     if (this.#fields) this.#fields.add(raw, id, to)
-    else to.json(raw.buffer, raw.start, raw.end, page.watch.escapes(raw))
+    // Another payload is not looked at beside the page's, which would be looked through again from here.
+    else to.json(raw.buffer, raw.start, raw.end, raw !== came || page.watch.escapes(raw))
     to.end()
   }
 
   #checked(raw: RawJson, id: string, onNul: 'fail' | 'strip'): RawJson {
     const stripped = withoutNul(raw)
-    if (stripped !== raw && onNul === 'fail') throw holdsNul(id, 'its data')
+    if (stripped === raw) return raw
+    if (onNul === 'fail') throw holdsNul(id, 'its data')
+    if (merges(raw, stripped)) throw alike(id, 'two of its fields')
+    const changed = this.#options.primary_key.find((name) => fieldOf(raw, name) !== fieldOf(stripped, name))
+    if (changed !== undefined) throw alike(id, `its primary_key ${changed} and that of another record`)
     return stripped
   }
 }
@@ -94,12 +104,14 @@ export class TableColumns {
 /** The fields of a record, in the order of the columns: those it does not have are null. */
 class Fields {
   readonly #columns: readonly Column[]
+  readonly #shapes: readonly (Shape | undefined)[]
   readonly #index: ReadonlyMap<string, number>
   /** Start and end of each column's value in the record at hand; -1 when it has none. */
   readonly #values: Int32Array
 
   constructor(columns: readonly Column[]) {
     this.#columns = columns
+    this.#shapes = columns.map(({ type }) => shapeOf(type))
     this.#index = new Map(columns.map(({ name }, at) => [name, at]))
     this.#values = new Int32Array(2 * columns.length)
   }
@@ -115,25 +127,26 @@ class Fields {
     })
     for (const [at, column] of this.#columns.entries()) {
       if (at > 0) to.next()
-      this.#value(column, buffer, values[2 * at] as number, values[2 * at + 1] as number, id, to)
+      this.#value(at, column, buffer, id, to)
     }
   }
 
-  #value({ name, type }: Column, buffer: Buffer, start: number, end: number, id: string, to: CopyRows): void {
+  #value(at: number, { name, type }: Column, buffer: Buffer, id: string, to: CopyRows): void {
+    const [start, end] = [this.#values[2 * at] as number, this.#values[2 * at + 1] as number]
     if (start < 0 || buffer[start] === LETTER_N) {
       to.nothing()
       return
     }
-    if (type === 'jsonb' || buffer[start] !== QUOTE) {
+    const isString = buffer[start] === QUOTE
+    const shape = this.#shapes[at]
+    if (type === 'jsonb' || (!isString && !shape)) {
       to.json(buffer, start, end, true)
       return
     }
-    const text = textOf(buffer, start, end)
-    if (/\p{Cs}/u.test(text)) {
-      throw new BizonError('invalid_record', `record ${JSON.stringify(id)}, column ${name}: half of a surrogate pair`, {
-        hint: 'Correct it in a transform, or give the column the type JSON.',
-      })
-    }
+    const text = isString ? textOf(buffer, start, end) : buffer.toString('utf8', start, end)
+    const changed = shape?.(text, isString)
+    if (changed !== undefined) throw misshapen(id, name, buffer.toString('utf8', start, end), changed)
+    if (/\p{Cs}/u.test(text)) throw half(id, `column ${name}`, 'Correct it in a transform.')
     to.text(text)
   }
 }
@@ -162,6 +175,25 @@ function schemaFor(schemas: readonly RecordSchema[], table: string): RecordSchem
     {
       hint: 'Add an entry with that destination_id and its columns.',
     },
+  )
+}
+
+function misshapen(id: string, name: string, value: string, what: string): BizonError {
+  const shown = value.length > 100 ? `${value.slice(0, 100)}…` : value
+  return new BizonError('invalid_record', `record ${JSON.stringify(id)}, column ${name}: ${shown} ${what}`, {
+    hint: 'Correct it in a transform, or change the type of the column.',
+  })
+}
+
+function half(id: string, where: string, hint: string): BizonError {
+  return new BizonError('invalid_record', `record ${JSON.stringify(id)}, ${where}: half of a surrogate pair`, { hint })
+}
+
+function alike(id: string, what: string): BizonError {
+  return new BizonError(
+    'invalid_record',
+    `record ${JSON.stringify(id)}: without the character U+0000, ${what} could be the same`,
+    { hint: 'Change one in a transform.' },
   )
 }
 

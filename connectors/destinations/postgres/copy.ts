@@ -1,13 +1,14 @@
 // Rows as the text that COPY takes: columns between tabs, one row a line. JSON text is copied as bytes; only a backslash
 // or a line break in it needs a second look.
 
-import { RawJson } from '../../../lib/record.ts'
+import type { RawJson } from '../../../lib/record.ts'
 
 const TAB = 0x09
 const LF = 0x0a
 const CR = 0x0d
 const BACKSLASH = 0x5c
-const CHUNK_BYTES = 1 << 18
+/** Chunks grow from the one to the other: there may be thousands of tables with a few rows each. */
+const [FIRST_CHUNK_BYTES, CHUNK_BYTES] = [1 << 12, 1 << 18]
 
 /** Rows of one table that wait to be sent. Their bytes are not touched again once they were taken. */
 export class CopyRows {
@@ -18,12 +19,9 @@ export class CopyRows {
   #closed = 0
   #ids: string[] = []
 
+  /** What they take in memory. */
   get bytes(): number {
-    return this.#closed + this.#used - this.#start
-  }
-
-  get rows(): number {
-    return this.#ids.length
+    return this.#closed + this.#chunk.length - this.#start
   }
 
   /** Begins a row of at most so many bytes, before they are escaped. */
@@ -31,7 +29,8 @@ export class CopyRows {
     const most = 2 * bytes + 1
     if (most > this.#chunk.length - this.#used) {
       this.#close()
-      this.#chunk = Buffer.allocUnsafeSlow(Math.max(CHUNK_BYTES, most))
+      const next = Math.min(Math.max(2 * this.#chunk.length, FIRST_CHUNK_BYTES), CHUNK_BYTES)
+      this.#chunk = Buffer.allocUnsafeSlow(Math.max(next, most))
       this.#used = 0
       this.#start = 0
     }
@@ -153,11 +152,3 @@ export class Watch {
 }
 
 const NUL = Buffer.from('\\u0000')
-const NUL_ESCAPE = /(?<!\\)((?:\\\\)*)\\u0000/g
-
-/** The payload without U+0000; the same object when it has none. */
-export function withoutNul(raw: RawJson): RawJson {
-  const text = raw.toString()
-  const stripped = text.replaceAll(NUL_ESCAPE, '$1')
-  return stripped === text ? raw : RawJson.from(stripped)
-}

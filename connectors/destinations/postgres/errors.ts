@@ -59,6 +59,17 @@ export function serverError(error: unknown, target: string): unknown {
   }
 }
 
+/** Rows that were sent and are not there: a trigger or a rule took them. */
+export function swallowed(table: string, count: number, sent: number): BizonError {
+  return new BizonError(
+    'destination',
+    `table ${table} took ${count} of ${sent} rows: a trigger or a rule of it drops some`,
+    {
+      hint: 'Remove it, or choose another destination_id.',
+    },
+  )
+}
+
 const LONGEST = 200
 
 function excerpt(text: string): string {

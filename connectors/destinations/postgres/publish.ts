@@ -1,18 +1,23 @@
 // From staged to visible: one transaction that changes the published tables, drops what was staged, and marks the run
-// published. A kill before its COMMIT leaves all as it was, one after it nothing to do.
+// published. A kill before its COMMIT leaves all as it was, one after it nothing to do. What changes a table for which
+// readers would have to wait is done in a short one before it.
 
 import { BizonError } from '../../../lib/errors.ts'
 import { faultPoint } from '../../../lib/fault.ts'
 import { startingOver } from '../../../lib/job.ts'
+import { quoteName } from '../../postgres.ts'
 import { emptiedTargets, replaces } from '../recovery.ts'
+import { checkTable, type Use, useOf } from './check.ts'
 import type { Column } from './columns.ts'
 import type { PostgresOptions } from './config.ts'
+import { swallowed } from './errors.ts'
 import type { Key } from './merge.ts'
 import { qualified } from './names.ts'
-import { checkReplaceable, replaceByRename } from './replace.ts'
+import { replaceByRename } from './replace.ts'
 import type { Transaction } from './session.ts'
-import type { StagedTable, TableState } from './state.ts'
-import { createTable, type FoundTable, findTable, listOf, prepareTable } from './tables.ts'
+import { checkShape } from './shape.ts'
+import type { PublishedTable, StagedTable, TableState } from './state.ts'
+import { countRows, createTable, findTable, listOf, prepareTable } from './tables.ts'
 
 /** What recovering and publishing work with. */
 export interface Site {
@@ -21,6 +26,42 @@ export interface Site {
   readonly target: string
   readonly key: Key | undefined
   columnsOf(table: string): readonly Column[]
+}
+
+/** Columns and indexes of tables that go on being there. Repeatable. */
+export async function preparePublish(transaction: Transaction, site: Site, state: TableState): Promise<void> {
+  const { options, key } = site
+  const { schema } = options
+  const use = useOf(state, options)
+  if (use === 'swap') return
+  for (const table of Object.keys(state.tables)) {
+    if (!(await checkTable(transaction, site, table, asked(site, state, table, use)))) continue
+    await prepareTable(transaction, schema, table, site.columnsOf(table))
+    await dropStaleIndex(transaction, site, state, table)
+    // Rows that are about to be replaced may have one key twice.
+    if (key && use === 'add') await key.ensureIndex(transaction, schema, table)
+  }
+}
+
+/** The index of a key that was another, and by which rows that are different now would be refused. */
+export async function dropStaleIndex(
+  transaction: Transaction,
+  site: Site,
+  state: TableState,
+  table: string,
+): Promise<void> {
+  const stale = staleIndex(site, state, table)
+  if (stale !== null) await transaction.query(`DROP INDEX IF EXISTS ${qualified(site.options.schema, stale)}`)
+}
+
+function staleIndex({ key }: Site, { published }: TableState, table: string): string | null {
+  const index = Object.hasOwn(published, table) ? (published[table]?.index ?? null) : null
+  return index === key?.indexOf(table) ? null : index
+}
+
+/** What the state says of a table that has this run's rows. */
+export function publishedTable({ key }: Site, table: string): PublishedTable {
+  return { index: key?.indexOf(table) ?? null }
 }
 
 /**
@@ -34,124 +75,97 @@ export async function publish(
   { keepsOthers }: { readonly keepsOthers: boolean },
 ): Promise<TableState> {
   const tables = Object.entries(state.tables)
+  const use = useOf(state, site.options)
+  const published: Record<string, PublishedTable> = { ...state.published }
   for (const [table, staged] of tables) {
-    if (replaces(state)) await replace(transaction, site, table, staged, state)
-    else await append(transaction, site, table, staged, state)
+    await publishTable(transaction, site, table, staged, state, use)
+    published[table] = publishedTable(site, table)
     faultPoint('publish.mid')
   }
-  const emptied = replaces(state) ? await emptyOthers(transaction, site, state, keepsOthers) : []
-  return {
-    ...state,
-    phase: 'published',
-    published: [...new Set([...state.published, ...tables.map(([table]) => table), ...emptied])],
-    publishedBy: state.run,
-  }
+  if (replaces(state)) await emptyOthers(transaction, site, state, keepsOthers, published)
+  return { ...state, phase: 'published', published, publishedBy: state.run }
 }
 
-async function replace(
+const asked = (site: Site, { mode, published }: TableState, table: string, use: Use) => ({
+  use,
+  columns: site.columnsOf(table),
+  mayReplace: mode === 'full_refresh' || Object.hasOwn(published, table),
+})
+
+async function publishTable(
   transaction: Transaction,
   site: Site,
   table: string,
   staged: StagedTable,
   state: TableState,
-): Promise<void> {
-  const { options, key } = site
-  const { schema } = options
-  const staging = stagingOf(staged, table)
-  await checkCount(transaction, schema, staging, staged, state)
-  const [main, next] = [qualified(schema, table), qualified(schema, staging)]
-  if (key) await key.deduplicate(transaction, next)
-  const found = await findTable(transaction, schema, table)
-  if (!found) {
-    await transaction.query(`ALTER TABLE ${next} RENAME TO ${listOf([{ name: table }])}`)
-  } else if (options.replace_strategy === 'rename') {
-    await checkReplaceable(transaction, schema, table, found)
-    await checkColumns(transaction, schema, table, found, staging)
-    await replaceByRename(transaction, schema, table, staging)
-  } else {
-    const columns = site.columnsOf(table)
-    await prepareTable(transaction, schema, table, columns)
-    const list = listOf(columns)
-    await transaction.query(
-      `TRUNCATE ${main}; INSERT INTO ${main} (${list}) SELECT ${list} FROM ${next}; DROP TABLE ${next}`,
-    )
-  }
-  if (key) await key.ensureIndex(transaction, schema, table)
-}
-
-/** Rejects when somebody has added a column, or made the table, since its rows began to be staged. */
-async function checkColumns(
-  transaction: Transaction,
-  schema: string,
-  table: string,
-  found: FoundTable,
-  staging: string,
-): Promise<void> {
-  const next = await findTable(transaction, schema, staging)
-  const lost = [...found.columns].filter(([name, type]) => next?.columns.get(name) !== type).map(([name]) => name)
-  if (lost.length === 0) return
-  throw new BizonError(
-    'destination',
-    `${schema}.${table} cannot be replaced by another table: its column ${lost.join(', ')} is newer than this run`,
-    { hint: `Set replace_strategy to truncate_insert for this run. Or ${startingOver('full_refresh')}.` },
-  )
-}
-
-async function append(
-  transaction: Transaction,
-  site: Site,
-  table: string,
-  staged: StagedTable,
-  state: TableState,
+  use: Use,
 ): Promise<void> {
   const { options, key } = site
   const { schema } = options
   const staging = stagingOf(staged, table)
   const columns = site.columnsOf(table)
-  await prepareTable(transaction, schema, table, columns)
   const [main, next] = [qualified(schema, table), qualified(schema, staging)]
-  if (key) {
-    await checkCount(transaction, schema, staging, staged, state)
-    await key.ensureIndex(transaction, schema, table)
-    await key.deduplicate(transaction, next)
-    await key.merge(transaction, main, next, columns)
-  } else {
-    const list = listOf(columns)
-    const { count } = await transaction.query(`INSERT INTO ${main} (${list}) SELECT ${list} FROM ${next}`)
-    if (count !== staged.rows) throw miscounted(schema, staging, count, staged, state)
+  const isThere = (await findTable(transaction, schema, table)) !== undefined
+  // First of all, so that what is found is still so at the end. Readers go on reading.
+  if (isThere) await transaction.query(`LOCK TABLE ${main} IN ${use === 'add' ? '' : 'SHARE '}ROW EXCLUSIVE MODE`)
+  if (isThere) await checkTable(transaction, site, table, asked(site, state, table, use))
+  const count = await countRows(transaction, next)
+  if (count !== staged.rows) throw miscounted(schema, staging, count, staged, state)
+  if (key) await key.deduplicate(transaction, next)
+  if (use === 'add') {
+    await prepareTable(transaction, schema, table, columns)
+    if (key) await key.ensureIndex(transaction, schema, table)
+    if (key) await key.merge(transaction, schema, table, next, columns)
+    else await fill(transaction, site, table, next)
+    await transaction.query(`DROP TABLE ${next}`)
+    return
   }
-  await transaction.query(`DROP TABLE ${next}`)
+  if (isThere && use === 'fill') {
+    await transaction.query(`DELETE FROM ${main}`)
+    await fill(transaction, site, table, next)
+    await transaction.query(`DROP TABLE ${next}`)
+    if (key) await key.ensureIndex(transaction, schema, table)
+    return
+  }
+  // Before it takes the place: while the index is built, readers still have the other one.
+  if (isThere) await checkShape(transaction, schema, table, staging)
+  if (key) await key.ensureIndex(transaction, schema, table, staging)
+  if (isThere) await replaceByRename(transaction, schema, table, staging, staleIndex(site, state, table))
+  else await transaction.query(`COMMENT ON TABLE ${next} IS NULL; ALTER TABLE ${next} RENAME TO ${quoteName(table)}`)
 }
 
-/** Tables that have no rows any more. */
+async function fill(transaction: Transaction, site: Site, table: string, from: string): Promise<void> {
+  const list = listOf(site.columnsOf(table))
+  const main = qualified(site.options.schema, table)
+  const sent = await countRows(transaction, from)
+  const { count } = await transaction.query(`INSERT INTO ${main} (${list}) SELECT ${list} FROM ${from}`)
+  if (count !== sent) throw swallowed(table, count, sent)
+}
+
+/** Tables that have no rows any more. One that somebody has dropped is forgotten. */
 async function emptyOthers(
   transaction: Transaction,
   site: Site,
   state: TableState,
   keepsOthers: boolean,
-): Promise<string[]> {
+  published: Record<string, PublishedTable>,
+): Promise<void> {
   const { schema, on_empty: onEmpty } = site.options
-  const [staged, { published }] = [Object.keys(state.tables), state]
-  const empty = emptiedTargets({ target: site.target, staged, published, keepsOthers, onEmpty })
+  const [staged, others] = [Object.keys(state.tables), Object.keys(state.published)]
+  const empty = emptiedTargets({ target: site.target, staged, published: others, keepsOthers, onEmpty })
   for (const table of empty) {
     const name = qualified(schema, table)
-    if (await findTable(transaction, schema, table)) await transaction.query(`TRUNCATE ${name}`)
-    else await createTable(transaction, name, site.columnsOf(table))
+    if (await findTable(transaction, schema, table)) {
+      await transaction.query(`LOCK TABLE ${name} IN SHARE ROW EXCLUSIVE MODE`)
+      await checkTable(transaction, site, table, { use: 'fill', columns: undefined, mayReplace: true })
+      await transaction.query(`DELETE FROM ${name}`)
+      if (!Object.hasOwn(published, table)) published[table] = { index: null }
+    } else if (table === site.target) {
+      await createTable(transaction, name, site.columnsOf(table))
+      published[table] = { index: null }
+    } else delete published[table]
     faultPoint('publish.mid')
   }
-  return empty
-}
-
-async function checkCount(
-  transaction: Transaction,
-  schema: string,
-  staging: string,
-  staged: StagedTable,
-  state: TableState,
-): Promise<void> {
-  const { rows } = await transaction.query(`SELECT count(*)::text AS count FROM ${qualified(schema, staging)}`)
-  const count = Number(rows[0]?.count)
-  if (count !== staged.rows) throw miscounted(schema, staging, count, staged, state)
 }
 
 function miscounted(schema: string, staging: string, count: number, { rows }: StagedTable, { mode }: TableState) {

@@ -7,27 +7,34 @@
 
 import type { Run } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
-import { faultPoint } from '../../../lib/fault.ts'
 import { startingOver } from '../../../lib/job.ts'
-import { idPrefixOf } from '../record.ts'
-import { beginning, followsUnknown, ownState, publisherOf, replaces, standingOf, type Words } from '../recovery.ts'
+import { idPrefixOf, idSuffixOf } from '../record.ts'
+import { beginning, followsUnknown, ownState, publisherOf, standingOf, type Words } from '../recovery.ts'
+import { checkTable, useOf } from './check.ts'
 import { qualified } from './names.ts'
+import { releaseTables } from './owners.ts'
 import type { Site } from './publish.ts'
-import { checkReplaceable } from './replace.ts'
 import type { Transaction } from './session.ts'
+import { dropStaged } from './staging.ts'
 import { REMOVING, type StateRow, type TableState } from './state.ts'
-import { findTable, missingColumns } from './tables.ts'
+import { findTable } from './tables.ts'
 
 /** The state to go on from, still to be written in the same transaction. */
 export async function recover(transaction: Transaction, site: Site, row: StateRow, run: Run): Promise<TableState> {
   const found = await row.read(transaction)
   const own = ownState(found, run, wordsOf(site, row))
-  const state = own ? await resume(transaction, site, own) : await begin(transaction, site, row, run, found)
+  const state = own ? await resume(transaction, site, run, own) : await begin(transaction, site, row, run, found)
+  await dropStaged(
+    transaction,
+    site,
+    Object.values(state.tables).flatMap(({ staging }) => staging ?? []),
+  )
   if (state.phase === 'staging') await checkMains(transaction, site, row, run, state)
   return { ...state, epoch: run.epoch }
 }
 
-async function resume(transaction: Transaction, { options }: Site, found: TableState): Promise<TableState> {
+async function resume(transaction: Transaction, site: Site, run: Run, found: TableState): Promise<TableState> {
+  const { options } = site
   if (found.phase === 'published') return found
   for (const [table, { staging }] of Object.entries(found.tables)) {
     const name = staging ?? table
@@ -36,7 +43,32 @@ async function resume(transaction: Transaction, { options }: Site, found: TableS
       hint: `Put it back. Or ${startingOver(found.mode)}.`,
     })
   }
+  await removeAhead(transaction, site, run, found)
   return found
+}
+
+/**
+ * The store remembers more of a stream than the state row does: a copy of that, or of the whole database, was put back.
+ * Rows behind the row's checkpoint come again, so that none may be there.
+ */
+async function removeAhead(transaction: Transaction, site: Site, run: Run, found: TableState): Promise<void> {
+  const rows = found.checkpoint?.rows ?? 0
+  if (found.mode !== 'stream' || site.key || (run.stored?.rows ?? 0) <= rows) return
+  const { schema, metadata } = site.options
+  if (metadata === 'none') {
+    throw new BizonError(
+      'edited',
+      `the state of ${schema}.${site.target} is an older copy: it ends at row ${rows}, and ${run.stored?.rows} were durable`,
+      { hint: `Restore the newer one. Or ${startingOver(found.mode)}.` },
+    )
+  }
+  const prefix = idPrefixOf(found.run, found)
+  for (const table of new Set([...Object.keys(found.tables), ...Object.keys(found.published)])) {
+    await transaction.query(`DELETE FROM ${qualified(schema, table)} WHERE bizon_id COLLATE "C" BETWEEN $1 AND $2`, [
+      prefix + idSuffixOf(rows),
+      `${prefix}${'f'.repeat(16)}`,
+    ])
+  }
 }
 
 async function begin(
@@ -47,16 +79,9 @@ async function begin(
   found: TableState | undefined,
 ): Promise<TableState> {
   const publishedBy = found ? await publisherAfter(transaction, site, row, run, found) : null
-  if (found?.phase === 'staging') await dropStaged(transaction, site, found)
-  return { ...beginning(run), tables: {}, published: found?.published ?? [], publishedBy }
-}
-
-async function dropStaged(transaction: Transaction, { options }: Site, found: TableState): Promise<void> {
-  for (const { staging } of Object.values(found.tables)) {
-    if (staging === null) continue
-    await transaction.query(`DROP TABLE IF EXISTS ${qualified(options.schema, staging)}`)
-    faultPoint('recover.cleanup')
-  }
+  const published = found?.published ?? {}
+  await releaseTables(transaction, site.options.schema, site.target, Object.keys(published))
+  return { ...beginning(run), tables: {}, published, publishedBy }
 }
 
 /** The run whose rows are published, once an append is taken back that is not to stay. */
@@ -98,30 +123,29 @@ async function checkMains(
   run: Run,
   state: TableState,
 ): Promise<void> {
-  const { schema, replace_strategy: strategy } = site.options
-  const follows = followsUnknown(state, run, state.published.length)
-  for (const table of new Set([site.target, ...state.published])) {
-    const name = `${schema}.${table}`
-    const found = await findTable(transaction, schema, table)
-    if (found && table === site.target) missingColumns(found, site.columnsOf(table), name)
-    if (replaces(state)) {
-      if (found && strategy === 'rename') await checkReplaceable(transaction, schema, table, found)
-      // A first incremental run replaces only what this pipeline published; a full refresh replaces whatever is there.
-      if (state.mode === 'full_refresh' || state.published.includes(table) || !found) continue
-      const { count } = await transaction.query(`SELECT 1 FROM ${qualified(schema, table)} LIMIT 1`)
-      if (count > 0) {
-        throw new BizonError('edited', `${name} exists, and ${row.place} does not say that this pipeline wrote it`, {
-          hint: 'Rename it, or run with --reset to replace it.',
-        })
-      }
-      continue
-    }
-    // Rows that are only what is new since another run belong behind what that run left, so that must be here.
-    if (found || !(state.published.includes(table) || follows)) continue
+  const { options, target } = site
+  const names = Object.keys(state.published)
+  const use = useOf(state, options)
+  for (const table of new Set([target, ...(run.keepsOthers ? [] : names)])) {
+    const name = `${options.schema}.${table}`
+    const isKnown = Object.hasOwn(state.published, table)
+    const found = await checkTable(transaction, site, table, {
+      use,
+      columns: table === target ? site.columnsOf(table) : undefined,
+      mayReplace: state.mode === 'full_refresh' || isKnown,
+    })
+    if (found || use !== 'add' || !isKnown) continue
     throw new BizonError('edited', `${name} is missing, and this run would only add to it`, {
       hint: `Put it back, or set destination_id back. Or ${startingOver(state.mode)}.`,
     })
   }
+  // Rows that are only what is new since another run belong behind what that run left.
+  if (!followsUnknown(state, run, names.length)) return
+  throw new BizonError(
+    'edited',
+    `${row.place} is missing, and this run would only add what is new since the last one that succeeded to ${options.schema}.${target}`,
+    { hint: `Put it back, or set destination_id back. Or ${startingOver(state.mode)}.` },
+  )
 }
 
 function wordsOf({ options, target }: Site, { place }: StateRow): Words {

@@ -19,6 +19,8 @@ export interface SessionOptions {
   readonly reconnectSeconds: number
   readonly log: Log
   readonly before?: Before | undefined
+  /** How long another run is waited for: a killed process's lock is free once the server has seen that it is gone. */
+  readonly otherRunMs?: number | undefined
 }
 
 /** How often a transaction is done again that the server has undone because of another one. */
@@ -27,7 +29,6 @@ const CONFLICTS = 5
 const LOSSES = 5
 const FIRST_WAIT_MS = 100
 const LONGEST_WAIT_MS = 5000
-/** A killed process's lock is free once the server has seen that it is gone. */
 const OTHER_RUN_MS = 1000
 
 /** One transaction, from BEGIN to COMMIT. */
@@ -69,7 +70,13 @@ export class Session {
   readonly #before: Before
   #worker: Connection | undefined
   #guard: Connection | undefined
+  /** For what must not wait for the transaction that is open. */
+  #third: Connection | undefined
   #current: Transaction | undefined
+  /** The server's processes that have something of this session's open. */
+  readonly #open = new Map<'guard' | 'worker', Backend>()
+  /** Those of connections that are lost; they may not know it yet. */
+  #orphans: Backend[] = []
   /** Nothing is tried any more. */
   readonly #ended = new AbortController()
 
@@ -82,7 +89,12 @@ export class Session {
   async open(signal: AbortSignal): Promise<void> {
     this.#before('connect')
     this.#worker = await this.#options.connect(signal)
+    // A way that broke in the middle leaves them waiting for us, with the lock and with what they had begun.
+    this.#orphans.push(...this.#open.values())
+    this.#open.clear()
+    for (const { pid, since } of this.#orphans) await this.#worker.query(TERMINATE, [pid, since])
     await this.#lock(signal)
+    this.#orphans = []
   }
 
   /**
@@ -121,16 +133,31 @@ export class Session {
     this.#current = undefined
     const connection = this.#worker
     if (!connection || connection.lost || this.#guard?.lost) throw gone()
-    const transaction = new Transaction(connection, this.#before)
-    await transaction.query(`${BEGIN}; SET LOCAL lock_timeout = '${this.#options.lockTimeoutSeconds}s'`)
-    this.#current = transaction
-    return transaction
+    this.#before(BEGIN)
+    this.#open.set('worker', await begin(connection, this.#options.lockTimeoutSeconds * 1000))
+    this.#current = new Transaction(connection, this.#before)
+    return this.#current
+  }
+
+  /** A short transaction beside the one that is open, done once: whoever needs it done again begins from nothing. */
+  async aside(work: (transaction: Transaction) => Promise<void>): Promise<void> {
+    this.#third = await this.#options.connect(this.#ended.signal)
+    try {
+      const transaction = new Transaction(this.#third, this.#before)
+      await begin(this.#third, this.#options.lockTimeoutSeconds * 1000)
+      await work(transaction)
+      await transaction.commit()
+    } finally {
+      await this.#third.close()
+      this.#third = undefined
+    }
   }
 
   /** Commits the open transaction; fails without a second try. */
   async commit(transaction: Transaction): Promise<void> {
     await transaction.commit()
     this.#current = undefined
+    this.#open.delete('worker')
   }
 
   /** When the signal aborts meanwhile, whatever the session does ends, for good, and the reason is thrown. */
@@ -139,6 +166,7 @@ export class Session {
     const end = (): void => {
       this.#ended.abort(signal.reason)
       this.#worker?.cut()
+      this.#third?.cut()
     }
     signal.addEventListener('abort', end, { once: true })
     try {
@@ -158,8 +186,7 @@ export class Session {
   }
 
   async #disconnect(): Promise<void> {
-    await this.#worker?.close()
-    await this.#guard?.close()
+    await Promise.all([this.#worker?.close(), this.#guard?.close(), this.#third?.close()])
     this.#worker = undefined
     this.#guard = undefined
     this.#current = undefined
@@ -173,11 +200,10 @@ export class Session {
     this.#before('lock')
     const guard = await this.#options.connect(signal)
     this.#guard = guard
-    const { lockKey, target } = this.#options
+    const { lockKey, target, otherRunMs = OTHER_RUN_MS } = this.#options
     try {
-      await guard.query(
-        `${BEGIN}; SET LOCAL lock_timeout = '${OTHER_RUN_MS}ms'; SELECT pg_advisory_xact_lock(${lockKey})`,
-      )
+      this.#open.set('guard', await begin(guard, otherRunMs))
+      await guard.query(`SELECT pg_advisory_xact_lock(${lockKey})`)
     } catch (error) {
       if (sqlState(error) !== '55P03') throw error
       throw new BizonError('locked', `another run is writing to ${target}`, {
@@ -191,7 +217,10 @@ export class Session {
     this.#current = undefined
     if (!transaction || transaction.connection.lost) return
     // Should that fail, the connection is lost, and with it the transaction.
-    await transaction.connection.query('ROLLBACK').catch(() => transaction.connection.cut())
+    await transaction.connection.query('ROLLBACK').then(
+      () => this.#open.delete('worker'),
+      () => transaction.connection.cut(),
+    )
   }
 
   async #reconnect(cause: unknown): Promise<void> {
@@ -229,9 +258,29 @@ export class Session {
 const BEGIN = [
   'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE',
   "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL TimeZone = 'UTC'",
+  // Of a client that is gone without a word, the server learns within two minutes.
+  'SET LOCAL tcp_keepalives_idle = 30; SET LOCAL tcp_keepalives_interval = 15; SET LOCAL tcp_keepalives_count = 4',
   "SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL standard_conforming_strings = on",
   "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'",
 ].join('; ')
+
+/** A process of the server: its number may be another's later. */
+interface Backend {
+  readonly pid: string
+  readonly since: string
+}
+
+/** Within the transaction, because a pooler may give the next one to another process. */
+async function begin(connection: Connection, lockTimeoutMs: number): Promise<Backend> {
+  const { rows } = await connection.query(
+    `${BEGIN}; SET LOCAL lock_timeout = '${lockTimeoutMs}ms';
+     SELECT pid::text, backend_start::text AS since FROM pg_stat_activity WHERE pid = pg_backend_pid()`,
+  )
+  return rows[0] as unknown as Backend
+}
+
+const TERMINATE =
+  'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1::int AND backend_start = $2::timestamptz'
 
 function isLocked(error: unknown): boolean {
   return error instanceof BizonError && error.code === 'locked'

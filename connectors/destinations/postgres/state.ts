@@ -20,7 +20,7 @@ export interface TableState extends Held {
   /** What the run has written, by table: in staging tables, or in stream mode in the published ones. */
   readonly tables: { readonly [table: string]: StagedTable }
   /** Tables that this pipeline has published. */
-  readonly published: readonly string[]
+  readonly published: { readonly [table: string]: PublishedTable }
 }
 
 export interface StagedTable {
@@ -29,11 +29,17 @@ export interface StagedTable {
   readonly rows: number
 }
 
+export interface PublishedTable {
+  /** Name of the index by which rows are merged; null: none was made. */
+  readonly index: string | null
+}
+
 export const REMOVING = 'delete the row'
 export const STATE_TABLE = '_bizon_state'
 
 const COLUMNS = [
   'target',
+  'owner',
   'pipeline',
   'source',
   'stream',
@@ -92,24 +98,40 @@ export class StateRow {
     const answer = await transaction.query(`SELECT ${texts}, sha256 FROM ${this.#table} WHERE target = $1 FOR UPDATE`, [
       this.#target,
     ])
+    this.#last = answer.rows[0]?.sha256 as string | undefined
     return this.#parse(answer)
   }
 
-  /** Replaces whatever is there, which was read in this transaction: from here on the row is this process's. */
+  /** Replaces what was read in this transaction: from here on the row is this process's. */
   async claim(transaction: Transaction, state: TableState): Promise<string> {
+    if (this.#last !== undefined) return this.#update(transaction, state)
     const { texts, sha256 } = this.#print(state)
     const values = COLUMNS.map((_, at) => `$${at + 1}`).join(', ')
-    const set = [...COLUMNS.slice(1), 'sha256', 'updated_at'].map((name) => `${name} = EXCLUDED.${name}`).join(', ')
-    await transaction.query(
+    const { count } = await transaction.query(
       `INSERT INTO ${this.#table} (${COLUMNS.join(', ')}, sha256, updated_at)
-       VALUES (${values}, $${COLUMNS.length + 1}, clock_timestamp()) ON CONFLICT (target) DO UPDATE SET ${set}`,
+       VALUES (${values}, $${COLUMNS.length + 1}, clock_timestamp()) ON CONFLICT (target) DO NOTHING`,
       [...texts, sha256],
     )
+    if (count !== 1) throw await this.takenOver(transaction, state)
     return sha256
+  }
+
+  /** Rejects when the row is not as this process left it. */
+  async check(transaction: Transaction, mine: { readonly epoch: number }): Promise<void> {
+    const { rows } = await transaction.query(`SELECT sha256 FROM ${this.#table} WHERE target = $1 FOR SHARE`, [
+      this.#target,
+    ])
+    if (rows[0]?.sha256 !== this.#last) throw await this.takenOver(transaction, mine)
   }
 
   /** Rejects, so that nothing is committed, when the row is not as this process left it. Resolves to the new hash. */
   async replace(transaction: Transaction, state: TableState): Promise<string> {
+    const sha256 = await this.#update(transaction, state)
+    faultPoint('commit.mid')
+    return sha256
+  }
+
+  async #update(transaction: Transaction, state: TableState): Promise<string> {
     const { texts, sha256 } = this.#print(state)
     const set = COLUMNS.map((name, at) => `${name} = $${at + 1}`).join(', ')
     const [hash, last] = [COLUMNS.length + 1, COLUMNS.length + 2]
@@ -119,7 +141,6 @@ export class StateRow {
       [...texts, sha256, this.#last],
     )
     if (count !== 1) throw await this.takenOver(transaction, state)
-    faultPoint('commit.mid')
     return sha256
   }
 
@@ -150,6 +171,7 @@ export class StateRow {
     const json = (value: unknown): string => stringifyJson(value as Json)
     const texts = [
       this.#target,
+      null,
       state.pipeline,
       state.source,
       state.stream,
@@ -170,12 +192,18 @@ export class StateRow {
   #parse({ rows: [row] }: Answer): TableState | undefined {
     if (!row) return undefined
     const texts = COLUMNS.map((name) => row[name] as string | null)
-    if (hashOf(texts) !== row.sha256) {
+    if (row.owner === null && hashOf(texts) !== row.sha256) {
       throw new BizonError('edited', `${this.place} is damaged: it is not as this program wrote it`, {
         hint: `Restore it. Or delete it, and fetch everything again: ${startingOver('incremental')}; other modes: ${startingOver('full_refresh')}.`,
       })
     }
     const text = (name: (typeof COLUMNS)[number]): string => String(row[name])
+    if (row.owner !== null) {
+      const owner = `target ${text('owner')} of pipeline ${text('pipeline')}/${text('source')}/${text('stream')}`
+      throw new BizonError('edited', `table ${this.#target} belongs to ${owner}, whose records name it`, {
+        hint: 'Choose another destination_id. Or delete that row, if the other pipeline is gone.',
+      })
+    }
     const json = (name: (typeof COLUMNS)[number]): unknown => parseJson(text(name))
     return {
       pipeline: text('pipeline'),
@@ -189,12 +217,12 @@ export class StateRow {
       phase: text('phase') as TableState['phase'],
       checkpoint: row.checkpoint === null ? null : (json('checkpoint') as Checkpoint),
       tables: json('tables') as TableState['tables'],
-      published: json('published') as string[],
+      published: json('published') as TableState['published'],
       publishedBy: row.published_by as string | null,
     }
   }
 }
 
-function hashOf(texts: readonly (string | null)[]): string {
+export function hashOf(texts: readonly (string | null)[]): string {
   return createHash('sha256').update(JSON.stringify(texts)).digest('hex')
 }

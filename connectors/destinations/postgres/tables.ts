@@ -4,7 +4,6 @@ import { BizonError } from '../../../lib/errors.ts'
 import { type Queries, quoteName, quoteText } from '../../postgres.ts'
 import type { Column } from './columns.ts'
 import { qualified } from './names.ts'
-import type { Transaction } from './session.ts'
 
 export interface FoundTable {
   /** `r` a table, `p` one in partitions. */
@@ -52,29 +51,34 @@ export function missingColumns(found: FoundTable, columns: readonly Column[], na
 
 /** What this run needs of a table, created or changed where it lacks something. */
 export async function prepareTable(
-  transaction: Transaction,
+  connection: Queries,
   schema: string,
   table: string,
   columns: readonly Column[],
 ): Promise<void> {
   const name = qualified(schema, table)
-  const found = await findTable(transaction, schema, table)
-  if (found === undefined) return createTable(transaction, name, columns)
+  const found = await findTable(connection, schema, table)
+  if (found === undefined) return createTable(connection, name, columns)
   const missing = missingColumns(found, columns, `${schema}.${table}`)
   if (missing.length === 0) return
   const added = missing.map((column) => `ADD COLUMN IF NOT EXISTS ${definitionOf(column)}`)
-  await transaction.query(`ALTER TABLE ${name} ${added.join(', ')}${comments(name, missing)}`)
+  await connection.query(`ALTER TABLE ${name} ${added.join(', ')}${comments(name, missing)}`)
 }
 
 /** `more` comes behind the list of columns. */
 export async function createTable(
-  transaction: Transaction,
+  connection: Queries,
   name: string,
   columns: readonly Column[],
   more = '',
 ): Promise<void> {
   const list = columns.map(definitionOf).join(', ')
-  await transaction.query(`CREATE TABLE ${name} (${list}) ${more}${comments(name, columns)}`)
+  await connection.query(`CREATE TABLE ${name} (${list}) ${more}${comments(name, columns)}`)
+}
+
+export async function countRows(connection: Queries, name: string): Promise<number> {
+  const { rows } = await connection.query(`SELECT count(*)::text AS count FROM ${name}`)
+  return Number(rows[0]?.count)
 }
 
 const definitionOf = ({ name, type }: Column): string => `${quoteName(name)} ${type}`

@@ -63,6 +63,75 @@ describe.each(['full_refresh', 'incremental', 'stream'] as const)('%s: the way t
   })
 })
 
+describe('the way breaks in the middle, and the server does not notice', () => {
+  test.each(['full_refresh', 'incremental', 'stream'] as const)('%s goes on without waiting for that', async (mode) => {
+    const { url } = await freshDatabase()
+    const proxy = await LossyProxy.create(Number(new URL(url).port))
+    try {
+      proxy.halfOpen = true
+      const through = url.replace(/:\d+\//, `:${proxy.port}/`)
+      const destination = postgresDestination({ url: through, mode, options: { reconnect_timeout: 5 } })
+      await destination.open(runOf('new', mode, 1), never)
+      for (const [n, page] of PAGES.entries()) {
+        await destination.write(page, never)
+        if (n === 1) proxy.breakAt = { text: 'UPDATE "public"."_bizon_state"', when: 'answer' }
+        await destination.flush({
+          run: 'new',
+          page: n + 1,
+          rows: 3 * n + 3,
+          position: page.next,
+          end: page.next === null,
+        })
+      }
+      await destination.publish()
+      await destination.close()
+      expect(proxy.breaks).toBe(1)
+      expect(sorted(await idsIn(url, 'main'))).toEqual(sorted(idsOf(PAGES)))
+    } finally {
+      await proxy.close()
+    }
+  })
+})
+
+test('settings of the database that would change what is written, or how surely, do not', async () => {
+  const { url, name } = await freshDatabase()
+  const settings = {
+    statement_timeout: '300',
+    idle_in_transaction_session_timeout: '300',
+    default_transaction_read_only: 'on',
+    default_transaction_isolation: 'serializable',
+    synchronous_commit: 'off',
+    DateStyle: "'SQL, DMY'",
+    TimeZone: "'Asia/Tokyo'",
+    standard_conforming_strings: 'off',
+    search_path: "'nowhere'",
+  }
+  const admin = url.replace(name, 'postgres')
+  for (const [key, value] of Object.entries(settings)) await psql(admin, `ALTER DATABASE ${name} SET ${key} = ${value}`)
+  const plain = `${url}?options=-cTimeZone%3DUTC%20-cDateStyle%3DISO%20-cstatement_timeout%3D0%20-cdefault_transaction_read_only%3Doff`
+  for (const [n, mode] of (['full_refresh', 'incremental', 'stream', 'full_refresh'] as const).entries()) {
+    const data = RawJson.from(`{"id":"it's ${n}","back":"\\\\"}`)
+    const record = { id: `r${n}`, data, timestamp: '2024-02-01T00:00:00.000001+05:30' }
+    const options = { primary_key: ['id'] }
+    await load(postgresDestination({ url, mode, options }), { ...runOf(`run${n}`, mode, n + 1), startOver: true }, [
+      { records: [record], next: null },
+    ])
+    if (n > 0) continue
+    await psql(
+      plain,
+      `CREATE TABLE public.noted (setting text);
+       CREATE FUNCTION public.note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+         INSERT INTO public.noted VALUES (current_setting('synchronous_commit'));
+         IF NEW.run = 'run1' AND NEW.phase = 'published' THEN PERFORM pg_sleep(0.5); END IF; RETURN NULL; END $$;
+       CREATE TRIGGER note AFTER UPDATE ON public._bizon_state FOR EACH ROW EXECUTE FUNCTION public.note()`,
+    )
+  }
+  expect(await psql(plain, 'SELECT DISTINCT setting FROM public.noted')).toBe('on\n')
+  expect(await psql(plain, 'SELECT source_timestamp, source_data FROM public.main')).toBe(
+    '2024-01-31 18:30:00.000001+00|{"id": "it\'s 3", "back": "\\\\"}\n',
+  )
+})
+
 describe('the server is killed under the run', () => {
   let server: PostgresServer
   beforeAll(async () => {

@@ -33,7 +33,6 @@ const columns = ['k', 'at', 'v'].map((name) => ({ name, type: name === 'v' ? 'ST
 const unnest = { unnest: true, recordSchemas: [{ destinationId: 'main', columns }] }
 const FROM_JSON = `SELECT source_data->>'k', source_data->>'v' FROM main ORDER BY 1`
 const VARIANTS: readonly Variant[] = [
-  { title: 'jsonb, by the time of the record', options: { primary_key: ['k'] }, read: FROM_JSON },
   { title: 'jsonb, by a field', options: { primary_key: ['k'], cursor_field: 'at' }, read: FROM_JSON },
   {
     title: 'jsonb alone, by a field',
@@ -101,6 +100,99 @@ describe.each(VARIANTS)('$title', ({ options, read }) => {
       })
     }
   })
+})
+
+test('without a cursor the row that comes last stays, whatever the clock says', async () => {
+  for (const mode of ['incremental', 'stream', 'full_refresh'] as const) {
+    const options = { primary_key: ['k'], destinationId: mode }
+    const loaded = (id: string, records: readonly SourceRecord[]) =>
+      load(postgresDestination({ url, mode, options }), runOf(id, mode, ++epoch), [page(records)])
+    await loaded(`${mode}1`, [row('1', 9, 'a'), row('1', 5, 'b'), row('2', 9, 'c')])
+    await loaded(`${mode}2`, [row('2', 3, 'd'), row('1', 4, 'e'), row('1', 2, 'f')])
+    expect(await psql(url, `SELECT source_data->>'v' FROM ${mode} ORDER BY source_data->>'k'`)).toBe('f\nd\n')
+  }
+})
+
+describe('a cursor that is text', () => {
+  // By letters the first of each is the greater one.
+  const cases = [
+    ['number', '"9"', '"10"'],
+    ['number', '"2"', '1e1'],
+    ['timestamp', '"2024-01-01T09:00:00+05:00"', '"2024-01-01T08:00:00Z"'],
+    ['timestamp', '"2024-01-02 00:30:00+02"', '"2024-01-01T23:00:00.000001Z"'],
+  ] as const
+  const unnested = {
+    metadata: 'none' as const,
+    unnest: true,
+    recordSchemas: [{ destinationId: 'main', columns: ['k', 'at', 'v'].map((name) => ({ name, type: 'STRING' })) }],
+  }
+  const shapes: readonly Partial<PostgresOptions>[] = [{}, unnested]
+
+  test.each(cases)('is compared as a %s: %s is older than %s', async (cursor_type, older, newer) => {
+    for (const [n, more] of shapes.entries()) {
+      const destinationId = `main${n}`
+      const options = {
+        primary_key: ['k'],
+        cursor_field: 'at',
+        cursor_type,
+        ...more,
+        recordSchemas: unnested.recordSchemas.map((schema) => ({ ...schema, destinationId })),
+        destinationId,
+      }
+      const record = (v: string, at: string) => ({ id: v, data: RawJson.from(`{"k":"1","at":${at},"v":"${v}"}`) })
+      const loaded = (id: string, records: readonly SourceRecord[]) =>
+        load(postgresDestination({ url, mode: 'incremental', options }), runOf(id, 'incremental', ++epoch), [
+          page(records),
+        ])
+      const v = n === 0 ? "source_data->>'v'" : 'v'
+      await loaded(`a${n}`, [record('new', newer), record('old', older)])
+      expect(await psql(url, `SELECT ${v} FROM ${destinationId}`)).toBe('new\n')
+      await loaded(`b${n}`, [record('late', older)])
+      expect(await psql(url, `SELECT ${v} FROM ${destinationId}`)).toBe('new\n')
+    }
+  })
+
+  test('and is none is refused by the name of its record', async () => {
+    const options = { primary_key: ['k'], cursor_field: 'at', cursor_type: 'timestamp' as const }
+    const records = [row('1', 1, 'a'), { id: 'bad', data: RawJson.from('{"k":2,"at":"yesterday or so"}') }]
+    const timed = records.map(({ id, data }) => ({
+      id,
+      data: RawJson.from(String(data).replace('"at":1', '"at":"2024-01-01T00:00:00Z"')),
+    }))
+    await expect(
+      load(postgresDestination({ url, options }), runOf('one', 'full_refresh', 1), [page(timed)]),
+    ).rejects.toMatchObject({
+      code: 'invalid_record',
+      message: expect.stringMatching(/record "bad": invalid input syntax for type timestamp.*yesterday or so/),
+    })
+  })
+
+  test('cursor_type without cursor_field is refused', () => {
+    expect(() => postgresDestination({ url, options: { primary_key: ['k'], cursor_type: 'number' } })).toThrow(
+      'cursor_type is given, and no cursor_field',
+    )
+  })
+})
+
+describe('a primary_key that is another now', () => {
+  test.each(['incremental', 'full_refresh', 'stream'] as const)(
+    '%s: rows are no more refused by the old one',
+    async (mode) => {
+      const loaded = (id: string, primary_key: string[], records: readonly SourceRecord[]) =>
+        load(
+          postgresDestination({ url, mode, options: { primary_key } }),
+          { ...runOf(id, mode, ++epoch), startOver: true },
+          [page(records)],
+        )
+      const indexes = () => psql(url, "SELECT count(*) FROM pg_index WHERE indrelid = 'main'::regclass")
+      await loaded('one', ['k'], [row('1', 1, 'a'), row('2', 2, 'b')])
+      await loaded('two', ['k', 'v'], [row('1', 1, 'a'), row('1', 1, 'c')])
+      expect(await indexes()).toBe('1\n')
+      await loaded('three', [], [row('1', 1, 'a'), row('1', 1, 'a')])
+      expect(await indexes()).toBe('0\n')
+      expect(await psql(url, 'SELECT count(*) FROM main')).toBe(mode === 'full_refresh' ? '2\n' : '5\n')
+    },
+  )
 })
 
 test('a key of several fields; a row that has no cursor is older than any that has', async () => {

@@ -85,11 +85,12 @@ test('a table of another owner: replacing it is refused before anything is loade
   })
   await expect(loaded({ ...options, replace_strategy: 'truncate_insert' })).rejects.toMatchObject({
     code: 'destination',
-    message: expect.stringContaining('permission denied for table main'),
+    message: 'permission denied for table public.main, which belongs to postgres',
+    hint: expect.stringContaining('GRANT INSERT, DELETE'),
   })
   await psql(url, `DROP TABLE main`)
   await loaded(options, runOf('mine', 'full_refresh', 3))
-  await psql(url, `ALTER TABLE main OWNER TO postgres; GRANT SELECT, INSERT, TRUNCATE ON main TO ${name}`)
+  await psql(url, `ALTER TABLE main OWNER TO postgres; GRANT SELECT, INSERT, DELETE ON main TO ${name}`)
   await loaded({ ...options, replace_strategy: 'truncate_insert' }, runOf('theirs', 'full_refresh', 4))
   expect(await psql(url, 'SELECT count(*) FROM main')).toBe('6\n')
 })
@@ -190,6 +191,53 @@ describe('the state row', () => {
   })
 })
 
+describe('an older copy of the state row, put back between two runs', () => {
+  const run = runOf('run', 'stream', 1)
+  const begun = async (options: Partial<PostgresOptions> = {}) => {
+    const pages = pagesOf('a', 3)
+    await load(postgresDestination({ url, mode: 'stream', options }), run, pages.slice(0, 1), { publish: false })
+    await psql(url, 'CREATE TABLE copy AS TABLE _bizon_state')
+    const stored = await load(
+      postgresDestination({ url, mode: 'stream', options }),
+      { ...run, epoch: 2 },
+      pages.slice(0, 2),
+      {
+        publish: false,
+      },
+    )
+    await psql(url, 'DELETE FROM _bizon_state; INSERT INTO _bizon_state TABLE copy')
+    const receipt = { state: 'public._bizon_state' }
+    const next = { ...run, epoch: 3, ...(stored && { stored: { ...stored, receipt } }) }
+    await load(postgresDestination({ url, mode: 'stream', options }), next, pages, { publish: false })
+  }
+
+  test('of a stream: what comes again is there once', async () => {
+    await begun()
+    expect(await idsIn(url, 'main')).toEqual(Array.from({ length: 9 }, (_, n) => `a${n}`))
+  })
+
+  test('of a stream whose rows do not say whose they are: refused', async () => {
+    await expect(begun({ metadata: 'none' })).rejects.toMatchObject({
+      code: 'edited',
+      message: 'the state of public.main is an older copy: it ends at row 3, and 6 were durable',
+    })
+    expect(await psql(url, 'SELECT count(*) FROM main')).toBe('6\n')
+  })
+
+  test('of a full refresh: the staged rows are too many, and are not published', async () => {
+    const pages = pagesOf('a', 2)
+    await load(postgresDestination({ url }), runOf('run', 'full_refresh', 1), pages.slice(0, 1), { publish: false })
+    await psql(url, 'CREATE TABLE copy AS TABLE _bizon_state')
+    await load(postgresDestination({ url }), runOf('run', 'full_refresh', 2), pages, { publish: false })
+    await psql(url, 'DELETE FROM _bizon_state; INSERT INTO _bizon_state TABLE copy')
+    await expect(load(postgresDestination({ url }), runOf('run', 'full_refresh', 3), pages)).rejects.toMatchObject({
+      code: 'edited',
+      message: expect.stringContaining('has 9 rows, and this run put 6 there'),
+    })
+    expect(await idsIn(url, 'main')).toBeUndefined()
+  })
+})
+
 describe('the server', () => {
   const PASSWORD = 'pa55 word%/@:é'
   let server: PostgresServer
@@ -247,6 +295,11 @@ describe('the server', () => {
       'postgres://loader:hunter2hunter2@127.0.0.1:99999/x',
       'postgres://loader:hunter2hunter2@h/x?ssl=1',
       'postgres://loader:hunter2hunter2@h/x?sslmode=maybe',
+      // A password with characters that end the host: what follows them is not to be taken for something else.
+      'postgres://loader:12/hunter2hunter2@127.0.0.1/x',
+      'postgres://loader:12?hunter2hunter2@127.0.0.1/x',
+      'postgres://loader:12#hunter2hunter2@127.0.0.1/x',
+      'postgres://loader:12?hunter2hunter2=1',
     ]) {
       expect(() => postgresDestination({ url: wrong })).toThrow(BizonError)
       try {

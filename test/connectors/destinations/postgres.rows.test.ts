@@ -2,6 +2,7 @@
 
 import { beforeEach, describe, expect, test } from 'vitest'
 import type { PostgresOptions } from '../../../connectors/destinations/postgres/config.ts'
+import { CopyRows } from '../../../connectors/destinations/postgres/copy.ts'
 import { stringifyJson } from '../../../lib/json.ts'
 import { type Json, RawJson, type SourceRecord } from '../../../lib/record.ts'
 import { load, runOf } from '../../support/load.ts'
@@ -107,6 +108,68 @@ describe('the character U+0000', () => {
 })
 
 test.each([
+  ['two fields alike', '{"deep":[{"k\\u0000":1,"k":2}]}', 'two of its fields', {}],
+  ['a key like that of another record', '{"id":"a\\u0000"}', 'its primary_key id', { primary_key: ['id'] }],
+])('U+0000 is not stripped where that makes %s', async (_, text, what, more) => {
+  await expect(loaded([raw('bad', text)], { on_nul: 'strip', ...more })).rejects.toMatchObject({
+    code: 'invalid_record',
+    message: expect.stringContaining(`record "bad": without the character U+0000, ${what}`),
+  })
+})
+
+test('half of a surrogate pair in an id is refused, not replaced', async () => {
+  await expect(loaded([{ id: 'a\ud800', data: {} }])).rejects.toMatchObject({
+    code: 'invalid_record',
+    message: 'record "a\\ud800", its id: half of a surrogate pair',
+  })
+})
+
+test('bytes that are no UTF-8 are refused by the name of their record', async () => {
+  const bytes = Buffer.from('{"a":"x"}')
+  bytes[6] = 0xff
+  await expect(
+    loaded([raw('ok', '{}'), { id: 'bad', data: new RawJson(bytes, 0, bytes.length) }]),
+  ).rejects.toMatchObject({
+    code: 'invalid_record',
+    message: expect.stringMatching(/table main, record "bad".*invalid byte sequence for encoding "UTF8"/),
+  })
+})
+
+test('a page of which every record is stripped is looked through once', async () => {
+  const line = (n: number) => `{"n":${n},"a":"\\u0000","pad":"${'.'.repeat(500)}"}`
+  const lines = Array.from({ length: 20_000 }, (_, n) => line(n))
+  const buffer = Buffer.from(lines.join('\n'))
+  let start = 0
+  const records = lines.map((text, n) => {
+    const data = new RawJson(buffer, start, start + Buffer.byteLength(text))
+    start = data.end + 1
+    return { id: String(n), data }
+  })
+  let looked = 0
+  const indexOf = buffer.indexOf.bind(buffer)
+  buffer.indexOf = ((what: Buffer, from: number) => {
+    const found = indexOf(what, from)
+    looked += (found < 0 ? buffer.length : found) - from
+    return found
+  }) as typeof buffer.indexOf
+  await loaded(records, { on_nul: 'strip' })
+  expect(looked).toBeLessThan(6 * buffer.length)
+  expect(await psql(url, 'SELECT count(*) FROM main')).toBe('20000\n')
+})
+
+test('what a table with few rows takes in memory is little, however many tables there are', () => {
+  const tables = Array.from({ length: 1000 }, () => new CopyRows())
+  for (const rows of tables) {
+    rows.begin('id', 100)
+    rows.text('row')
+    rows.end()
+  }
+  const bytes = tables.reduce((sum, rows) => sum + rows.bytes, 0)
+  expect(bytes).toBeGreaterThan(0)
+  expect(bytes).toBeLessThan(8 << 20)
+})
+
+test.each([
   [
     'half of a surrogate pair',
     '{"a":"\\ud800"}',
@@ -209,13 +272,27 @@ describe('unnest: columns of their own types', () => {
   })
 
   test.each([
-    ['i', '"abc"', /record "bad", column i: invalid input syntax for type bigint: "abc"/],
+    ['i', '"abc"', /record "bad", column i: "abc" is not a whole number/],
     ['i', '9223372036854775808', /record "bad", column i: value "9223372036854775808" is out of range for type bigint/],
     ['i', '1.5', /record "bad", column i: invalid input syntax for type bigint: "1.5"/],
     ['p', '12345', /record "bad", column p: numeric field overflow/],
     ['v', '"123456"', /record "bad", column v: value too long for type character varying\(5\) \("123456"\)/],
+    ['i', '" 12 "', /record "bad", column i: " 12 " is not a whole number/],
+    ['f', '"NaN"', /column f: "NaN" is not a number/],
+    ['n', '"infinity"', /column n: "infinity" is not a number/],
+    ['p', '1.239', /column p: 1.239 has more than 2 digits behind the point/],
+    ['p', '1239e-3', /column p: 1239e-3 has more than 2 digits behind the point/],
+    ['b', '1', /column b: 1 is neither true nor false/],
+    ['b', '"yes"', /column b: "yes" is neither true nor false/],
+    ['d', '"2024-12-05T12:00:00Z"', /column d: "2024-12-05T12:00:00Z" is not a date/],
+    ['d', '"today"', /column d: "today" is not a date/],
+    ['d', '20241205', /column d: 20241205 is not a date/],
+    ['dt', '"2024-12-05T12:00:00+02:00"', /column dt: .* is not a date and time without offset/],
+    ['t', '"2024-12-05T12:00:00.1234567Z"', /column t: .* is not a time, .*, to the microsecond/],
+    ['t', '"now"', /column t: "now" is not a time/],
+    ['v', '"12345 "', /column v: "12345 " has more than 5 characters/],
     ['d', '"2023-02-29"', /record "bad", column d: date\/time field value out of range: "2023-02-29"/],
-    ['b', '"perhaps"', /record "bad", column b: invalid input syntax for type boolean: "perhaps"/],
+    ['b', '"perhaps"', /record "bad", column b: "perhaps" is neither true nor false/],
     ['s', '"\\ud800"', /record "bad", column s: half of a surrogate pair/],
     ['x', '1', /record "bad": its field "x" is no column/],
   ])('%s: %s is refused by record, column and value', async (name, value, message) => {
