@@ -7,7 +7,7 @@ import type { Mutant } from './mutants.ts'
 import { stateOf } from './oracle.ts'
 import { complaintsBetween, crash, type PostgresScenario, postgresScenarios, resume, Trial } from './postgres.ts'
 import { buildTwin } from './twin.ts'
-import { BIZON, inTurn, isStopped, until } from './workspace.ts'
+import { BIZON, inTurn, isStopped, NIGHTLY, TEST_LIMIT_MS, until } from './workspace.ts'
 
 type Case = (program: string) => Promise<string[]>
 
@@ -58,7 +58,7 @@ const takenOver: Case = (program) =>
 /** The hash by which a row is known to be whole. */
 async function hashOf(url: string): Promise<string> {
   const columns =
-    'target, pipeline, source, stream, run, epoch, mode, complete, previous, phase, checkpoint, tables, published, published_by'
+    'target, owner, pipeline, source, stream, run, epoch, mode, complete, previous, phase, checkpoint, tables, published, published_by'
   const texts = columns.split(', ').map((name) => `${name}::text`)
   const row = await psql(url, `SELECT array_to_json(ARRAY[${texts}]) FROM _bizon_state`)
   return createHash('sha256')
@@ -91,6 +91,11 @@ const mutants: Readonly<Record<string, Mutant & { readonly found: readonly Case[
         await transaction.query('COMMIT; BEGIN')
         await this.#batch.send(transaction, state)\n        await this.#batch.merge`,
       },
+      {
+        file: STATE,
+        find: 'if (rows[0]?.sha256 !== this.#last) throw await this.takenOver(transaction, mine)',
+        replace: '',
+      },
       { file: STATE, find: 'AND sha256 = $${last}`', replace: 'OR sha256 = $${last}`' },
     ],
     found: [kills(postgresStream, 'stage.after@3'), kills(postgresMerge, 'stage.after@2')],
@@ -100,9 +105,9 @@ const mutants: Readonly<Record<string, Mutant & { readonly found: readonly Case[
     replacements: [
       {
         file: 'connectors/destinations/postgres/publish.ts',
-        find: "else await append(transaction, site, table, staged, state)\n    faultPoint('publish.mid')",
+        find: 'await publishTable(transaction, site, table, staged, state, use)',
         replace:
-          "else await append(transaction, site, table, staged, state)\n    await transaction.query('COMMIT; BEGIN')\n    faultPoint('publish.mid')",
+          "await publishTable(transaction, site, table, staged, state, use)\n    await transaction.query('COMMIT; BEGIN')",
       },
     ],
     found: [kills(postgresAppend, 'publish.mid'), kills(postgresFullRefresh, 'publish.mid')],
@@ -131,19 +136,27 @@ const mutants: Readonly<Record<string, Mutant & { readonly found: readonly Case[
   },
 }
 
-describe.concurrent.each(Object.entries(mutants))('%s', (name, { title, replacements, found }) => {
-  test(`is found: ${title}`, async () => {
-    const twin = await inTurn(() => buildTwin(`postgres-${name}`, replacements))
-    try {
-      expect(await inTurn(() => undisturbed(twin.program))).toEqual([])
-      for (const look of found) {
-        expect(await inTurn(() => look(BIZON))).toEqual([])
-        // A kill that did not happen proves nothing about what follows one.
-        const complaints = await inTurn(() => look(twin.program))
-        expect(complaints.filter((text) => !text.includes('did not fire'))).not.toEqual([])
+/** By day one case each; that the program itself passes it, the other crash tests show of kills. */
+const casesOf = (found: readonly Case[]): readonly Case[] => (NIGHTLY ? found : found.slice(0, 1))
+const isSwept = (look: Case): boolean => !NIGHTLY && look !== stoppedShort && look !== takenOver
+
+describe.concurrent.each(Object.entries(mutants))(
+  '%s',
+  { timeout: TEST_LIMIT_MS },
+  (name, { title, replacements, found }) => {
+    test(`is found: ${title}`, async () => {
+      const twin = await inTurn(() => buildTwin(`postgres-${name}`, replacements))
+      try {
+        expect(await inTurn(() => undisturbed(twin.program))).toEqual([])
+        for (const look of casesOf(found)) {
+          if (!isSwept(look)) expect(await inTurn(() => look(BIZON))).toEqual([])
+          // A kill that did not happen proves nothing about what follows one.
+          const complaints = await inTurn(() => look(twin.program))
+          expect(complaints.filter((text) => !text.includes('did not fire'))).not.toEqual([])
+        }
+      } finally {
+        await twin.remove()
       }
-    } finally {
-      await twin.remove()
-    }
-  })
-})
+    })
+  },
+)

@@ -6,10 +6,10 @@ import { buildCountingTwin, occurrences, passesOf } from './points.ts'
 import { crash, type PostgresScenario, postgresScenarios, Trial } from './postgres.ts'
 import { eachOf, NIGHTLY, TEST_LIMIT_MS } from './workspace.ts'
 
-/** The points of the destination, and of who is told what it did. The others are one way in every destination. */
-const OWN = /^(?:stage|commit|publish|cursor)\./
+/** The points of the destination. The others are one way in every destination. */
+const OWN = /^(?:stage|commit|publish)\./
 
-/** By day. In the first mode also the other points, and the own ones at their first and last passing. */
+/** By day. In the first mode also the other points. */
 const KILLS: { readonly [name in keyof typeof postgresScenarios]: number } = {
   postgresFullRefresh: 23,
   postgresAppend: 10,
@@ -31,8 +31,7 @@ await eachOf(Object.keys(postgresScenarios) as (keyof typeof postgresScenarios)[
     const isOwn = OWN.test(point)
     const isFirst = name === 'postgresFullRefresh'
     if (!isOwn && !isFirst && !NIGHTLY) return []
-    const by = isOwn && isFirst && !NIGHTLY ? [...new Set([1, times])] : occurrences(times, true)
-    return by.map((at) => `${point}@${at}`)
+    return occurrences(times, true).map((at) => `${point}@${at}`)
   })
   prepared.push({ name, scenario, trial, points })
   return []
@@ -53,8 +52,14 @@ describe.each(prepared)('$scenario.title', ({ name, scenario, trial, points }) =
     TEST_LIMIT_MS,
   )
 
-  test('killed again and again, also while it recovers, it is resumed to the exact rows', async () => {
-    const deep = ['stage.after@2', 'commit.mid@1', 'commit.after@1', 'commit.before@2', 'cursor.before@1']
-    expect(await crash(trial, scenario, deep)).toEqual([])
-  })
+  // By day where rows are only added or replaced: a merge recovers in the same way.
+  if (!NIGHTLY && scenario.order === 'key') return
+  test(
+    'killed again and again, also while it recovers, it is resumed to the exact rows',
+    async () => {
+      const deep = ['stage.after@2', 'commit.mid@1', 'commit.after@1', 'commit.before@2', 'cursor.before@1']
+      expect(await crash(trial, scenario, deep)).toEqual([])
+    },
+    TEST_LIMIT_MS,
+  )
 })

@@ -31,5 +31,6 @@ destinationContract('file', {
       .slice(0, -1)
       .map((line) => JSON.parse(line).source_record_id)
   },
+  noticed: /main\.json/,
   idOf: (folder, target) => join(folder, 'out', target),
 })

@@ -1,5 +1,5 @@
 import { basename } from 'node:path'
-import { Client } from 'pg'
+import { Pool } from 'pg'
 import { afterAll, beforeAll } from 'vitest'
 import { destinationContract } from '../../contract/destination.ts'
 import { postgresDestination } from '../../support/postgres-destination.ts'
@@ -7,11 +7,10 @@ import { freshDatabase } from '../../support/services/postgres.ts'
 
 let url = ''
 // psql is the reader elsewhere; starting it a thousand times would take most of the time here.
-let reader: Client
+let reader: Pool
 beforeAll(async () => {
   url = (await freshDatabase()).url
-  reader = new Client({ connectionString: url })
-  await reader.connect()
+  reader = new Pool({ connectionString: url, max: 4 })
 })
 afterAll(() => reader.end())
 
@@ -25,8 +24,23 @@ destinationContract('postgres', {
       mode,
       options: { schema: schemaOf(folder), create_schema: true },
       // What only asks changes nothing.
-      before: (operation) => /^(?:SELECT|BEGIN)/.test(operation) || before?.(operation),
+      before: (operation) => /^(?:SELECT|BEGIN|LOCK)/.test(operation) || before?.(operation),
     }),
+  async copy(from, to) {
+    const [old, next] = [`"${schemaOf(from)}"`, `"${schemaOf(to)}"`]
+    const { rows } = await reader.query(
+      'SELECT quote_ident(relname) AS name FROM pg_class WHERE relnamespace = $1::regnamespace AND relkind = $2',
+      [old, 'r'],
+    )
+    const tables = rows.map(
+      ({ name }) =>
+        `CREATE TABLE ${next}.${name} (LIKE ${old}.${name} INCLUDING ALL); INSERT INTO ${next}.${name} TABLE ${old}.${name}`,
+    )
+    await reader.query([`CREATE SCHEMA ${next}`, ...tables].join('; '))
+  },
+  noticed: /INSERT INTO "\S+"\."main"/,
+  concurrent: true,
+  step: 3,
   async readBack(folder, target) {
     const table = `"${schemaOf(folder)}"."${target}"`
     const { rows } = await reader.query('SELECT to_regclass($1) IS NOT NULL AS found', [table])
