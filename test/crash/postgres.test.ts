@@ -11,10 +11,10 @@ const OWN = /^(?:stage|commit|publish)\./
 
 /** By day. In the first mode also the other points. */
 const KILLS: { readonly [name in keyof typeof postgresScenarios]: number } = {
-  postgresFullRefresh: 23,
-  postgresAppend: 10,
-  postgresMerge: 10,
-  postgresStream: 7,
+  postgresFullRefresh: 16,
+  postgresAppend: 8,
+  postgresMerge: 8,
+  postgresStream: 5,
 }
 
 const counting = await buildCountingTwin()
