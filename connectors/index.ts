@@ -21,6 +21,7 @@ export const destinations = {
   file: () => import('./destinations/file.ts'),
   logger: () => import('./destinations/logger.ts'),
   postgres: () => import('./destinations/postgres.ts'),
+  sqlite: () => import('./destinations/sqlite.ts'),
 } satisfies Table<DestinationDefinition>
 
 export const stores = {

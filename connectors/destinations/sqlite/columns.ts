@@ -1,0 +1,245 @@
+// The columns of a table, and how a record fills them: what bizon knows of it, then its JSON text whole, or with
+// `unnest: true` a column for each field of the schema.
+
+import type { RecordSchema } from '../../../lib/destination.ts'
+import { BizonError } from '../../../lib/errors.ts'
+import { fieldsReader, members } from '../../../lib/json.ts'
+import type { RawJson, SourceRecord } from '../../../lib/record.ts'
+import { RECORD_COLUMNS, rawOf, timestampText } from '../record.ts'
+import type { Cells } from './cells.ts'
+import type { SqliteOptions } from './config.ts'
+import { checkedName, foldName } from './names.ts'
+import { declaredType, fittingText, type Kind, kindOf } from './types.ts'
+
+export interface Column {
+  readonly name: string
+  readonly kind: Kind
+  /** As it stands in CREATE TABLE. */
+  readonly type: string
+}
+
+const WHOLE: readonly Column[] = RECORD_COLUMNS.map((name) => ({ name, kind: 'text', type: 'TEXT' }))
+const METADATA = WHOLE.slice(0, -1)
+const PAYLOAD = WHOLE.slice(-1)
+
+const QUOTE = 0x22
+const LETTER_N = 0x6e
+/** Of what stands around a payload: ids and times of a row. */
+const HEAD_BYTES = 160
+
+/** What all rows of a page have in common. */
+export interface PageFacts {
+  readonly extractedAt: string
+  readonly loadedAt: string
+  readonly nextId: () => string
+}
+
+export class TableColumns {
+  readonly all: readonly Column[]
+  /** Whether a value may be null. */
+  readonly nullable: boolean
+  readonly #metadata: boolean
+  /** Undefined: the payload whole. */
+  readonly #fields: Fields | undefined
+  /** Of the payload whole: the fields of the key, which must be there. */
+  readonly #key: KeyCheck | undefined
+
+  constructor(options: SqliteOptions, table: string) {
+    const { unnest, recordSchemas, metadata, primary_key: key } = options
+    const typed = unnest ? typedColumns(schemaFor(recordSchemas, table), table) : undefined
+    this.#metadata = metadata === 'bizon'
+    this.#fields = typed && new Fields(typed, key, table)
+    this.#key = typed || key.length === 0 ? undefined : new KeyCheck(key, table)
+    this.nullable = typed !== undefined
+    this.all = [...(this.#metadata ? METADATA : []), ...(typed ?? PAYLOAD)]
+    const names = this.all.map(({ name }) => foldName(name))
+    const twice = this.all.find((_, at) => names.indexOf(names[at] as string) !== at)
+    if (twice !== undefined) {
+      throw new BizonError('config', `record_schemas: table ${table} has two columns named ${twice.name}`, {
+        hint: `In SQLite Name is name. ${RECORD_COLUMNS.slice(0, -1).join(', ')} are columns of their own, unless metadata is none.`,
+      })
+    }
+  }
+
+  add(record: SourceRecord, page: PageFacts, to: Cells): void {
+    const { id } = record
+    const raw = rawOf(record.data)
+    if (this.#key) this.#key.check(raw, id)
+    to.begin(raw.byteLength + 3 * id.length + HEAD_BYTES)
+    if (this.#metadata) {
+      to.plain(page.nextId())
+      to.plain(page.extractedAt)
+      to.plain(page.loadedAt)
+      if (isHalfPair(id)) throw halfPair(id, 'its id')
+      to.text(id)
+      to.plain(record.timestamp === undefined ? page.extractedAt : timestampText(record.timestamp, id))
+    }
+    if (this.#fields) this.#fields.add(raw, id, to)
+    else to.bytesOf(raw.buffer, raw.start, raw.end)
+  }
+}
+
+/** Rejects a record that has not every field of the key. */
+class KeyCheck {
+  readonly #read: (raw: RawJson) => (RawJson | undefined)[]
+  readonly #names: readonly string[]
+  readonly #table: string
+
+  constructor(names: readonly string[], table: string) {
+    this.#read = fieldsReader(names)
+    this.#names = names
+    this.#table = table
+  }
+
+  check(raw: RawJson, id: string): void {
+    for (const [at, value] of this.#read(raw).entries()) {
+      if (value === undefined || value.buffer[value.start] === LETTER_N) {
+        throw withoutKey(this.#table, id, this.#names[at] as string)
+      }
+    }
+  }
+}
+
+/** The fields of a record, in the order of the columns: those it does not have are null. */
+class Fields {
+  readonly #columns: readonly Column[]
+  readonly #isKey: readonly boolean[]
+  readonly #index: ReadonlyMap<string, number>
+  readonly #table: string
+  /** Start and end of each column's value in the record at hand; -1 when it has none. */
+  readonly #values: Int32Array
+
+  constructor(columns: readonly Column[], key: readonly string[], table: string) {
+    this.#columns = columns
+    this.#isKey = columns.map(({ name }) => key.includes(name))
+    this.#index = new Map(columns.map(({ name }, at) => [name, at]))
+    this.#values = new Int32Array(2 * columns.length)
+    this.#table = table
+  }
+
+  add({ buffer, start, end }: RawJson, id: string, to: Cells): void {
+    const values = this.#values.fill(-1)
+    members(buffer, start, end, (keyStart, keyEnd, valueStart, valueEnd) => {
+      const name = textOf(buffer, keyStart, keyEnd)
+      const at = this.#index.get(name)
+      if (at === undefined) {
+        throw invalid(
+          id,
+          this.#table,
+          `its field ${JSON.stringify(name)} is no column`,
+          'Add it to record_schemas, or drop it in a transform.',
+        )
+      }
+      values[2 * at] = valueStart
+      values[2 * at + 1] = valueEnd
+    })
+    for (let at = 0; at < this.#columns.length; at++) {
+      const from = values[2 * at] as number
+      if (from < 0 || buffer[from] === LETTER_N) {
+        if (this.#isKey[at]) throw withoutKey(this.#table, id, (this.#columns[at] as Column).name)
+        to.nothing()
+      } else this.#value(this.#columns[at] as Column, buffer, from, values[2 * at + 1] as number, id, to)
+    }
+  }
+
+  #value({ name, kind, type }: Column, buffer: Buffer, start: number, end: number, id: string, to: Cells): void {
+    const isString = buffer[start] === QUOTE
+    if (kind === 'json' || (kind === 'text' && !isString)) {
+      to.bytesOf(buffer, start, end)
+      return
+    }
+    if (kind === 'text') {
+      const text = textOf(buffer, start, end)
+      if (isHalfPair(text)) throw halfPair(id, `column ${name}`)
+      to.text(text)
+      return
+    }
+    const text = isString ? textOf(buffer, start, end) : buffer.toString('latin1', start, end)
+    const value = fittingText(kind, text, isString)
+    if (value === undefined)
+      throw notOf(kind, type, {
+        id,
+        table: this.#table,
+        name,
+        shown: buffer.toString('utf8', start, Math.min(end, start + 60)),
+      })
+    to.plain(value)
+  }
+}
+
+/** A string of JSON, quotes included. */
+function textOf(buffer: Buffer, start: number, end: number): string {
+  const inside = buffer.toString('utf8', start + 1, end - 1)
+  return inside.includes('\\') ? (JSON.parse(`"${inside}"`) as string) : inside
+}
+
+/** Whether UTF-8 could not hold it. */
+function isHalfPair(text: string): boolean {
+  return /\p{Cs}/u.test(text)
+}
+
+function typedColumns({ columns }: RecordSchema, table: string): Column[] {
+  return columns.map(({ name, type }) => {
+    const kind = kindOf(type, `${table}.${name}`)
+    return { name: checkedName(name, 'column'), kind, type: declaredType(kind) }
+  })
+}
+
+function schemaFor(schemas: readonly RecordSchema[], table: string): RecordSchema {
+  const found = schemas.find(({ destinationId }) => foldName(destinationId) === foldName(table))
+  if (found) return found
+  const known = schemas.map(({ destinationId }) => JSON.stringify(destinationId)).join(', ')
+  throw new BizonError(
+    'config',
+    `unnest: record_schemas has no entry for table ${JSON.stringify(table)}, only for ${known || 'none'}`,
+    { hint: 'Add an entry with that destination_id and its columns.' },
+  )
+}
+
+function invalid(id: string, table: string, what: string, hint: string): BizonError {
+  return new BizonError('invalid_record', `table ${table}, record ${JSON.stringify(id)}: ${what}`, { hint })
+}
+
+function withoutKey(table: string, id: string, field: string): BizonError {
+  return invalid(
+    id,
+    table,
+    `field ${JSON.stringify(field)} of its primary_key is null or missing`,
+    'Correct it in a transform, or change primary_key.',
+  )
+}
+
+function halfPair(id: string, where: string): BizonError {
+  return new BizonError('invalid_record', `record ${JSON.stringify(id)}, ${where}: half of a surrogate pair`, {
+    hint: 'Correct it in a transform, or give the column the type JSON.',
+  })
+}
+
+const SHAPES: { readonly [kind in Kind]: string } = {
+  text: 'text',
+  integer: 'a whole number of 64 bits',
+  float: 'a number that a double can hold',
+  decimal: 'a number',
+  boolean: 'true or false',
+  date: 'a day such as 2024-12-05',
+  time: 'a time such as 2024-12-05T12:00:00Z',
+  json: 'JSON',
+}
+
+function notOf(
+  kind: Kind,
+  type: string,
+  {
+    id,
+    table,
+    name,
+    shown,
+  }: { readonly id: string; readonly table: string; readonly name: string; readonly shown: string },
+): BizonError {
+  return invalid(
+    id,
+    table,
+    `column ${name}: ${shown} is not ${SHAPES[kind]}`,
+    `Correct it in a transform, or change the type of the column (here ${type}): NUMERIC keeps any number, STRING any text.`,
+  )
+}
