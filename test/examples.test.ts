@@ -113,6 +113,18 @@ describe('an example', () => {
     expect(linesOf(finished.get('rest.yml')?.stdout ?? '')[0]).toBe(lines[0])
   })
 
+  test('sqlite.yml gives each day once, with the types of its columns', async () => {
+    const rows = parseCsv(await example('data/seattle-weather.csv'), { columns: true }) as { weather: string }[]
+    const counts = linesOf(finished.get('sqlite.yml')?.stdout ?? '').map((line) => line.split('|'))
+    for (const [weather, count] of counts) {
+      expect(Number(count)).toBe(rows.filter((row) => row.weather === weather).length)
+    }
+    const { stdout } = await sandbox.run(
+      'sqlite3 output/weather.sqlite3 "SELECT quote(date), quote(precipitation), quote(temp_max) FROM weather LIMIT 1"',
+    )
+    expect(stdout).toBe("'2012-01-01'|'0.0'|12.8\n")
+  })
+
   test('script.mjs loads the rainy days', async () => {
     const rainy = linesOf(await example('data/seattle-weather.csv')).filter((line) => line.endsWith(',rain'))
     expect(linesOf(await output('rainy-days.json'))).toHaveLength(rainy.length)

@@ -65,6 +65,7 @@ export function commands(places: Places): Candidate[] {
     { name: 'bizon CSV → NDJSON', ...run('csv', csv, 'none'), moves: 'csv' },
     { name: 'bizon, runner process', ...processes(places), moves: 'ndjson' },
     ...pipes(places),
+    ...tables(places),
     { name: 'bizon, 1,000 records', ...run('few', few, 'none'), times: 5 },
     { name: 'bizon --help', argv: [node, bizon, '--help'], times: 5 },
     { name: 'node -e 0', argv: [node, '-e', '0'], times: 5 },
@@ -77,6 +78,51 @@ export function commands(places: Places): Candidate[] {
 function processes({ bizon, folder, input, pipeline }: Places): Omit<Candidate, 'name'> {
   const argv = [process.execPath, bizon, 'run', pipeline('process', input.ndjson, 'none'), '--runner', 'process']
   return { argv, output: `${folder}/process.json` }
+}
+
+/** Into a SQLite file: JSON text in one column, and columns; the program sqlite3 does the same. */
+function tables({ bizon, folder, file, input: { ndjson, csv } }: Places): Candidate[] {
+  const columns = 'id INTEGER, name TEXT, email TEXT, active TEXT, score REAL, tags TEXT, city TEXT, at TEXT, note TEXT'
+  const typed = columns.split(', ').map((column) => {
+    const [name, type] = column.split(' ')
+    return { name, type: type === 'REAL' ? 'FLOAT' : type }
+  })
+  const load = (name: string, more: object): readonly string[] => {
+    const config = { path: `${folder}/${name}.sqlite3`, destination_id: 'records', metadata: 'none', ...more }
+    const source = { name: 'file', stream: name, path: ndjson }
+    const pipeline = { name, source, destination: { name: 'sqlite', config } }
+    return [process.execPath, bizon, 'run', file(`${name}.yml`, JSON.stringify(pipeline)), '--quiet']
+  }
+  const shell = (name: string, table: string, mode: string, from: string): readonly string[] => [
+    'bash',
+    '-c',
+    `sqlite3 '${folder}/${name}.sqlite3' < '${file(`${name}.sql`, `CREATE TABLE records (${table});\n.mode ${mode}\n.import '${from}' records\n`)}'`,
+  ]
+  const line = (name: string, stem: string, argv: readonly string[], moves: 'ndjson' | 'csv'): Candidate => ({
+    name: `SQLite: ${name}`,
+    argv,
+    output: `${folder}/${stem}.sqlite3`,
+    moves,
+    reshapes: true,
+  })
+  const schema = [{ destination_id: 'records', record_schema: typed }]
+  return [
+    line(
+      '.import, text',
+      'import-text',
+      shell('import-text', 'data TEXT', `ascii\n.separator "\\x01" "\\n"`, ndjson),
+      'ndjson',
+    ),
+    line('bizon, JSON text', 'sqlite-text', load('sqlite-text', {}), 'ndjson'),
+    line('bizon, six columns', 'sqlite-six', load('sqlite-six', { metadata: 'bizon' }), 'ndjson'),
+    line('.import --csv, columns', 'import-columns', shell('import-columns', columns, 'csv', csv), 'csv'),
+    line(
+      'bizon, columns',
+      'sqlite-columns',
+      load('sqlite-columns', { unnest: true, record_schemas: schema }),
+      'ndjson',
+    ),
+  ]
 }
 
 /** Two programs with a pipe between: ours, plain ones, and bare records. */

@@ -7,6 +7,7 @@ import { pointNames } from './points.ts'
 import { type PostgresScenario, postgresScenarios } from './postgres.ts'
 import { points, pointTable, promises, promiseTable } from './promises.ts'
 import { lines, pipelineFile, type Scenario, scenarios } from './scenario.ts'
+import { type SqliteScenario, sqliteScenarios } from './sqlite.ts'
 import { BIZON, Workspace } from './workspace.ts'
 
 const PAGE = 'docs/delivery.md'
@@ -31,7 +32,11 @@ describe('docs/delivery.md', () => {
 
   test('every promise is proved by a scenario, and every scenario proves one', () => {
     const proofs = promises.flatMap(({ proof }) => proof)
-    const every: Readonly<Record<string, Scenario | PostgresScenario>> = { ...scenarios, ...postgresScenarios }
+    const every: Readonly<Record<string, Scenario | PostgresScenario | SqliteScenario>> = {
+      ...scenarios,
+      ...postgresScenarios,
+      ...sqliteScenarios,
+    }
     expect([...proofs].sort()).toEqual([...Object.keys(every), 'logger'].sort())
     for (const { readers, proof } of promises) {
       for (const name of proof) {

@@ -3,6 +3,7 @@
 
 import type { postgresScenarios } from './postgres.ts'
 import type { scenarios } from './scenario.ts'
+import type { sqliteScenarios } from './sqlite.ts'
 
 export interface DeliveryPromise {
   readonly destination: string
@@ -13,7 +14,12 @@ export interface DeliveryPromise {
   /** What readers may see at any moment, also between a crash and the next run. */
   readonly readers: 'the old content or the new' | 'the old content, then a growing part of what is added' | 'a log'
   /** The scenarios that are killed everywhere to prove it. */
-  readonly proof: readonly (keyof typeof scenarios | keyof typeof postgresScenarios | 'logger')[]
+  readonly proof: readonly (
+    | keyof typeof scenarios
+    | keyof typeof postgresScenarios
+    | keyof typeof sqliteScenarios
+    | 'logger'
+  )[]
 }
 
 export const promises: readonly DeliveryPromise[] = [
@@ -80,6 +86,38 @@ export const promises: readonly DeliveryPromise[] = [
     repeats: 'nothing',
     readers: 'the old content, then a growing part of what is added',
     proof: ['postgresStream'],
+  },
+  {
+    destination: '`sqlite`',
+    mode: '`full_refresh`, and `incremental`, first run or reset',
+    delivery: 'exactly once',
+    repeats: 'nothing',
+    readers: 'the old content or the new',
+    proof: ['sqliteFullRefresh', 'sqliteRefill'],
+  },
+  {
+    destination: '`sqlite`',
+    mode: '`incremental`, adding',
+    delivery: 'exactly once',
+    repeats: 'nothing',
+    readers: 'the old content or the new',
+    proof: ['sqliteAppend'],
+  },
+  {
+    destination: '`sqlite`',
+    mode: '`incremental`, merging (`primary_key`)',
+    delivery: 'exactly once',
+    repeats: 'nothing; of each key there is the newest row',
+    readers: 'the old content or the new',
+    proof: ['sqliteMerge'],
+  },
+  {
+    destination: '`sqlite`',
+    mode: '`stream`',
+    delivery: 'exactly once',
+    repeats: 'nothing',
+    readers: 'the old content, then a growing part of what is added',
+    proof: ['sqliteStream'],
   },
   {
     destination: '`logger`',

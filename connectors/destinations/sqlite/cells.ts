@@ -10,6 +10,8 @@ const ZERO = 0x30
 const SPACE = 0x20
 const MINUS = 0x2d
 const FIRST_BYTES = 1 << 12
+/** Bytes that are sooner copied here than by a call. */
+const SHORT = 40
 
 /** What was gathered. Its memory is its own. */
 export interface Segment {
@@ -24,7 +26,7 @@ export class Cells {
   readonly #rowBytes: number
   #data: Buffer = Buffer.allocUnsafeSlow(FIRST_BYTES)
   #used = 0
-  #index: Buffer = Buffer.allocUnsafeSlow(FIRST_BYTES)
+  #index: Buffer = zeros(FIRST_BYTES)
   #end = 0
 
   constructor(columns: number) {
@@ -41,8 +43,12 @@ export class Cells {
 
   /** Begins a row of at most so many bytes. Each of its cells must follow. */
   begin(bytes: number): void {
-    if (this.#used + bytes > this.#data.length) this.#data = grown(this.#data, this.#used, bytes)
-    if (this.#end + this.#rowBytes > this.#index.length) this.#index = grown(this.#index, this.#end, this.#rowBytes)
+    if (this.#used + bytes > this.#data.length) {
+      const room = Math.max(2 * this.#data.length, this.#used + bytes)
+      this.#data = moved(this.#data, this.#used, Buffer.allocUnsafeSlow(room))
+    }
+    if (this.#end + this.#rowBytes > this.#index.length)
+      this.#index = moved(this.#index, this.#end, zeros(2 * this.#index.length + this.#rowBytes))
   }
 
   /** ASCII. */
@@ -55,7 +61,10 @@ export class Cells {
   }
 
   bytesOf(source: Buffer, start: number, end: number): void {
-    this.#close(source.copy(this.#data, this.#used, start, end))
+    const length = end - start
+    if (length > SHORT) source.copy(this.#data, this.#used, start, end)
+    else for (let i = 0; i < length; i++) this.#data[this.#used + i] = source[start + i] as number
+    this.#close(length)
   }
 
   nothing(): void {
@@ -69,7 +78,7 @@ export class Cells {
   take(): Segment {
     const segment = { data: this.#data, index: this.#index, end: this.#end, rows: this.rows }
     this.#data = Buffer.allocUnsafeSlow(Math.min(segment.data.length, 2 * Math.max(this.#used, FIRST_BYTES)))
-    this.#index = Buffer.allocUnsafeSlow(Math.min(segment.index.length, 2 * Math.max(this.#end, FIRST_BYTES)))
+    this.#index = zeros(Math.min(segment.index.length, 2 * Math.max(this.#end, FIRST_BYTES)))
     this.#used = 0
     this.#end = 0
     return segment
@@ -77,26 +86,29 @@ export class Cells {
 
   #close(length: number): void {
     // The first byte is 1 in SQL.
-    putDigits(this.#index, this.#end, this.#used + 1)
-    putDigits(this.#index, this.#end + DIGITS, length)
+    putDigits(this.#index, this.#end + DIGITS, this.#used + 1)
+    putDigits(this.#index, this.#end + CELL, length)
     this.#used += length
     this.#end += CELL
   }
 }
 
-function putDigits(target: Buffer, at: number, value: number): void {
-  let rest = value
-  for (let i = at + DIGITS - 1; i >= at; i--) {
-    const tenth = Math.floor(rest / 10)
-    target[i] = ZERO + rest - 10 * tenth
+/** Over zeros. */
+function putDigits(target: Buffer, end: number, value: number): void {
+  for (let rest = value, i = end; rest > 0; ) {
+    const tenth = (rest / 10) | 0
+    target[--i] = ZERO + rest - 10 * tenth
     rest = tenth
   }
 }
 
-function grown(buffer: Buffer, used: number, more: number): Buffer {
-  const next = Buffer.allocUnsafeSlow(Math.max(2 * buffer.length, used + more))
-  buffer.copy(next, 0, 0, used)
-  return next
+function moved(from: Buffer, used: number, to: Buffer): Buffer {
+  from.copy(to, 0, 0, used)
+  return to
+}
+
+function zeros(length: number): Buffer {
+  return Buffer.allocUnsafeSlow(length).fill(ZERO)
 }
 
 /** Inserts a segment, `@data`, `@index` and `@end`, in its order. `more`: what follows the SELECT. */

@@ -3,7 +3,7 @@
 
 import type { RecordSchema } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
-import { fieldsReader, members } from '../../../lib/json.ts'
+import { fieldsReader, isKey, members } from '../../../lib/json.ts'
 import type { RawJson, SourceRecord } from '../../../lib/record.ts'
 import { RECORD_COLUMNS, rawOf, timestampText } from '../record.ts'
 import type { Cells } from './cells.ts'
@@ -24,6 +24,15 @@ const PAYLOAD = WHOLE.slice(-1)
 
 const QUOTE = 0x22
 const LETTER_N = 0x6e
+const BACKSLASH = 0x5c
+const DOT = 0x2e
+const ZERO = 0x30
+const ONE = 0x31
+const NINE = 0x39
+/** So many digits, with a point or without, are within 64 bits and within a double. */
+const SURE_DIGITS = 18
+/** Bytes that are sooner looked through here than by a call. */
+const SHORT = 40
 /** Of what stands around a payload: ids and times of a row. */
 const HEAD_BYTES = 160
 
@@ -105,6 +114,8 @@ class Fields {
   readonly #columns: readonly Column[]
   readonly #isKey: readonly boolean[]
   readonly #index: ReadonlyMap<string, number>
+  /** The names as JSON writes them. */
+  readonly #spellings: readonly Buffer[]
   readonly #table: string
   /** Start and end of each column's value in the record at hand; -1 when it has none. */
   readonly #values: Int32Array
@@ -113,23 +124,18 @@ class Fields {
     this.#columns = columns
     this.#isKey = columns.map(({ name }) => key.includes(name))
     this.#index = new Map(columns.map(({ name }, at) => [name, at]))
+    this.#spellings = columns.map(({ name }) => Buffer.from(JSON.stringify(name)))
     this.#values = new Int32Array(2 * columns.length)
     this.#table = table
   }
 
   add({ buffer, start, end }: RawJson, id: string, to: Cells): void {
     const values = this.#values.fill(-1)
+    // Records mostly have their fields in the order of the columns.
+    let next = 0
     members(buffer, start, end, (keyStart, keyEnd, valueStart, valueEnd) => {
-      const name = textOf(buffer, keyStart, keyEnd)
-      const at = this.#index.get(name)
-      if (at === undefined) {
-        throw invalid(
-          id,
-          this.#table,
-          `its field ${JSON.stringify(name)} is no column`,
-          'Add it to record_schemas, or drop it in a transform.',
-        )
-      }
+      const at = this.#isNamed(next, buffer, keyStart, keyEnd) ? next : this.#find(buffer, keyStart, keyEnd, id)
+      next = at + 1
       values[2 * at] = valueStart
       values[2 * at + 1] = valueEnd
     })
@@ -142,29 +148,66 @@ class Fields {
     }
   }
 
-  #value({ name, kind, type }: Column, buffer: Buffer, start: number, end: number, id: string, to: Cells): void {
+  #isNamed(at: number, buffer: Buffer, start: number, end: number): boolean {
+    const spelling = this.#spellings[at]
+    return spelling !== undefined && isKey(buffer, start, end, spelling, (this.#columns[at] as Column).name)
+  }
+
+  #find(buffer: Buffer, start: number, end: number, id: string): number {
+    const name = textOf(buffer, start, end)
+    const at = this.#index.get(name)
+    if (at !== undefined) return at
+    throw invalid(
+      id,
+      this.#table,
+      `its field ${JSON.stringify(name)} is no column`,
+      'Add it to record_schemas, or drop it in a transform.',
+    )
+  }
+
+  #value(column: Column, buffer: Buffer, start: number, end: number, id: string, to: Cells): void {
+    const { name, kind } = column
     const isString = buffer[start] === QUOTE
-    if (kind === 'json' || (kind === 'text' && !isString)) {
+    if (isString ? kind === 'json' : fitsAsItIs(kind, buffer, start, end)) {
       to.bytesOf(buffer, start, end)
-      return
-    }
-    if (kind === 'text') {
+    } else if (kind === 'text' && !hasEscape(buffer, start, end)) {
+      to.bytesOf(buffer, start + 1, end - 1)
+    } else if (kind === 'text') {
       const text = textOf(buffer, start, end)
       if (isHalfPair(text)) throw halfPair(id, `column ${name}`)
       to.text(text)
-      return
+    } else {
+      const text = isString ? textOf(buffer, start, end) : buffer.toString('latin1', start, end)
+      const value = fittingText(kind, text, isString)
+      if (value === undefined) {
+        const shown = buffer.toString('utf8', start, Math.min(end, start + 60))
+        throw misfit(column, { id, table: this.#table, shown })
+      }
+      to.plain(value)
     }
-    const text = isString ? textOf(buffer, start, end) : buffer.toString('latin1', start, end)
-    const value = fittingText(kind, text, isString)
-    if (value === undefined)
-      throw notOf(kind, type, {
-        id,
-        table: this.#table,
-        name,
-        shown: buffer.toString('utf8', start, Math.min(end, start + 60)),
-      })
-    to.plain(value)
   }
+}
+
+/** Of a value without quotes: whether its bytes are what is put there. What is not told here is looked at as text. */
+function fitsAsItIs(kind: Kind, buffer: Buffer, start: number, end: number): boolean {
+  if (kind === 'text' || kind === 'json') return true
+  const first = buffer[start] as number
+  if (first < ONE || first > NINE || end - start > SURE_DIGITS) return false
+  if (kind === 'decimal') return true
+  if (kind !== 'integer' && kind !== 'float') return false
+  for (let i = start + 1; i < end; i++) {
+    const byte = buffer[i] as number
+    if (byte < ZERO || byte > NINE) {
+      if (kind === 'integer' || byte !== DOT) return false
+    }
+  }
+  return true
+}
+
+function hasEscape(buffer: Buffer, start: number, end: number): boolean {
+  if (end - start > SHORT) return buffer.subarray(start, end).includes(BACKSLASH)
+  for (let i = start; i < end; i++) if (buffer[i] === BACKSLASH) return true
+  return false
 }
 
 /** A string of JSON, quotes included. */
@@ -226,15 +269,9 @@ const SHAPES: { readonly [kind in Kind]: string } = {
   json: 'JSON',
 }
 
-function notOf(
-  kind: Kind,
-  type: string,
-  {
-    id,
-    table,
-    name,
-    shown,
-  }: { readonly id: string; readonly table: string; readonly name: string; readonly shown: string },
+function misfit(
+  { name, kind, type }: Column,
+  { id, table, shown }: { readonly id: string; readonly table: string; readonly shown: string },
 ): BizonError {
   return invalid(
     id,

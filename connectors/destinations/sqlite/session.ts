@@ -33,6 +33,7 @@ export interface SessionOptions {
 /** How long SQLite itself waits for a lock; in between a run may be stopped. */
 const BUSY_MS = 250
 const PAUSE_SECONDS = 0.02
+const LOG_BYTES = 4 << 20
 
 export class Session {
   readonly path: string
@@ -41,6 +42,8 @@ export class Session {
   #lock: FileLock | undefined
   #thread: SqliteThread | undefined
   #inTransaction = false
+  /** Bytes that have gone into the log since it was last emptied. */
+  #logged = 0
   #closed = false
 
   constructor(options: SessionOptions, seams: Seams = {}) {
@@ -98,6 +101,7 @@ export class Session {
   /** The same with a segment, whose memory it takes. */
   async insert(sql: string, { data, index, end }: Segment): Promise<number> {
     this.#before('INSERT')
+    this.#logged += data.length + end
     return (await this.#told(this.#use().send(sql, { data, index, end }))).changes
   }
 
@@ -105,6 +109,7 @@ export class Session {
     this.#before('COMMIT')
     await this.#told(this.#use().exec('COMMIT'))
     this.#inTransaction = false
+    this.#tidy()
   }
 
   /** Never rejects: what cannot be undone here, the next one to open the file undoes. */
@@ -129,6 +134,16 @@ export class Session {
     await lock?.release()
   }
 
+  /**
+   * Brings what is committed from the log into the database itself, while the caller goes on. Left to SQLite that would be
+   * part of COMMIT, for which everybody waits. It may fail: whoever comes later does it.
+   */
+  #tidy(): void {
+    if (this.#logged < LOG_BYTES) return
+    this.#logged = 0
+    this.#thread?.query('PRAGMA wal_checkpoint(PASSIVE)').catch(() => {})
+  }
+
   async #prepare(thread: SqliteThread): Promise<void> {
     const encoding = (await thread.query('PRAGMA encoding')).rows[0]?.encoding
     if (encoding !== 'UTF-8') {
@@ -149,7 +164,7 @@ export class Session {
     // FULL: a commit is on disk before it counts. Renaming must leave views and triggers as their authors wrote them.
     const synchronous = this.#options.durability === 'power_loss' ? 'FULL' : 'OFF'
     await thread.exec(
-      `PRAGMA synchronous = ${synchronous}; PRAGMA foreign_keys = OFF; PRAGMA legacy_alter_table = ON; PRAGMA cache_size = -32768`,
+      `PRAGMA synchronous = ${synchronous}; PRAGMA foreign_keys = OFF; PRAGMA legacy_alter_table = ON; PRAGMA cache_size = -32768; PRAGMA wal_autocheckpoint = 16384`,
     )
   }
 

@@ -95,12 +95,12 @@ const TIME = /^\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:[Zz]|[+-]\
 const LEAST = -(2n ** 63n)
 const GREATEST = 2n ** 63n - 1n
 
-/**
- * The text that is put into the column, for a value that is neither null nor to be kept as it is (text, JSON); undefined
- * when it is not of that kind. `isString`: whether it stood in quotes.
- */
-export function fittingText(kind: Exclude<Kind, 'text' | 'json'>, text: string, isString: boolean): string | undefined {
+/** The text that is put into the column; undefined when it is not of that kind. `isString`: whether it stood in quotes. */
+export function fittingText(kind: Kind, text: string, isString: boolean): string | undefined {
   switch (kind) {
+    case 'text':
+    case 'json':
+      return text
     case 'integer':
       return isInteger(text) ? text : undefined
     case 'float':
