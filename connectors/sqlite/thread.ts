@@ -47,8 +47,8 @@ export class SqliteThread {
   readonly #waiting: Waiting[] = []
   #ended: Error | undefined
 
-  constructor() {
-    const client = createRequire(import.meta.url).resolve('better-sqlite3')
+  /** `client`: where better-sqlite3 is, for a bundle that lies where nothing is installed. */
+  constructor(client = createRequire(import.meta.url).resolve('better-sqlite3')) {
     this.#worker = new Worker(`(${serve})(require('node:worker_threads').parentPort, require)`, {
       eval: true,
       workerData: { client },

@@ -1,6 +1,7 @@
 // What is wrong with the file, the table or the state: each is told in one error that says where and what to do.
 
 import { chmod, cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
@@ -101,7 +102,10 @@ test.each([
   await chmod(folder, folderMode)
   await chmod(path, fileMode)
   // Who is root may write everywhere, so that somebody else is asked.
-  const script = await startScript(new URL('../../support/scripts/write-as-nobody.ts', import.meta.url), [path])
+  const script = await startScript(new URL('../../support/scripts/write-as-nobody.ts', import.meta.url), [
+    path,
+    createRequire(import.meta.url).resolve('better-sqlite3'),
+  ])
   const wrong = what === 'file' ? path : folder
   expect(await script.line()).toBe(`check: destination ${wrong} may not be written to`)
   expect(await script.line()).toMatch(/^open: destination \S+: (?:may not be written to|cannot be opened)$/)
