@@ -71,11 +71,11 @@ export class Key {
     const from = of === undefined ? '' : `${of}.`
     const value = unnest ? `${from}${quoteName(field)}` : `json_extract(${from}source_data, ${pathOf(field)})`
     switch (type) {
-      case 'text':
-        return `CAST(${value} AS TEXT)`
+      case 'value':
+        return value
       case 'number':
         return `CAST(${value} AS NUMERIC)`
-      default:
+      case 'timestamp':
         return `CASE typeof(${value}) WHEN 'text' THEN bizon_time(${value}) ELSE ${value} END`
     }
   }
