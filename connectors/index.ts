@@ -14,7 +14,9 @@ export const sources = {
   file: () => import('./sources/file.ts'),
   gbif: () => import('./sources/gbif.ts'),
   pokeapi: () => import('./sources/pokeapi.ts'),
+  postgres: () => import('./sources/postgres.ts'),
   rest: () => import('./sources/rest.ts'),
+  sqlite: () => import('./sources/sqlite.ts'),
 } satisfies Table<SourceDefinition>
 
 export const destinations = {

@@ -26,6 +26,8 @@ export interface Answer {
   readonly rows: readonly Readonly<Record<string, unknown>>[]
   /** Rows that a statement changed, or gave. */
   readonly count: number
+  /** Types are OIDs. */
+  readonly columns: readonly { readonly name: string; readonly type: number; readonly modifier: number }[]
 }
 
 /** Whatever takes statements. */
@@ -40,7 +42,7 @@ const KEEP_ALIVE_SECONDS = 15
 
 /** Rejects with a BizonError of the code, which never shows the password. */
 export async function connect(address: Address, signal: AbortSignal, code: ErrorCode): Promise<Connection> {
-  const { Client, from } = await load(code)
+  const { Client, streams } = await load(code)
   const { mode } = address.ssl
   const attempt = async (encrypted: boolean): Promise<Connection> => {
     const { host, port, database, user, password } = address
@@ -56,7 +58,7 @@ export async function connect(address: Address, signal: AbortSignal, code: Error
       connectionTimeoutMillis: CONNECT_SECONDS * 1000,
       ssl: encrypted && sslOptions(address, code),
     })
-    const connection = new Connection(client, from)
+    const connection = new Connection(client, streams)
     try {
       await connection.interruptible(signal, client.connect())
       return connection
@@ -79,13 +81,13 @@ export async function connect(address: Address, signal: AbortSignal, code: Error
 /** A connection: after a failure that is not the server's own answer it is `lost`, and of no use any more. */
 export class Connection implements Queries {
   readonly #client: Client
-  readonly #from: CopyFrom
+  readonly #streams: CopyStreams
   #lost = false
   #closing: Promise<void> | undefined
 
-  constructor(client: Client, from: CopyFrom) {
+  constructor(client: Client, streams: CopyStreams) {
     this.#client = client
-    this.#from = from
+    this.#streams = streams
     // Also told while nobody is waiting for an answer.
     client.on('error', () => this.#lose())
     client.on('end', () => this.#lose())
@@ -101,12 +103,17 @@ export class Connection implements Queries {
       values.length === 0 ? this.#client.query(sql) : this.#client.query(sql, [...values]),
     )
     const last: QueryResult | undefined = Array.isArray(result) ? result.at(-1) : result
-    return { rows: last?.rows ?? [], count: last?.rowCount ?? 0 }
+    const columns = (last?.fields ?? []).map(({ name, dataTypeID: type, dataTypeModifier: modifier }) => ({
+      name,
+      type,
+      modifier,
+    }))
+    return { rows: last?.rows ?? [], count: last?.rowCount ?? 0, columns }
   }
 
   /** `COPY … FROM STDIN` of all the bytes, which are in memory anyway. Resolves to the number of rows. */
   async copy(sql: string, chunks: readonly Uint8Array[]): Promise<number> {
-    const stream = this.#client.query(this.#from(sql))
+    const stream = this.#client.query(this.#streams.from(sql))
     await this.#watch(
       new Promise<void>((resolve, reject) => {
         stream.on('finish', resolve)
@@ -120,6 +127,23 @@ export class Connection implements Queries {
       }),
     )
     return stream.rowCount
+  }
+
+  /** `COPY … TO STDOUT`: its bytes, as fast as they are taken. Whoever leaves before their end has cut the connection. */
+  async *copyOut(sql: string): AsyncGenerator<Buffer, void, void> {
+    const stream = this.#client.query(this.#streams.to(sql))
+    // A connection that is cut tells it once more, when nobody listens any longer.
+    stream.on('error', () => {})
+    let whole = false
+    try {
+      for await (const chunk of stream) yield chunk as Buffer
+      whole = true
+    } catch (error) {
+      whole = sqlState(error) !== undefined && !isShutdown(error)
+      throw error
+    } finally {
+      if (!whole) this.cut()
+    }
   }
 
   /** Waits; an abort cuts the connection and rejects with its reason. */
@@ -253,12 +277,12 @@ function sslOptions({ host, ssl }: Address, code: ErrorCode): object {
   }
 }
 
-type CopyFrom = typeof import('pg-copy-streams').from
+type CopyStreams = Pick<typeof import('pg-copy-streams'), 'from' | 'to'>
 
-async function load(code: ErrorCode): Promise<{ Client: typeof Client; from: CopyFrom }> {
+async function load(code: ErrorCode): Promise<{ Client: typeof Client; streams: CopyStreams }> {
   try {
     const [pg, copy] = await Promise.all([import('pg'), import('pg-copy-streams')])
-    return { Client: pg.default.Client, from: copy.from }
+    return { Client: pg.default.Client, streams: { from: copy.from, to: copy.to } }
   } catch (error) {
     if (systemCode(error) !== 'ERR_MODULE_NOT_FOUND' && systemCode(error) !== 'MODULE_NOT_FOUND') throw error
     throw new BizonError(code, 'PostgreSQL needs the packages pg and pg-copy-streams, which are not installed', {

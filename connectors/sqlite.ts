@@ -13,6 +13,8 @@ export type Database = BetterSqlite3.Database
 export interface SqliteOptions {
   /** How long a statement waits for another process's lock before it fails as busy. */
   readonly busyTimeoutMs: number
+  /** The file must be there, and is not written to. Default false. */
+  readonly readOnly?: boolean
   /** Gets every SQL statement, with its values. */
   readonly onStatement?: ((sql: string) => void) | undefined
 }
@@ -29,10 +31,11 @@ export interface Sqlite {
 export async function loadSqlite(code: ErrorCode): Promise<Sqlite> {
   const Client = await importClient(code)
   return {
-    open(path, { busyTimeoutMs, onStatement }) {
+    open(path, { busyTimeoutMs, readOnly = false, onStatement }) {
       try {
         return new Client(path, {
           timeout: busyTimeoutMs,
+          ...(readOnly && { readonly: true, fileMustExist: true }),
           ...(onStatement && { verbose: (sql) => onStatement(String(sql)) }),
         })
       } catch (error) {
@@ -79,8 +82,9 @@ function explain(code: string, path: string): readonly [reason: string, hint: st
   if (code.startsWith('SQLITE_READONLY') || code === 'SQLITE_PERM' || code === 'SQLITE_AUTH')
     return ['may not be written to', 'Give this user the right to write to the file and its folder.']
   if (code.startsWith('SQLITE_FULL')) return ['the disk is full', 'Make room, then try again.']
-  if (!code.startsWith('SQLITE_CANTOPEN')) return undefined
+  if (!/^SQLITE_(?:CANTOPEN|IOERR)/.test(code)) return undefined
   if (isFolder(path)) return ['is a folder, not a database file', 'Name a file.']
+  if (!code.startsWith('SQLITE_CANTOPEN')) return undefined
   return ['cannot be opened', 'See whether the file and its folder exist and may be read and written.']
 }
 
