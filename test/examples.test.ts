@@ -113,6 +113,15 @@ describe('an example', () => {
     expect(linesOf(finished.get('rest.yml')?.stdout ?? '')[0]).toBe(lines[0])
   })
 
+  test('sqlite.yml gives exact numbers, and the order that has changed once more', async () => {
+    expect(linesOf(await output('shop-orders.json'))).toEqual([
+      '{"id":1,"customer":"Ada","total":19.9,"paid_cents":1990,"updated_at":"2026-03-01T09:00:00.000001Z"}',
+      '{"id":2,"customer":"Grace","total":250.0,"paid_cents":null,"updated_at":"2026-03-01T09:05:00Z"}',
+      '{"id":3,"customer":"Zoë","total":0.1,"paid_cents":9007199254740993,"updated_at":"2026-03-02T11:30:00Z"}',
+      '{"id":2,"customer":"Grace","total":250.0,"paid_cents":25000,"updated_at":"2026-03-03T08:00:00Z"}',
+    ])
+  })
+
   test('script.mjs loads the rainy days', async () => {
     const rainy = linesOf(await example('data/seattle-weather.csv')).filter((line) => line.endsWith(',rain'))
     expect(linesOf(await output('rainy-days.json'))).toHaveLength(rainy.length)

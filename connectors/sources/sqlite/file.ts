@@ -1,8 +1,7 @@
-// A database file that is somebody else's: opened to be read, within one transaction, and left as it was. SQLite makes two
-// files beside one that is in WAL mode, even for a reader; they are taken away again, by SQLite itself, when they were not
-// there before.
+// A database file that is somebody else's: opened to be read, and left as it was. SQLite makes two files beside one that is
+// in WAL mode, even for a reader; they are taken away again, by SQLite itself, when nobody needs them.
 
-import { existsSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { type Database, loadSqlite, sqliteError } from '../../sqlite.ts'
 import type { SqliteSourceOptions } from './config.ts'
 
@@ -28,15 +27,14 @@ export interface OpenFile {
 export async function openFile({ path, busy_timeout: seconds }: FileOptions): Promise<OpenFile> {
   const sqlite = await loadSqlite('source')
   const busyTimeoutMs = seconds * 1000
-  const beside = [`${path}-wal`, `${path}-shm`]
-  const before = beside.some((one) => existsSync(one))
   const database = sqlite.open(path, { busyTimeoutMs, readOnly: true })
   addFunctions(database)
   return {
     database,
     close() {
       database.close()
-      if (before || !beside.some((one) => existsSync(one))) return
+      // None: there is nothing to take away. Not empty: it holds what somebody has yet to move into the file.
+      if (statSync(`${path}-wal`, { throwIfNoEntry: false })?.size !== 0) return
       try {
         // The last one to leave takes them away, if it may write. It changes nothing in the file.
         const last = sqlite.open(path, { busyTimeoutMs: 0 })
