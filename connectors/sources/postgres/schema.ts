@@ -8,10 +8,10 @@ const TYPES: Readonly<Record<string, JsonObject>> = {
   int4: { type: 'integer' },
   int8: { type: 'integer' },
   oid: { type: 'string' },
-  // Not only numbers: infinity and NaN are strings.
-  float4: { type: ['number', 'string'] },
-  float8: { type: ['number', 'string'] },
-  numeric: { type: ['number', 'string'] },
+  // But for infinity and NaN, which are strings.
+  float4: { type: 'number' },
+  float8: { type: 'number' },
+  numeric: { type: 'number' },
   bool: { type: 'boolean' },
   text: { type: 'string' },
   varchar: { type: 'string' },

@@ -10,7 +10,7 @@ import type { Log } from '../../../lib/log.ts'
 import { sleep } from '../../../lib/wait.ts'
 import type { Connection } from '../../postgres.ts'
 import type { Column, Relation } from './catalogue.ts'
-import { BEGIN_LOOK, misplacedOf, newestOf } from './statement.ts'
+import { BEGIN_LOOK, misplacedOf, newestOf, READER } from './statement.ts'
 
 export interface Newest {
   readonly until: string
@@ -54,12 +54,12 @@ async function look<T>(connection: Connection, work: () => Promise<T>): Promise<
 }
 
 /**
- * Transactions of this database but our own, and but those with which runs of bizon keep a lock and do nothing else. An
- * autovacuum worker has no user, and writes no rows.
+ * Transactions of this database but our own, and but those of runs of bizon that read, or keep a lock and do nothing else.
+ * An autovacuum worker has no user, and writes no rows.
  */
 const OPEN = `SELECT l.virtualtransaction AS id, l.pid FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
   WHERE l.locktype = 'virtualxid' AND l.granted AND l.mode = 'ExclusiveLock' AND l.pid <> pg_backend_pid()
-    AND a.datname = current_database() AND a.usesysid IS NOT NULL
+    AND a.datname = current_database() AND a.usesysid IS NOT NULL AND a.application_name <> '${READER}'
     AND NOT (a.application_name = 'bizon' AND EXISTS (SELECT FROM pg_locks g WHERE g.pid = l.pid AND g.locktype = 'advisory'))
   UNION ALL SELECT 'prepared ' || gid, NULL FROM pg_prepared_xacts WHERE database = current_database()`
 

@@ -4,8 +4,12 @@ import type { Span } from '../../keyset/boundary.ts'
 import { quoteName, quoteText } from '../../postgres.ts'
 import type { Column, Relation } from './catalogue.ts'
 
+/** The name of a session within its transaction, by which other reads know that it writes nothing. */
+export const READER = 'bizon (reads only)'
+
 /** Text forms that are exact and the same for every session; nothing that the server's settings could end early. */
 const SETTINGS = [
+  `application_name = ${quoteText(READER)}`,
   "TimeZone = 'UTC'",
   "DateStyle = 'ISO, YMD'",
   "IntervalStyle = 'iso_8601'",

@@ -107,11 +107,15 @@ describe('a row that is committed late', () => {
     expect(idsOf(await run({ table: 'waited', late_commit_timeout: 0 }))).toEqual(['1'])
   })
 
-  test('is not awaited of a run of bizon that keeps its lock', async () => {
+  test('is not awaited of runs of bizon that read, or keep their lock', async () => {
     const guard = await session('bizon')
     await psql(url, 'CREATE TABLE guarded (u int PRIMARY KEY); INSERT INTO guarded VALUES (1)')
     await guard.query('BEGIN; SELECT pg_advisory_xact_lock(1)')
+    await psql(url, `CREATE TABLE slow AS SELECT repeat('x', 1000) AS t FROM generate_series(1, 20000)`)
+    const reading = openTable('postgres', { url, table: 'slow' }).read({}, new AbortController().signal)
+    await reading.next()
     expect(idsOf(await run({ table: 'guarded', late_commit_timeout: 0 }))).toEqual(['1'])
+    await reading.return()
     await guard.query('ROLLBACK')
   })
 })
