@@ -58,7 +58,7 @@ for (const [at, [name, { sql, ids, config, mode, resumable = true }]] of Object.
   await psql(database.url, `CREATE SCHEMA ${schema}; SET search_path = ${schema}; ${sql}`)
   sourceContract(`postgres: ${name}`, async () => {
     const place = config && 'query' in config ? {} : { schema }
-    const options = { page_size: 7, page_bytes: 4000, ...place, ...config, url: database.url }
+    const options = { page_size: 7, page_bytes: 4000, ...place, ...config, url: database.url, sslmode: 'disable' }
     return {
       open: () => openTable('postgres', options, mode && { mode }),
       openBroken: () => openTable('postgres', { url: database.url, table: 'recods' }),
