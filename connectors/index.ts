@@ -24,6 +24,7 @@ export const destinations = {
 } satisfies Table<DestinationDefinition>
 
 export const stores = {
+  postgres: () => import('./stores/postgres.ts'),
   sqlite: () => import('./stores/sqlite.ts'),
   sqlite_in_memory: () => import('./stores/sqlite_in_memory.ts'),
 } satisfies Table<StoreDefinition>
@@ -48,6 +49,6 @@ export const planned = {
     bigquery_streaming: { release: '0.5', load: () => import('./planned/bigquery_streaming.ts') },
     bigquery_streaming_v2: { release: '0.5', load: () => import('./planned/bigquery_streaming_v2.ts') },
   },
-  stores: { bigquery: { release: '0.5' }, postgres: { release: '0.3' } },
+  stores: { bigquery: { release: '0.5' } },
   queues: { kafka: { release: '0.4' }, rabbitmq: { release: '0.4' } },
 } satisfies PlannedConnectors

@@ -3,9 +3,8 @@
 
 import { readFileSync } from 'node:fs'
 import type { Client, DatabaseError, QueryResult } from 'pg'
+import type { SslMode } from '../lib/config/schema-tls.ts'
 import { BizonError, type ErrorCode, messageOf, systemCode } from '../lib/errors.ts'
-
-export const SSL_MODES = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full'] as const
 
 export interface Address {
   readonly host: string
@@ -14,7 +13,7 @@ export interface Address {
   readonly user: string
   readonly password?: string | undefined
   readonly ssl: {
-    readonly mode: (typeof SSL_MODES)[number]
+    readonly mode: SslMode
     /** Paths of PEM files. */
     readonly rootCert?: string | undefined
     readonly cert?: string | undefined

@@ -1,11 +1,11 @@
 // The keys of the postgres destination, and where its server is: by URL or key by key.
 
 import * as z from 'zod'
+import { SSL_MODES, sslKeys } from '../../../lib/config/schema-tls.ts'
 import type { DestinationOptions } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
-import { type Address, SSL_MODES } from '../../postgres.ts'
+import type { Address } from '../../postgres.ts'
 
-const path = (what: string) => z.string().min(1).optional().describe(what)
 const names = (what: string) => z.array(z.string().min(1)).describe(what)
 
 export const config = z.strictObject({
@@ -22,15 +22,7 @@ export const config = z.strictObject({
   database: z.string().min(1).optional().describe("Name of the database. Default: the user's name."),
   user: z.string().min(1).optional().describe('Role to connect as. Default: `postgres`.'),
   password: z.string().optional().describe('Password; better as a reference, `env://NAME`. Default: none.'),
-  sslmode: z
-    .enum(SSL_MODES)
-    .optional()
-    .describe('TLS, in the words of `psql`: `prefer` takes it where the server offers it. Default: `prefer`.'),
-  sslrootcert: path(
-    'PEM file of the authority that signed the server, for `verify-ca` and `verify-full`. Default: those that Node knows.',
-  ),
-  sslcert: path("PEM file of this client's certificate. Default: none."),
-  sslkey: path('PEM file of its key. Default: none.'),
+  ...sslKeys,
   schema: z.string().min(1).default('public').describe('Schema of the tables.'),
   create_schema: z.boolean().default(false).describe('Create the schema when it is missing. Default false.'),
   metadata: z

@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { connect, type SSL_MODES } from '../../../connectors/postgres.ts'
+import { connect } from '../../../connectors/postgres.ts'
+import type { SslMode } from '../../../lib/config/schema-tls.ts'
 import { never } from '../../support/load.ts'
 import { PostgresServer } from '../../support/services/postgres.ts'
 
@@ -30,7 +31,7 @@ afterAll(async () => {
 })
 
 /** Whether the connection is encrypted. */
-async function encrypted(mode: (typeof SSL_MODES)[number], host: string, rootCert?: string): Promise<boolean> {
+async function encrypted(mode: SslMode, host: string, rootCert?: string): Promise<boolean> {
   const ssl = { mode, ...(rootCert !== undefined && { rootCert: join(folder, rootCert) }) }
   const address = { host, port: server.port, user: 'postgres', database: 'postgres', ssl }
   const connection = await connect(address, never, 'destination')

@@ -3,7 +3,7 @@ import { chmod, mkdir, mkdtemp, readdir, rm, symlink, truncate, writeFile } from
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import sqlite, { SqliteStore } from '../../../connectors/stores/sqlite.ts'
+import sqlite, { sqliteStore } from '../../../connectors/stores/sqlite.ts'
 import { decide } from '../../../lib/job.ts'
 import type { BeginJob, Identity, StateStore, StoredCheckpoint } from '../../../lib/state.ts'
 import { storeContract } from '../../contract/store.ts'
@@ -261,8 +261,9 @@ test('a database of version 1 is taken over with its jobs, of whose configuratio
 
 test('jobs are synced to disk, checkpoints are not', async () => {
   const statements: string[] = []
-  const store = new SqliteStore({
+  const store = sqliteStore({
     path: file,
+    place: file,
     onStatement: (sql) => statements.push(sql),
     lock: async () => ({ release: async () => {} }),
   })
@@ -430,8 +431,9 @@ describe('a database that cannot be used', () => {
     await openStore()
     const script = await startScript(new URL('../../support/scripts/lock-database.ts', import.meta.url), [file])
     expect(await script.line()).toBe('locked')
-    const impatient = new SqliteStore({
+    const impatient = sqliteStore({
       path: file,
+      place: file,
       busyTimeoutMs: 50,
       lock: async () => ({ release: async () => {} }),
     })
