@@ -6,10 +6,10 @@ import { BizonError } from '../../lib/errors.ts'
 import { type Log, silentLog } from '../../lib/log.ts'
 import { type Identity, type Lease, newId, type PostgresServer, type StoreDefinition } from '../../lib/state.ts'
 import { never, sleep } from '../../lib/wait.ts'
-import { type Address, type Connection, connect } from '../postgres.ts'
+import { type Address, type Connection, connect, isGone } from '../postgres.ts'
 import { stateError } from './postgres/errors.ts'
 import { Guard, HeldLease } from './postgres/held.ts'
-import { fence, giveBack, holderOf, isMarked, lockOut, take, takenBy } from './postgres/lease.ts'
+import { type Claim, fence, giveBack, holderOf, isMarked, lockOut, take, takenBy } from './postgres/lease.ts'
 import { findTables, migrate, type Place } from './postgres/schema.ts'
 import { Session } from './postgres/session.ts'
 import { perform } from './postgres/work.ts'
@@ -84,12 +84,8 @@ export class PostgresDatabase implements StateDatabase {
     const claim = { identity, holder, token: guard.token, seconds }
     try {
       return await this.#explained(async () => {
-        await guard.hold()
         for (const deadline = performance.now() + OTHER_RUN_MS; ; await sleep(LOOK_AGAIN_MS / 1000, never)) {
-          const epoch = await this.#session.transact(
-            (queries) => take(queries, claim),
-            (queries) => takenBy(queries, claim),
-          )
+          const epoch = await this.#take(claim, guard)
           if (epoch !== undefined) return this.#held(identity, epoch, guard)
           if (performance.now() > deadline) break
         }
@@ -136,6 +132,22 @@ export class PostgresDatabase implements StateDatabase {
 
   get #leaseSeconds(): number {
     return this.#options.leaseSeconds ?? 60
+  }
+
+  /** Undefined: somebody else has it. */
+  async #take(claim: Claim, guard: Guard): Promise<number | undefined> {
+    for (let lost = false; ; lost = true) {
+      try {
+        await guard.hold()
+        break
+      } catch (error) {
+        if (lost || !isGone(error)) throw error
+      }
+    }
+    return this.#session.transact(
+      (queries) => take(queries, claim),
+      (queries) => takenBy(queries, claim),
+    )
   }
 
   #held(identity: Identity, epoch: number, guard: Guard): Lease {

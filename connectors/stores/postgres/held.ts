@@ -3,8 +3,8 @@
 import { BizonError, messageOf } from '../../../lib/errors.ts'
 import type { Log } from '../../../lib/log.ts'
 import { type Lease, newId } from '../../../lib/state.ts'
-import type { Connection } from '../../postgres.ts'
-import { TRY_LOCK } from './lease.ts'
+import { type Connection, quoteText } from '../../postgres.ts'
+import { tryLock } from './lease.ts'
 import { BEGIN } from './session.ts'
 
 /** Shows that the process lives, as long as its connection does. */
@@ -25,8 +25,8 @@ export class Guard {
     await this.#connection?.close()
     const connection = await this.#connect(this.#ended.signal)
     this.#connection = connection
-    await connection.query(BEGIN)
-    const { rows } = await connection.query(TRY_LOCK, [this.token])
+    // In one message without values: the portal of a statement that has values would keep its snapshot.
+    const { rows } = await connection.query(`${BEGIN}; ${tryLock(quoteText(this.token))}`)
     if (rows[0]?.taken !== true) connection.cut()
   }
 

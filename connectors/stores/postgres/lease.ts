@@ -13,14 +13,15 @@ import { labelOf, takenOver } from '../rows.ts'
 import { keyOf } from '../statements.ts'
 
 /** The lock of what was hashed; two that hash alike only wait for each other. */
-const LOCK = 'pg_advisory_xact_lock(hashtextextended($1, 0))'
-export const TRY_LOCK = 'SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0)) AS taken'
+const LOCK = 'SELECT pg_advisory_xact_lock(hashtextextended($1, 0))'
+export const tryLock = (what: string): string =>
+  `SELECT pg_try_advisory_xact_lock(hashtextextended(${what}, 0)) AS taken`
 const OF_IDENTITY = 'name = $1 AND source_name = $2 AND stream_name = $3'
 const UNTIL = (parameter: string): string => `clock_timestamp() + make_interval(secs => ${parameter})`
 
 /** Until the transaction ends, nobody else is in one that asked for the same. */
 export async function lockOut(queries: Queries, what: string): Promise<void> {
-  await queries.query(`SELECT ${LOCK}`, [`bizon ${what}`])
+  await queries.query(LOCK, [`bizon ${what}`])
 }
 
 export interface Claim {
@@ -40,7 +41,7 @@ export async function take(queries: Queries, { identity, holder, token, seconds 
   )
   const [row] = found.rows
   if (row && row.token !== null && row.token !== token && row.is_over !== true) {
-    const { rows } = await queries.query(TRY_LOCK, [row.token])
+    const { rows } = await queries.query(tryLock('$1'), [row.token])
     if (rows[0]?.taken !== true) return undefined
   }
   // The clock, so that epochs go on growing when this database is lost.

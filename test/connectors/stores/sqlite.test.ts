@@ -7,6 +7,7 @@ import sqlite, { sqliteStore } from '../../../connectors/stores/sqlite.ts'
 import { decide } from '../../../lib/job.ts'
 import type { BeginJob, Identity, StateStore, StoredCheckpoint } from '../../../lib/state.ts'
 import { storeContract } from '../../contract/store.ts'
+import { PYTHON_ROWS, PYTHON_TABLES } from '../../support/python-state.ts'
 import { startScript } from '../../support/script.ts'
 
 const CREATURES: Identity = { name: 'test', source: 'dummy', stream: 'creatures' }
@@ -479,89 +480,3 @@ function at(run: string, page: number, fields: Partial<StoredCheckpoint> = {}): 
 
 const COLUMNS = `SELECT m.name || ' ' || c.name || ' ' || c."notnull" FROM sqlite_schema m, pragma_table_info(m.name) c
   WHERE m.type = 'table' ORDER BY 1`
-
-/** As SQLAlchemy creates them. */
-const PYTHON_TABLES = `
-CREATE TABLE stream_jobs (
-	id VARCHAR(100) NOT NULL, 
-	name VARCHAR(100) NOT NULL, 
-	source_name VARCHAR(100) NOT NULL, 
-	stream_name VARCHAR(100) NOT NULL, 
-	sync_mode VARCHAR(100) NOT NULL, 
-	attempt INTEGER, 
-	total_records_to_fetch INTEGER, 
-	created_at DATETIME NOT NULL, 
-	updated_at DATETIME, 
-	incremental_state VARCHAR, 
-	status VARCHAR(100), 
-	error_message VARCHAR(255), 
-	PRIMARY KEY (id)
-);
-CREATE TABLE source_cursors (
-	id VARCHAR(100) NOT NULL, 
-	job_id VARCHAR(100), 
-	name VARCHAR(100) NOT NULL, 
-	source_name VARCHAR(100) NOT NULL, 
-	stream_name VARCHAR(100) NOT NULL, 
-	iteration INTEGER, 
-	rows_fetched INTEGER, 
-	next_pagination VARCHAR, 
-	attempt INTEGER, 
-	status VARCHAR(100), 
-	error_message VARCHAR(500), 
-	created_at DATETIME, 
-	updated_at DATETIME, 
-	PRIMARY KEY (id), 
-	FOREIGN KEY(job_id) REFERENCES stream_jobs (id)
-);
-CREATE TABLE destination_cursors (
-	id VARCHAR(100) NOT NULL, 
-	job_id VARCHAR(100), 
-	name VARCHAR(100) NOT NULL, 
-	source_name VARCHAR(100) NOT NULL, 
-	stream_name VARCHAR(100) NOT NULL, 
-	destination_name VARCHAR(100) NOT NULL, 
-	from_source_iteration INTEGER, 
-	to_source_iteration INTEGER, 
-	rows_written INTEGER, 
-	success BOOLEAN NOT NULL, 
-	attempt INTEGER, 
-	error_message VARCHAR(500), 
-	created_at DATETIME, 
-	updated_at DATETIME, 
-	pagination VARCHAR, 
-	PRIMARY KEY (id), 
-	FOREIGN KEY(job_id) REFERENCES stream_jobs (id)
-);
-CREATE TABLE stream_resets (
-	id VARCHAR(100) NOT NULL, 
-	name VARCHAR(100) NOT NULL, 
-	source_name VARCHAR(100) NOT NULL, 
-	stream_name VARCHAR(100) NOT NULL, 
-	requested_at DATETIME NOT NULL, 
-	consumed_at DATETIME, 
-	consumed_by_job_id VARCHAR(100), 
-	PRIMARY KEY (id)
-);
-`
-
-const jobRow = (id: string, mode: string, status: string): string =>
-  `INSERT INTO stream_jobs VALUES ('${id.repeat(32)}', 'test', 'dummy', 'creatures', '${mode}', 0, 50,
-     '2024-04-30 22:15:00.123456', '2024-04-30 22:16:00.000000', NULL, '${status}', NULL);`
-
-const cursorRow = (from: number, to: number, success: number, pagination: string): string =>
-  `INSERT INTO destination_cursors VALUES ('cursor-${from}', '${'b'.repeat(32)}', 'test', 'dummy', 'creatures', 'file',
-     ${from}, ${to}, ${success * 20}, ${success}, 0, NULL, '2024-04-30 22:15:00.123456', NULL, '${pagination}');`
-
-/** A success, a run that was killed after one of its writes failed, one that was cancelled, and a second running row. */
-const PYTHON_ROWS = [
-  jobRow('a', 'incremental', 'succeeded'),
-  jobRow('b', 'incremental', 'running'),
-  jobRow('c', 'incremental', 'cancelled'),
-  jobRow('d', 'incremental', 'started'),
-  cursorRow(0, 1, 1, '{"cursor": "after-1", "n": 2}'),
-  cursorRow(2, 3, 0, '{"cursor": "after-3", "n": 4}'),
-  cursorRow(4, 5, 1, '{"cursor": "after-5", "n": 6}'),
-  `INSERT INTO source_cursors VALUES ('s', '${'b'.repeat(32)}', 'test', 'dummy', 'creatures', 4, 40, '{"n": 4}', 0,
-     'pulling', NULL, '2024-04-30 22:15:00.123456', NULL);`,
-].join('\n')
