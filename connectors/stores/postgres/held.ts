@@ -14,13 +14,28 @@ export class Guard {
   /** What the lease's row calls its holder by. */
   readonly token = newId()
   #connection: Connection | undefined
+  #holding: Promise<void> | undefined
 
   constructor(connect: (signal: AbortSignal) => Promise<Connection>) {
     this.#connect = connect
   }
 
   /** Takes the lock, unless it has it. The server may not have seen yet that an earlier connection of ours is gone. */
-  async hold(): Promise<void> {
+  hold(): Promise<void> {
+    this.#holding ??= this.#hold().finally(() => {
+      this.#holding = undefined
+    })
+    return this.#holding
+  }
+
+  /** Never rejects. */
+  async close(): Promise<void> {
+    this.#ended.abort(new BizonError('internal', 'the lease was released'))
+    await this.#holding?.catch(() => {})
+    await this.#connection?.close()
+  }
+
+  async #hold(): Promise<void> {
     if (this.#connection && !this.#connection.lost) return
     await this.#connection?.close()
     const connection = await this.#connect(this.#ended.signal)
@@ -28,12 +43,6 @@ export class Guard {
     // In one message without values: the portal of a statement that has values would keep its snapshot.
     const { rows } = await connection.query(`${BEGIN}; ${tryLock(quoteText(this.token))}`)
     if (rows[0]?.taken !== true) connection.cut()
-  }
-
-  /** Never rejects. */
-  async close(): Promise<void> {
-    this.#ended.abort(new BizonError('internal', 'the lease was released'))
-    await this.#connection?.close()
   }
 }
 
