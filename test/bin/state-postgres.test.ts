@@ -50,7 +50,6 @@ async function said(...args: readonly string[]): Promise<string> {
 const FILE = 'pipeline.yml'
 
 test('a run, and what is said and changed of it afterwards', async () => {
-  await said('check', FILE)
   await said('run', FILE, '--quiet')
   const shown = await said('state', 'show', FILE)
   expect(shown).toMatch(new RegExp(`State +127\\.0\\.0\\.1:${server.port}/postgres, schema bizon\n`))

@@ -45,8 +45,7 @@ describe('the examples', () => {
     const connected = EVERY_BLOCK.replace(
       /^source:\n(?:.+\n)+/m,
       'source: {name: dummy, stream: plants, sync_mode: stream}\n',
-    )
-      .replace(/^destination:\n(?:.+\n)+/m, 'destination: {name: file, config: {unnest: true}}\n')
+    ).replace(/^destination:\n(?:.+\n)+/m, 'destination: {name: file, config: {unnest: true}}\n')
     const { config, problems, warnings } = await outcome(connected)
     expect(problems).toEqual([])
     expect(warnings).toEqual([
