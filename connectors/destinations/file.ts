@@ -1,4 +1,4 @@
-// NDJSON files, exactly once. Rows are staged, flushed and published as docs/delivery.md says:
+// NDJSON and CSV files, exactly once. Rows are staged, flushed and published as docs/delivery.md says:
 //
 //   write   → one buffer → staging file (in stream mode: the published one)
 //   flush   → sync data → commit: rename the state file, which says which bytes count (file/sidecar.ts)
@@ -15,20 +15,24 @@ import type { SourceRecord } from '../../lib/record.ts'
 import type { Page, SyncMode } from '../../lib/source.ts'
 import { holder } from '../../lib/state.ts'
 import { type FileLock, lockFile } from '../lock.ts'
-import { Columns, schemaFor } from './file/columns.ts'
 import { type DataFile, DataFiles, Output } from './file/data.ts'
 import { type Disk, ensureFolder, realDisk, sizeOfFile, withoutSync } from './file/disk.ts'
-import { appendableExtent } from './file/mains.ts'
+import { type Format, formatOf, type Part, type Rows } from './file/format.ts'
+import { appendableExtent, checkHeader } from './file/mains.ts'
 import { Paths } from './file/paths.ts'
 import { publish } from './file/publish.ts'
 import { recover, type Site } from './file/recover.ts'
-import { BizonRows, writePlain } from './file/rows.ts'
 import { type FileState, Sidecar } from './file/sidecar.ts'
 import { beginStaging } from './file/staging.ts'
 import { STDOUT, stdoutDestination } from './file/stdout.ts'
 
 const config = z.strictObject({
-  format: z.literal('json').default('json').describe('`json`: one JSON object a line (NDJSON), named .json.'),
+  format: z
+    .enum(['json', 'csv'])
+    .default('json')
+    .describe(
+      '`json`: one JSON object a line (NDJSON), named .json. `csv`: a header and rows, named .csv; an empty cell is null, `""` the empty text.',
+    ),
   metadata: z
     .enum(['bizon', 'none'])
     .default('bizon')
@@ -46,7 +50,7 @@ const config = z.strictObject({
 export type FileOptions = z.output<typeof config> & DestinationOptions
 
 export default defineDestination({
-  summary: 'NDJSON files, appended to or replaced exactly once; or standard output.',
+  summary: 'NDJSON and CSV files, appended to or replaced exactly once; or standard output.',
   config,
   tuning: ['durability', 'on_empty'],
   ignored: { filepath: 'use destination_id', record_schema: 'use record_schemas' },
@@ -63,10 +67,9 @@ export class FileDestination implements Destination {
   readonly #mode: SyncMode
   readonly #site: Site
   readonly #data: DataFiles
-  /** By destination id. */
-  readonly #columns = new Map<string, Columns>()
+  readonly #format: Format
   #lock: FileLock | undefined
-  #session: { readonly output: Output; readonly rows: BizonRows } | undefined
+  #session: { readonly output: Output; readonly rows: Rows } | undefined
   #state: FileState | undefined
   #keepsOthers = false
   #failure: { readonly error: unknown } | undefined
@@ -76,7 +79,8 @@ export class FileDestination implements Destination {
     this.#options = options
     this.#stream = stream
     this.#mode = mode
-    const paths = new Paths(this.#expand(stream))
+    this.#format = formatOf(options.format, options)
+    const paths = new Paths(this.#expand(stream), this.#format)
     const safe = options.durability === 'process' ? withoutSync(disk) : disk
     this.#site = { disk: safe, paths, sidecar: new Sidecar(safe, paths.sidecar) }
     this.#data = new DataFiles(safe)
@@ -91,12 +95,14 @@ export class FileDestination implements Destination {
     const state = await recover(this.#site, run)
     for (const [key, { bytes }] of Object.entries(state.phase === 'staging' ? state.files : {})) {
       paths.claim(key, state.mode)
-      await this.#data.add(key, paths.staging(key, state.mode), bytes, false)
+      const [staging, header] = [paths.staging(key, state.mode), paths.header(key)]
+      await checkHeader(disk, staging, bytes, header)
+      await this.#data.add(key, staging, bytes, false, header)
     }
     // A stream that the Python program began is gone on with where it says; it staged nothing that could be used.
     const from = state.checkpoint ?? (run.mode === 'stream' ? run.stored : undefined)
     this.#state = state
-    this.#session = { output: new Output(), rows: new BizonRows(run, from?.rows ?? 0) }
+    this.#session = { output: new Output(), rows: this.#format.rows(run, from?.rows ?? 0) }
     return from
   }
 
@@ -108,12 +114,12 @@ export class FileDestination implements Destination {
       if (page.stream && page.records.length === 0 && this.#keepsOthers) {
         await (await this.#dataFile(this.#expand(page.stream.name))).append(NOTHING)
       }
-      const lines = this.#options.unnest ? parts.map((part) => this.#columnsOf(part)) : parts
-      for (const { id, records } of lines) {
+      const extractedAt = page.extractedAt ?? new Date()
+      const prepared = parts.map((part) => ({ id: part.id, write: rows.prepare(part, this.#nameOf(part.id)) }))
+      for (const { id, write } of prepared) {
         signal.throwIfAborted()
         await output.to(await this.#dataFile(id))
-        if (this.#options.unnest || this.#options.metadata === 'none') await writePlain(records, output)
-        else await rows.write(records, page.extractedAt ?? new Date(), output)
+        await write(output, extractedAt)
       }
     })
   }
@@ -186,7 +192,7 @@ export class FileDestination implements Destination {
     return [...modes.map((mode) => paths.staging(target, mode)), paths.sidecar, paths.lock]
   }
 
-  #opened(): { state: FileState; output: Output; rows: BizonRows } {
+  #opened(): { state: FileState; output: Output; rows: Rows } {
     if (this.#state && this.#session) return { state: this.#state, ...this.#session }
     throw new BizonError('internal', 'the file destination is not open')
   }
@@ -227,13 +233,9 @@ export class FileDestination implements Destination {
     return [...parts].map(([id, of]) => ({ id, records: of }))
   }
 
-  #columnsOf({ id, records }: Part): Part {
-    let columns = this.#columns.get(id)
-    if (!columns) {
-      columns = new Columns(schemaFor(this.#options.recordSchemas, id))
-      this.#columns.set(id, columns)
-    }
-    return { id, records: columns.apply(records, shortest(this.#site.paths.main(this.#site.paths.key(id)))) }
+  #nameOf(id: string): string {
+    const { paths } = this.#site
+    return shortest(paths.main(paths.key(id)))
   }
 
   async #dataFile(id: string): Promise<DataFile> {
@@ -248,22 +250,17 @@ export class FileDestination implements Destination {
     await ensureFolder(disk, dirname(path))
     if (state.mode !== 'stream') {
       this.#state = await beginStaging(this.#site, state, [key])
-      return this.#data.add(key, path, 0, true)
+      return this.#data.add(key, path, 0, true, paths.header(key))
     }
     // Rows go straight behind what is there already: how much that is must be durable before the first of them.
     const extent = await appendableExtent(this.#site, state, key)
     await this.#commit({ ...state, files: { ...state.files, [key]: extent } })
-    return this.#data.add(key, path, extent.bytes, true)
+    return this.#data.add(key, path, extent.bytes, true, paths.header(key))
   }
 
   #expand(stream: string): string {
     return this.#options.destinationId.replaceAll('{stream}', stream)
   }
-}
-
-interface Part {
-  readonly id: string
-  readonly records: readonly SourceRecord[]
 }
 
 /** Relative to the working directory, unless that means climbing out of it. */

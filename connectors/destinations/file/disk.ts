@@ -126,7 +126,7 @@ export async function sizeOfFile(disk: Disk, path: string): Promise<number> {
   const found = await disk.stat(path)
   if (found && found.kind !== 'file') {
     throw new BizonError('destination', `${path} is ${found.kind === 'folder' ? 'a folder' : 'not a regular file'}`, {
-      hint: 'Choose another destination_id: .json is added to it.',
+      hint: 'Choose another destination_id: an extension such as .json is added to it.',
     })
   }
   return found?.bytes ?? 0

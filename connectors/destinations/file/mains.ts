@@ -6,7 +6,7 @@ import { BizonError } from '../../../lib/errors.ts'
 import { startingOver } from '../../../lib/job.ts'
 import type { SyncMode } from '../../../lib/source.ts'
 import { followsUnknown, replaces } from '../recovery.ts'
-import { sizeOfFile } from './disk.ts'
+import { type Disk, readFrom, sizeOfFile, withFile } from './disk.ts'
 import { checkExtent, type Extent, extentOf, readTail } from './extent.ts'
 import type { Site } from './recover.ts'
 import type { FileState } from './sidecar.ts'
@@ -50,6 +50,7 @@ export async function appendableExtent({ disk, paths }: Site, state: FileState, 
   const known = state.published[key]
   if (known) {
     await checkExtent(disk, main, known, { whole: true, hint: putBack(state.mode) })
+    await checkHeader(disk, main, known.bytes, paths.header(key))
     return known
   }
   // Not ours: for instance the Python program's. Taken over as it is.
@@ -60,8 +61,27 @@ export async function appendableExtent({ disk, paths }: Site, state: FileState, 
       hint: 'Complete or remove the last line, or move the file away.',
     })
   }
+  await checkHeader(disk, main, size, paths.header(key))
   return extentOf(size, tail)
 }
+
+/** Rows with other columns are never put below a header. */
+export async function checkHeader(disk: Disk, path: string, size: number, header: Buffer): Promise<void> {
+  if (size === 0 || header.length === 0) return
+  const found = await withFile(disk, path, 'read', (file) => readFrom(file, 0, Math.max(header.length, SHOWN_BYTES)))
+  if (found.indexOf(header) === 0) return
+  const shown = found.toString('utf8', 0, Math.min(found.length, SHOWN_BYTES)).split('\n', 1)[0]
+  const ours = header.toString().trimEnd()
+  throw new BizonError(
+    'edited',
+    `${path} has other columns: it begins with ${shown}, and the rows to add have ${ours}`,
+    {
+      hint: 'Choose another destination_id for the new columns. Or fetch everything again and replace the file with --reset.',
+    },
+  )
+}
+
+const SHOWN_BYTES = 400
 
 /** What to do about files that are not as the last commit left them. */
 export function putBack(mode: SyncMode): string {

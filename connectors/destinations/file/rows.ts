@@ -62,17 +62,46 @@ async function addLines(
   out.bytes[out.used++] = LF
 }
 
+/** The `bizon_id` of one row after the other: the run's half, then the row's number. */
+export class RowIds {
+  readonly #next: Buffer
+
+  /** `rows`: how many rows the run has already. */
+  constructor(run: Run, rows: number) {
+    this.#next = Buffer.from(idPrefixOf(run.id, run) + idSuffixOf(rows))
+  }
+
+  /** Writes the next one; returns the index after it. */
+  put(target: Uint8Array, at: number): number {
+    target.set(this.#next, at)
+    this.#count()
+    return at + this.#next.length
+  }
+
+  /** Adds one to the hexadecimal number. */
+  #count(): void {
+    const digits = this.#next
+    for (let i = digits.length - 1; i >= 0; i--) {
+      const digit = digits[i] as number
+      if (digit === 0x66)
+        digits[i] = 0x30 // f
+      else {
+        digits[i] = digit === 0x39 ? 0x61 : digit + 1 // after 9 comes a
+        return
+      }
+    }
+  }
+}
+
 /** The six columns of the Python bizon, in its order. */
 export class BizonRows {
-  readonly #idStart: Buffer
-  readonly #rowNumber = new Uint8Array(16)
+  readonly #ids: RowIds
   #idEnd: Buffer = Buffer.alloc(0)
   #extractedAt = ''
 
   /** `rows`: how many rows the run has already. */
   constructor(run: Run, rows: number) {
-    this.#idStart = Buffer.from(`{"bizon_id":"${idPrefixOf(run.id, run)}`)
-    putAscii(idSuffixOf(rows), this.#rowNumber, 0)
+    this.#ids = new RowIds(run, rows)
   }
 
   async write(records: readonly SourceRecord[], extractedAt: Date, out: Output): Promise<void> {
@@ -109,11 +138,8 @@ export class BizonRows {
 
   /** Everything before the inside of `source_data`. */
   #head(id: string, time: string, target: Buffer, at: number): number {
-    target.set(this.#idStart, at)
-    let to = at + this.#idStart.length
-    target.set(this.#rowNumber, to)
-    this.#nextRow()
-    to += this.#rowNumber.length
+    target.set(ID_START, at)
+    let to = this.#ids.put(target, at + ID_START.length)
     target.set(this.#idEnd, to)
     to = putString(id, target, to + this.#idEnd.length)
     target.set(TIME_START, to)
@@ -121,22 +147,9 @@ export class BizonRows {
     target.set(DATA_START, to)
     return to + DATA_START.length
   }
-
-  /** Adds one to the hexadecimal number. */
-  #nextRow(): void {
-    const digits = this.#rowNumber
-    for (let i = digits.length - 1; i >= 0; i--) {
-      const digit = digits[i] as number
-      if (digit === 0x66)
-        digits[i] = 0x30 // f
-      else {
-        digits[i] = digit === 0x39 ? 0x61 : digit + 1 // after 9 comes a
-        return
-      }
-    }
-  }
 }
 
+const ID_START = Buffer.from('{"bizon_id":"')
 const TIME_START = Buffer.from('","source_timestamp":"')
 const DATA_START = Buffer.from('","source_data":"')
 const ROW_END = Buffer.from('"}\n')

@@ -27,6 +27,8 @@ type FirstState = Omit<FileState, 'previous' | 'publishedBy' | 'begun'> & Partia
 export interface StagedFile extends Extent {
   /** While appending: where the published file ended before, and is cut to if the run is given up. */
   readonly mainBefore?: number
+  /** What it begins with, if it is no row: nothing that has other columns is put behind it. */
+  readonly header?: string
 }
 
 export const REMOVING = 'move the file away'
