@@ -5,21 +5,21 @@
 //   publish → rename over, or append with a way back (file/publish.ts)
 //   open    → lock, then put right what a dead process left (file/recover.ts)
 
-import { basename, dirname, relative, resolve, sep } from 'node:path'
+import { basename, dirname } from 'node:path'
 import * as z from 'zod'
 import type { Checkpoint, Receipt } from '../../lib/checkpoint.ts'
 import { type Destination, type DestinationOptions, defineDestination, type Run } from '../../lib/destination.ts'
 import { BizonError } from '../../lib/errors.ts'
 import { faultPoint } from '../../lib/fault.ts'
-import type { SourceRecord } from '../../lib/record.ts'
 import type { Page, SyncMode } from '../../lib/source.ts'
 import { holder } from '../../lib/state.ts'
 import { type FileLock, lockFile } from '../lock.ts'
 import { type DataFile, DataFiles, Output } from './file/data.ts'
 import { type Disk, ensureFolder, realDisk, sizeOfFile, withoutSync } from './file/disk.ts'
-import { type Format, formatOf, type Part, type Rows } from './file/format.ts'
+import { type Format, formatOf, partsOf, type Rows } from './file/format.ts'
 import { appendableExtent, checkHeader } from './file/mains.ts'
-import { Paths } from './file/paths.ts'
+import { ParquetDestination } from './file/parquet.ts'
+import { Paths, shortest } from './file/paths.ts'
 import { publish } from './file/publish.ts'
 import { recover, type Site } from './file/recover.ts'
 import { type FileState, Sidecar } from './file/sidecar.ts'
@@ -28,10 +28,10 @@ import { STDOUT, stdoutDestination } from './file/stdout.ts'
 
 const config = z.strictObject({
   format: z
-    .enum(['json', 'csv'])
+    .enum(['json', 'csv', 'parquet'])
     .default('json')
     .describe(
-      '`json`: one JSON object a line (NDJSON), named .json. `csv`: a header and rows, named .csv; an empty cell is null, `""` the empty text.',
+      '`json`: one JSON object a line (NDJSON), named .json. `csv`: a header and rows, named .csv; an empty cell is null, `""` the empty text. `parquet`: a folder of files, read by `<destination_id>/current/*.parquet`; needs `npm install hyparquet hyparquet-writer`.',
     ),
   metadata: z
     .enum(['bizon', 'none'])
@@ -50,13 +50,16 @@ const config = z.strictObject({
 export type FileOptions = z.output<typeof config> & DestinationOptions
 
 export default defineDestination({
-  summary: 'NDJSON and CSV files, appended to or replaced exactly once; or standard output.',
+  summary: 'NDJSON, CSV and Parquet files, appended to or replaced exactly once; or standard output.',
   config,
   tuning: ['durability', 'on_empty'],
   ignored: { filepath: 'use destination_id', record_schema: 'use record_schemas' },
   prints: ({ destinationId }) => destinationId === STDOUT,
-  create: (options, { stream, mode }) =>
-    options.destinationId === STDOUT ? stdoutDestination(options) : new FileDestination(options, { stream, mode }),
+  create: (options, { stream, mode }) => {
+    if (options.destinationId === STDOUT) return stdoutDestination(options)
+    if (options.format === 'parquet') return new ParquetDestination(options, { stream })
+    return new FileDestination(options, { stream, mode })
+  },
 })
 
 const NOTHING = Buffer.alloc(0)
@@ -79,7 +82,7 @@ export class FileDestination implements Destination {
     this.#options = options
     this.#stream = stream
     this.#mode = mode
-    this.#format = formatOf(options.format, options)
+    this.#format = formatOf(options)
     const paths = new Paths(this.#expand(stream), this.#format)
     const safe = options.durability === 'process' ? withoutSync(disk) : disk
     this.#site = { disk: safe, paths, sidecar: new Sidecar(safe, paths.sidecar) }
@@ -110,7 +113,7 @@ export class FileDestination implements Destination {
     return this.#once(async () => {
       signal.throwIfAborted()
       const { output, rows } = this.#opened()
-      const parts = this.#route(page)
+      const parts = partsOf(page, this.#expand(page.stream?.name ?? this.#stream))
       if (page.stream && page.records.length === 0 && this.#keepsOthers) {
         await (await this.#dataFile(this.#expand(page.stream.name))).append(NOTHING)
       }
@@ -216,23 +219,6 @@ export class FileDestination implements Destination {
     this.#state = state
   }
 
-  /** A page's records by the id of their destination. One part, without a copy, as a rule. */
-  #route(page: Page): Part[] {
-    const usual = this.#expand(page.stream?.name ?? this.#stream)
-    const { records } = page
-    if (records.length === 0) return []
-    const first = records[0]?.destinationId
-    if (records.every((record) => record.destinationId === first)) return [{ id: first ?? usual, records }]
-    const parts = new Map<string, SourceRecord[]>()
-    for (const record of records) {
-      const id = record.destinationId ?? usual
-      const part = parts.get(id)
-      if (part) part.push(record)
-      else parts.set(id, [record])
-    }
-    return [...parts].map(([id, of]) => ({ id, records: of }))
-  }
-
   #nameOf(id: string): string {
     const { paths } = this.#site
     return shortest(paths.main(paths.key(id)))
@@ -261,10 +247,4 @@ export class FileDestination implements Destination {
   #expand(stream: string): string {
     return this.#options.destinationId.replaceAll('{stream}', stream)
   }
-}
-
-/** Relative to the working directory, unless that means climbing out of it. */
-function shortest(path: string): string {
-  const way = relative('', resolve(path))
-  return way.startsWith(`..${sep}`) ? path : way
 }

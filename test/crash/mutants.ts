@@ -103,8 +103,8 @@ export const mutants = {
     replacements: [
       {
         file: 'connectors/destinations/file/sidecar.ts',
-        find: '  #checkOwner(mine: FileState, found: FileState | undefined): void {\n',
-        replace: '  #checkOwner(mine: FileState, found: FileState | undefined): void {\n    if (mine) return\n',
+        find: '  #checkOwner(mine: Held, found: Held | undefined): void {\n',
+        replace: '  #checkOwner(mine: Held, found: Held | undefined): void {\n    if (mine) return\n',
       },
     ],
   },

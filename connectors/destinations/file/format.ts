@@ -2,7 +2,9 @@
 // bytes get there and what survives a crash is the same for all of them.
 
 import type { DestinationOptions, Run } from '../../../lib/destination.ts'
+import { BizonError } from '../../../lib/errors.ts'
 import type { SourceRecord } from '../../../lib/record.ts'
+import type { Page } from '../../../lib/source.ts'
 import { csv } from './csv.ts'
 import type { Output } from './data.ts'
 import { json } from './json.ts'
@@ -36,12 +38,29 @@ export interface Part {
   readonly records: readonly SourceRecord[]
 }
 
+/** A page's records by the id of their destination. One part, without a copy, as a rule. */
+export function partsOf({ records }: Pick<Page, 'records'>, usual: string): Part[] {
+  if (records.length === 0) return []
+  const first = records[0]?.destinationId
+  if (records.every((record) => record.destinationId === first)) return [{ id: first ?? usual, records }]
+  const parts = new Map<string, SourceRecord[]>()
+  for (const record of records) {
+    const id = record.destinationId ?? usual
+    const part = parts.get(id)
+    if (part) part.push(record)
+    else parts.set(id, [record])
+  }
+  return [...parts].map(([id, of]) => ({ id, records: of }))
+}
+
 export type Write = (out: Output, extractedAt: Date) => Promise<void>
 
 const FORMATS = { json, csv } as const
 
-export type FormatName = keyof typeof FORMATS
-
-export function formatOf(name: FormatName, options: FormatOptions): Format {
-  return FORMATS[name](options)
+/** Parquet is no file of rows: see parquet.ts. */
+export function formatOf(options: FormatOptions & { readonly format: string }): Format {
+  if (options.format !== 'json' && options.format !== 'csv') {
+    throw new BizonError('internal', `format ${options.format} is not one of rows`)
+  }
+  return FORMATS[options.format](options)
 }

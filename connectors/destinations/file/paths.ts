@@ -85,6 +85,12 @@ export class Paths {
   }
 }
 
+/** Relative to the working directory, unless that means climbing out of it. */
+export function shortest(path: string): string {
+  const way = relative('', resolve(path))
+  return way.startsWith(`..${sep}`) ? path : way
+}
+
 function namesFile(id: string): boolean {
   return id !== '' && !/[/\\]$/.test(id) && !id.includes('\0') && !['.', '..'].includes(basename(id))
 }

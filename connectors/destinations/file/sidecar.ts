@@ -33,11 +33,11 @@ export interface StagedFile extends Extent {
 
 export const REMOVING = 'move the file away'
 
-export class Sidecar {
+export class Sidecar<State extends Held & { readonly format: 1 } = FileState> {
   readonly path: string
   readonly #disk: Disk
   /** Whose the last commit of this process is. */
-  #claim: Pick<FileState, 'run' | 'epoch'> | undefined
+  #claim: Pick<Held, 'run' | 'epoch'> | undefined
 
   constructor(disk: Disk, path: string) {
     this.#disk = disk
@@ -45,15 +45,15 @@ export class Sidecar {
   }
 
   /** The last commit; undefined when there has been none. A damaged file is an error, never a fresh start. */
-  async read(): Promise<FileState | undefined> {
+  async read(): Promise<State | undefined> {
     if (!(await this.#disk.stat(this.path))) return undefined
     const length = await sizeOfFile(this.#disk, this.path)
     const text = await withFile(this.#disk, this.path, 'read', (file) => readFrom(file, 0, length))
-    return parse(text.toString(), this.path)
+    return parse(text.toString(), this.path) as unknown as State
   }
 
   /** Commits. Refuses, changing nothing, when another process has taken over. The first commit is the claim. */
-  async commit(state: FileState): Promise<void> {
+  async commit(state: State): Promise<void> {
     this.#checkOwner(state, await this.read())
     faultPoint('commit.before')
     const temporary = `${this.path}.tmp`
@@ -72,7 +72,12 @@ export class Sidecar {
     faultPoint('commit.after')
   }
 
-  #checkOwner(mine: FileState, found: FileState | undefined): void {
+  /** Refuses when another process has taken over since the last commit. */
+  async confirm(state: State): Promise<void> {
+    this.#checkOwner(state, await this.read())
+  }
+
+  #checkOwner(mine: Held, found: Held | undefined): void {
     if (found) refuseNewer(found, mine, { state: this.path, removing: REMOVING })
     if (this.#claim && (found?.run !== this.#claim.run || found.epoch !== this.#claim.epoch)) {
       throw new BizonError('edited', `${this.path} was removed or replaced while this run was writing`, {
@@ -83,7 +88,7 @@ export class Sidecar {
 }
 
 /** One line of JSON whose last member is the SHA-256 of the others. */
-function print(state: FileState): string {
+function print(state: Held): string {
   const body = stringifyJson(state as unknown as Json)
   return `${body.slice(0, -1)},"sha256":"${sha256(body)}"}\n`
 }

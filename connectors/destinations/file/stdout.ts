@@ -15,7 +15,12 @@ export const STDOUT = '-'
 const NAME = 'standard output'
 
 export function stdoutDestination(options: FileOptions, out = new DescriptorOut(1)): Destination {
-  const format = formatOf(options.format, options)
+  if (options.format === 'parquet') {
+    throw new BizonError('config', `destination.config: format parquet cannot be written to ${NAME}`, {
+      hint: 'Name a folder in destination_id, or choose format json or csv.',
+    })
+  }
+  const format = formatOf(options)
   const output = new Output()
   let rows: Rows | undefined
   let header: Buffer | undefined
