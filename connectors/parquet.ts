@@ -60,6 +60,9 @@ export class PartWriter {
 
   /** The footer, with these entries of metadata. */
   finish(metadata: Readonly<Record<string, string>>): Uint8Array {
+    for (const element of this.#writer.schema) {
+      if (element.logical_type?.type === 'JSON') element.converted_type = 'JSON'
+    }
     this.#writer.kvMetadata = Object.entries(metadata).map(([key, value]) => ({ key, value }))
     this.#writer.finish()
     return this.#take()
@@ -80,7 +83,7 @@ function elementOf({ name, type }: Column): Element {
     case 'string':
       return { ...base, type: 'BYTE_ARRAY', converted_type: 'UTF8', logical_type: { type: 'STRING' } }
     case 'json':
-      // Without the older name of the type, by which the writer would print the values anew.
+      // The older name of the type is added at the end: by it the writer would print the values anew.
       return { ...base, type: 'BYTE_ARRAY', logical_type: { type: 'JSON' } }
     case 'bytes':
       return { ...base, type: 'BYTE_ARRAY' }

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { parse as parseCsv } from 'csv-parse/sync'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { duckdb } from './support/duckdb.ts'
 import { CHECKOUT, type Finished, Sandbox } from './support/sandbox.ts'
 
 const examples = (await readdir(`${CHECKOUT}/examples`, { withFileTypes: true }))
@@ -45,6 +46,22 @@ describe('an example', () => {
     const records = linesOf(await output('weather.json')).map((line) => JSON.parse(line))
     expect(records).toHaveLength(1461)
     expect(records).toEqual(rows)
+  })
+
+  test('parquet.yml gives every row of the CSV, with its types', async () => {
+    const rows = parseCsv(await example('data/seattle-weather.csv'), { columns: true }) as Record<string, string>[]
+    const found = await duckdb(
+      `SELECT date::VARCHAR AS date, precipitation::VARCHAR AS precipitation, typeof(temp_max) AS type, temp_max::VARCHAR AS temp_max, weather FROM read_parquet('${sandbox.path('output/seattle/current/*.parquet')}')`,
+    )
+    expect(found).toEqual(
+      rows.map(({ date, precipitation, temp_max, weather }) => ({
+        date,
+        precipitation,
+        type: 'DECIMAL(5,1)',
+        temp_max,
+        weather,
+      })),
+    )
   })
 
   test('events.yml wraps each record as it came, with its id and time', async () => {

@@ -1,7 +1,7 @@
 // What the bench runs. Adding a command is adding one line to the table.
 
 import { execFileSync } from 'node:child_process'
-import { type Input, PAGE_RECORDS } from './generate.ts'
+import { COLUMNS, type Input, PAGE_RECORDS } from './generate.ts'
 
 export interface Candidate {
   readonly name: string
@@ -63,6 +63,7 @@ export function commands(places: Places): Candidate[] {
     { name: 'bizon NDJSON → NDJSON', ...run('plain', ndjson, 'none'), moves: 'ndjson' },
     { name: 'bizon NDJSON → six columns', ...run('columns', ndjson, 'bizon'), moves: 'ndjson', reshapes: true },
     { name: 'bizon CSV → NDJSON', ...run('csv', csv, 'none'), moves: 'csv' },
+    { name: 'bizon CSV → Parquet', ...toParquet(places), moves: 'csv' },
     { name: 'bizon, runner process', ...processes(places), moves: 'ndjson' },
     ...pipes(places),
     { name: 'bizon, 1,000 records', ...run('few', few, 'none'), times: 5 },
@@ -71,6 +72,30 @@ export function commands(places: Places): Candidate[] {
     ...places.api.ports.flatMap((port, index) => overHttp(places, port, index === 0 ? 'api' : 'api, 5 ms')),
     ...peers(places),
   ]
+}
+
+/** Typed columns. */
+function toParquet({ bizon, folder, input, file }: Places): Omit<Candidate, 'name'> {
+  const types = { id: 'int64', active: 'boolean', score: 'double', tags: 'json', at: 'timestamp' }
+  const pipeline = {
+    name: 'parquet',
+    source: { name: 'file', stream: 'parquet', path: input.csv },
+    destination: {
+      name: 'file',
+      config: {
+        format: 'parquet',
+        destination_id: `${folder}/parquet`,
+        unnest: true,
+        record_schemas: [
+          {
+            destination_id: `${folder}/parquet`,
+            record_schema: COLUMNS.map((name) => ({ name, type: (types as Record<string, string>)[name] ?? 'string' })),
+          },
+        ],
+      },
+    },
+  }
+  return { argv: [process.execPath, bizon, 'run', file('parquet.yml', JSON.stringify(pipeline)), '--quiet'] }
 }
 
 /** The runner `process`. */

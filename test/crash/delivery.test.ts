@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { committed, expectRecorded, region } from '../support/recorded.ts'
+import { formatScenarios } from './formats.ts'
 import { jq, stateOf } from './oracle.ts'
 import { pointNames } from './points.ts'
 import { type PostgresScenario, postgresScenarios } from './postgres.ts'
@@ -31,7 +32,11 @@ describe('docs/delivery.md', () => {
 
   test('every promise is proved by a scenario, and every scenario proves one', () => {
     const proofs = promises.flatMap(({ proof }) => proof)
-    const every: Readonly<Record<string, Scenario | PostgresScenario>> = { ...scenarios, ...postgresScenarios }
+    const every: Readonly<Record<string, Scenario | PostgresScenario>> = {
+      ...scenarios,
+      ...formatScenarios,
+      ...postgresScenarios,
+    }
     expect([...proofs].sort()).toEqual([...Object.keys(every), 'logger'].sort())
     for (const { readers, proof } of promises) {
       for (const name of proof) {

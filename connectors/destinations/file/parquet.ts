@@ -194,7 +194,7 @@ export class ParquetDestination implements Destination {
   occupies(): readonly string[] {
     const { layout } = this.#site
     // Of the parts one stands for all: whoever reads it by a pattern reads the others.
-    return [join(layout.current(layout.target), 'part-00000001-00000001.parquet'), layout.sidecar, layout.lock]
+    return [join(layout.current(layout.target), 'part-0000000000001-00000001.parquet'), layout.sidecar, layout.lock]
   }
 
   #opened(): { state: PartState; libraries: Libraries; rows: Rows } {

@@ -3,8 +3,8 @@
 //
 //   out/.events.parquet.state.json     who writes here, and what is published
 //   out/events/current                 a symbolic link to the published version: what readers see
-//   out/events/.run-00000007/          a version, or one in the making: its parts, and a manifest once it is published
-//            part-00000007-00000001.parquet    the number of the run, and of the commit in it
+//   out/events/.run-1795687595069/          a version, or one in the making: its parts, and a manifest once it is published
+//            part-1795687595069-00000001.parquet    the number of the run, and of the commit in it
 
 import { basename, join, relative, resolve } from 'node:path'
 import type { Held } from '../../recovery.ts'
@@ -98,7 +98,8 @@ export class Layout {
   }
 }
 
-const digits = (number: number): string => String(number).padStart(8, '0')
+/** Epochs are milliseconds: so many digits keep names in the order of the runs. */
+const digits = (number: number, count = 13): string => String(number).padStart(count, '0')
 
 export function folderOf({ number }: Pick<PartState, 'number'>): string {
   return `.run-${digits(number)}`
@@ -110,17 +111,17 @@ export function writesTo(state: PartState, key: string): string {
 }
 
 export function isFolder(name: string): boolean {
-  return /^\.run-\d{8,}$/.test(name)
+  return /^\.run-\d{13,}$/.test(name)
 }
 
 /** `commit`: from 1; 0 is a part without rows that was written while publishing. */
 export function partName({ number }: Pick<PartState, 'number'>, commit: number): string {
-  return `part-${digits(number)}-${digits(commit)}.parquet`
+  return `part-${digits(number)}-${digits(commit, 8)}.parquet`
 }
 
 /** The numbers in a part's name; undefined: it is none. */
 export function partNumbers(path: string): { readonly run: number; readonly commit: number } | undefined {
-  const match = /^part-(\d{8,})-(\d{8,})\.parquet$/.exec(basename(path))
+  const match = /^part-(\d{13,})-(\d{8,})\.parquet$/.exec(basename(path))
   return match ? { run: Number(match[1]), commit: Number(match[2]) } : undefined
 }
 
