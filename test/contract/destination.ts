@@ -23,6 +23,8 @@ export interface Trial {
   readBack(folder: string, target: string): Promise<string[] | undefined>
   /** The destination id with which a record reaches the other target. */
   idOf(folder: string, target: string): string
+  /** How many operations lie between two that fail in turn. Default 1: each one fails. */
+  readonly every?: number
 }
 
 interface Kind {
@@ -40,7 +42,7 @@ const KINDS: readonly Kind[] = [
   { title: 'stream', mode: 'stream', complete: false, expect: (old, fresh) => [...old, ...fresh] },
 ]
 
-export function destinationContract(name: string, { create, readBack, idOf }: Trial): void {
+export function destinationContract(name: string, { create, readBack, idOf, every = 1 }: Trial): void {
   describe(`${name} keeps the destination contract`, () => {
     let root: string
     beforeAll(async () => {
@@ -121,7 +123,7 @@ export function destinationContract(name: string, { create, readBack, idOf }: Tr
           const clean = failAt(0)
           await load(create(await published(mode), { mode, before: clean.before }), newRun(2), NEW)
           expect(clean.passed()).toBeGreaterThan(5)
-          for (let n = 1; n <= clean.passed(); n++) {
+          for (let n = 1; n <= clean.passed(); n += every) {
             const folder = await published(mode)
             for (const [depth, at] of [n, 1 + (n % 5), 1 + (n % 3)].entries()) {
               const fault = failAt(at)
@@ -216,7 +218,7 @@ export function destinationContract(name: string, { create, readBack, idOf }: Tr
           const clean = failAt(0)
           const folder = await published(mode)
           await load(create(folder, { mode, before: clean.before }), newRun(2), route(folder))
-          for (let n = 1; n <= clean.passed(); n++) {
+          for (let n = 1; n <= clean.passed(); n += every) {
             const folder = await published(mode)
             const failing = load(create(folder, { mode, before: failAt(n).before }), newRun(2), route(folder))
             await expect(failing).rejects.toBeInstanceOf(Injected)
@@ -268,7 +270,7 @@ export function destinationContract(name: string, { create, readBack, idOf }: Tr
         const clean = failAt(0)
         const run = runOf('given up', mode, 2, complete)
         await load(create(await published(mode), { mode, before: clean.before }), run, NEW)
-        for (let n = 1; n <= clean.passed(); n++) {
+        for (let n = 1; n <= clean.passed(); n += every) {
           const folder = await published(mode)
           const fault = failAt(n)
           await expect(load(create(folder, { mode, before: fault.before }), run, NEW)).rejects.toBeInstanceOf(Injected)
@@ -292,7 +294,7 @@ export function destinationContract(name: string, { create, readBack, idOf }: Tr
       }
       await load(create(await published('incremental'), { mode: 'incremental', before: noted }), run, NEW)
       const seen = new Set<boolean>()
-      for (let n = 1; n <= clean.passed(); n++) {
+      for (let n = 1; n <= clean.passed(); n += every) {
         const folder = await published('incremental')
         const failing = load(create(folder, { mode: 'incremental', before: failAt(n).before }), run, NEW)
         await expect(failing).rejects.toBeInstanceOf(Injected)
@@ -320,7 +322,7 @@ export function destinationContract(name: string, { create, readBack, idOf }: Tr
           return folder
         }
         await load(create(await prepared(), { mode: 'incremental', before: clean.before }), nextAfter('old', 3), NEXT)
-        for (let n = 0; n <= clean.passed(); n++) {
+        for (let n = 0; n <= clean.passed(); n += every) {
           const folder = await prepared()
           const first = load(
             create(folder, { mode: 'incremental', before: failAt(n).before }),

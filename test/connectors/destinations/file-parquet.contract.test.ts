@@ -49,4 +49,5 @@ destinationContract('file, parquet', {
     return rows.map((row) => String(row.source_record_id))
   },
   idOf: (folder, target) => join(folder, 'out', target),
+  every: process.env.BIZON_NIGHTLY === '1' ? 1 : 7,
 })
