@@ -5,6 +5,7 @@ import type { Command } from 'commander'
 import { addCheck } from './commands/check.ts'
 import { addDestination } from './commands/destination.ts'
 import { addNew } from './commands/new.ts'
+import { addPlan } from './commands/plan.ts'
 import { addRun } from './commands/run.ts'
 import { addSchema } from './commands/schema.ts'
 import { addSecrets } from './commands/secrets.ts'
@@ -23,6 +24,7 @@ function bizon(terminal: Terminal): Command {
   )
   addRun(program, terminal)
   addCheck(program, terminal)
+  addPlan(program, terminal)
   addSource(program, terminal)
   addStream(program, terminal)
   addState(program, terminal)

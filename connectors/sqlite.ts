@@ -3,7 +3,7 @@
 // Never open a file that SQLite has open with node:fs as well: on POSIX systems the first close of *any*
 // descriptor drops the process's locks on it (https://sqlite.org/howtocorrupt.html, 2.2).
 
-import { statSync } from 'node:fs'
+import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type BetterSqlite3 from 'better-sqlite3'
 import { BizonError, type ErrorCode, messageOf } from '../lib/errors.ts'
@@ -15,6 +15,8 @@ export interface SqliteOptions {
   readonly busyTimeoutMs: number
   /** Gets every SQL statement, with its values. */
   readonly onStatement?: ((sql: string) => void) | undefined
+  /** Default false: a missing file is created. */
+  readonly readOnly?: boolean
 }
 
 export interface Sqlite {
@@ -23,23 +25,91 @@ export interface Sqlite {
    * database is noticed by the first statement, whose error goes through `sqliteError`.
    */
   open(path: string, options: SqliteOptions): Database
+  /**
+   * A copy in memory of a file's last commit; changes nothing, not even beside the file. Of a file that is yet to be
+   * created an empty database. Rejects where a file could not be opened or written to.
+   */
+  copy(path: string, options: SqliteOptions): Database
 }
 
 /** The client, loaded. `code` is that of all its errors: it says whose files these are. */
 export async function loadSqlite(code: ErrorCode): Promise<Sqlite> {
   const Client = await importClient(code)
+  const open = (path: string, options: SqliteOptions, content?: Buffer): Database => {
+    const { busyTimeoutMs, onStatement, readOnly = false } = options
+    try {
+      return new Client(content ?? path, {
+        timeout: busyTimeoutMs,
+        readonly: readOnly,
+        ...(onStatement && { verbose: (sql) => onStatement(String(sql)) }),
+      })
+    } catch (error) {
+      throw openError(error, path, code)
+    }
+  }
   return {
-    open(path, { busyTimeoutMs, onStatement }) {
+    open,
+    copy(path, options) {
       try {
-        return new Client(path, {
-          timeout: busyTimeoutMs,
-          ...(onStatement && { verbose: (sql) => onStatement(String(sql)) }),
-        })
+        return open(':memory:', options, contentOf(path, Client, options.busyTimeoutMs))
       } catch (error) {
         throw openError(error, path, code)
       }
     },
   }
+}
+
+const MAGIC = 'SQLite format 3\0'
+/** Of the bytes of the header that say how the file is read and written: by write-ahead log, or by rollback journal. */
+const [WAL, ROLLBACK] = [2, 1]
+
+/**
+ * The file's last commit. SQLite reads it, but for a file whose log is away: nobody has that open, all is in it, and
+ * SQLite would leave an empty log beside it.
+ */
+function contentOf(path: string, Client: Client, busyTimeoutMs: number): Buffer | undefined {
+  const size = statSync(path, { throwIfNoEntry: false })?.size
+  if (size === undefined && !isFolder(dirname(path))) throw new TypeError('the folder does not exist')
+  if (size === undefined) checkWritable(dirname(path), 'SQLITE_CANTOPEN')
+  else if (isFolder(path)) throw sqliteFailure('SQLITE_CANTOPEN')
+  else checkWritable(path, 'SQLITE_READONLY')
+  if (!size) return undefined
+  if (!existsSync(`${path}-wal`)) {
+    const raw = readFileSync(path)
+    // Nobody may have begun in the meantime.
+    if (isDatabase(raw) && raw[18] === WAL && !existsSync(`${path}-wal`)) return withoutLog(raw)
+  }
+  const database = new Client(path, { readonly: true, timeout: busyTimeoutMs })
+  try {
+    // What is no database says so here; to be copied it would be too large.
+    database.pragma('schema_version')
+    return withoutLog(database.serialize())
+  } finally {
+    database.close()
+  }
+}
+
+function isDatabase(content: Buffer): boolean {
+  return content.toString('latin1', 0, MAGIC.length) === MAGIC
+}
+
+/** Memory has no log. */
+function withoutLog(content: Buffer): Buffer {
+  content[18] = content[19] = ROLLBACK as number
+  return content
+}
+
+/** Where writing would fail, the copy says so as SQLite would. */
+function checkWritable(path: string, code: string): void {
+  try {
+    accessSync(path, constants.W_OK)
+  } catch (cause) {
+    throw sqliteFailure(code, cause)
+  }
+}
+
+function sqliteFailure(code: string, cause?: unknown): Error {
+  return Object.assign(new Error(code, { cause }), { code })
 }
 
 function openError(error: unknown, path: string, code: ErrorCode): unknown {

@@ -61,10 +61,40 @@ export interface Destination {
   close(): Promise<void>
   /** Rejects, saying why, if writing cannot work; changes nothing. Called by `bizon check`. */
   check?(signal: AbortSignal): Promise<void>
+  /**
+   * What a run would find here, and do; changes nothing, and leaves nothing but a `close` to be done. Instead of `open`,
+   * and rejects as that would, but for a target that another run holds. Called by `bizon plan`.
+   */
+  plan?(run: Run, signal: AbortSignal): Promise<DestinationPlan>
   /** Where a person finds what was published: paths, table names. Asked for after `publish`. */
   outputs?(): readonly string[]
   /** Local paths it writes; a source must not read them. Absolute, and known before `open`. */
   occupies?(): readonly string[]
+}
+
+export interface DestinationPlan {
+  /** What `open` would resolve to. */
+  readonly durable: Checkpoint | undefined
+  /** Another run that has the target, in words for people. */
+  readonly heldBy?: string | undefined
+  /** In the order in which they are made. Targets that only the records name are left out. */
+  readonly changes: readonly PlannedChange[]
+}
+
+export interface PlannedChange {
+  /** A path, or the name of a table. */
+  readonly target: string
+  /**
+   * `create`: there is no such target. `replace`, `append`, `merge`: what becomes of what is there. `empty`: no rows
+   * are left. `keep`: as it is. `remove`, `cut`: what an earlier run has left. `alter`: its columns.
+   */
+  readonly action: 'create' | 'replace' | 'append' | 'merge' | 'empty' | 'keep' | 'remove' | 'cut' | 'alter'
+  /** Size of the target as it is, where that is known at no cost. */
+  readonly bytes?: number
+  /** Why, or when, in words for people. */
+  readonly reason?: string
+  /** The statement, where there is one. */
+  readonly sql?: string
 }
 
 export interface DestinationContext {

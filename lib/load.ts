@@ -1,11 +1,10 @@
 // The destination's end of a pipeline: opens what a run needs, writes pages, makes checkpoints durable, publishes.
 // The order at a checkpoint is the promise: destination, then state store, then source and queue.
 
-import { relative, resolve } from 'node:path'
+import { checkApart } from './apart.ts'
 import { type Checkpoint, isPage, payloadBytesOf } from './checkpoint.ts'
 import { type ConfigInput, type ConfigOf, loadConfig, type PipelineConfig } from './config.ts'
 import type { Destination } from './destination.ts'
-import { BizonError } from './errors.ts'
 import type { Observer, Outcome } from './events.ts'
 import type { OpenSource, ReadOptions } from './extract.ts'
 import { faultPoint } from './fault.ts'
@@ -80,7 +79,7 @@ export class OpenLoad {
   async open(stop?: AbortSignal): Promise<Opening> {
     const { log, observe } = this.#options
     const signal = stop ? AbortSignal.any([this.#options.signal, stop]) : this.#options.signal
-    this.#checkApart()
+    checkApart(this.config, this.#source, this.#destination)
     await this.#store.open()
     const lease = await this.#store.acquire(identityOf(this.config), holder())
     this.#lease = lease
@@ -131,7 +130,7 @@ export class OpenLoad {
 
   /** Whether both ends and the state store can be reached. Creates the tables of the state; loads nothing. */
   async check(): Promise<void> {
-    this.#checkApart()
+    checkApart(this.config, this.#source, this.#destination)
     await this.#source.check(this.#options.signal)
     await this.#store.open()
     await this.#destination.check?.(this.#options.signal)
@@ -203,25 +202,6 @@ export class OpenLoad {
       ...(from && from.page > 0 && { resumedFrom: from }),
       outputs: this.#published || direct ? (this.#destination.outputs?.() ?? []) : [],
     }
-  }
-
-  /** A run that writes where it reads would destroy its input, or feed on itself. */
-  #checkApart(): void {
-    const written = this.#destination
-      .occupies?.()
-      .map((path) => ({ path, by: 'the destination', key: 'destination_id' }))
-    const letters = this.config.transforms
-      .filter(({ onError }) => onError === 'dead_letter')
-      .map(({ label, deadLetterPath }) => ({ path: deadLetterPath, by: `transform ${label}`, key: 'dead_letter_path' }))
-    const both = [...(written ?? []), ...letters].find(({ path }) => this.#source.reads(resolve(path)))
-    if (both === undefined) return
-    throw new BizonError(
-      'config',
-      `${this.config.path}: ${both.by} writes ${relative('', both.path)}, which the source reads`,
-      {
-        hint: `Choose another ${both.key}, or a path that leaves it out.`,
-      },
-    )
   }
 
   get #job(): string {

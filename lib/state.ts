@@ -173,11 +173,22 @@ export interface AdoptedJob extends Pick<Job, 'id' | 'createdAt' | 'mode' | 'com
   readonly checkpoint: StoredCheckpoint
 }
 
+/** A state store to look at: nothing is changed by it, and nothing created. */
+export interface StateView
+  extends Pick<StateStore, 'unfinishedJobs' | 'lastSucceeded' | 'lastCheckpoint' | 'resets' | 'close'> {
+  /** Reads what there is; of a database that is yet to be created nothing is known. Rejects as that of a `StateStore`. */
+  open(): Promise<void>
+  /** What `acquire` would come to now: the lease's epoch, and who stands in its way, in words for people. */
+  nextLease(identity: Identity): Promise<{ readonly epoch: number; readonly heldBy?: string | undefined }>
+}
+
 /** One per store file, its default export. */
 export interface StoreDefinition {
   readonly summary: string
   /** Does no I/O. With `echo` the statements go to `log`. */
   create(config: StoreConfig, options?: { readonly log?: Log }): StateStore
+  /** Does no I/O. Absent: its state cannot be looked at without a change, so that no run can be planned. */
+  look?(config: StoreConfig, options?: { readonly log?: Log }): StateView
 }
 
 /** `engine.backend` of the config. */

@@ -8,7 +8,13 @@
 import { basename, dirname, relative, resolve, sep } from 'node:path'
 import * as z from 'zod'
 import type { Checkpoint, Receipt } from '../../lib/checkpoint.ts'
-import { type Destination, type DestinationOptions, defineDestination, type Run } from '../../lib/destination.ts'
+import {
+  type Destination,
+  type DestinationOptions,
+  type DestinationPlan,
+  defineDestination,
+  type Run,
+} from '../../lib/destination.ts'
 import { BizonError } from '../../lib/errors.ts'
 import { faultPoint } from '../../lib/fault.ts'
 import type { SourceRecord } from '../../lib/record.ts'
@@ -20,6 +26,7 @@ import { type DataFile, DataFiles, Output } from './file/data.ts'
 import { type Disk, ensureFolder, realDisk, sizeOfFile, withoutSync } from './file/disk.ts'
 import { appendableExtent } from './file/mains.ts'
 import { Paths } from './file/paths.ts'
+import { planFiles } from './file/plan.ts'
 import { publish } from './file/publish.ts'
 import { recover, type Site } from './file/recover.ts'
 import { BizonRows, writePlain } from './file/rows.ts'
@@ -168,6 +175,10 @@ export class FileDestination implements Destination {
       })
     }
     await disk.checkWritable(folder)
+  }
+
+  plan(run: Run): Promise<DestinationPlan> {
+    return planFiles(this.#site, run, { onEmpty: this.#options.on_empty, shown: shortest })
   }
 
   outputs(): readonly string[] {

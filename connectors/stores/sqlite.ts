@@ -2,7 +2,7 @@
 // the caller's lease is still the newest one. A kernel lock beside the file keeps a second run of a pipeline out.
 
 import { createHash } from 'node:crypto'
-import { realpathSync } from 'node:fs'
+import { existsSync, realpathSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BizonError } from '../../lib/errors.ts'
@@ -15,10 +15,11 @@ import type {
   LoggedCheckpoint,
   ResetRequest,
   StateStore,
+  StateView,
   StoreDefinition,
   StoredCheckpoint,
 } from '../../lib/state.ts'
-import { type FileLock, lockFile } from '../lock.ts'
+import { type FileLock, lockFile, lockHolder } from '../lock.ts'
 import { type Database, isBusy, loadSqlite, sqliteError } from '../sqlite.ts'
 import { labelOf } from './rows.ts'
 import { checkVersion, migrate } from './sqlite/schema.ts'
@@ -36,6 +37,7 @@ import {
   insertReset,
   jobsOf,
   lastCheckpointOf,
+  nextEpoch,
   raiseEpoch,
   readJob,
   reopenResets,
@@ -54,6 +56,8 @@ export interface SqliteStoreOptions {
   readonly busyTimeoutMs?: number
   /** Keeps other runs of the pipeline out; rejects with code `locked`. */
   lock(identity: Identity, holder: string): Promise<FileLock>
+  /** Works on a copy in memory, and leaves the file as it is. Default false. */
+  readonly copied?: boolean
 }
 
 const definition: StoreDefinition = {
@@ -63,8 +67,12 @@ const definition: StoreDefinition = {
     return new SqliteStore({
       path,
       onStatement: echo && log ? (sql) => log.info(sql) : undefined,
-      lock: (identity, holder) => lockFile(lockPath(path, identity), holder, { what: labelOf(identity) }),
+      lock: (identity, holder) => lockFile(lockPath(realpathSync(path), identity), holder, { what: labelOf(identity) }),
     })
+  },
+  look({ database, echo }, { log } = {}) {
+    const path = resolve(`${database}.sqlite3`)
+    return new SqliteView(path, echo && log ? (sql) => log.info(sql) : undefined)
   },
 }
 export default definition
@@ -74,7 +82,7 @@ function lockPath(path: string, { name, source, stream }: Identity): string {
   const hash = createHash('sha256')
     .update(JSON.stringify([name, source, stream]))
     .digest('hex')
-  return `${realpathSync(path)}.${hash.slice(0, 8)}.lock`
+  return `${path}.${hash.slice(0, 8)}.lock`
 }
 
 export class SqliteStore implements StateStore {
@@ -86,9 +94,9 @@ export class SqliteStore implements StateStore {
   }
 
   async open(): Promise<void> {
-    const { path, onStatement, busyTimeoutMs = 5000 } = this.#options
+    const { path, onStatement, busyTimeoutMs = 5000, copied = false } = this.#options
     const sqlite = await loadSqlite('state')
-    const database = sqlite.open(path, { busyTimeoutMs, onStatement })
+    const database = sqlite[copied ? 'copy' : 'open'](path, { busyTimeoutMs, onStatement })
     this.#database = database
     // Of two processes that switch a file to WAL one fails at once: no busy timeout is heeded there.
     const deadline = performance.now() + busyTimeoutMs
@@ -203,6 +211,11 @@ export class SqliteStore implements StateStore {
     return this.#change((database) => withdrawResets(database, identity))
   }
 
+  /** Of the next lease, as far as this store knows. */
+  protected nextEpoch(identity: Identity): number {
+    return this.#use((database) => nextEpoch(database, identity))
+  }
+
   async close(): Promise<void> {
     this.#database?.close()
   }
@@ -243,5 +256,24 @@ export class SqliteStore implements StateStore {
         })
       return work(database)
     })
+  }
+}
+
+/** What the file says, to be looked at. `:memory:` is the state of nobody. */
+export class SqliteView extends SqliteStore implements StateView {
+  readonly #path: string
+
+  constructor(path: string, onStatement?: (sql: string) => void) {
+    const lock = async (): Promise<never> => {
+      throw new BizonError('internal', 'whoever only looks at the state takes no lock')
+    }
+    super({ path, onStatement, lock, copied: path !== ':memory:' })
+    this.#path = path
+  }
+
+  async nextLease(identity: Identity): Promise<{ readonly epoch: number; readonly heldBy?: string | undefined }> {
+    const epoch = this.nextEpoch(identity)
+    if (!existsSync(this.#path)) return { epoch }
+    return { epoch, heldBy: await lockHolder(lockPath(realpathSync(this.#path), identity)) }
   }
 }

@@ -5,7 +5,7 @@ import { BizonError } from '../../lib/errors.ts'
 import type { StoreDefinition } from '../../lib/state.ts'
 import type { FileLock } from '../lock.ts'
 import { labelOf } from './rows.ts'
-import { SqliteStore } from './sqlite.ts'
+import { SqliteStore, SqliteView } from './sqlite.ts'
 
 const definition: StoreDefinition = {
   summary: 'Jobs and checkpoints in memory, gone when the run ends. Interrupted runs start over.',
@@ -17,6 +17,7 @@ const definition: StoreDefinition = {
       lock: async (identity, holder) => locks.take(labelOf(identity), holder),
     })
   },
+  look: () => new SqliteView(':memory:'),
 }
 export default definition
 

@@ -56,10 +56,14 @@ export function epochOf(database: Database, identity: Identity): number | undefi
     .get(...keyOf(identity))
 }
 
+export function nextEpoch(database: Database, identity: Identity): number {
+  // The clock, so that epochs go on growing when this database is lost.
+  return Math.max((epochOf(database, identity) ?? 0) + 1, Date.now())
+}
+
 /** Takes the lease from whoever had it. */
 export function raiseEpoch(database: Database, identity: Identity, owner: string): number {
-  // The clock, so that epochs go on growing when this database is lost.
-  const epoch = Math.max((epochOf(database, identity) ?? 0) + 1, Date.now())
+  const epoch = nextEpoch(database, identity)
   database
     .prepare(
       `INSERT INTO bizon_leases (name, source_name, stream_name, epoch, owner, acquired_at)
