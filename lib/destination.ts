@@ -68,6 +68,8 @@ export interface Destination {
   plan?(run: Run, signal: AbortSignal): Promise<DestinationPlan>
   /** Where a person finds what was published: paths, table names. Asked for after `publish`. */
   outputs?(): readonly string[]
+  /** How often it did again what had failed in passing; left out: it does not count. For the report of the run. */
+  retries?(): number
   /** Local paths it writes; a source must not read them. Absolute, and known before `open`. */
   occupies?(): readonly string[]
 }

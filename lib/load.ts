@@ -9,6 +9,7 @@ import type { Observer, Outcome } from './events.ts'
 import type { OpenSource, ReadOptions } from './extract.ts'
 import { faultPoint } from './fault.ts'
 import type { Log } from './log.ts'
+import type { Meter } from './meter.ts'
 import type { Delivery } from './queue.ts'
 import { redactLog } from './redact.ts'
 import { identityOf, type OpenRun, openRun, publishedEnd, transformsHashOf } from './run.ts'
@@ -21,6 +22,7 @@ export interface LoadOptions {
   readonly log: Log
   readonly signal: AbortSignal
   readonly observe: Observer
+  readonly meter?: Meter | undefined
 }
 
 export interface Opening {
@@ -102,6 +104,15 @@ export class OpenLoad {
     this.#run = run
     this.#durable = run.from
     for (const reason of run.reasons) log.info(reason)
+    this.#options.meter?.begin({
+      config: this.config,
+      run: run.id,
+      attempt: run.attempt,
+      began: run.began,
+      from: run.from,
+      since: run.start.since,
+      reasons: run.reasons,
+    })
     observe({
       type: 'start',
       job: run.id,
@@ -123,6 +134,7 @@ export class OpenLoad {
     const { log, observe } = this.#options
     const reason = `run ${end.run} is published already`
     log.info(reason)
+    this.#options.meter?.begin({ config: this.config, run: end.run, from: end, reasons: [reason] })
     observe({ type: 'start', job: end.run, from: end, reasons: [reason] })
     this.#published = end
     return { from: end, start: {}, standing: { from: end }, ready: undefined }
@@ -188,6 +200,11 @@ export class OpenLoad {
       () => this.#lease?.release(),
       () => this.#store.close(),
     )
+  }
+
+  /** See `Destination`. */
+  retries(): number | undefined {
+    return this.#destination.retries?.()
   }
 
   outcome(): Outcome {

@@ -38,6 +38,10 @@ export interface OpenRun {
   readonly from: Checkpoint
   /** The same in the source's terms. */
   readonly start: Start
+  /** How often it was started, this time included. */
+  readonly attempt: number
+  /** Start of its fetch: the time of its watermark. */
+  readonly began: Date
   /** The run that its watermark is of. */
   readonly previous: string | undefined
   /** In plain words, why this job and from here. */
@@ -130,6 +134,8 @@ export async function openRun({
         since: { ...since, ...(cursorField !== undefined && { cursorField }) },
       }),
     },
+    attempt: job.attempt + 1,
+    began: job.createdAt,
     previous: decision.previous,
     reasons: [...decision.reasons, settled.reason],
     save,
