@@ -16,7 +16,9 @@ export {
   type DestinationContext,
   type DestinationDefinition,
   type DestinationOptions,
+  type DestinationPlan,
   defineDestination,
+  type PlannedChange,
   type Run,
 } from './destination.ts'
 export { BizonError, ERROR_CODES, type ErrorCode } from './errors.ts'
@@ -76,7 +78,7 @@ export {
   type SyncMode,
   type Watermark,
 } from './source.ts'
-export type { Job, Lease, StateStore } from './state.ts'
+export type { Job, Lease, StateStore, StateView } from './state.ts'
 export {
   checkpoint,
   type PipelineOptions,

@@ -147,7 +147,11 @@ function errorOf(error: unknown): RunReport['error'] {
   return { code, message: messageOf(error), hint: hint ?? null }
 }
 
-function streamReport(counts: Counts, config: Partial<ConfigOf<'source'>>, { command, outputs, outcome }: Ending): StreamReport {
+function streamReport(
+  counts: Counts,
+  config: Partial<ConfigOf<'source'>>,
+  { command, outputs, outcome }: Ending,
+): StreamReport {
   const { beginning, durable, written, waited, source: facts } = counts
   const known = (beginning?.config ?? config) as PipelineConfig
   const { source, transforms } = known
