@@ -1,11 +1,11 @@
 import { execFileSync } from 'node:child_process'
-import { chmod, mkdir, mkdtemp, readdir, rm, symlink, truncate, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import sqlite, { SqliteStore } from '../../../connectors/stores/sqlite.ts'
 import { decide } from '../../../lib/job.ts'
-import type { BeginJob, Identity, StateStore, StoredCheckpoint } from '../../../lib/state.ts'
+import type { BeginJob, Identity, StateStore, StateView, StoredCheckpoint } from '../../../lib/state.ts'
 import { storeContract } from '../../contract/store.ts'
 import { startScript } from '../../support/script.ts'
 
@@ -51,6 +51,57 @@ function beginJob(fields: Partial<BeginJob> = {}): BeginJob {
   return { identity: CREATURES, cancel: [], mode: 'stream', complete: false, consume: [], bindReset: false, ...fields }
 }
 
+async function openView(): Promise<StateView> {
+  const view = sqlite.look?.({ type: 'sqlite', database: join(folder, 'bizon'), schema: '', echo: false }) as StateView
+  await view.open()
+  return view
+}
+
+describe('a look at the state', () => {
+  test('creates no file, and knows of nothing where there is none', async () => {
+    const view = await openView()
+    expect(await view.unfinishedJobs(CREATURES)).toEqual([])
+    expect(await view.nextLease(CREATURES)).toEqual({ epoch: expect.any(Number) })
+    await view.close()
+    expect(await readdir(folder)).toEqual([])
+  })
+
+  test('sees what is committed, in the file or still in its log, and who holds the lock', async () => {
+    const store = await openStore()
+    const lease = await store.acquire(CREATURES, 'somebody')
+    const job = await store.begin(lease, beginJob())
+    await store.saveCheckpoint(lease, job, { run: job.id, page: 3, rows: 30, position: { at: 3 }, end: false }, 'file')
+    const [during, names] = [await openView(), await readdir(folder)]
+    expect(await during.unfinishedJobs(CREATURES)).toEqual([job])
+    expect(await during.lastCheckpoint(job)).toMatchObject({ page: 3 })
+    const next = await during.nextLease(CREATURES)
+    expect(next).toMatchObject({ heldBy: 'somebody' })
+    expect(next.epoch).toBeGreaterThan(lease.epoch)
+    await during.close()
+    expect(await readdir(folder)).toEqual(names)
+    // The file alone does not have it: whoever read nothing else would not have seen it.
+    expect((await readFile(file)).includes(job.id)).toBe(false)
+
+    await lease.release()
+    await store.close()
+    const before = await readFile(file)
+    const after = await openView()
+    expect(await after.unfinishedJobs(CREATURES)).toEqual([job])
+    expect((await after.nextLease(CREATURES)).heldBy).toBe(undefined)
+    await after.close()
+    expect(await readFile(file)).toEqual(before)
+    expect(await readdir(folder)).toEqual(['bizon.sqlite3'])
+  })
+
+  test('takes no lock and changes nothing, whatever is asked of it', async () => {
+    const view = (await openView()) as unknown as StateStore
+    await expect(view.acquire(CREATURES, 'me')).rejects.toMatchObject({ code: 'internal' })
+    await view.requestReset(CREATURES)
+    await view.close()
+    expect(await readdir(folder)).toEqual([])
+  })
+})
+
 describe('a database of the Python program', () => {
   // Times without a zone are UTC, wherever we are.
   const { TZ } = process.env
@@ -81,6 +132,17 @@ describe('a database of the Python program', () => {
       ['d'.repeat(32), false],
       ['b'.repeat(32), false],
     ])
+  })
+
+  test('is looked at without a change, not even of a byte', async () => {
+    query(PYTHON_TABLES + PYTHON_ROWS)
+    const before = await readFile(file)
+    const view = await openView()
+    expect((await view.lastSucceeded(CREATURES))?.id).toBe('a'.repeat(32))
+    expect(await view.unfinishedJobs(CREATURES)).toHaveLength(2)
+    await view.close()
+    expect(await readFile(file)).toEqual(before)
+    expect(await readdir(folder)).toEqual(['bizon.sqlite3'])
   })
 
   test('is read up to the first range that failed, not to the newest that worked', async () => {
