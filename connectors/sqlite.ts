@@ -3,8 +3,9 @@
 // Never open a file that SQLite has open with node:fs as well: on POSIX systems the first close of *any*
 // descriptor drops the process's locks on it (https://sqlite.org/howtocorrupt.html, 2.2).
 
-import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { accessSync, constants, copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import type BetterSqlite3 from 'better-sqlite3'
 import { BizonError, type ErrorCode, messageOf } from '../lib/errors.ts'
 
@@ -79,13 +80,34 @@ function contentOf(path: string, Client: Client, busyTimeoutMs: number): Buffer 
     // Nobody may have begun in the meantime.
     if (isDatabase(raw) && raw[18] === WAL && !existsSync(`${path}-wal`)) return withoutLog(raw)
   }
-  const database = new Client(path, { readonly: true, timeout: busyTimeoutMs })
+  try {
+    return serialized(new Client(path, { readonly: true, timeout: busyTimeoutMs }))
+  } catch (error) {
+    if (sqliteCode(error) !== 'SQLITE_READONLY_ROLLBACK') throw error
+    return rolledBack(path, Client)
+  }
+}
+
+function serialized(database: Database): Buffer {
   try {
     // What is no database says so here; to be copied it would be too large.
     database.pragma('schema_version')
     return withoutLog(database.serialize())
   } finally {
     database.close()
+  }
+}
+
+/** Of a file that a killed process has left in the middle of a change, which SQLite would take back in the file itself. */
+function rolledBack(path: string, Client: Client): Buffer {
+  const folder = mkdtempSync(join(tmpdir(), 'bizon-'))
+  try {
+    const copy = join(folder, 'copy')
+    copyFileSync(path, copy)
+    copyFileSync(`${path}-journal`, `${copy}-journal`)
+    return serialized(new Client(copy))
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
   }
 }
 

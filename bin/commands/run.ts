@@ -66,7 +66,7 @@ export function addRun(program: Command, terminal: Terminal): void {
     .addOption(replayOption())
     .option('--reset', 'incremental only: fetch everything again and replace what was loaded')
     .addOption(quietOption())
-    .addOption(reportOption({ dash: true }))
+    .addOption(reportOption({ dash: true }).conflicts('explain'))
     .option('--explain', 'print what a run does, step by step, and which step parses records; run nothing')
     .action(async (filename: string, options: RunOptions) => {
       requireFile(filename)

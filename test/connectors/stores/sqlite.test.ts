@@ -145,6 +145,26 @@ describe('a database of the Python program', () => {
     expect(await readdir(folder)).toEqual(['bizon.sqlite3'])
   })
 
+  test('is looked at as it was before a change in which its program was killed', async () => {
+    query(PYTHON_TABLES + PYTHON_ROWS)
+    const change = `
+import os, sqlite3
+database = sqlite3.connect('${file}', isolation_level=None)
+database.execute('pragma cache_size = 1')
+database.execute('pragma synchronous = off')
+database.execute('begin')
+database.execute("update stream_jobs set status = 'cancelled', error_message = hex(zeroblob(10000))")
+os._exit(0)`
+    execFileSync('python3', ['-c', change])
+    const names = ['bizon.sqlite3', 'bizon.sqlite3-journal']
+    expect(await readdir(folder)).toEqual(names)
+    const before = await Promise.all(names.map((name) => readFile(join(folder, name))))
+    const view = await openView()
+    expect(await view.unfinishedJobs(CREATURES)).toHaveLength(2)
+    await view.close()
+    expect(await Promise.all((await readdir(folder)).map((name) => readFile(join(folder, name))))).toEqual(before)
+  })
+
   test('is read up to the first range that failed, not to the newest that worked', async () => {
     query(PYTHON_TABLES + PYTHON_ROWS)
     const store = await openStore()
