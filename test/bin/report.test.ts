@@ -269,7 +269,7 @@ describe('what only the engine knows', () => {
 
   test.for(['thread', 'stream'] as const)('which side the other one waited for: runner %s', async (runner) => {
     const soon = async (): Promise<void> => {}
-    const late = (): Promise<void> => sleep(0.1, new AbortController().signal)
+    const late = (): Promise<void> => sleep(0.25, new AbortController().signal)
     const slow = { interfere: (step: string) => (step === 'fetch' ? late() : undefined) }
     const [source] = (await measured(await scripted(slow, soon, runner))).streams
     expect(source?.waits).toMatchObject({ slower: 'source' })
