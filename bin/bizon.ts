@@ -13,6 +13,7 @@ import { addState } from './commands/state.ts'
 import { addStream } from './commands/stream.ts'
 import { addTransform } from './commands/transform.ts'
 import { addTypes } from './commands/types.ts'
+import { addVerify } from './commands/verify.ts'
 import { createProgram, examplesText, main } from './program.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -23,6 +24,7 @@ function bizon(terminal: Terminal): Command {
   )
   addRun(program, terminal)
   addCheck(program, terminal)
+  addVerify(program, terminal)
   addSource(program, terminal)
   addStream(program, terminal)
   addState(program, terminal)

@@ -71,6 +71,8 @@ export interface PipelineConfig {
   /** In the order in which records go through them. */
   readonly transforms: readonly TransformConfig[]
   readonly engine: EngineConfig
+  /** Keep digests of what is loaded, for `bizon verify`. */
+  readonly verify: boolean
   /** What references stand for, to be kept out of logs; only what is long enough to be recognised. */
   readonly secrets: readonly string[]
   /** Each reference, as it was written, to what it stands for: see seal.ts. */

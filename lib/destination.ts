@@ -3,6 +3,7 @@
 // it is asked first on every start, because it is the truth.
 
 import type { z } from 'zod'
+import type { Reader, Scratch } from './audit/reader.ts'
 import type { Checkpoint, Receipt } from './checkpoint.ts'
 import type { Log } from './log.ts'
 import type { Page, SyncMode } from './source.ts'
@@ -99,6 +100,19 @@ export interface DestinationDefinition<Schema extends z.ZodType = z.ZodType> {
   parses?(config: z.output<Schema> & DestinationOptions): string | undefined
   /** Does no I/O. `config` also holds the keys that all destinations share. */
   create(config: z.output<Schema> & DestinationOptions, context: DestinationContext): Destination
+  /**
+   * How `bizon verify` and `bizon chaos` read back what was published. Does no I/O. Absent: they refuse. Throws where this
+   * config writes to what cannot be read.
+   */
+  reader?(config: z.output<Schema> & DestinationOptions, context: DestinationContext): Reader
+  /**
+   * The config with another target of the same kind, for `bizon chaos`: all of it in the folder, which is absolute and empty,
+   * or under the folder's name, which no other has. Does no I/O. Absent: it refuses.
+   */
+  scratch?(
+    config: z.output<Schema> & DestinationOptions,
+    folder: string,
+  ): Scratch<z.output<Schema> & DestinationOptions>
 }
 
 /** A column list for one target, as `record_schemas` gives it. */

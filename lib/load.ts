@@ -2,6 +2,8 @@
 // The order at a checkpoint is the promise: destination, then state store, then source and queue.
 
 import { relative, resolve } from 'node:path'
+import { digestedBy, targetOf } from './audit/reader.ts'
+import { Tallying } from './audit/tally.ts'
 import { type Checkpoint, isPage, payloadBytesOf } from './checkpoint.ts'
 import { type ConfigInput, type ConfigOf, loadConfig, type PipelineConfig } from './config.ts'
 import type { Destination } from './destination.ts'
@@ -41,6 +43,7 @@ export class OpenLoad {
   readonly #options: LoadOptions
   readonly #store: StateStore
   readonly #destination: Destination
+  readonly #tallying: Tallying
   readonly #written = new Signpost()
   readonly #startedAt = performance.now()
   #lease: Lease | undefined
@@ -71,6 +74,8 @@ export class OpenLoad {
       mode,
       log,
     })
+    const of = config.verify ? digestedBy(this.config, log) : undefined
+    this.#tallying = new Tallying((name = stream) => targetOf(own, name), of)
   }
 
   /**
@@ -102,6 +107,7 @@ export class OpenLoad {
     })
     this.#run = run
     this.#durable = run.from
+    this.#tallying.resume(run.from)
     for (const reason of run.reasons) log.info(reason)
     observe({
       type: 'start',
@@ -141,6 +147,7 @@ export class OpenLoad {
   async write({ item, ack }: Delivery): Promise<void> {
     const { signal, observe } = this.#options
     if (isPage(item)) {
+      this.#tallying.add(item)
       await this.#destination.write(item, signal)
       item.release?.()
       const bytes = payloadBytesOf(item)
@@ -152,9 +159,11 @@ export class OpenLoad {
       return
     }
     if (item.end) faultPoint('end.received')
-    const receipt = await this.#destination.flush(item)
-    this.#durable = item
-    await this.#open.save(item, receipt)
+    const tally = this.#tallying.checkpoint()
+    const checkpoint = tally ? { ...item, tally } : item
+    const receipt = await this.#destination.flush(checkpoint)
+    this.#durable = checkpoint
+    await this.#open.save(checkpoint, receipt)
     if (item.position) await this.#source.acknowledge(item.position)
     await ack()
     this.#counts.checkpoints += 1

@@ -21,6 +21,7 @@ import { type Disk, ensureFolder, realDisk, sizeOfFile, withoutSync } from './fi
 import { appendableExtent } from './file/mains.ts'
 import { Paths } from './file/paths.ts'
 import { publish } from './file/publish.ts'
+import { FileReader, scratchFiles } from './file/reader.ts'
 import { recover, type Site } from './file/recover.ts'
 import { BizonRows, writePlain } from './file/rows.ts'
 import { type FileState, Sidecar } from './file/sidecar.ts'
@@ -53,6 +54,8 @@ export default defineDestination({
   prints: ({ destinationId }) => destinationId === STDOUT,
   create: (options, { stream, mode }) =>
     options.destinationId === STDOUT ? stdoutDestination(options) : new FileDestination(options, { stream, mode }),
+  reader: (options) => new FileReader(options),
+  scratch: scratchFiles,
 })
 
 const NOTHING = Buffer.alloc(0)

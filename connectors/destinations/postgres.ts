@@ -25,6 +25,7 @@ import { serverError } from './postgres/errors.ts'
 import { keyOf } from './postgres/merge.ts'
 import { checkedName } from './postgres/names.ts'
 import { publish, type Site } from './postgres/publish.ts'
+import { PostgresReader, scratchSchema } from './postgres/reader.ts'
 import { recover } from './postgres/recover.ts'
 import { type Before, Session, type Transaction } from './postgres/session.ts'
 import { STATE_TABLE, StateRow, type TableState } from './postgres/state.ts'
@@ -37,6 +38,8 @@ export default defineDestination({
   tuning,
   parses: ({ unnest }) => (unnest ? 'unnest looks for the fields of each record' : undefined),
   create: (options, context) => new PostgresDestination(options, context),
+  reader: (options) => new PostgresReader(options),
+  scratch: scratchSchema,
 })
 
 type Context = Pick<DestinationContext, 'stream' | 'mode' | 'log'>

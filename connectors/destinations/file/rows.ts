@@ -1,13 +1,15 @@
 // Records to lines. A payload that came as text is copied, never parsed: as it is, or escaped into the string that
 // `source_data` holds.
 
-import { createHash } from 'node:crypto'
 import type { Run } from '../../../lib/destination.ts'
 import { LineBreaks, withoutLineBreaks } from '../../../lib/json/line-breaks.ts'
 import { escapeInto, stringifyJson } from '../../../lib/json.ts'
 import { RawJson, type SourceRecord } from '../../../lib/record.ts'
+import { idPrefixOf } from '../../../lib/row-id.ts'
 import type { Output } from './data.ts'
 import { timestampOf, timestampText } from './timestamp.ts'
+
+export { idPrefixOf }
 
 const LF = 0x0a
 const SPACE = 0x20
@@ -65,18 +67,6 @@ async function addLines(
   if (added) await added
   for (const one of ends) out.bytes[at + one] = LF
   out.bytes[out.used++] = LF
-}
-
-/**
- * The first half of each `bizon_id` of a run, the second being the row's number: the same row of the same run has the
- * same id whenever it is written, so that a replay can be recognised.
- */
-export function idPrefixOf(
-  run: string,
-  { pipeline, source, stream }: Pick<Run, 'pipeline' | 'source' | 'stream'>,
-): string {
-  const identity = JSON.stringify([pipeline, source, stream, run])
-  return createHash('sha256').update(identity).digest('hex').slice(0, 16)
 }
 
 /** The six columns of the Python bizon, in its order. */
