@@ -2,6 +2,7 @@
 // The `bizon` command: one file per command below commands/.
 
 import type { Command } from 'commander'
+import { addChaos } from './commands/chaos.ts'
 import { addCheck } from './commands/check.ts'
 import { addDestination } from './commands/destination.ts'
 import { addNew } from './commands/new.ts'
@@ -25,6 +26,7 @@ function bizon(terminal: Terminal): Command {
   addRun(program, terminal)
   addCheck(program, terminal)
   addVerify(program, terminal)
+  addChaos(program, terminal)
   addSource(program, terminal)
   addStream(program, terminal)
   addState(program, terminal)

@@ -23,6 +23,7 @@ import {
   recordOption,
   replayOption,
   requireFiles,
+  scratchOption,
 } from './options.ts'
 
 interface ExtractOptions extends HalfOptions {
@@ -38,6 +39,7 @@ interface ExtractOptions extends HalfOptions {
   readonly envFile?: string
   readonly record?: string
   readonly replay?: string
+  readonly scratch?: string
 }
 
 export function addExtract(terminal: Terminal): Command {
@@ -74,6 +76,7 @@ export function addExtract(terminal: Terminal): Command {
     .addOption(logLevelOption())
     .addOption(logFormatOption())
     .addOption(quietOption())
+    .addOption(scratchOption())
     .addHelpText(
       'after',
       examplesText([
@@ -128,7 +131,7 @@ async function discover(pipeline: () => Promise<ConfigInput>): Promise<number> {
 }
 
 function extract(pipeline: () => Promise<ConfigInput>, options: ExtractOptions, terminal: Terminal): Promise<number> {
-  const { format, catalog, ack, logLevel, customSource, envFile, record, replay, reset, quiet } = options
+  const { format, catalog, ack, logLevel, customSource, envFile, record, replay, reset, quiet, scratch } = options
   // The one who runs a tap keeps its state; and who reads bare records tells nobody what is durable.
   const keepsState = options.config !== undefined || format === 'ndjson'
   const from = options.state ?? (keepsState ? { by: '--state' } : undefined)
@@ -137,7 +140,7 @@ function extract(pipeline: () => Promise<ConfigInput>, options: ExtractOptions, 
     const { extract: source } = await import('../../lib/extract.ts')
     const { extractTo } = await import('../../lib/pipe/to.ts')
     const { DescriptorOut } = await import('../../lib/pipe/out.ts')
-    const given = { logLevel, customSource, envFile, record, replay, reset }
+    const given = { logLevel, customSource, envFile, record, replay, reset, scratch }
     const input = await pipeline()
     const [config, ...others] = await configsOf(catalog, (selected) =>
       loadConfig(input, ['source'], { ...given, ...selected }),

@@ -18,6 +18,7 @@ import {
   logLevelOption,
   quietOption,
   requireFiles,
+  scratchOption,
 } from './options.ts'
 
 interface LoadOptions extends HalfOptions {
@@ -31,6 +32,7 @@ interface LoadOptions extends HalfOptions {
   readonly stallTimeout?: number
   readonly customDestination?: string
   readonly envFile?: string
+  readonly scratch?: string
 }
 
 export function addLoad(terminal: Terminal): Command {
@@ -60,6 +62,7 @@ export function addLoad(terminal: Terminal): Command {
     .addOption(logLevelOption())
     .addOption(logFormatOption())
     .addOption(quietOption())
+    .addOption(scratchOption())
     .addHelpText(
       'after',
       examplesText([
@@ -91,7 +94,7 @@ export function addLoad(terminal: Terminal): Command {
 
 function load(filename: string, options: LoadOptions, terminal: Terminal): Promise<number> {
   const { from, allowEdited = false, startOver, id, stream, onInvalid, deadLetter, stallTimeout } = options
-  const { logLevel, customDestination, envFile, quiet } = options
+  const { logLevel, customDestination, envFile, quiet, scratch } = options
   const work = async (signals: Signals, begin: Begin): Promise<number> => {
     const { loadConfig } = await import('../../lib/config.ts')
     const { load: into } = await import('../../lib/load.ts')
@@ -99,7 +102,7 @@ function load(filename: string, options: LoadOptions, terminal: Terminal): Promi
     const { FromPipe } = await import('../../lib/pipe/from.ts')
     const { NewestLine } = await import('../../lib/pipe/newest.ts')
     const { DescriptorOut } = await import('../../lib/pipe/out.ts')
-    const config = await loadConfig(filename, ['destination'], { logLevel, customDestination, envFile })
+    const config = await loadConfig(filename, ['destination'], { logLevel, customDestination, envFile, scratch })
     const { log, progress } = begin(config)
     const states = new NewestLine(new DescriptorOut(1))
     const { definition, options: keys } = config.destination

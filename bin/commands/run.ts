@@ -20,6 +20,7 @@ import {
   recordOption,
   replayOption,
   requireFiles,
+  scratchOption,
 } from './options.ts'
 
 interface RunOptions {
@@ -34,6 +35,7 @@ interface RunOptions {
   readonly reset?: true
   readonly quiet?: true
   readonly explain?: true
+  readonly scratch?: string
 }
 
 export function addRun(program: Command, terminal: Terminal): void {
@@ -64,6 +66,7 @@ export function addRun(program: Command, terminal: Terminal): void {
     .addOption(replayOption())
     .option('--reset', 'incremental only: fetch everything again and replace what was loaded')
     .addOption(quietOption())
+    .addOption(scratchOption())
     .option('--explain', 'print what a run does, step by step, and which step parses records; run nothing')
     .action(async (filename: string, options: RunOptions) => {
       requireFile(filename)
@@ -77,7 +80,7 @@ async function run(filename: string, options: RunOptions, terminal: Terminal): P
   try {
     const { loadConfig } = await import('../../lib/config.ts')
     const { runPipeline } = await import('../../lib/commands.ts')
-    const { customSource, customDestination, runner, envFile, record, replay, reset } = options
+    const { customSource, customDestination, runner, envFile, record, replay, reset, scratch } = options
     const config = await loadConfig(filename, ['source', 'destination'], {
       logLevel: level,
       customSource,
@@ -87,6 +90,7 @@ async function run(filename: string, options: RunOptions, terminal: Terminal): P
       record,
       replay,
       reset,
+      scratch,
     })
     terminal.conceal(config.secrets ?? [])
     level = config.engine.runner.logLevel
