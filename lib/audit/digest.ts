@@ -191,7 +191,7 @@ export function createDigester(): Digester {
     b = two
     if (digits > 0) {
       add(power | 0)
-      add((power / 0x100000000) | 0)
+      add(Math.floor(power / 0x100000000) | 0)
       add(negative ? 1 : 0)
     }
     finish()

@@ -2,7 +2,7 @@
 // again and again in folders of its own, killed at one operation after another, resumed, and read back by a reader that
 // has nothing to do with the writer. Nothing of the real state and targets is opened.
 
-import { mkdir, mkdtemp, readdir, realpath, rm, stat } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, readdir, realpath, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { openReader, targetOf } from '../audit/reader.ts'
@@ -212,8 +212,7 @@ class Chaos {
     }
     const limit = await this.#halfOfLargest()
     if (process.platform === 'win32') leftOut.push('a full disk: there is no limit to set on this system')
-    else if (limit === undefined)
-      leftOut.push('a full disk: the files that a run writes are too small, or are the server’s')
+    else if (limit === undefined) leftOut.push('a full disk: what a run writes is too little, or is on the server')
     else {
       const under = ['sh', '-c', `ulimit -f ${Math.floor(limit / 512)}; exec "$@"`, 'limited']
       const side: Side = pipe ? 'load' : 'run'
@@ -260,6 +259,8 @@ class Chaos {
 
   /** Runs until it is done; what the last run said if it never is. */
   async #finish(place: Place, pipe: boolean): Promise<string | undefined> {
+    // What came after the end of the run would be a run of its own, and load what is new.
+    if (await this.#isOver(place)) return undefined
     let said: string | undefined
     for (let times = 0; times < RESUMES; times++) {
       const ends = await this.#execute(place, { pipe })
@@ -267,6 +268,25 @@ class Chaos {
       said = complaintOf(ends)
     }
     return said
+  }
+
+  /** Whether the run has succeeded for all that. A copy is asked: what a dead process left is the next one's to put right. */
+  async #isOver({ folder, config }: Place): Promise<boolean> {
+    if (config.source.mode !== 'incremental') return false
+    const copy = await mkdtemp(join(this.#root, 'look-'))
+    for (const name of await readdir(folder)) {
+      if (name.startsWith('state.sqlite3') && !name.endsWith('.lock'))
+        await copyFile(join(folder, name), join(copy, name))
+    }
+    const { backend } = config.engine
+    const store = backend.definition.create({ ...backend, database: join(copy, 'state') })
+    try {
+      await store.open()
+      return (await store.lastSucceeded(identityOf(config))) !== undefined
+    } finally {
+      await store.close()
+      await rm(copy, { recursive: true, force: true })
+    }
   }
 
   async #complete(place: Place, execution: Partial<Execution>): Promise<void> {
