@@ -1,5 +1,6 @@
 // The public names, and nothing else.
 
+export type { Keeps, Reader, Scratch, StoredRow } from './audit/reader.ts'
 export { type Authentication, authenticationSchema } from './auth.ts'
 export type { Checkpoint, CheckpointOptions, Receipt } from './checkpoint.ts'
 export { checkPipeline, runPipeline } from './commands.ts'

@@ -42,12 +42,13 @@ export function addChaos(program: Command, terminal: Terminal): void {
     'chaos',
     'Kill runs of a pipeline at their durable operations, resume them, and compare what they load. The real state and target are not touched.',
     [
-      { what: 'about a minute of it', run: 'bizon chaos examples/weather.yml' },
-      { what: 'as two processes with a pipe between', run: 'bizon chaos examples/weather.yml --pipe --kills 10' },
-      { what: 'keep what was done, as JSON', run: 'bizon chaos examples/events.yml --kills 10 --report chaos.json' },
       {
-        what: 'an API, by a cassette of what it said',
-        run: 'bizon chaos examples/rest.yml --replay examples/data/shop.cassette --kills 5',
+        what: 'three kills; without --kills as many as take a minute',
+        run: 'bizon chaos examples/weather.yml --kills 3',
+      },
+      {
+        what: 'an API, by a cassette of what it said; keep what was done as JSON',
+        run: 'bizon chaos examples/rest.yml --replay examples/data/shop.cassette --kills 1 --report chaos.json',
       },
     ],
   )

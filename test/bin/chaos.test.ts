@@ -110,7 +110,7 @@ describe('a pipeline to a file', () => {
     const tried = join(scratch, 'tried')
     expect(await place.bizon({ args: ['--scratch', tried] })).toMatchObject({ code: 0 })
     expect(await fingerprint(place.folder)).toBe(before)
-    const lines = (await readdir(join(tried, 'out'))).filter((name) => /_(?:records|routed)\.json$/.test(name))
+    const lines = (await readdir(join(tried, 'out'))).filter((name) => /_(?:creatures|routed)\.json$/.test(name))
     expect(lines).toHaveLength(2)
     await rm(tried, { recursive: true })
   })

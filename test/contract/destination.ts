@@ -5,8 +5,12 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createDigester } from '../../lib/audit/digest.ts'
+import type { Reader, StoredRow } from '../../lib/audit/reader.ts'
 import type { Destination, Run } from '../../lib/destination.ts'
 import { BizonError } from '../../lib/errors.ts'
+import { RawJson, type SourceRecord } from '../../lib/record.ts'
+import { readRowId } from '../../lib/row-id.ts'
 import type { Page, SyncMode } from '../../lib/source.ts'
 import { failAt, Injected, idsOf, load, never, pagesOf, runOf } from '../support/load.ts'
 
@@ -23,6 +27,8 @@ export interface Trial {
   readBack(folder: string, target: string): Promise<string[] | undefined>
   /** The destination id with which a record reaches the other target. */
   idOf(folder: string, target: string): string
+  /** What `bizon verify` and `bizon chaos` read its targets with; only of one that has it. */
+  reader?(folder: string): Reader
 }
 
 interface Kind {
@@ -40,7 +46,7 @@ const KINDS: readonly Kind[] = [
   { title: 'stream', mode: 'stream', complete: false, expect: (old, fresh) => [...old, ...fresh] },
 ]
 
-export function destinationContract(name: string, { create, readBack, idOf }: Trial): void {
+export function destinationContract(name: string, { create, readBack, idOf, reader }: Trial): void {
   describe(`${name} keeps the destination contract`, () => {
     let root: string
     beforeAll(async () => {
@@ -59,6 +65,43 @@ export function destinationContract(name: string, { create, readBack, idOf }: Tr
       const folder = await newFolder()
       await load(create(folder, { mode }), runOf('old', mode, 1, mode !== 'stream'), OLD)
       return folder
+    }
+
+    if (reader) {
+      const rowsOf = async (from: Reader, id: string): Promise<StoredRow[]> => {
+        const rows: StoredRow[] = []
+        for await (const some of from.read(id, never)) {
+          rows.push(...some.map((row) => ({ ...row, data: row.data && RawJson.from(row.data.toString()) })))
+        }
+        return rows
+      }
+
+      test('its reader gives back each record as it was given, again and again, and none of a target that is not there', async () => {
+        const folder = await published('full_refresh')
+        const from = reader(folder)
+        try {
+          const id = idOf(folder, 'main')
+          const rows = await rowsOf(from, id)
+          const digester = createDigester()
+          const digests = (data: readonly (SourceRecord['data'] | undefined)[]): number[] =>
+            data.map((one) => {
+              if (one) digester.value(one)
+              return one ? digester.a : 0
+            })
+          const given = OLD.flatMap(({ records }) => records)
+          expect(digests(rows.map(({ data }) => data)).sort()).toEqual(digests(given.map(({ data }) => data)).sort())
+          if (from.keeps.of === 'records') {
+            expect(rows.map(({ recordId }) => recordId).sort()).toEqual([...old].sort())
+            expect(new Set(rows.map(({ rowId = '' }) => readRowId(rowId)?.row)).size).toBe(old.length)
+          }
+          if (from.keeps.inOrder)
+            expect(digests(rows.map(({ data }) => data))).toEqual(digests(given.map(({ data }) => data)))
+          expect(await rowsOf(from, id)).toHaveLength(old.length)
+          expect(await rowsOf(from, idOf(folder, 'nothing'))).toEqual([])
+        } finally {
+          await from.close()
+        }
+      })
     }
 
     for (const kind of KINDS) {

@@ -1,8 +1,9 @@
 import { basename } from 'node:path'
 import { Client } from 'pg'
 import { afterAll, beforeAll } from 'vitest'
+import { PostgresReader } from '../../../connectors/destinations/postgres/reader.ts'
 import { destinationContract } from '../../contract/destination.ts'
-import { postgresDestination } from '../../support/postgres-destination.ts'
+import { postgresDestination, postgresOptions } from '../../support/postgres-destination.ts'
 import { freshDatabase } from '../../support/services/postgres.ts'
 
 let url = ''
@@ -35,4 +36,5 @@ destinationContract('postgres', {
     return found.rows.map((row) => row.source_record_id)
   },
   idOf: (_, target) => target,
+  reader: (folder) => new PostgresReader(postgresOptions(url, { schema: schemaOf(folder) })),
 })
