@@ -29,20 +29,25 @@ interface VerifyOptions {
 }
 
 export function addVerify(program: Command, terminal: Terminal): void {
-  addCommand(program, 'verify', 'Read back what was loaded and compare it with what the checkpoints recorded.', [
-    {
-      what: 'whether every row is still there, as it was loaded',
-      run: 'bizon run examples/events.yml && bizon verify examples/events.yml',
-    },
-    {
-      what: 'count only, where no digests were kept',
-      run: 'bizon run examples/weather.yml && bizon verify examples/weather.yml --counts',
-    },
-    {
-      what: 'for a program',
-      run: 'bizon run examples/events.yml && bizon verify examples/events.yml --json | jq .differences',
-    },
-  ])
+  addCommand(
+    program,
+    'verify',
+    'Read back what was loaded and compare it with what the checkpoints recorded. Exits with 1 if something differs, with 2 if it cannot be told.',
+    [
+      {
+        what: 'whether every row is still there, as it was loaded',
+        run: 'bizon run examples/events.yml && bizon verify examples/events.yml',
+      },
+      {
+        what: 'count only, where no digests were kept',
+        run: 'bizon run examples/weather.yml && bizon verify examples/weather.yml --counts',
+      },
+      {
+        what: 'for a program',
+        run: 'bizon run examples/events.yml && bizon verify examples/events.yml --json | jq .differences',
+      },
+    ],
+  )
     .argument(
       '<FILENAME>',
       'the pipeline, a YAML file; with `verify: true` in it, values are compared and not only counts',
@@ -54,10 +59,6 @@ export function addVerify(program: Command, terminal: Terminal): void {
     .addOption(envFileOption())
     .addOption(logLevelOption())
     .addOption(logFormatOption())
-    .addHelpText(
-      'after',
-      '\nExit codes: 0 all is as it was loaded, 1 something differs, 2 it cannot be told, 3 a run is under way.',
-    )
     .action(async (filename: string, options: VerifyOptions) => {
       requireFile(filename)
       requireFiles(options)
