@@ -144,8 +144,10 @@ export class OpenLoad {
   }
 
   /** One item: a page is staged; a checkpoint makes everything before it durable and moves every position behind it. */
-  async write({ item, ack }: Delivery): Promise<void> {
+  async write(delivery: Delivery): Promise<void> {
     const { signal, observe } = this.#options
+    const { ack } = delivery
+    const item = isPage(delivery.item) ? delivery.item : this.#tallied(delivery.item)
     if (isPage(item)) {
       this.#tallying.add(item)
       await this.#destination.write(item, signal)
@@ -159,11 +161,9 @@ export class OpenLoad {
       return
     }
     if (item.end) faultPoint('end.received')
-    const tally = this.#tallying.checkpoint()
-    const checkpoint = tally ? { ...item, tally } : item
-    const receipt = await this.#destination.flush(checkpoint)
-    this.#durable = checkpoint
-    await this.#open.save(checkpoint, receipt)
+    const receipt = await this.#destination.flush(item)
+    this.#durable = item
+    await this.#open.save(item, receipt)
     if (item.position) await this.#source.acknowledge(item.position)
     await ack()
     this.#counts.checkpoints += 1
@@ -180,6 +180,12 @@ export class OpenLoad {
       this.#published = this.#durable
     }
     await this.#source.published?.(this.#job, this.#published)
+  }
+
+  /** The checkpoint, with what `bizon verify` is to know of the rows before it. */
+  #tallied(checkpoint: Checkpoint): Checkpoint {
+    const tally = this.#tallying.checkpoint()
+    return tally ? { ...checkpoint, tally } : checkpoint
   }
 
   async #pagesWritten(pages: number): Promise<void> {
