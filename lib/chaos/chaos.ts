@@ -122,7 +122,12 @@ class Chaos {
     const sides: readonly Side[] = pipe ? ['extract', 'load'] : ['run']
     const [operations, took] = await this.#undisturbed(sides)
     const budget = Math.max(5, Math.floor((seconds * AT_A_TIME) / (2.5 * took)))
-    const chosen = spread(operations, this.#options.kills ?? budget, seed)
+    // Of a pipe each side has its share.
+    const share = (this.#options.kills ?? budget) / operations.length
+    const chosen = sides.flatMap((side) => {
+      const own = operations.filter((operation) => operation.side === side)
+      return spread(own, Math.ceil(share * own.length), seed)
+    })
     const others = await this.#others(operations)
     const trials: Trial[] = []
     const all = [...chosen.map((operation) => () => this.#kill(operation)), ...others.work]
