@@ -126,7 +126,7 @@ class Chaos {
     const share = (this.#options.kills ?? budget) / operations.length
     const chosen = sides.flatMap((side) => {
       const own = operations.filter((operation) => operation.side === side)
-      return spread(own, Math.ceil(share * own.length), seed)
+      return spread(own, Math.ceil(share * own.length - 1e-9), seed)
     })
     const others = await this.#others(operations)
     const trials: Trial[] = []
