@@ -2,9 +2,11 @@
 // The `bizon` command: one file per command below commands/.
 
 import type { Command } from 'commander'
+import { addChaos } from './commands/chaos.ts'
 import { addCheck } from './commands/check.ts'
 import { addDestination } from './commands/destination.ts'
 import { addNew } from './commands/new.ts'
+import { addPlan } from './commands/plan.ts'
 import { addRun } from './commands/run.ts'
 import { addSchema } from './commands/schema.ts'
 import { addSecrets } from './commands/secrets.ts'
@@ -13,6 +15,7 @@ import { addState } from './commands/state.ts'
 import { addStream } from './commands/stream.ts'
 import { addTransform } from './commands/transform.ts'
 import { addTypes } from './commands/types.ts'
+import { addVerify } from './commands/verify.ts'
 import { createProgram, examplesText, main } from './program.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -23,6 +26,9 @@ function bizon(terminal: Terminal): Command {
   )
   addRun(program, terminal)
   addCheck(program, terminal)
+  addPlan(program, terminal)
+  addVerify(program, terminal)
+  addChaos(program, terminal)
   addSource(program, terminal)
   addStream(program, terminal)
   addState(program, terminal)

@@ -14,15 +14,20 @@ export const sources = {
   file: () => import('./sources/file.ts'),
   gbif: () => import('./sources/gbif.ts'),
   pokeapi: () => import('./sources/pokeapi.ts'),
+  postgres: () => import('./sources/postgres.ts'),
   rest: () => import('./sources/rest.ts'),
+  sqlite: () => import('./sources/sqlite.ts'),
 } satisfies Table<SourceDefinition>
 
 export const destinations = {
   file: () => import('./destinations/file.ts'),
   logger: () => import('./destinations/logger.ts'),
+  postgres: () => import('./destinations/postgres.ts'),
+  sqlite: () => import('./destinations/sqlite.ts'),
 } satisfies Table<DestinationDefinition>
 
 export const stores = {
+  postgres: () => import('./stores/postgres.ts'),
   sqlite: () => import('./stores/sqlite.ts'),
   sqlite_in_memory: () => import('./stores/sqlite_in_memory.ts'),
 } satisfies Table<StoreDefinition>
@@ -47,6 +52,6 @@ export const planned = {
     bigquery_streaming: { release: '0.5', load: () => import('./planned/bigquery_streaming.ts') },
     bigquery_streaming_v2: { release: '0.5', load: () => import('./planned/bigquery_streaming_v2.ts') },
   },
-  stores: { bigquery: { release: '0.5' }, postgres: { release: '0.3' } },
+  stores: { bigquery: { release: '0.5' } },
   queues: { kafka: { release: '0.4' }, rabbitmq: { release: '0.4' } },
 } satisfies PlannedConnectors

@@ -38,6 +38,26 @@ export async function lockFile(
   return new SqliteLock(path, database)
 }
 
+/**
+ * Who has the lock, in words for people, without taking it; undefined: nobody. Whoever takes it in the same instant may
+ * find it taken, though only where a killed process has left the file.
+ */
+export async function lockHolder(path: string, code: ErrorCode = 'state'): Promise<string | undefined> {
+  if (identity(path) === undefined) return undefined
+  const sqlite = await loadSqlite(code)
+  let database: Database | undefined
+  try {
+    database = sqlite.open(path, { busyTimeoutMs: 0, readOnly: true })
+    database.pragma('schema_version')
+    return undefined
+  } catch (error) {
+    // It may be gone by now, or be anything: whoever wants the lock is told.
+    return isBusy(error) ? await readHolder(path) : undefined
+  } finally {
+    database?.close()
+  }
+}
+
 /** Others may take, release and remove the file while we look at it; each time one of us gets on. */
 async function lockOnceSettled(path: string, code: ErrorCode, what: string): Promise<Database> {
   for (let attempt = 0; attempt < 1000; attempt++) {

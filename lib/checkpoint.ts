@@ -1,6 +1,7 @@
 // A checkpoint is a barrier in the flow: everything before me, and this position, become durable together.
 // The last one says `end`, and nothing else proves that an extract is complete.
 
+import type { Tally } from './audit/tally.ts'
 import type { Json, JsonObject } from './record.ts'
 import { sizeOf } from './record.ts'
 import type { Page, Position } from './source.ts'
@@ -19,6 +20,8 @@ export interface Checkpoint {
   readonly end: boolean
   /** The newest `page.watermark`. */
   readonly watermark?: Json
+  /** What `bizon verify` compares with; absent: all rows are in the usual target, and there are no digests. */
+  readonly tally?: Tally
 }
 
 /** What a destination that cannot hold positions itself needs back to recover: a byte offset, a part name, a job id. */

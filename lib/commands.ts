@@ -26,7 +26,7 @@ export async function runPipeline(config: PipelineConfig, options: RunOptions = 
   return pipeline(from, load(config), rest)
 }
 
-async function inChild(config: PipelineConfig, args: readonly string[], { signal, stop }: PipelineOptions) {
+async function inChild(config: PipelineConfig, args: readonly string[], { signal, stop, meter }: PipelineOptions) {
   if (config.path === NO_FILE) {
     throw new BizonError('config', 'the runner process reads the pipeline file once more, and there is none', {
       hint: 'Use the runner thread, or write the pipeline to a file.',
@@ -34,7 +34,11 @@ async function inChild(config: PipelineConfig, args: readonly string[], { signal
   }
   const { ChildExtract } = await import('./process.ts')
   const either = [signal, stop].filter((one) => one !== undefined)
-  return new ChildExtract(config, { args, ...(either.length > 0 && { signal: AbortSignal.any(either) }) })
+  return new ChildExtract(config, {
+    args,
+    report: meter !== undefined,
+    ...(either.length > 0 && { signal: AbortSignal.any(either) }),
+  })
 }
 
 /**

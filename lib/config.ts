@@ -71,6 +71,8 @@ export interface PipelineConfig {
   /** In the order in which records go through them. */
   readonly transforms: readonly TransformConfig[]
   readonly engine: EngineConfig
+  /** Keep digests of what is loaded, for `bizon verify`. */
+  readonly verify: boolean
   /** What references stand for, to be kept out of logs; only what is long enough to be recognised. */
   readonly secrets: readonly string[]
   /** Each reference, as it was written, to what it stands for: see seal.ts. */
@@ -105,6 +107,8 @@ export interface ConfigOverrides {
   readonly record?: string | undefined
   /** Answer the source from such a file, without a network. */
   readonly replay?: string | undefined
+  /** Keep the state, and what is loaded, in this folder instead: see chaos/scratch.ts. */
+  readonly scratch?: string | undefined
 }
 
 /** A path, the mapping itself, or a config that was loaded before. */
@@ -149,7 +153,9 @@ export async function loadConfig<Part extends ConfigPart>(
   if (!blocks) throw new BizonError('internal', `${path}: the config is not valid, and no problem was found`)
   const warnings = problems.warnings()
   const cassette = cassetteOf(overrides, unset)
-  const config = deepFreeze({ path, ...blocks, secrets, referenced, warnings, ...(cassette && { cassette }) })
+  const { scratch } = overrides
+  const placed = scratch === undefined ? blocks : await (await import('./chaos/scratch.ts')).inScratch(blocks, scratch)
+  const config = deepFreeze({ path, ...placed, secrets, referenced, warnings, ...(cassette && { cassette }) })
   loaded.add(config)
   return config as ConfigOf<Part>
 }

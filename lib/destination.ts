@@ -3,6 +3,7 @@
 // it is asked first on every start, because it is the truth.
 
 import type { z } from 'zod'
+import type { Reader, Scratch } from './audit/reader.ts'
 import type { Checkpoint, Receipt } from './checkpoint.ts'
 import type { Log } from './log.ts'
 import type { Page, SyncMode } from './source.ts'
@@ -61,10 +62,42 @@ export interface Destination {
   close(): Promise<void>
   /** Rejects, saying why, if writing cannot work; changes nothing. Called by `bizon check`. */
   check?(signal: AbortSignal): Promise<void>
+  /**
+   * What a run would find here, and do; changes nothing, and leaves nothing but a `close` to be done. Instead of `open`,
+   * and rejects as that would, but for a target that another run holds. Called by `bizon plan`.
+   */
+  plan?(run: Run, signal: AbortSignal): Promise<DestinationPlan>
   /** Where a person finds what was published: paths, table names. Asked for after `publish`. */
   outputs?(): readonly string[]
+  /** How often it did again what had failed in passing; left out: it does not count. For the report of the run. */
+  retries?(): number
   /** Local paths it writes; a source must not read them. Absolute, and known before `open`. */
   occupies?(): readonly string[]
+}
+
+export interface DestinationPlan {
+  /** What `open` would resolve to. */
+  readonly durable: Checkpoint | undefined
+  /** Another run that has the target, in words for people. */
+  readonly heldBy?: string | undefined
+  /** In the order in which they are made. Targets that only the records name are left out. */
+  readonly changes: readonly PlannedChange[]
+}
+
+export interface PlannedChange {
+  /** A path, or the name of a table. */
+  readonly target: string
+  /**
+   * `create`: there is no such target. `replace`, `append`, `merge`: what becomes of what is there. `empty`: no rows
+   * are left. `keep`: as it is. `remove`, `cut`: what an earlier run has left. `alter`: its columns.
+   */
+  readonly action: 'create' | 'replace' | 'append' | 'merge' | 'empty' | 'keep' | 'remove' | 'cut' | 'alter'
+  /** Size of the target as it is, where that is known at no cost. */
+  readonly bytes?: number
+  /** Why, or when, in words for people. */
+  readonly reason?: string
+  /** The statement, where there is one. */
+  readonly sql?: string
 }
 
 export interface DestinationContext {
@@ -83,6 +116,8 @@ export interface DestinationDefinition<Schema extends z.ZodType = z.ZodType> {
   readonly config: Schema
   /** Keys of `config` that change how it writes, not what: an unfinished run is gone on with after they change. */
   readonly tuning?: readonly string[]
+  /** The config as it counts for that: the same for two spellings of one target. Absent: as it is. */
+  hashed?(config: z.output<Schema> & DestinationOptions): object
   /** Default of `destination.alias`. Absent: the name. */
   readonly alias?: string
   /** Keys without effect that examples of the Python bizon show, and what to do instead: a warning, not an error. */
@@ -99,6 +134,19 @@ export interface DestinationDefinition<Schema extends z.ZodType = z.ZodType> {
   parses?(config: z.output<Schema> & DestinationOptions): string | undefined
   /** Does no I/O. `config` also holds the keys that all destinations share. */
   create(config: z.output<Schema> & DestinationOptions, context: DestinationContext): Destination
+  /**
+   * How `bizon verify` and `bizon chaos` read back what was published. Does no I/O. Absent: they refuse. Throws where this
+   * config writes to what cannot be read.
+   */
+  reader?(config: z.output<Schema> & DestinationOptions, context: DestinationContext): Reader
+  /**
+   * The config with another target of the same kind, for `bizon chaos`: all of it in the folder, which is absolute and empty,
+   * or under the folder's name, which no other has. Does no I/O. Absent: it refuses.
+   */
+  scratch?(
+    config: z.output<Schema> & DestinationOptions,
+    folder: string,
+  ): Scratch<z.output<Schema> & DestinationOptions>
 }
 
 /** A column list for one target, as `record_schemas` gives it. */

@@ -9,6 +9,7 @@ import { createHttp, type Http, network } from './http.ts'
 import type { Foreign } from './job.ts'
 import { type Log, silentLog } from './log.ts'
 import { redactLog } from './redact.ts'
+import type { SourceFacts } from './report.ts'
 import { type Seal, sealOf } from './seal.ts'
 import { findStream, type Page, type Position, type Source, type Start, type StreamInfo } from './source.ts'
 import { endGenerator, never, orAborted } from './wait.ts'
@@ -50,6 +51,8 @@ export interface OpenSource {
   /** Told after the publish: which run that was, and its last checkpoint. */
   published?(run: string, end: Checkpoint): Promise<void>
   close(): Promise<void>
+  /** For the report of the run; asked for once it is closed. */
+  facts?(): SourceFacts
 }
 
 /** The first stage of a pipeline. */
@@ -180,6 +183,10 @@ export class OpenExtract implements OpenSource {
   /** The end has no place of its own: all that came before it is durable. */
   async published(): Promise<void> {
     if (this.#passed) await this.#source.acknowledge?.(this.#passed)
+  }
+
+  facts(): SourceFacts {
+    return { httpRetries: this.#http.retries() }
   }
 
   async close(): Promise<void> {

@@ -1,8 +1,10 @@
-// Named points where tests make a process fail. Inert unless BIZON_FAILPOINT is set:
+// Named points where tests, and `bizon chaos`, make a process fail. Inert unless one of these is set:
 //   BIZON_FAILPOINT=<name>[@<n>]:<action>     n: at its n-th passing, from 1 (default 1)
-// Actions: kill (SIGKILL to self), stop (SIGSTOP to self, until SIGCONT), throw.
+//   BIZON_FAULTS_TO=<path>                    a line for each passing is added to this file
+// Actions: kill (SIGKILL to self), term (SIGTERM to self), stop (SIGSTOP to self, until SIGCONT), throw.
 // The names are those of the steps of a run; see docs/delivery.md.
 
+import { appendFileSync } from 'node:fs'
 import { BizonError } from './errors.ts'
 
 interface Fault {
@@ -12,23 +14,30 @@ interface Fault {
 }
 
 let armed: Fault | null | undefined
+let log: string | null | undefined
+
+const SIGNALS: Readonly<Record<string, NodeJS.Signals>> = { kill: 'SIGKILL', term: 'SIGTERM', stop: 'SIGSTOP' }
 
 /** Passes the named point; dies, stops or throws there when a test asked for it. */
 export function faultPoint(name: string): void {
-  if (armed === null) return
-  const fault = armed === undefined ? parse(process.env.BIZON_FAILPOINT) : armed
-  armed = fault
+  if (armed === null && log === null) return
+  if (armed === undefined) {
+    armed = parse(process.env.BIZON_FAILPOINT)
+    log = process.env.BIZON_FAULTS_TO || null
+  }
+  if (log) appendFileSync(log, `${name}\n`)
+  const fault = armed ?? null
   if (fault === null || fault.name !== name || --fault.countdown > 0) return
   armed = null
   if (fault.action === 'throw') throw new BizonError('internal', `fault injected at ${name}`)
-  process.kill(process.pid, fault.action === 'stop' ? 'SIGSTOP' : 'SIGKILL')
+  process.kill(process.pid, SIGNALS[fault.action])
 }
 
 function parse(text: string | undefined): Fault | null {
   if (!text) return null
-  const match = /^([a-z_.]+)(?:@(\d+))?:(kill|stop|throw)$/.exec(text)
+  const match = /^([a-z_.]+)(?:@(\d+))?:(kill|term|stop|throw)$/.exec(text)
   if (!match) {
-    throw new BizonError('usage', `BIZON_FAILPOINT: ${JSON.stringify(text)} is not <name>[@<n>]:<kill|stop|throw>`)
+    throw new BizonError('usage', `BIZON_FAILPOINT: ${JSON.stringify(text)} is not <name>[@<n>]:<kill|term|stop|throw>`)
   }
   return {
     name: match[1] as string,

@@ -92,6 +92,8 @@ export interface HttpParts {
 
 /** Makes clients, and closes those that it made. */
 export interface Http extends CreateHttp {
+  /** How many requests were sent again so far. */
+  retries(): number
   /** Safe twice. */
   close(): Promise<void>
 }
@@ -113,6 +115,7 @@ export function createHttp({
     return client
   }
   return Object.assign(create, {
+    retries: (): number => clients.reduce((sum, { retries }) => sum + retries, 0),
     close: async (): Promise<void> => {
       await Promise.all(clients.map((client) => client.close()))
     },

@@ -225,7 +225,8 @@ function beginning({ format, lookback, startValue }: IncrementOptions, since: Wa
   return moment && cursorBefore(moment, lookback, format)
 }
 
-function refuseOther(field: string, since: Watermark | undefined): void {
+/** Throws when the watermark is one of other values. */
+export function refuseOther(field: string, since: Watermark | undefined): void {
   const saved = since?.value as Saved | undefined
   if (saved === undefined || saved.field === field) return
   throw new BizonError(

@@ -1,5 +1,6 @@
 // The public names, and nothing else.
 
+export type { Keeps, Reader, Scratch, StoredRow } from './audit/reader.ts'
 export { type Authentication, authenticationSchema } from './auth.ts'
 export type { Checkpoint, CheckpointOptions, Receipt } from './checkpoint.ts'
 export { checkPipeline, runPipeline } from './commands.ts'
@@ -16,7 +17,9 @@ export {
   type DestinationContext,
   type DestinationDefinition,
   type DestinationOptions,
+  type DestinationPlan,
   defineDestination,
+  type PlannedChange,
   type Run,
 } from './destination.ts'
 export { BizonError, ERROR_CODES, type ErrorCode } from './errors.ts'
@@ -76,7 +79,7 @@ export {
   type SyncMode,
   type Watermark,
 } from './source.ts'
-export type { Job, Lease, StateStore } from './state.ts'
+export type { Job, Lease, StateStore, StateView } from './state.ts'
 export {
   checkpoint,
   type PipelineOptions,

@@ -183,7 +183,7 @@ export interface Reconciled {
 export function reconcile(
   stored: Checkpoint | undefined,
   durable: Checkpoint | undefined,
-  { job, resumable }: { readonly job: Job; readonly resumable: boolean },
+  { job, resumable }: { readonly job: Pick<Job, 'id' | 'mode'>; readonly resumable: boolean },
 ): Reconciled {
   if (!durable) {
     if (!stored || !promises(stored)) return { start: undefined, reason: 'from its first page' }
@@ -216,7 +216,7 @@ function show({ page, rows, end }: Checkpoint): string {
   return `page ${page} (${rows} rows${end ? ', the end' : ''})`
 }
 
-function lost(job: Job, stored: Checkpoint, found: string): BizonError {
+function lost(job: Pick<Job, 'id' | 'mode'>, stored: Checkpoint, found: string): BizonError {
   return new BizonError(
     'edited',
     `the destination lost rows of run ${job.id}: ${show(stored)} was durable, and it holds ${found}`,

@@ -1,15 +1,17 @@
 // The destination's end of a pipeline: opens what a run needs, writes pages, makes checkpoints durable, publishes.
 // The order at a checkpoint is the promise: destination, then state store, then source and queue.
 
-import { relative, resolve } from 'node:path'
+import { checkApart } from './apart.ts'
+import { digestedBy, targetOf } from './audit/reader.ts'
+import { Tallying } from './audit/tally.ts'
 import { type Checkpoint, isPage, payloadBytesOf } from './checkpoint.ts'
 import { type ConfigInput, type ConfigOf, loadConfig, type PipelineConfig } from './config.ts'
 import type { Destination } from './destination.ts'
-import { BizonError } from './errors.ts'
 import type { Observer, Outcome } from './events.ts'
 import type { OpenSource, ReadOptions } from './extract.ts'
 import { faultPoint } from './fault.ts'
 import type { Log } from './log.ts'
+import type { Meter } from './meter.ts'
 import type { Delivery } from './queue.ts'
 import { redactLog } from './redact.ts'
 import { identityOf, type OpenRun, openRun, publishedEnd, transformsHashOf } from './run.ts'
@@ -22,6 +24,7 @@ export interface LoadOptions {
   readonly log: Log
   readonly signal: AbortSignal
   readonly observe: Observer
+  readonly meter?: Meter | undefined
 }
 
 export interface Opening {
@@ -41,6 +44,7 @@ export class OpenLoad {
   readonly #options: LoadOptions
   readonly #store: StateStore
   readonly #destination: Destination
+  readonly #tallying: Tallying
   readonly #written = new Signpost()
   readonly #startedAt = performance.now()
   #lease: Lease | undefined
@@ -71,6 +75,8 @@ export class OpenLoad {
       mode,
       log,
     })
+    const of = config.verify ? digestedBy(this.config, log) : undefined
+    this.#tallying = new Tallying((name = stream) => targetOf(own, name), of)
   }
 
   /**
@@ -80,7 +86,7 @@ export class OpenLoad {
   async open(stop?: AbortSignal): Promise<Opening> {
     const { log, observe } = this.#options
     const signal = stop ? AbortSignal.any([this.#options.signal, stop]) : this.#options.signal
-    this.#checkApart()
+    checkApart(this.config, this.#source, this.#destination)
     await this.#store.open()
     const lease = await this.#store.acquire(identityOf(this.config), holder())
     this.#lease = lease
@@ -102,7 +108,17 @@ export class OpenLoad {
     })
     this.#run = run
     this.#durable = run.from
+    this.#tallying.resume(run.from)
     for (const reason of run.reasons) log.info(reason)
+    this.#options.meter?.begin({
+      config: this.config,
+      run: run.id,
+      attempt: run.attempt,
+      began: run.began,
+      from: run.from,
+      since: run.start.since,
+      reasons: run.reasons,
+    })
     observe({
       type: 'start',
       job: run.id,
@@ -124,6 +140,7 @@ export class OpenLoad {
     const { log, observe } = this.#options
     const reason = `run ${end.run} is published already`
     log.info(reason)
+    this.#options.meter?.begin({ config: this.config, run: end.run, from: end, reasons: [reason] })
     observe({ type: 'start', job: end.run, from: end, reasons: [reason] })
     this.#published = end
     return { from: end, start: {}, standing: { from: end }, ready: undefined }
@@ -131,16 +148,19 @@ export class OpenLoad {
 
   /** Whether both ends and the state store can be reached. Creates the tables of the state; loads nothing. */
   async check(): Promise<void> {
-    this.#checkApart()
+    checkApart(this.config, this.#source, this.#destination)
     await this.#source.check(this.#options.signal)
     await this.#store.open()
     await this.#destination.check?.(this.#options.signal)
   }
 
   /** One item: a page is staged; a checkpoint makes everything before it durable and moves every position behind it. */
-  async write({ item, ack }: Delivery): Promise<void> {
+  async write(delivery: Delivery): Promise<void> {
     const { signal, observe } = this.#options
+    const { ack } = delivery
+    const item = isPage(delivery.item) ? delivery.item : this.#tallied(delivery.item)
     if (isPage(item)) {
+      this.#tallying.add(item)
       await this.#destination.write(item, signal)
       item.release?.()
       const bytes = payloadBytesOf(item)
@@ -173,6 +193,12 @@ export class OpenLoad {
     await this.#source.published?.(this.#job, this.#published)
   }
 
+  /** The checkpoint, with what `bizon verify` is to know of the rows before it. */
+  #tallied(checkpoint: Checkpoint): Checkpoint {
+    const tally = this.#tallying.checkpoint()
+    return tally ? { ...checkpoint, tally } : checkpoint
+  }
+
   async #pagesWritten(pages: number): Promise<void> {
     while (this.#counts.pages < pages) await this.#written.wait(this.#options.signal)
   }
@@ -191,6 +217,11 @@ export class OpenLoad {
     )
   }
 
+  /** See `Destination`. */
+  retries(): number | undefined {
+    return this.#destination.retries?.()
+  }
+
   outcome(): Outcome {
     const direct = this.config.source.mode === 'stream'
     const from = this.#run?.from
@@ -203,25 +234,6 @@ export class OpenLoad {
       ...(from && from.page > 0 && { resumedFrom: from }),
       outputs: this.#published || direct ? (this.#destination.outputs?.() ?? []) : [],
     }
-  }
-
-  /** A run that writes where it reads would destroy its input, or feed on itself. */
-  #checkApart(): void {
-    const written = this.#destination
-      .occupies?.()
-      .map((path) => ({ path, by: 'the destination', key: 'destination_id' }))
-    const letters = this.config.transforms
-      .filter(({ onError }) => onError === 'dead_letter')
-      .map(({ label, deadLetterPath }) => ({ path: deadLetterPath, by: `transform ${label}`, key: 'dead_letter_path' }))
-    const both = [...(written ?? []), ...letters].find(({ path }) => this.#source.reads(resolve(path)))
-    if (both === undefined) return
-    throw new BizonError(
-      'config',
-      `${this.config.path}: ${both.by} writes ${relative('', both.path)}, which the source reads`,
-      {
-        hint: `Choose another ${both.key}, or a path that leaves it out.`,
-      },
-    )
   }
 
   get #job(): string {

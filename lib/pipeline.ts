@@ -8,13 +8,13 @@
 // The destination is asked first where to go on. A checkpoint that says `end` is the only way to `publish`.
 
 import { bytesOf, checkpoints, type Item } from './checkpoint.ts'
-import type { Outcome } from './events.ts'
+import type { Observer, Outcome } from './events.ts'
 import type { OpenLoad } from './load.ts'
 import { silentLog } from './log.ts'
 import { type Delivery, openQueue } from './queue.ts'
 import { redactError } from './redact.ts'
 import type { Page } from './source.ts'
-import { arrange, checkpointsOf, type Stages } from './steps.ts'
+import { arrange, checkpointsOf, type PipelineOptions, type Stages } from './steps.ts'
 import { flow, readable, type ThroughSteps, through, type WritableSteps, writable } from './streamx.ts'
 import { applyTransform, type Transform } from './transform.ts'
 import { type OpenTransforms, openTransforms } from './transforms.ts'
@@ -23,7 +23,8 @@ import { closeAll } from './wait.ts'
 /** Runs an extract through the steps into a load; resolves once that is published, or was stopped. */
 export async function pipeline(...stages: Stages): Promise<Outcome> {
   const { from, transforms, checkpointing, to, options } = arrange(stages)
-  const { log = silentLog, observe = () => {}, stop } = options
+  const { log = silentLog, stop, meter } = options
+  const observe = observersOf(options)
   const failure = new AbortController() // the first failure, on either side, ends both
   const fail = (error: unknown): void => failure.abort(error)
   const signal = AbortSignal.any([failure.signal, ...(options.signal ? [options.signal] : [])])
@@ -33,25 +34,33 @@ export async function pipeline(...stages: Stages): Promise<Outcome> {
   let opened: OpenLoad | undefined
   let scripts: OpenTransforms | undefined
   try {
-    const sink = await to.prepare(source, { log, signal, observe })
+    const sink = await to.prepare(source, { log, signal, observe, meter })
     opened = sink
-    scripts = await openTransforms(sink.config.transforms, { log, signal, secrets: sink.config.secrets })
+    const given = meter && ((at: number, records: number) => meter.transforming(at, records))
+    scripts = await openTransforms(sink.config.transforms, { log, signal, secrets: sink.config.secrets, given })
     const { from: standing, start, standing: place, ready } = await sink.open(stop)
+    const turn = ready && meter ? (pages: number) => meter.spent('destination', ready(pages)) : ready
     const broken: unknown[] = [] // by the source: what it gave before that is kept, and the run fails after it
     const failed = (error: unknown): void => void broken.push(error)
     const queue = await openQueue(sink.config.engine.queue, signal)
 
     const extracting = firstHalf({
       signal,
-      pages: (inner) =>
-        standing.end ? nothing() : source.read(start, { signal: inner, stop, standing: place, ready, failed }),
+      pages: (inner) => {
+        if (standing.end) return nothing()
+        const pages = source.read(start, { signal: inner, stop, standing: place, ready: turn, failed })
+        return meter ? meter.reading(pages) : pages
+      },
       transforms: [...scripts.steps, ...transforms],
       checkpoints: checkpoints(standing, checkpointing ?? checkpointsOf(sink.config)),
-      into: { write: (item) => queue.put(item, signal), final: () => queue.finish() },
+      into: {
+        write: (item) => (meter ? meter.spent('destination', queue.put(item, signal)) : queue.put(item, signal)),
+        final: () => queue.finish(),
+      },
     })
     const loading = flow(
       signal,
-      readable((inner) => queue.take(inner), DELIVERIES),
+      readable((inner) => (meter ? meter.waiting(queue.take(inner)) : queue.take(inner)), DELIVERIES),
       writable<Delivery>({ write: (delivery) => sink.write(delivery), final: () => sink.final() }, DELIVERIES),
     )
 
@@ -69,7 +78,16 @@ export async function pipeline(...stages: Stages): Promise<Outcome> {
       () => scripts?.close(),
       () => opened?.close(),
       () => source.close(),
-    )
+    ).finally(() => meter?.end({ source: source.facts?.(), destinationRetries: opened?.retries() }))
+  }
+}
+
+/** The one who was told of, and the meter. */
+export function observersOf({ observe = () => {}, meter }: Pick<PipelineOptions, 'observe' | 'meter'>): Observer {
+  if (!meter) return observe
+  return (event) => {
+    meter.observe(event)
+    observe(event)
   }
 }
 

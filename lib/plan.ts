@@ -14,11 +14,24 @@ export interface PlannedStep {
   readonly parses?: string
 }
 
+export type RecordStep = PlannedStep & { readonly kind: 'source' | 'transform' | 'destination' }
+
 /** The steps that every record goes through. */
 export function planOf(config: PipelineConfig): readonly PlannedStep[] {
-  const { source, destination, transforms } = config
+  const steps: readonly PlannedStep[] = stepsOf(config)
+  const checkpoint = { kind: 'checkpoint', does: describeCheckpoints(checkpointsOf(config)) } as const
+  return [...steps.slice(0, -1), checkpoint, ...steps.slice(-1)]
+}
+
+/** Those that may look into it. Without a destination: the steps before a pipe. */
+export function stepsOf({
+  source,
+  destination,
+  transforms,
+}: Pick<PipelineConfig, 'source' | 'transforms'> &
+  Partial<Pick<PipelineConfig, 'destination'>>): readonly RecordStep[] {
   const made = source.definition.parses?.(source.options, source.stream)
-  const looksInto = destination.definition.parses?.(destination.options)
+  const looksInto = destination?.definition.parses?.(destination.options)
   return [
     {
       kind: 'source',
@@ -26,12 +39,15 @@ export function planOf(config: PipelineConfig): readonly PlannedStep[] {
       ...(made !== undefined && { parses: made }),
     },
     ...transforms.map((step) => ({ kind: 'transform' as const, does: describe(step), parses: SEES[step.kind] })),
-    { kind: 'checkpoint', does: describeCheckpoints(checkpointsOf(config)) },
-    {
-      kind: 'destination',
-      does: `${destination.name}, ${PUBLISHES[source.mode]}`,
-      ...(looksInto !== undefined && { parses: looksInto }),
-    },
+    ...(destination
+      ? [
+          {
+            kind: 'destination' as const,
+            does: `${destination.name}, ${PUBLISHES[source.mode]}`,
+            ...(looksInto !== undefined && { parses: looksInto }),
+          },
+        ]
+      : []),
   ]
 }
 

@@ -2,7 +2,9 @@
 // pipe; what is added is that whatever becomes of the child arrives as one message.
 
 import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { ConfigOf } from './config.ts'
@@ -12,12 +14,15 @@ import type { Log } from './log.ts'
 import { silentLog } from './log.ts'
 import { FromPipe } from './pipe/from.ts'
 import type { RawJson } from './record.ts'
+import type { RunReport, SourceFacts } from './report.ts'
 import type { Page, Position, Start } from './source.ts'
 
 export interface ChildOptions {
   /** Options of bizon-extract after the file. */
   readonly args?: readonly string[]
   readonly signal?: AbortSignal
+  /** Whether it reports on itself. Default false. */
+  readonly report?: boolean
 }
 
 /** The source of a pipeline file, read by a child process. Needs a config that came from a file. */
@@ -33,19 +38,49 @@ export class ChildExtract extends SourceEnd {
 
   async open(log: Log = silentLog): Promise<OpenSource> {
     const { path } = this.#config
-    const { args = [], signal } = this.#options
+    const { args = [], signal, report = false } = this.#options
     const program = join(
       dirname(createRequire(import.meta.url).resolve('bizon/package.json')),
       'dist/bin/bizon-extract.js',
     )
-    const command = [...process.execArgv, program, path, '--quiet', '--log-format', 'json', '--ack', '-', ...args]
+    const own = report ? await ChildReport.create() : undefined
+    const all = ['--quiet', '--log-format', 'json', '--ack', '-', ...(own ? ['--report', own.path] : []), ...args]
+    const command = [...process.execArgv, program, path, ...all]
     const child = new Child(spawn(process.execPath, command, { stdio: 'pipe' }), log)
     try {
       const acknowledged = (value: RawJson): void => child.acknowledge(value.toString())
       const pipe = await new FromPipe(child.output, this.#config, { acknowledged, ...(signal && { signal }) }).open(log)
-      return new OpenChild(pipe, child)
+      return new OpenChild(pipe, child, own)
     } catch (error) {
-      throw await child.explain(error)
+      const explained = await child.explain(error)
+      await own?.take()
+      throw explained
+    }
+  }
+}
+
+/** What the child writes of itself at its end, in a folder of its own. */
+class ChildReport {
+  readonly path: string
+  readonly #folder: string
+
+  private constructor(folder: string) {
+    this.#folder = folder
+    this.path = join(folder, 'report.json')
+  }
+
+  static async create(): Promise<ChildReport> {
+    return new ChildReport(await mkdtemp(join(tmpdir(), 'bizon-')))
+  }
+
+  /** Undefined: it was killed, or has been taken. */
+  async take(): Promise<RunReport | undefined> {
+    try {
+      return JSON.parse(await readFile(this.path, 'utf8')) as RunReport
+    } catch {
+      return undefined
+    } finally {
+      await rm(this.#folder, { recursive: true, force: true })
     }
   }
 }
@@ -57,14 +92,17 @@ class OpenChild implements OpenSource {
   readonly transformed: OpenSource['transformed']
   readonly #pipe: OpenSource
   readonly #child: Child
+  readonly #ownReport: ChildReport | undefined
+  #report: RunReport | undefined
 
-  constructor(pipe: OpenSource, child: Child) {
+  constructor(pipe: OpenSource, child: Child, report: ChildReport | undefined) {
     this.config = pipe.config
     this.stream = pipe.stream
     this.begun = pipe.begun
     this.transformed = pipe.transformed
     this.#pipe = pipe
     this.#child = child
+    this.#ownReport = report
   }
 
   check(signal: AbortSignal): Promise<void> {
@@ -98,6 +136,11 @@ class OpenChild implements OpenSource {
   async close(): Promise<void> {
     await this.#pipe.close()
     await this.#child.end()
+    this.#report ??= await this.#ownReport?.take()
+  }
+
+  facts(): SourceFacts {
+    return { report: this.#report }
   }
 }
 

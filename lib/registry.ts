@@ -134,7 +134,7 @@ async function known<Definition extends Shape, Shape>(
 function refusePlanned(planned: PlannedConnectors['stores'] | undefined, type: string, instead: string[]): void {
   const later = own(planned, type)
   if (later) {
-    throw new BizonError('config', `${notBuilt(type, later)}; until then use ${instead.sort().join(' or ')}`)
+    throw new BizonError('config', `${notBuilt(type, later)}; until then use ${either(instead.sort())}`)
   }
 }
 
@@ -160,4 +160,8 @@ const own = <Value>(table: { readonly [name: string]: Value } | undefined, name:
 async function list<Definition>(table: ConnectorTable<Definition>): Promise<readonly Listed<Definition>[]> {
   const entries = Object.entries(table).sort(([a], [b]) => (a < b ? -1 : 1))
   return Promise.all(entries.map(async ([name, load]) => ({ name, definition: (await load()).default })))
+}
+
+function either(names: readonly string[]): string {
+  return names.length < 3 ? names.join(' or ') : `${names.slice(0, -1).join(', ')} or ${names.at(-1)}`
 }

@@ -38,6 +38,10 @@ export interface OpenRun {
   readonly from: Checkpoint
   /** The same in the source's terms. */
   readonly start: Start
+  /** How often it was started, this time included. */
+  readonly attempt: number
+  /** Start of its fetch: the time of its watermark. */
+  readonly began: Date
   /** The run that its watermark is of. */
   readonly previous: string | undefined
   /** In plain words, why this job and from here. */
@@ -99,20 +103,7 @@ export async function openRun({
   }
 
   const stored = decision.action === 'resume' ? await store.lastCheckpoint(job) : undefined
-  const run: Run = {
-    id: job.id,
-    pipeline: identity.name,
-    source: identity.source,
-    stream: identity.stream,
-    mode: decision.asReset ? 'full_refresh' : mode,
-    epoch: lease.epoch,
-    complete: decision.complete,
-    ...(foreign && mode === 'full_refresh' && { keepsOthers: true }),
-    ...(decision.previous !== undefined && { previous: decision.previous }),
-    ...(foreign !== 'tells' && decision.cancel.length > 0 && { givenUp: decision.cancel }),
-    ...(forceIgnoreCheckpoint && { startOver: true }),
-    ...(stored && { stored }),
-  }
+  const run = runOf(config, decision, { id: job.id, epoch: lease.epoch, stored, foreign })
   const settle = async (): Promise<Reconciled> => {
     const durable = await destination.open(run, signal)
     // Only a full refresh may be one whose positions mean nothing to a later process.
@@ -143,6 +134,8 @@ export async function openRun({
         since: { ...since, ...(cursorField !== undefined && { cursorField }) },
       }),
     },
+    attempt: job.attempt + 1,
+    began: job.createdAt,
     previous: decision.previous,
     reasons: [...decision.reasons, settled.reason],
     save,
@@ -201,11 +194,43 @@ export function identityOf({ name, source }: Pick<PipelineConfig, 'name' | 'sour
 /** What earlier runs left, as far as the next one is decided by it. */
 export type Past = Pick<DecisionInput, 'unfinished' | 'lastSucceeded' | 'resets'>
 
-export async function pastOf(store: StateStore, identity: Identity): Promise<Past> {
+export async function pastOf(
+  store: Pick<StateStore, 'unfinishedJobs' | 'lastSucceeded' | 'resets'>,
+  identity: Identity,
+): Promise<Past> {
   const unfinished = await store.unfinishedJobs(identity)
   const lastSucceeded = await store.lastSucceeded(identity)
   const ids = unfinished.map(({ id }) => id)
   return { unfinished, lastSucceeded, resets: await store.resets(identity, ids) }
+}
+
+/** The run as its destination sees it. */
+export function runOf(
+  config: Pick<PipelineConfig, 'name' | 'source'>,
+  { asReset, complete, previous, cancel }: Decision,
+  {
+    id,
+    epoch,
+    stored,
+    foreign,
+  }: Pick<Run, 'id' | 'epoch'> & { stored: Run['stored']; foreign?: OpenSource['foreign'] },
+): Run {
+  const { mode, forceIgnoreCheckpoint } = config.source
+  const identity = identityOf(config)
+  return {
+    id,
+    pipeline: identity.name,
+    source: identity.source,
+    stream: identity.stream,
+    mode: asReset ? 'full_refresh' : mode,
+    epoch,
+    complete,
+    ...(foreign && mode === 'full_refresh' && { keepsOthers: true }),
+    ...(previous !== undefined && { previous }),
+    ...(foreign !== 'tells' && cancel.length > 0 && { givenUp: cancel }),
+    ...(forceIgnoreCheckpoint && { startOver: true }),
+    ...(stored && { stored }),
+  }
 }
 
 /** What the next run is going to be. Without a hash it is taken for granted that the config has not changed. */
@@ -222,7 +247,7 @@ export function nextRun(
  * out. A hash alone, because settings may hold what references stand for. What is read comes first, since a producer in
  * another process knows no more than that.
  */
-async function configHashOf(config: PipelineConfig): Promise<string> {
+export async function configHashOf(config: PipelineConfig): Promise<string> {
   const { source, transforms, destination } = config
   // What another process reads, that one has transformed; what is left to do here comes on top.
   const more = source.hash === undefined ? '' : await transformsHashOf(transforms)
@@ -230,7 +255,10 @@ async function configHashOf(config: PipelineConfig): Promise<string> {
   const rest = hashOf({
     destination: destination.name,
     destinationFile: destination.file && normalize(destination.file),
-    destinationOptions: without(destination.options, destination.definition.tuning),
+    destinationOptions: without(
+      destination.definition.hashed?.(destination.options) ?? destination.options,
+      destination.definition.tuning,
+    ),
     ...(more !== '' && { transforms: more }),
   })
   return `${read}${rest}`

@@ -4,6 +4,7 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import type { Checkpoint, Receipt } from './checkpoint.ts'
+import type { SslMode } from './config/schema-tls.ts'
 import type { Log } from './log.ts'
 import type { Json } from './record.ts'
 import type { SyncMode } from './source.ts'
@@ -81,6 +82,8 @@ export interface LoggedCheckpoint extends StoredCheckpoint {
  * newer epoch exists. Transient errors (a busy database) are retried inside.
  */
 export interface StateStore {
+  /** Where it is, for people; exact once it is open. */
+  readonly place: string
   /** Connects; creates missing tables, migrates old ones in one transaction. Rejects with `state` if newer than us or corrupt. */
   open(): Promise<void>
   /** Rejects with code `locked`, naming the holder, while another live process has it. `holder` is text for people. */
@@ -173,19 +176,45 @@ export interface AdoptedJob extends Pick<Job, 'id' | 'createdAt' | 'mode' | 'com
   readonly checkpoint: StoredCheckpoint
 }
 
+/** A state store to look at: nothing is changed by it, and nothing created. */
+export interface StateView
+  extends Pick<StateStore, 'unfinishedJobs' | 'lastSucceeded' | 'lastCheckpoint' | 'resets' | 'close'> {
+  /** Reads what there is; of a database that is yet to be created nothing is known. Rejects as that of a `StateStore`. */
+  open(): Promise<void>
+  /** What `acquire` would come to now: the lease's epoch, and who stands in its way, in words for people. */
+  nextLease(identity: Identity): Promise<{ readonly epoch: number; readonly heldBy?: string | undefined }>
+}
+
 /** One per store file, its default export. */
 export interface StoreDefinition {
   readonly summary: string
   /** Does no I/O. With `echo` the statements go to `log`. */
   create(config: StoreConfig, options?: { readonly log?: Log }): StateStore
+  /** Does no I/O. Absent: its state cannot be looked at without a change, so that no run can be planned. */
+  look?(config: StoreConfig, options?: { readonly log?: Log }): StateView
 }
 
 /** `engine.backend` of the config. */
 export interface StoreConfig {
   readonly type: string
-  /** sqlite: path without `.sqlite3`. */
+  /** sqlite: path without `.sqlite3`; postgres: name of the database. */
   readonly database: string
   readonly schema: string
   /** Log every SQL statement. */
   readonly echo: boolean
+  /** postgres: where its server is. */
+  readonly server?: PostgresServer
+}
+
+/** As the keys of `engine.backend.config` say it. */
+export interface PostgresServer {
+  readonly host: string
+  readonly port: number
+  readonly username: string
+  readonly password?: string | undefined
+  readonly sslmode: SslMode
+  /** Paths of PEM files. */
+  readonly sslrootcert?: string | undefined
+  readonly sslcert?: string | undefined
+  readonly sslkey?: string | undefined
 }

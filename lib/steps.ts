@@ -7,6 +7,7 @@ import type { Observer } from './events.ts'
 import { SourceEnd } from './extract.ts'
 import { Load } from './load.ts'
 import type { Log } from './log.ts'
+import type { Meter } from './meter.ts'
 import type { Transform } from './transform.ts'
 
 export type Step = { readonly transform: Transform } | { readonly checkpoint: CheckpointOptions }
@@ -20,6 +21,8 @@ export interface PipelineOptions {
   readonly stop?: AbortSignal
   /** Told of every page, checkpoint and publish. */
   readonly observe?: Observer
+  /** Counts what a report tells beside that; see lib/report.ts. */
+  readonly meter?: Meter | undefined
 }
 
 /** An extract, any steps, a load; then options, if any. */

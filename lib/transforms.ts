@@ -17,6 +17,8 @@ export interface TransformOptions {
   readonly signal: AbortSignal
   /** Not to be written beside a failed record. */
   readonly secrets?: readonly string[]
+  /** Told how many records come to the transform at this place of the list. */
+  readonly given?: ((at: number, records: number) => void) | undefined
   /** Told of each record that a script fails on, instead of what `on_error` says. */
   readonly rejected?: (config: TransformConfig, record: SourceRecord, error: ScriptError) => void
 }
@@ -40,8 +42,9 @@ export async function openTransforms(
   }))
   const apply: Transform = async (given, signal) => {
     let records = given
-    for (const { script, failures } of steps) {
+    for (const [at, { script, failures }] of steps.entries()) {
       if (records.length === 0) break
+      options.given?.(at, records.length)
       records = await script.apply(records, failures.reject, signal)
       await failures.settle()
     }

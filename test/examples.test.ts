@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { parse as parseCsv } from 'csv-parse/sync'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { duckdb } from './support/duckdb.ts'
 import { CHECKOUT, type Finished, Sandbox } from './support/sandbox.ts'
 
 const examples = (await readdir(`${CHECKOUT}/examples`, { withFileTypes: true }))
@@ -45,6 +46,22 @@ describe('an example', () => {
     const records = linesOf(await output('weather.json')).map((line) => JSON.parse(line))
     expect(records).toHaveLength(1461)
     expect(records).toEqual(rows)
+  })
+
+  test('parquet.yml gives every row of the CSV, with its types', async () => {
+    const rows = parseCsv(await example('data/seattle-weather.csv'), { columns: true }) as Record<string, string>[]
+    const found = await duckdb(
+      `SELECT date::VARCHAR AS date, precipitation::VARCHAR AS precipitation, typeof(temp_max) AS type, temp_max::VARCHAR AS temp_max, weather FROM read_parquet('${sandbox.path('output/seattle/current/*.parquet')}')`,
+    )
+    expect(found).toEqual(
+      rows.map(({ date, precipitation, temp_max, weather }) => ({
+        date,
+        precipitation,
+        type: 'DECIMAL(5,1)',
+        temp_max,
+        weather,
+      })),
+    )
   })
 
   test('events.yml wraps each record as it came, with its id and time', async () => {
@@ -111,6 +128,27 @@ describe('an example', () => {
     expect(lines.map((line) => JSON.parse(line).id)).toEqual(['o1', 'o2', 'o3', 'o4', 'o5', 'o2'])
     expect(lines[0]).toBe('{"id":"o1","customer":"c1","total":19.90,"updated_at":"2024-03-01T09:00:00Z"}')
     expect(linesOf(finished.get('rest.yml')?.stdout ?? '')[0]).toBe(lines[0])
+  })
+
+  test('sqlite.yml gives each day once, with the types of its columns', async () => {
+    const rows = parseCsv(await example('data/seattle-weather.csv'), { columns: true }) as { weather: string }[]
+    const counts = linesOf(finished.get('sqlite.yml')?.stdout ?? '').map((line) => line.split('|'))
+    for (const [weather, count] of counts) {
+      expect(Number(count)).toBe(rows.filter((row) => row.weather === weather).length)
+    }
+    const { stdout } = await sandbox.run(
+      'sqlite3 output/weather.sqlite3 "SELECT quote(date), quote(precipitation), quote(temp_max) FROM weather LIMIT 1"',
+    )
+    expect(stdout).toBe("'2012-01-01'|'0.0'|12.8\n")
+  })
+
+  test('sqlite-source.yml gives exact numbers, and the order that has changed once more', async () => {
+    expect(linesOf(await output('shop-orders.json'))).toEqual([
+      '{"id":1,"customer":"Ada","total":19.9,"paid_cents":1990,"updated_at":"2026-03-01T09:00:00.000001Z"}',
+      '{"id":2,"customer":"Grace","total":250.0,"paid_cents":null,"updated_at":"2026-03-01T09:05:00Z"}',
+      '{"id":3,"customer":"Zoë","total":0.1,"paid_cents":9007199254740993,"updated_at":"2026-03-02T11:30:00Z"}',
+      '{"id":2,"customer":"Grace","total":250.0,"paid_cents":25000,"updated_at":"2026-03-03T08:00:00Z"}',
+    ])
   })
 
   test('script.mjs loads the rainy days', async () => {

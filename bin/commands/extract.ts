@@ -10,10 +10,11 @@ import type { ExtractStreamsOptions } from '../../lib/pipe/streams.ts'
 import type { Extracted } from '../../lib/pipe/to.ts'
 import { createProgram, examplesText, requireFile } from '../program.ts'
 import { records } from '../progress.ts'
+import { reportOption, requireReport } from '../report.ts'
 import type { Signals } from '../signals.ts'
 import type { Terminal } from '../terminal.ts'
 import { addAirbyteSource } from './airbyte-source.ts'
-import { type Begin, type HalfOptions, runHalf } from './half.ts'
+import { type Begin, type HalfEnd, type HalfOptions, runHalf } from './half.ts'
 import {
   customSourceOption,
   envFileOption,
@@ -23,6 +24,7 @@ import {
   recordOption,
   replayOption,
   requireFiles,
+  scratchOption,
 } from './options.ts'
 
 interface ExtractOptions extends HalfOptions {
@@ -38,6 +40,7 @@ interface ExtractOptions extends HalfOptions {
   readonly envFile?: string
   readonly record?: string
   readonly replay?: string
+  readonly scratch?: string
 }
 
 export function addExtract(terminal: Terminal): Command {
@@ -74,6 +77,8 @@ export function addExtract(terminal: Terminal): Command {
     .addOption(logLevelOption())
     .addOption(logFormatOption())
     .addOption(quietOption())
+    .addOption(reportOption({ dash: false }))
+    .addOption(scratchOption())
     .addHelpText(
       'after',
       examplesText([
@@ -93,6 +98,7 @@ export function addExtract(terminal: Terminal): Command {
       const catalog = options.catalog ?? options.properties
       if (catalog !== undefined) requireFile(catalog, '--catalog')
       requireFiles(options)
+      requireReport(options.report, { dash: false, taken: [filename, options.config] })
       process.exitCode = options.discover
         ? await discover(pipeline)
         : await extract(pipeline, { ...options, ...(catalog !== undefined && { catalog }) }, terminal)
@@ -128,22 +134,21 @@ async function discover(pipeline: () => Promise<ConfigInput>): Promise<number> {
 }
 
 function extract(pipeline: () => Promise<ConfigInput>, options: ExtractOptions, terminal: Terminal): Promise<number> {
-  const { format, catalog, ack, logLevel, customSource, envFile, record, replay, reset, quiet } = options
+  const { format, catalog, ack, logLevel, customSource, envFile, record, replay, reset, quiet, scratch } = options
   // The one who runs a tap keeps its state; and who reads bare records tells nobody what is durable.
   const keepsState = options.config !== undefined || format === 'ndjson'
   const from = options.state ?? (keepsState ? { by: '--state' } : undefined)
-  const work = async (signals: Signals, begin: Begin): Promise<number> => {
+  const work = async (signals: Signals, begin: Begin): Promise<HalfEnd> => {
     const { loadConfig } = await import('../../lib/config.ts')
     const { extract: source } = await import('../../lib/extract.ts')
     const { extractTo } = await import('../../lib/pipe/to.ts')
     const { DescriptorOut } = await import('../../lib/pipe/out.ts')
-    const given = { logLevel, customSource, envFile, record, replay, reset }
+    const given = { logLevel, customSource, envFile, record, replay, reset, scratch }
     const input = await pipeline()
     const [config, ...others] = await configsOf(catalog, (selected) =>
       loadConfig(input, ['source'], { ...given, ...selected }),
     )
-    const { log, progress } = begin(config)
-    const watch = { log, signal: signals.abort, stop: signals.stop, ...(progress && { observe: progress.observe }) }
+    const { progress, watch } = begin(config, ...others)
     const out = new DescriptorOut(1)
     const { status, rows } =
       others.length > 0
@@ -151,9 +156,11 @@ function extract(pipeline: () => Promise<ConfigInput>, options: ExtractOptions, 
         : await extractTo(source(config), out, { ...watch, format, from, ack })
     progress?.close()
     if (!quiet) terminal.note(status === 'complete' ? `Extracted ${records(rows)}.` : `Stopped after ${records(rows)}.`)
-    return status === 'complete' ? 0 : (signals.exitCode() ?? 0)
+    return status === 'complete'
+      ? { exitCode: 0, outcome: 'succeeded' }
+      : { exitCode: signals.exitCode() ?? 0, outcome: 'stopped' }
   }
-  return runHalf(terminal, options, work, format === 'airbyte' ? tell : undefined)
+  return runHalf(terminal, 'extract', options, work, format === 'airbyte' ? tell : undefined)
 }
 
 /** One for each stream of the catalog; without one that of the pipeline. */

@@ -7,10 +7,11 @@ import type { PipeDialect } from '../../lib/pipe/dialect.ts'
 import type { RawJson } from '../../lib/record.ts'
 import { createProgram, examplesText, requireFile } from '../program.ts'
 import { summary } from '../progress.ts'
+import { reportOption, requireReport } from '../report.ts'
 import type { Signals } from '../signals.ts'
 import type { Terminal } from '../terminal.ts'
 import { addAirbyteDestination } from './airbyte-destination.ts'
-import { type Begin, type HalfOptions, runHalf } from './half.ts'
+import { type Begin, type HalfEnd, type HalfOptions, runHalf } from './half.ts'
 import {
   customDestinationOption,
   envFileOption,
@@ -18,6 +19,7 @@ import {
   logLevelOption,
   quietOption,
   requireFiles,
+  scratchOption,
 } from './options.ts'
 
 interface LoadOptions extends HalfOptions {
@@ -31,6 +33,7 @@ interface LoadOptions extends HalfOptions {
   readonly stallTimeout?: number
   readonly customDestination?: string
   readonly envFile?: string
+  readonly scratch?: string
 }
 
 export function addLoad(terminal: Terminal): Command {
@@ -60,6 +63,8 @@ export function addLoad(terminal: Terminal): Command {
     .addOption(logLevelOption())
     .addOption(logFormatOption())
     .addOption(quietOption())
+    .addOption(reportOption({ dash: false }))
+    .addOption(scratchOption())
     .addHelpText(
       'after',
       examplesText([
@@ -77,6 +82,7 @@ export function addLoad(terminal: Terminal): Command {
       requireFile(filename)
       requireFiles(options)
       requireDeadLetter(options)
+      requireReport(options.report, { dash: false, taken: [filename] })
       if (process.stdin.isTTY) {
         throw new BizonError('usage', 'standard input is the terminal; bizon-load reads what another program writes', {
           hint: `bizon-extract ${filename} | bizon-load ${filename}`,
@@ -91,16 +97,17 @@ export function addLoad(terminal: Terminal): Command {
 
 function load(filename: string, options: LoadOptions, terminal: Terminal): Promise<number> {
   const { from, allowEdited = false, startOver, id, stream, onInvalid, deadLetter, stallTimeout } = options
-  const { logLevel, customDestination, envFile, quiet } = options
-  const work = async (signals: Signals, begin: Begin): Promise<number> => {
+  const { logLevel, customDestination, envFile, quiet, scratch } = options
+  const work = async (signals: Signals, begin: Begin): Promise<HalfEnd> => {
     const { loadConfig } = await import('../../lib/config.ts')
     const { load: into } = await import('../../lib/load.ts')
     const { pipeline } = await import('../../lib/pipeline.ts')
     const { FromPipe } = await import('../../lib/pipe/from.ts')
     const { NewestLine } = await import('../../lib/pipe/newest.ts')
     const { DescriptorOut } = await import('../../lib/pipe/out.ts')
-    const config = await loadConfig(filename, ['destination'], { logLevel, customDestination, envFile })
-    const { log, progress } = begin(config)
+    const config = await loadConfig(filename, ['destination'], { logLevel, customDestination, envFile, scratch })
+    const { progress, watch } = begin(config)
+    const { log } = watch
     const states = new NewestLine(new DescriptorOut(1))
     const { definition, options: keys } = config.destination
     // Records are there already, of which a STATE value would be one more to whoever reads them.
@@ -124,12 +131,7 @@ function load(filename: string, options: LoadOptions, terminal: Terminal): Promi
       signal: AbortSignal.any([signals.stop, signals.abort]),
       acknowledged: print,
     })
-    const outcome = await pipeline(pipe, into(config), {
-      log,
-      signal: signals.abort,
-      stop: signals.stop,
-      ...(progress && { observe: progress.observe }),
-    })
+    const outcome = await pipeline(pipe, into(config), watch)
     progress?.close()
     await states.settled(signals.abort)
     if (!quiet) {
@@ -137,9 +139,12 @@ function load(filename: string, options: LoadOptions, terminal: Terminal): Promi
       terminal.note(outcome.status === 'complete' ? 'Loaded and published.' : stopped)
       for (const line of summary(outcome)) terminal.note(line)
     }
-    return outcome.status === 'complete' ? 0 : (signals.exitCode() ?? (pipe.endless ? 0 : 1))
+    const { outputs } = outcome
+    return outcome.status === 'complete'
+      ? { exitCode: 0, outcome: 'succeeded', outputs }
+      : { exitCode: signals.exitCode() ?? (pipe.endless ? 0 : 1), outcome: 'stopped', outputs }
   }
-  return runHalf(terminal, options, work).finally(() => process.stdin.destroy())
+  return runHalf(terminal, 'load', options, work).finally(() => process.stdin.destroy())
 }
 
 function requireDeadLetter({ onInvalid, deadLetter }: LoadOptions): void {

@@ -47,6 +47,11 @@ export function quietOption(): Option {
   return new Option('-q, --quiet', 'no progress, no summary: warnings and errors only')
 }
 
+/** How `bizon chaos` has a pipeline tried elsewhere; see lib/chaos/scratch.ts. */
+export function scratchOption(): Option {
+  return new Option('--scratch <folder>', 'keep the state, and what is loaded, in this folder').hideHelp()
+}
+
 /** Which of these options name a file that must be there. */
 const FILES = {
   envFile: '--env-file',

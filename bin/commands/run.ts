@@ -7,6 +7,7 @@ import type { LogLevel } from '../../lib/log.ts'
 import { findStream } from '../../lib/source.ts'
 import { addCommand, requireFile } from '../program.ts'
 import { createProgress, summary } from '../progress.ts'
+import { dashRefused, Reporting, reportOption, requireReport } from '../report.ts'
 import { watchSignals } from '../signals.ts'
 import type { LogFormat, Terminal } from '../terminal.ts'
 import { isInterruption, isPipeClosed, PIPE_CLOSED, quieter } from './interruption.ts'
@@ -20,6 +21,7 @@ import {
   recordOption,
   replayOption,
   requireFiles,
+  scratchOption,
 } from './options.ts'
 
 interface RunOptions {
@@ -34,6 +36,8 @@ interface RunOptions {
   readonly reset?: true
   readonly quiet?: true
   readonly explain?: true
+  readonly report?: string
+  readonly scratch?: string
 }
 
 export function addRun(program: Command, terminal: Terminal): void {
@@ -44,7 +48,7 @@ export function addRun(program: Command, terminal: Terminal): void {
       run: 'bizon run examples/incremental.yml --reset',
     },
     { what: 'what it would do, without running it', run: 'bizon run examples/weather.yml --explain' },
-    { what: 'errors only, for cron', run: 'bizon run examples/weather.yml --quiet' },
+    { what: 'errors only, for cron', run: 'bizon run examples/weather.yml --quiet --report report.json' },
     { what: 'keep the log as JSON lines', run: 'bizon run examples/weather.yml --log-format json 2> run.log' },
   ])
     .argument('<FILENAME>', 'the pipeline, a YAML file')
@@ -64,20 +68,26 @@ export function addRun(program: Command, terminal: Terminal): void {
     .addOption(replayOption())
     .option('--reset', 'incremental only: fetch everything again and replace what was loaded')
     .addOption(quietOption())
+    .addOption(reportOption({ dash: true }).conflicts('explain'))
+    .addOption(scratchOption())
     .option('--explain', 'print what a run does, step by step, and which step parses records; run nothing')
     .action(async (filename: string, options: RunOptions) => {
       requireFile(filename)
       requireFiles(options)
+      requireReport(options.report, { dash: true, taken: [filename] })
       process.exitCode = await run(filename, options, terminal)
     })
 }
 
 async function run(filename: string, options: RunOptions, terminal: Terminal): Promise<number> {
   let level = options.logLevel
+  let reporting = options.explain ? undefined : await Reporting.begin(options.report, 'run')
+  const ended = async (end: Parameters<Reporting['end']>[0]): Promise<number> =>
+    reporting ? reporting.end(end, terminal) : end.exitCode
   try {
     const { loadConfig } = await import('../../lib/config.ts')
     const { runPipeline } = await import('../../lib/commands.ts')
-    const { customSource, customDestination, runner, envFile, record, replay, reset } = options
+    const { customSource, customDestination, runner, envFile, record, replay, reset, scratch } = options
     const config = await loadConfig(filename, ['source', 'destination'], {
       logLevel: level,
       customSource,
@@ -87,14 +97,23 @@ async function run(filename: string, options: RunOptions, terminal: Terminal): P
       record,
       replay,
       reset,
+      scratch,
     })
     terminal.conceal(config.secrets ?? [])
+    reporting?.of(config)
     level = config.engine.runner.logLevel
     if (options.explain) {
       await (await import('./explain.ts')).explain(filename, config, terminal)
       return 0
     }
     const log = terminal.log({ level: options.quiet ? quieter(level) : level, format: options.logFormat })
+
+    const { definition, options: keys } = config.destination
+    const isData = definition.prints?.(keys) ?? false
+    if (isData && options.report === '-') {
+      reporting = undefined
+      throw dashRefused()
+    }
 
     const signals = watchSignals(terminal)
     const progress = options.quiet ? undefined : createProgress({ terminal, log })
@@ -105,25 +124,31 @@ async function run(filename: string, options: RunOptions, terminal: Terminal): P
         stop: signals.stop,
         extractArgs: argsOf(options, level),
         ...(progress && { observe: progress.observe }),
+        meter: reporting?.meter,
       })
       progress?.close()
-      const { definition, options: keys } = config.destination
-      const print = definition.prints?.(keys) ? terminal.note : terminal.print
-      if (!options.quiet) await report(outcome, whatIsNext(config), print)
-      return outcome.status === 'complete' ? 0 : (signals.exitCode() ?? 0)
+      const print = isData || options.report === '-' ? terminal.note : terminal.print
+      if (!options.quiet) await summarise(outcome, whatIsNext(config), print)
+      const { outputs } = outcome
+      return await ended(
+        outcome.status === 'complete'
+          ? { exitCode: 0, outcome: 'succeeded', outputs }
+          : { exitCode: signals.exitCode() ?? 0, outcome: 'stopped', outputs },
+      )
     } catch (error) {
       const interrupted = signals.exitCode()
       if (interrupted === undefined || !isInterruption(error)) throw error
       progress?.close()
       terminal.note(`Stopped; ${whatIsNext(config)}.`)
-      return interrupted
+      return await ended({ exitCode: interrupted, outcome: 'stopped', error })
     } finally {
       progress?.close()
       signals[Symbol.dispose]()
     }
   } catch (error) {
-    if (isPipeClosed(error)) return PIPE_CLOSED
-    return terminal.fail(error, { stack: level === 'DEBUG' || level === 'TRACE' })
+    if (isPipeClosed(error)) return ended({ exitCode: PIPE_CLOSED, outcome: 'stopped', error })
+    const exitCode = terminal.fail(error, { stack: level === 'DEBUG' || level === 'TRACE' })
+    return ended({ exitCode, outcome: 'failed', error })
   }
 }
 
@@ -142,7 +167,7 @@ function whatIsNext({ source }: PipelineConfig): string {
     : 'this source cannot go on where it was, so the next run starts over'
 }
 
-async function report(outcome: Outcome, next: string, print: Terminal['print']): Promise<void> {
+async function summarise(outcome: Outcome, next: string, print: Terminal['print']): Promise<void> {
   if (outcome.status === 'complete') {
     print('Pipeline finished successfully.', 'green')
     for (const line of summary(outcome)) print(line)

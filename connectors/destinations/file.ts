@@ -1,34 +1,46 @@
-// NDJSON files, exactly once. Rows are staged, flushed and published as docs/delivery.md says:
+// NDJSON and CSV files, exactly once. Rows are staged, flushed and published as docs/delivery.md says:
 //
 //   write   → one buffer → staging file (in stream mode: the published one)
 //   flush   → sync data → commit: rename the state file, which says which bytes count (file/sidecar.ts)
 //   publish → rename over, or append with a way back (file/publish.ts)
 //   open    → lock, then put right what a dead process left (file/recover.ts)
 
-import { basename, dirname, relative, resolve, sep } from 'node:path'
+import { basename, dirname } from 'node:path'
 import * as z from 'zod'
 import type { Checkpoint, Receipt } from '../../lib/checkpoint.ts'
-import { type Destination, type DestinationOptions, defineDestination, type Run } from '../../lib/destination.ts'
+import {
+  type Destination,
+  type DestinationOptions,
+  type DestinationPlan,
+  defineDestination,
+  type Run,
+} from '../../lib/destination.ts'
 import { BizonError } from '../../lib/errors.ts'
 import { faultPoint } from '../../lib/fault.ts'
-import type { SourceRecord } from '../../lib/record.ts'
 import type { Page, SyncMode } from '../../lib/source.ts'
 import { holder } from '../../lib/state.ts'
 import { type FileLock, lockFile } from '../lock.ts'
-import { Columns, schemaFor } from './file/columns.ts'
 import { type DataFile, DataFiles, Output } from './file/data.ts'
 import { type Disk, ensureFolder, realDisk, sizeOfFile, withoutSync } from './file/disk.ts'
-import { appendableExtent } from './file/mains.ts'
-import { Paths } from './file/paths.ts'
+import { type Format, formatOf, partsOf, type Rows } from './file/format.ts'
+import { appendableExtent, checkHeader } from './file/mains.ts'
+import { ParquetDestination } from './file/parquet.ts'
+import { Paths, shortest } from './file/paths.ts'
+import { planFiles } from './file/plan.ts'
 import { publish } from './file/publish.ts'
+import { FileReader, scratchFiles } from './file/reader.ts'
 import { recover, type Site } from './file/recover.ts'
-import { BizonRows, writePlain } from './file/rows.ts'
 import { type FileState, Sidecar } from './file/sidecar.ts'
 import { beginStaging } from './file/staging.ts'
 import { STDOUT, stdoutDestination } from './file/stdout.ts'
 
 const config = z.strictObject({
-  format: z.literal('json').default('json').describe('`json`: one JSON object a line (NDJSON), named .json.'),
+  format: z
+    .enum(['json', 'csv', 'parquet'])
+    .default('json')
+    .describe(
+      '`json`: one JSON object a line (NDJSON), named .json. `csv`: a header and rows, named .csv; an empty cell is null, `""` the empty text. `parquet`: a folder of files, read by `<destination_id>/current/*.parquet`; needs `npm install hyparquet hyparquet-writer`.',
+    ),
   metadata: z
     .enum(['bizon', 'none'])
     .default('bizon')
@@ -46,13 +58,18 @@ const config = z.strictObject({
 export type FileOptions = z.output<typeof config> & DestinationOptions
 
 export default defineDestination({
-  summary: 'NDJSON files, appended to or replaced exactly once; or standard output.',
+  summary: 'NDJSON, CSV and Parquet files, appended to or replaced exactly once; or standard output.',
   config,
   tuning: ['durability', 'on_empty'],
   ignored: { filepath: 'use destination_id', record_schema: 'use record_schemas' },
   prints: ({ destinationId }) => destinationId === STDOUT,
-  create: (options, { stream, mode }) =>
-    options.destinationId === STDOUT ? stdoutDestination(options) : new FileDestination(options, { stream, mode }),
+  create: (options, { stream, mode }) => {
+    if (options.destinationId === STDOUT) return stdoutDestination(options)
+    if (options.format === 'parquet') return new ParquetDestination(options, { stream })
+    return new FileDestination(options, { stream, mode })
+  },
+  reader: (options) => new FileReader(options),
+  scratch: scratchFiles,
 })
 
 const NOTHING = Buffer.alloc(0)
@@ -63,10 +80,9 @@ export class FileDestination implements Destination {
   readonly #mode: SyncMode
   readonly #site: Site
   readonly #data: DataFiles
-  /** By destination id. */
-  readonly #columns = new Map<string, Columns>()
+  readonly #format: Format
   #lock: FileLock | undefined
-  #session: { readonly output: Output; readonly rows: BizonRows } | undefined
+  #session: { readonly output: Output; readonly rows: Rows } | undefined
   #state: FileState | undefined
   #keepsOthers = false
   #failure: { readonly error: unknown } | undefined
@@ -76,7 +92,8 @@ export class FileDestination implements Destination {
     this.#options = options
     this.#stream = stream
     this.#mode = mode
-    const paths = new Paths(this.#expand(stream))
+    this.#format = formatOf(options)
+    const paths = new Paths(this.#expand(stream), this.#format)
     const safe = options.durability === 'process' ? withoutSync(disk) : disk
     this.#site = { disk: safe, paths, sidecar: new Sidecar(safe, paths.sidecar) }
     this.#data = new DataFiles(safe)
@@ -91,12 +108,14 @@ export class FileDestination implements Destination {
     const state = await recover(this.#site, run)
     for (const [key, { bytes }] of Object.entries(state.phase === 'staging' ? state.files : {})) {
       paths.claim(key, state.mode)
-      await this.#data.add(key, paths.staging(key, state.mode), bytes, false)
+      const [staging, header] = [paths.staging(key, state.mode), paths.header(key)]
+      await checkHeader(disk, staging, bytes, header)
+      await this.#data.add(key, staging, bytes, false, header)
     }
     // A stream that the Python program began is gone on with where it says; it staged nothing that could be used.
     const from = state.checkpoint ?? (run.mode === 'stream' ? run.stored : undefined)
     this.#state = state
-    this.#session = { output: new Output(), rows: new BizonRows(run, from?.rows ?? 0) }
+    this.#session = { output: new Output(), rows: this.#format.rows(run, from?.rows ?? 0) }
     return from
   }
 
@@ -104,16 +123,16 @@ export class FileDestination implements Destination {
     return this.#once(async () => {
       signal.throwIfAborted()
       const { output, rows } = this.#opened()
-      const parts = this.#route(page)
-      if (page.stream && page.records.length === 0 && this.#keepsOthers) {
+      const parts = partsOf(page, this.#expand(page.stream?.name ?? this.#stream))
+      if (page.stream && page.records.length === 0 && this.#keepsOthers && this.#options.on_empty === 'publish') {
         await (await this.#dataFile(this.#expand(page.stream.name))).append(NOTHING)
       }
-      const lines = this.#options.unnest ? parts.map((part) => this.#columnsOf(part)) : parts
-      for (const { id, records } of lines) {
+      const extractedAt = page.extractedAt ?? new Date()
+      const prepared = parts.map((part) => ({ id: part.id, write: rows.prepare(part, this.#nameOf(part.id)) }))
+      for (const { id, write } of prepared) {
         signal.throwIfAborted()
         await output.to(await this.#dataFile(id))
-        if (this.#options.unnest || this.#options.metadata === 'none') await writePlain(records, output)
-        else await rows.write(records, page.extractedAt ?? new Date(), output)
+        await write(output, extractedAt)
       }
     })
   }
@@ -170,6 +189,10 @@ export class FileDestination implements Destination {
     await disk.checkWritable(folder)
   }
 
+  plan(run: Run): Promise<DestinationPlan> {
+    return planFiles(this.#site, run, { onEmpty: this.#options.on_empty, shown: shortest })
+  }
+
   outputs(): readonly string[] {
     const { paths } = this.#site
     const state = this.#state
@@ -186,7 +209,7 @@ export class FileDestination implements Destination {
     return [...modes.map((mode) => paths.staging(target, mode)), paths.sidecar, paths.lock]
   }
 
-  #opened(): { state: FileState; output: Output; rows: BizonRows } {
+  #opened(): { state: FileState; output: Output; rows: Rows } {
     if (this.#state && this.#session) return { state: this.#state, ...this.#session }
     throw new BizonError('internal', 'the file destination is not open')
   }
@@ -210,30 +233,9 @@ export class FileDestination implements Destination {
     this.#state = state
   }
 
-  /** A page's records by the id of their destination. One part, without a copy, as a rule. */
-  #route(page: Page): Part[] {
-    const usual = this.#expand(page.stream?.name ?? this.#stream)
-    const { records } = page
-    if (records.length === 0) return []
-    const first = records[0]?.destinationId
-    if (records.every((record) => record.destinationId === first)) return [{ id: first ?? usual, records }]
-    const parts = new Map<string, SourceRecord[]>()
-    for (const record of records) {
-      const id = record.destinationId ?? usual
-      const part = parts.get(id)
-      if (part) part.push(record)
-      else parts.set(id, [record])
-    }
-    return [...parts].map(([id, of]) => ({ id, records: of }))
-  }
-
-  #columnsOf({ id, records }: Part): Part {
-    let columns = this.#columns.get(id)
-    if (!columns) {
-      columns = new Columns(schemaFor(this.#options.recordSchemas, id))
-      this.#columns.set(id, columns)
-    }
-    return { id, records: columns.apply(records, shortest(this.#site.paths.main(this.#site.paths.key(id)))) }
+  #nameOf(id: string): string {
+    const { paths } = this.#site
+    return shortest(paths.main(paths.key(id)))
   }
 
   async #dataFile(id: string): Promise<DataFile> {
@@ -248,26 +250,15 @@ export class FileDestination implements Destination {
     await ensureFolder(disk, dirname(path))
     if (state.mode !== 'stream') {
       this.#state = await beginStaging(this.#site, state, [key])
-      return this.#data.add(key, path, 0, true)
+      return this.#data.add(key, path, 0, true, paths.header(key))
     }
     // Rows go straight behind what is there already: how much that is must be durable before the first of them.
     const extent = await appendableExtent(this.#site, state, key)
     await this.#commit({ ...state, files: { ...state.files, [key]: extent } })
-    return this.#data.add(key, path, extent.bytes, true)
+    return this.#data.add(key, path, extent.bytes, true, paths.header(key))
   }
 
   #expand(stream: string): string {
     return this.#options.destinationId.replaceAll('{stream}', stream)
   }
-}
-
-interface Part {
-  readonly id: string
-  readonly records: readonly SourceRecord[]
-}
-
-/** Relative to the working directory, unless that means climbing out of it. */
-function shortest(path: string): string {
-  const way = relative('', resolve(path))
-  return way.startsWith(`..${sep}`) ? path : way
 }

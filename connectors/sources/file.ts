@@ -1,9 +1,10 @@
-// Files of records: NDJSON, JSON, CSV and TSV, plain or gzipped, or standard input. The records reach the destination
-// as the bytes they are: JSON text by reference, CSV cells as JSON strings.
+// Files of records: NDJSON, JSON, CSV and TSV, plain or gzipped, or standard input; and Parquet. The records reach the
+// destination as the bytes they are: JSON text by reference, CSV cells as JSON strings.
 //
 //   file/paths.ts     which files, and what is in them
 //   file/input.ts     bytes of a file, in blocks
 //   file/lines.ts  file/array.ts  file/csv.ts     blocks to records
+//   file/parquet.ts  file/parquet-values.ts       row groups to records
 //   file/rows.ts  file/invalid.ts                 id, time, and what becomes of a record that is not valid
 //   file/progress.ts  file/identity.ts            how far each file is read, and what tells it from others
 //   file/recognise.ts file/read.ts                whether files are those that were read; files to pages
@@ -36,7 +37,8 @@ const config = z.strictObject({
     .enum(FORMATS)
     .optional()
     .describe(
-      'What the files hold; `json` is an array of objects, or one object. Default: by extension (.ndjson .jsonl .json .csv .tsv, also before .gz).',
+      'What the files hold; `json` is an array of objects, or one object; `parquet` needs `npm install hyparquet hyparquet-writer`. ' +
+        'Default: by extension (.ndjson .jsonl .json .csv .tsv .parquet, also before .gz).',
     ),
   compression: z
     .enum(['none', 'gzip'])
@@ -88,7 +90,7 @@ const config = z.strictObject({
 export type FileConfig = z.output<typeof config>
 
 export default defineSource({
-  summary: 'NDJSON, JSON, CSV and TSV files, plain or gzipped, or standard input.',
+  summary: 'NDJSON, JSON, CSV and TSV files, plain or gzipped, or standard input; and Parquet files.',
   config,
   tuning: ['page_bytes', 'max_record_bytes', 'poll_interval', 'dead_letter_path'],
   streams(options) {

@@ -23,7 +23,7 @@ export interface JobRow {
   readonly error_message: string | null
   /** Null: a row of the Python program. */
   readonly epoch: number | null
-  readonly complete: number | null
+  readonly complete: number | boolean | null
   readonly config_hash: string | null
   readonly rewound_to: string | null
   /** Of the job that it was rewound to. */
@@ -35,7 +35,7 @@ export interface CursorRow {
   readonly from_source_iteration: number
   readonly to_source_iteration: number
   readonly rows_written: number
-  readonly success: number
+  readonly success: number | boolean
   readonly pagination: string | null
 }
 
@@ -69,7 +69,7 @@ export function jobOf(row: JobRow): Job {
     ...watermarkOf(row.incremental_state),
     ...(row.error_message !== null && { errorMessage: row.error_message }),
     ours: row.epoch !== null,
-    complete: row.complete === null ? row.sync_mode === 'full_refresh' : row.complete !== 0,
+    complete: row.complete === null ? row.sync_mode === 'full_refresh' : Boolean(row.complete),
     ...(row.config_hash !== null && { configHash: row.config_hash }),
     ...(row.rewound_to !== null && {
       rewound: {
@@ -91,7 +91,7 @@ export function resetOf(row: ResetRow): ResetRequest {
 
 /** The stored JSON of a checkpoint, with a fixed order of keys. */
 export function checkpointText(checkpoint: StoredCheckpoint): string {
-  const { run, page, rows, position, end, watermark, receipt } = checkpoint
+  const { run, page, rows, position, end, watermark, tally, receipt } = checkpoint
   return stringifyJson({
     run,
     page,
@@ -99,6 +99,7 @@ export function checkpointText(checkpoint: StoredCheckpoint): string {
     position,
     end,
     ...(watermark !== undefined && { watermark }),
+    ...(tally !== undefined && { tally: tally as unknown as Json }),
     ...(receipt !== undefined && { receipt }),
   })
 }
@@ -126,20 +127,32 @@ function isCheckpoint(value: unknown): value is StoredCheckpoint {
  * Where a job of the Python program stands, from its cursors by rising iteration: the end of the unbroken run of
  * successful ones from page 0. What follows a failed or missing range would be skipped for ever.
  */
-export function checkpointOfCursors(run: string, cursors: Iterable<CursorRow>): Checkpoint | undefined {
-  let page = 0
-  let rows = 0
-  let pagination: string | null = null
-  for (const cursor of cursors) {
-    if (!cursor.success) continue
-    if (cursor.from_source_iteration > page) break
-    rows += cursor.rows_written
-    if (cursor.to_source_iteration < page) continue
-    page = cursor.to_source_iteration + 1
-    pagination = cursor.pagination
+export class UnbrokenCursors {
+  readonly #run: string
+  #page = 0
+  #rows = 0
+  #pagination: string | null = null
+
+  constructor(run: string) {
+    this.#run = run
   }
-  if (page === 0) return undefined
-  return { run, page, rows, position: positionOf(pagination, run), end: false }
+
+  /** False: whatever follows does not count. */
+  add(cursor: CursorRow): boolean {
+    if (!cursor.success) return true
+    if (cursor.from_source_iteration > this.#page) return false
+    this.#rows += cursor.rows_written
+    if (cursor.to_source_iteration < this.#page) return true
+    this.#page = cursor.to_source_iteration + 1
+    this.#pagination = cursor.pagination
+    return true
+  }
+
+  checkpoint(): Checkpoint | undefined {
+    if (this.#page === 0) return undefined
+    const position = positionOf(this.#pagination, this.#run)
+    return { run: this.#run, page: this.#page, rows: this.#rows, position, end: false }
+  }
 }
 
 /** By order of insertion. The Python program's say what they added, ours what there was. */
@@ -183,6 +196,13 @@ export function parseTime(text: string, where: string): Date {
   const date = new Date(`${day}T${time}.${fraction.slice(0, 3).padEnd(3, '0')}${zone}`)
   if (!match || Number.isNaN(date.getTime())) throw damaged(text, where)
   return date
+}
+
+/** Why the holder of an older lease must not write. */
+export function takenOver(identity: Identity): BizonError {
+  return new BizonError('fenced', `${labelOf(identity)}: a newer run has taken over, so this one may not go on`, {
+    hint: 'See which other process runs it; one at a time.',
+  })
 }
 
 /** What a pipeline is called in messages. */

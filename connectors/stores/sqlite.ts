@@ -2,69 +2,49 @@
 // the caller's lease is still the newest one. A kernel lock beside the file keeps a second run of a pipeline out.
 
 import { createHash } from 'node:crypto'
-import { realpathSync } from 'node:fs'
+import { existsSync, realpathSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BizonError } from '../../lib/errors.ts'
-import type {
-  AdoptJobs,
-  BeginJob,
-  Identity,
-  Job,
-  Lease,
-  LoggedCheckpoint,
-  ResetRequest,
-  StateStore,
-  StoreDefinition,
-  StoredCheckpoint,
-} from '../../lib/state.ts'
-import { type FileLock, lockFile } from '../lock.ts'
+import type { Identity, Lease, StateStore, StateView, StoreDefinition } from '../../lib/state.ts'
+import { type FileLock, lockFile, lockHolder } from '../lock.ts'
 import { type Database, isBusy, loadSqlite, sqliteError } from '../sqlite.ts'
-import { labelOf } from './rows.ts'
+import { labelOf, takenOver } from './rows.ts'
+import { type ChangeOptions, SqlStore, type StateDatabase } from './sql.ts'
 import { checkVersion, migrate } from './sqlite/schema.ts'
-import {
-  ALL,
-  adoptJob,
-  cancelJob,
-  checkpointsOf,
-  consumeReset,
-  createJob,
-  endJob,
-  epochOf,
-  forgetPublished,
-  insertCheckpoint,
-  insertReset,
-  jobsOf,
-  lastCheckpointOf,
-  raiseEpoch,
-  readJob,
-  reopenResets,
-  resetsOf,
-  restartJob,
-  rewindJob,
-  UNFINISHED,
-  withdrawResets,
-} from './sqlite/statements.ts'
+import { addFunctions, perform } from './sqlite/work.ts'
+import { IDENTITY, keyOf } from './statements.ts'
+import { change, rowOf, type Work } from './work.ts'
 
 export interface SqliteStoreOptions {
   /** Absolute, or `:memory:`. */
   readonly path: string
+  /** What people call it. */
+  readonly place: string
   readonly onStatement?: ((sql: string) => void) | undefined
   /** How long to wait for another process's transaction. Default 5000. */
   readonly busyTimeoutMs?: number
   /** Keeps other runs of the pipeline out; rejects with code `locked`. */
   lock(identity: Identity, holder: string): Promise<FileLock>
+  /** Works on a copy in memory, and leaves the file as it is. Default false. */
+  readonly copied?: boolean
 }
 
 const definition: StoreDefinition = {
   summary: 'Jobs and checkpoints in a SQLite file. For pipelines that run on one machine.',
   create({ database, echo }, { log } = {}) {
-    const path = resolve(`${database}.sqlite3`)
-    return new SqliteStore({
+    const place = `${database}.sqlite3`
+    const path = resolve(place)
+    return sqliteStore({
       path,
+      place,
       onStatement: echo && log ? (sql) => log.info(sql) : undefined,
-      lock: (identity, holder) => lockFile(lockPath(path, identity), holder, { what: labelOf(identity) }),
+      lock: (identity, holder) => lockFile(lockPath(realpathSync(path), identity), holder, { what: labelOf(identity) }),
     })
+  },
+  look({ database, echo }, { log } = {}) {
+    const place = `${database}.sqlite3`
+    return new SqliteView(resolve(place), place, echo && log ? (sql) => log.info(sql) : undefined)
   },
 }
 export default definition
@@ -74,10 +54,14 @@ function lockPath(path: string, { name, source, stream }: Identity): string {
   const hash = createHash('sha256')
     .update(JSON.stringify([name, source, stream]))
     .digest('hex')
-  return `${realpathSync(path)}.${hash.slice(0, 8)}.lock`
+  return `${path}.${hash.slice(0, 8)}.lock`
 }
 
-export class SqliteStore implements StateStore {
+export function sqliteStore(options: SqliteStoreOptions): StateStore {
+  return new SqlStore(new SqliteDatabase(options))
+}
+
+class SqliteDatabase implements StateDatabase {
   readonly #options: SqliteStoreOptions
   #database: Database | undefined
 
@@ -85,10 +69,14 @@ export class SqliteStore implements StateStore {
     this.#options = options
   }
 
+  get place(): string {
+    return this.#options.place
+  }
+
   async open(): Promise<void> {
-    const { path, onStatement, busyTimeoutMs = 5000 } = this.#options
+    const { path, onStatement, busyTimeoutMs = 5000, copied = false } = this.#options
     const sqlite = await loadSqlite('state')
-    const database = sqlite.open(path, { busyTimeoutMs, onStatement })
+    const database = sqlite[copied ? 'copy' : 'open'](path, { busyTimeoutMs, onStatement })
     this.#database = database
     // Of two processes that switch a file to WAL one fails at once: no busy timeout is heeded there.
     const deadline = performance.now() + busyTimeoutMs
@@ -100,6 +88,7 @@ export class SqliteStore implements StateStore {
         // they are copies, and the destination, which is asked first, syncs its own. Jobs are no copy; see #lastingly.
         database.pragma('synchronous = NORMAL')
         migrate(database, path)
+        addFunctions(database)
         return
       } catch (error) {
         if (!isBusy(error) || performance.now() > deadline) throw sqliteError(error, path, 'state')
@@ -111,7 +100,7 @@ export class SqliteStore implements StateStore {
   async acquire(identity: Identity, holder: string): Promise<Lease> {
     const lock = await this.#options.lock(identity, holder)
     try {
-      const epoch = this.#lastingly(() => this.#change((database) => raiseEpoch(database, identity, holder)))
+      const epoch = await this.change(identity, () => raiseEpoch(identity, holder), { lasting: true })
       return { epoch, release: () => lock.release() }
     } catch (error) {
       await lock.release()
@@ -119,88 +108,23 @@ export class SqliteStore implements StateStore {
     }
   }
 
-  async unfinishedJobs(identity: Identity): Promise<readonly Job[]> {
-    return this.#use((database) => jobsOf(database, identity, UNFINISHED))
+  async read<Result>(work: () => Work<Result>): Promise<Result> {
+    return this.#use((database) => perform(database, work()))
   }
 
-  async lastSucceeded(identity: Identity): Promise<Job | undefined> {
-    return this.#use((database) => jobsOf(database, identity, ['succeeded'], 1)[0])
-  }
-
-  async jobs(identity: Identity, limit = -1): Promise<readonly Job[]> {
-    return this.#use((database) => jobsOf(database, identity, ALL, limit))
-  }
-
-  async lastCheckpoint(job: Job): Promise<StoredCheckpoint | undefined> {
-    return this.#use((database) => lastCheckpointOf(database, job))
-  }
-
-  async checkpoints(job: Job, limit = -1): Promise<readonly LoggedCheckpoint[]> {
-    return this.#use((database) => checkpointsOf(database, job, limit))
-  }
-
-  async resets(identity: Identity, jobIds: readonly string[]): Promise<readonly ResetRequest[]> {
-    return this.#use((database) => resetsOf(database, identity, jobIds))
-  }
-
-  async begin(lease: Lease, change: BeginJob): Promise<Job> {
-    const { identity, resume } = change
-    return this.#lastingly(() =>
-      this.#fenced(lease, identity, (database) => {
-        for (const id of change.cancel) cancelJob(database, identity, id)
-        const id = resume ?? createJob(database, lease, change)
-        if (resume !== undefined) restartJob(database, lease, change, resume)
-        for (const request of change.consume) consumeReset(database, identity, request, id)
-        if (change.bindReset) insertReset(database, identity, id)
-        return readJob(database, identity, id)
-      }),
-    )
-  }
-
-  async saveCheckpoint(lease: Lease, job: Job, checkpoint: StoredCheckpoint, destination: string): Promise<void> {
-    this.#fenced(lease, job, (database) => insertCheckpoint(database, job, checkpoint, destination))
-  }
-
-  async finish(lease: Lease, job: Job, end: Parameters<StateStore['finish']>[2]): Promise<void> {
-    this.#lastingly(() => this.#fenced(lease, job, (database) => endJob(database, job, end)))
-  }
-
-  async adopt(lease: Lease, change: AdoptJobs): Promise<void> {
-    const { identity } = change
-    this.#lastingly(() =>
-      this.#fenced(lease, identity, (database) => {
-        for (const id of change.cancel) cancelJob(database, identity, id)
-        for (const job of change.jobs) adoptJob(database, lease, change, job)
-      }),
-    )
-  }
-
-  async rewind(lease: Lease, job: Job, to: string | undefined): Promise<void> {
-    this.#lastingly(() => this.#fenced(lease, job, (database) => rewindJob(database, job, job.id, to)))
-  }
-
-  async clear(lease: Lease, identity: Identity, { published }: { readonly published: boolean }): Promise<void> {
-    this.#lastingly(() =>
-      this.#fenced(lease, identity, (database) => {
-        reopenResets(database, identity)
-        for (const { id } of jobsOf(database, identity, UNFINISHED)) cancelJob(database, identity, id)
-        if (!published) return
-        withdrawResets(database, identity)
-        forgetPublished(database, identity)
-      }),
-    )
-  }
-
-  async requestReset(identity: Identity): Promise<boolean> {
-    return this.#change((database) => {
-      if (resetsOf(database, identity, []).length > 0) return false
-      insertReset(database, identity, null)
-      return true
-    })
-  }
-
-  async cancelResets(identity: Identity): Promise<number> {
-    return this.#change((database) => withdrawResets(database, identity))
+  async change<Result>(
+    identity: Identity,
+    work: () => Work<Result>,
+    { lease, lasting = false }: ChangeOptions,
+  ): Promise<Result> {
+    const fenced = function* (): Work<Result> {
+      if (lease && (yield* epochOf(identity)) !== lease.epoch) throw takenOver(identity)
+      return yield* work()
+    }
+    // Waits for its turn to write before it reads.
+    const transact = (): Result =>
+      this.#use((database) => database.transaction(() => perform(database, fenced())).immediate())
+    return lasting ? this.#lastingly(transact) : transact()
   }
 
   async close(): Promise<void> {
@@ -217,10 +141,7 @@ export class SqliteStore implements StateStore {
     }
   }
 
-  /**
-   * Which runs there were and how they ended is nowhere else, so that a power cut must not take it back: the work's
-   * transaction is synced.
-   */
+  /** The work's transaction is synced. */
   #lastingly<Result>(work: () => Result): Result {
     this.#use((database) => database.pragma('synchronous = FULL'))
     try {
@@ -229,19 +150,48 @@ export class SqliteStore implements StateStore {
       this.#use((database) => database.pragma('synchronous = NORMAL'))
     }
   }
+}
 
-  /** One transaction, all or nothing. Waits for its turn to write before it reads. */
-  #change<Result>(work: (database: Database) => Result): Result {
-    return this.#use((database) => database.transaction(() => work(database)).immediate())
+function* epochOf(identity: Identity): Work<number | undefined> {
+  const row = yield* rowOf<{ epoch: number }>(`SELECT epoch FROM bizon_leases WHERE ${IDENTITY}`, keyOf(identity))
+  return row?.epoch
+}
+
+function* nextEpoch(identity: Identity): Work<number> {
+  // The clock, so that epochs go on growing when this database is lost.
+  return Math.max(((yield* epochOf(identity)) ?? 0) + 1, Date.now())
+}
+
+/** Takes the lease from whoever had it. */
+function* raiseEpoch(identity: Identity, owner: string): Work<number> {
+  const epoch = yield* nextEpoch(identity)
+  yield* change(
+    `INSERT INTO bizon_leases (name, source_name, stream_name, epoch, owner, acquired_at)
+     VALUES (?, ?, ?, ?, ?, now()) ON CONFLICT (name, source_name, stream_name)
+     DO UPDATE SET epoch = excluded.epoch, owner = excluded.owner, acquired_at = excluded.acquired_at`,
+    [...keyOf(identity), epoch, owner],
+  )
+  return epoch
+}
+
+/** What the file says, to be looked at. `:memory:` is the state of nobody. */
+export class SqliteView extends SqlStore implements StateView {
+  readonly #path: string
+  readonly #database: SqliteDatabase
+
+  constructor(path: string, place: string, onStatement?: (sql: string) => void) {
+    const lock = async (): Promise<never> => {
+      throw new BizonError('internal', 'whoever only looks at the state takes no lock')
+    }
+    const database = new SqliteDatabase({ path, place, onStatement, lock, copied: path !== ':memory:' })
+    super(database)
+    this.#database = database
+    this.#path = path
   }
 
-  #fenced<Result>(lease: Lease, identity: Identity, work: (database: Database) => Result): Result {
-    return this.#change((database) => {
-      if (epochOf(database, identity) !== lease.epoch)
-        throw new BizonError('fenced', `${labelOf(identity)}: a newer run has taken over, so this one may not go on`, {
-          hint: 'See which other process runs it; one at a time.',
-        })
-      return work(database)
-    })
+  async nextLease(identity: Identity): Promise<{ readonly epoch: number; readonly heldBy?: string | undefined }> {
+    const epoch = await this.#database.read(() => nextEpoch(identity))
+    if (!existsSync(this.#path)) return { epoch }
+    return { epoch, heldBy: await lockHolder(lockPath(realpathSync(this.#path), identity)) }
   }
 }

@@ -5,18 +5,20 @@ import { BizonError } from '../../lib/errors.ts'
 import type { StoreDefinition } from '../../lib/state.ts'
 import type { FileLock } from '../lock.ts'
 import { labelOf } from './rows.ts'
-import { SqliteStore } from './sqlite.ts'
+import { SqliteView, sqliteStore } from './sqlite.ts'
 
 const definition: StoreDefinition = {
   summary: 'Jobs and checkpoints in memory, gone when the run ends. Interrupted runs start over.',
   create({ echo }, { log } = {}) {
     const locks = new MemoryLocks()
-    return new SqliteStore({
+    return sqliteStore({
       path: ':memory:',
+      place: 'memory',
       onStatement: echo && log ? (sql) => log.info(sql) : undefined,
       lock: async (identity, holder) => locks.take(labelOf(identity), holder),
     })
   },
+  look: () => new SqliteView(':memory:', 'memory'),
 }
 export default definition
 

@@ -23,6 +23,7 @@ interface Blocks {
   readonly destination?: DestinationConfig
   readonly transforms: readonly TransformConfig[]
   readonly engine: EngineConfig
+  readonly verify: boolean
 }
 
 /** The whole config. Undefined means that problems were added; a problem may be added all the same. */
@@ -57,6 +58,7 @@ export async function pipelineBlocks(
     ...(destination && { destination }),
     transforms,
     engine,
+    verify: top.verify,
   }
 }
 

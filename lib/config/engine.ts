@@ -3,9 +3,11 @@
 import type { EngineConfig } from '../config.ts'
 import { isMapping } from '../references.ts'
 import { type Connectors, findQueue, findStore } from '../registry.ts'
+import type { PostgresServer } from '../state.ts'
 import { lookUp, withoutIgnored } from './connector.ts'
 import type { ConfigPath, Problems } from './problems.ts'
 import { engineSchema } from './schema.ts'
+import type { SslMode } from './schema-tls.ts'
 import { checkKeys, validate } from './validate.ts'
 import { valueAt } from './zod.ts'
 
@@ -41,6 +43,7 @@ export async function engineBlock(
       database: backend.config.database,
       schema: backend.config.schema,
       echo: backend.config.echoEngine,
+      ...(backend.type === 'postgres' && { server: serverOf(backend.config) }),
       definition: store,
     },
     checkpointPages: backend.config.syncCursorInDBEvery,
@@ -51,4 +54,17 @@ export async function engineBlock(
     },
     runner: { type: named === undefined ? fallback : runner.type, logLevel: runner.log_level },
   }
+}
+
+function serverOf({
+  host,
+  port,
+  username,
+  password,
+  sslmode = 'prefer',
+  sslrootcert,
+  sslcert,
+  sslkey,
+}: Omit<PostgresServer, 'sslmode'> & { sslmode?: SslMode | undefined }): PostgresServer {
+  return { host, port, username, password, sslmode, sslrootcert, sslcert, sslkey }
 }

@@ -3,6 +3,7 @@
 import * as z from 'zod'
 import { LOG_LEVELS } from '../log.ts'
 import { flag, port, size, text, unused } from './fields.ts'
+import { sslKeys } from './schema-tls.ts'
 
 const everyStore = {
   syncCursorInDBEvery: size(1, 10, 'Pages between two checkpoints. Default 10.'),
@@ -15,11 +16,12 @@ const sqliteConfig = z.object({
 })
 const postgresConfig = z.object({
   host: text('Host name.'),
-  port: port('Port.'),
+  port: port('Port. Default 5432.').default(5432),
   database: text('Database.'),
-  schema: text('Schema of the tables.'),
+  schema: text('Schema of the tables; it must exist. Tables of the Python program are used where it has put them.'),
   username: text('User.'),
-  password: z.string().describe('Password; better as a reference, `env://NAME`.'),
+  password: z.string().optional().describe('Password; better as a reference, `env://NAME`. Default: none.'),
+  ...sslKeys,
   ...everyStore,
 })
 const bigqueryConfig = z.object({

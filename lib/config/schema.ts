@@ -3,7 +3,7 @@
 
 import * as z from 'zod'
 import { transformsSchema } from '../transform/config.ts'
-import { text } from './fields.ts'
+import { flag, text } from './fields.ts'
 import { alertingSchema, monitoringSchema, secretsSchema } from './schema-services.ts'
 import { streamsSchema } from './schema-streams.ts'
 
@@ -24,4 +24,7 @@ export const pipelineSchema = z.object({
   monitoring: monitoringSchema.optional().describe('Where metrics go.'),
   secrets: secretsSchema.optional().describe('Where references to secrets are looked up.'),
   streams: streamsSchema,
+  verify: flag(
+    'Keep digests of the rows with each checkpoint, so that `bizon verify` compares values and not only counts. Costs about as much as parsing each record. Default false.',
+  ),
 })

@@ -63,6 +63,8 @@ export class Client implements HttpClient {
   #authenticator: Promise<Authenticator> | undefined
   #redactor: { readonly key: string; readonly redact: (text: string) => string } | undefined
   #closed = false
+  /** Requests that were sent again because of a failure in passing. */
+  retries = 0
 
   constructor(options: HttpClientOptions, parts: ClientParts) {
     this.#options = options
@@ -154,6 +156,7 @@ export class Client implements HttpClient {
       if (!mayRepeat(call.method, request.repeatable, trouble)) throw fail('not repeatable')
       const decision = patience.decide(trouble, now)
       if ('over' in decision) throw fail(decision)
+      this.retries++
       if (!transport.waits) continue
       if (decision.asked) {
         turns.pause(now + decision.wait * 1000)

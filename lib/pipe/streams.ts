@@ -8,7 +8,7 @@ import type { ByteOut } from './out.ts'
 import type { PipeState } from './state.ts'
 import { type Extracted, type ExtractToOptions, extractTo } from './to.ts'
 
-export interface ExtractStreamsOptions extends Pick<ExtractToOptions, 'log' | 'signal' | 'stop' | 'observe'> {
+export interface ExtractStreamsOptions extends Pick<ExtractToOptions, 'log' | 'signal' | 'stop' | 'observe' | 'meter'> {
   /** Where each stream stands; one that is absent is read from its beginning. */
   readonly states?: ReadonlyMap<string, PipeState> | undefined
 }

@@ -4,12 +4,13 @@
 //     ▲                                    behind each page
 //     └── where the loader stands: the state store that both name, or --state; while it runs, that store or --ack
 
-import { type Checkpoint, checkpoints, type Item } from '../checkpoint.ts'
+import { type Checkpoint, checkpoints, type Item, payloadBytesOf } from '../checkpoint.ts'
 import type { Observer } from '../events.ts'
 import type { Extract, OpenExtract } from '../extract.ts'
 import { faultPoint } from '../fault.ts'
 import { type Log, silentLog } from '../log.ts'
-import { firstHalf } from '../pipeline.ts'
+import type { Meter } from '../meter.ts'
+import { firstHalf, observersOf } from '../pipeline.ts'
 import { redactError } from '../redact.ts'
 import type { Position } from '../source.ts'
 import { type OpenTransforms, openTransforms } from '../transforms.ts'
@@ -38,6 +39,7 @@ export interface ExtractToOptions {
   /** Ends it after the page that is on its way; before the first one it rejects, as by `signal`. */
   readonly stop?: AbortSignal
   readonly observe?: Observer
+  readonly meter?: Meter | undefined
 }
 
 export interface Extracted {
@@ -51,7 +53,8 @@ export interface Extracted {
 
 /** Reads the source from where the loader stands, and writes it as lines. Rejects with PipeClosed when nobody reads them. */
 export async function extractTo(from: Extract, out: ByteOut, options: ExtractToOptions = {}): Promise<Extracted> {
-  const { format = 'singer', from: said, ack, among, begin = true, log = silentLog, stop, observe = () => {} } = options
+  const { format = 'singer', from: said, ack, among, begin = true, log = silentLog, stop, meter } = options
+  const observe = observersOf(options)
   const startedAt = performance.now()
   const failure = new AbortController() // of what goes on beside the flow
   const signal = AbortSignal.any([failure.signal, ...(options.signal ? [options.signal] : [])])
@@ -69,9 +72,11 @@ export async function extractTo(from: Extract, out: ByteOut, options: ExtractToO
   try {
     const { config, stream } = source
     const { state, start, reasons } = await standingOf(config, stream, log, said)
-    scripts = await openTransforms(config.transforms, { log, signal, secrets: config.secrets })
+    const given = meter && ((at: number, records: number) => meter.transforming(at, records))
+    scripts = await openTransforms(config.transforms, { log, signal, secrets: config.secrets, given })
     if (!state.end) await source.check(opening)
     for (const reason of reasons) log.info(reason)
+    meter?.begin({ config, run: state.run, from: state, since: start.since, reasons })
     observe({ type: 'start', job: state.run, ...(state.page > 0 && { from: state }), reasons })
     const lines = new PipeWriter(out, format, stream, state, { failed: (error) => failure.abort(error), among })
     writer = lines
@@ -97,7 +102,8 @@ export async function extractTo(from: Extract, out: ByteOut, options: ExtractToO
       await turns.take(() => lines.write(item))
       faultPoint('pipe.after')
       if ('records' in item) {
-        const { records, bytes = 0 } = item
+        const { records } = item
+        const bytes = payloadBytesOf(item)
         count.rows += records.length
         count.bytes += bytes
         count.pages += 1
@@ -113,10 +119,13 @@ export async function extractTo(from: Extract, out: ByteOut, options: ExtractToO
       const looking = endless ? setInterval(() => turns.ifIdle(() => lines.idle()), IDLE_MS) : undefined
       await firstHalf({
         signal,
-        pages: (inner) => source.read(start, { signal: inner, stop, failed }),
+        pages: (inner) => {
+          const pages = source.read(start, { signal: inner, stop, failed })
+          return meter ? meter.waiting(meter.reading(pages)) : pages
+        },
         transforms: scripts.steps,
         checkpoints: checkpoints(state, { everyPages: 1 }),
-        into: { write },
+        into: { write: (item) => (meter ? meter.spent('destination', write(item)) : write(item)) },
       }).finally(() => clearInterval(looking))
     }
     signal.throwIfAborted()
@@ -139,7 +148,7 @@ export async function extractTo(from: Extract, out: ByteOut, options: ExtractToO
       () => acknowledging?.close(),
       () => scripts?.close(),
       () => source.close(),
-    )
+    ).finally(() => meter?.end({ source: source.facts() }))
   }
 }
 

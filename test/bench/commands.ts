@@ -1,7 +1,7 @@
 // What the bench runs. Adding a command is adding one line to the table.
 
 import { execFileSync } from 'node:child_process'
-import { type Input, PAGE_RECORDS } from './generate.ts'
+import { COLUMNS, type Input, PAGE_RECORDS } from './generate.ts'
 
 export interface Candidate {
   readonly name: string
@@ -63,20 +63,92 @@ export function commands(places: Places): Candidate[] {
     { name: 'bizon NDJSON → NDJSON', ...run('plain', ndjson, 'none'), moves: 'ndjson' },
     { name: 'bizon NDJSON → six columns', ...run('columns', ndjson, 'bizon'), moves: 'ndjson', reshapes: true },
     { name: 'bizon CSV → NDJSON', ...run('csv', csv, 'none'), moves: 'csv' },
+    { name: 'bizon CSV → Parquet', ...toParquet(places), moves: 'csv' },
     { name: 'bizon, runner process', ...processes(places), moves: 'ndjson' },
     ...pipes(places),
+    ...tables(places),
     { name: 'bizon, 1,000 records', ...run('few', few, 'none'), times: 5 },
     { name: 'bizon --help', argv: [node, bizon, '--help'], times: 5 },
     { name: 'node -e 0', argv: [node, '-e', '0'], times: 5 },
     ...places.api.ports.flatMap((port, index) => overHttp(places, port, index === 0 ? 'api' : 'api, 5 ms')),
+    ...fromPostgres(places),
     ...peers(places),
   ]
+}
+
+/** Typed columns. */
+function toParquet({ bizon, folder, input, file }: Places): Omit<Candidate, 'name'> {
+  const types = { id: 'int64', active: 'boolean', score: 'double', tags: 'json', at: 'timestamp' }
+  const pipeline = {
+    name: 'parquet',
+    source: { name: 'file', stream: 'parquet', path: input.csv },
+    destination: {
+      name: 'file',
+      config: {
+        format: 'parquet',
+        destination_id: `${folder}/parquet`,
+        unnest: true,
+        record_schemas: [
+          {
+            destination_id: `${folder}/parquet`,
+            record_schema: COLUMNS.map((name) => ({ name, type: (types as Record<string, string>)[name] ?? 'string' })),
+          },
+        ],
+      },
+    },
+  }
+  return { argv: [process.execPath, bizon, 'run', file('parquet.yml', JSON.stringify(pipeline)), '--quiet'] }
 }
 
 /** The runner `process`. */
 function processes({ bizon, folder, input, pipeline }: Places): Omit<Candidate, 'name'> {
   const argv = [process.execPath, bizon, 'run', pipeline('process', input.ndjson, 'none'), '--runner', 'process']
   return { argv, output: `${folder}/process.json` }
+}
+
+/** Into a SQLite file: JSON text in one column, and columns; the program sqlite3 does the same. */
+function tables({ bizon, folder, file, input: { ndjson, csv } }: Places): Candidate[] {
+  const columns = 'id INTEGER, name TEXT, email TEXT, active TEXT, score REAL, tags TEXT, city TEXT, at TEXT, note TEXT'
+  const typed = columns.split(', ').map((column) => {
+    const [name, type] = column.split(' ')
+    return { name, type: type === 'REAL' ? 'FLOAT' : type }
+  })
+  const load = (name: string, more: object): readonly string[] => {
+    const config = { path: `${folder}/${name}.sqlite3`, destination_id: 'records', metadata: 'none', ...more }
+    const source = { name: 'file', stream: name, path: ndjson }
+    const pipeline = { name, source, destination: { name: 'sqlite', config } }
+    return [process.execPath, bizon, 'run', file(`${name}.yml`, JSON.stringify(pipeline)), '--quiet']
+  }
+  const shell = (name: string, table: string, mode: string, from: string): readonly string[] => [
+    'bash',
+    '-c',
+    `sqlite3 '${folder}/${name}.sqlite3' < '${file(`${name}.sql`, `CREATE TABLE records (${table});\n.mode ${mode}\n.import '${from}' records\n`)}'`,
+  ]
+  const line = (name: string, stem: string, argv: readonly string[], moves: 'ndjson' | 'csv'): Candidate => ({
+    name: `SQLite: ${name}`,
+    argv,
+    output: `${folder}/${stem}.sqlite3`,
+    moves,
+    reshapes: true,
+  })
+  const schema = [{ destination_id: 'records', record_schema: typed }]
+  return [
+    line(
+      '.import, text',
+      'import-text',
+      shell('import-text', 'data TEXT', `ascii\n.separator "\\x01" "\\n"`, ndjson),
+      'ndjson',
+    ),
+    line('bizon, JSON text', 'sqlite-text', load('sqlite-text', {}), 'ndjson'),
+    line('bizon, six columns', 'sqlite-six', load('sqlite-six', { metadata: 'bizon' }), 'ndjson'),
+    line('.import --csv, columns', 'import-columns', shell('import-columns', columns, 'csv', csv), 'csv'),
+    line(
+      'bizon, columns',
+      'sqlite-columns',
+      load('sqlite-columns', { unnest: true, record_schemas: schema }),
+      'ndjson',
+    ),
+  ]
 }
 
 /** Two programs with a pipe between: ours, plain ones, and bare records. */
@@ -139,6 +211,53 @@ function overHttp({ api, bizon, folder, file, records }: Places, port: number, n
       argv: [node, bizon, 'run', file(`${stem}.yml`, JSON.stringify(pipeline)), '--quiet'],
       output: out('bizon'),
       moves: 'ndjson',
+    },
+  ]
+}
+
+/** A table of the records in the database that BIZON_BENCH_PG names, which is loaded there beforehand. */
+function fromPostgres({ bizon, folder, file, input }: Places): Candidate[] {
+  const url = process.env.BIZON_BENCH_PG
+  if (url === undefined) return []
+  const table = 'bizon_bench'
+  const psql = (...sql: readonly string[]): readonly string[] => [
+    'psql',
+    '-X',
+    '-q',
+    '-v',
+    'ON_ERROR_STOP=1',
+    '-d',
+    url,
+    ...sql.flatMap((each) => ['-c', each]),
+  ]
+  // Typed columns, as tables have them: what is measured is the way from rows to lines.
+  const load = psql(
+    `CREATE TEMP TABLE lines (line json)`,
+    `\\copy lines FROM '${input.ndjson}' (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02')`,
+    `DROP TABLE IF EXISTS ${table}`,
+    `CREATE TABLE ${table} AS SELECT row_number() OVER () AS n, line->>'id' AS id, line::text AS text, now() AS at, 1.10 AS price FROM lines`,
+    `ALTER TABLE ${table} ADD PRIMARY KEY (n)`,
+    `VACUUM ANALYZE ${table}`,
+  )
+  execFileSync(load[0] as string, load.slice(1), { stdio: ['ignore', 'ignore', 'inherit'] })
+  const pipeline = {
+    name: 'pg',
+    source: { name: 'postgres', stream: table, url },
+    destination: { name: 'file', config: { destination_id: `${folder}/pg-bizon`, metadata: 'none' } },
+  }
+  const rest = { moves: 'ndjson', reshapes: true, times: 3 } as const
+  return [
+    {
+      name: 'postgres: psql \\copy row_to_json',
+      argv: psql(`\\copy (SELECT row_to_json(t) FROM ${table} t) TO '${folder}/pg-psql'`),
+      output: `${folder}/pg-psql`,
+      ...rest,
+    },
+    {
+      name: 'postgres: bizon → NDJSON',
+      argv: [process.execPath, bizon, 'run', file('pg.yml', JSON.stringify(pipeline)), '--quiet'],
+      output: `${folder}/pg-bizon.json`,
+      ...rest,
     },
   ]
 }

@@ -9,7 +9,8 @@ export const LINE_BYTES = 255
 export const PAGE_RECORDS = 500
 
 const BATCH = 4000
-const COLUMNS = ['id', 'name', 'email', 'active', 'score', 'tags', 'city', 'at', 'note'] as const
+/** Of the CSV. */
+export const COLUMNS = ['id', 'name', 'email', 'active', 'score', 'tags', 'city', 'at', 'note'] as const
 
 /** A linear congruential generator: small, seeded, good enough to make text. */
 function random(seed: number): (below: number) => number {

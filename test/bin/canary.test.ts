@@ -160,7 +160,7 @@ test.each<[string, string, Parts, string, number]>([
     2,
   ],
   ['a destination of a later release', '/good', { destination: BIGQUERY }, 'bizon run pipeline.yml', 2],
-  ['a state store of a later release', '/good', { more: POSTGRES }, 'bizon run pipeline.yml', 2],
+  ['a state store out of reach', '/good', { more: POSTGRES }, `bizon run pipeline.yml ${TRACE}`, 1],
   ['a secret manager out of reach', '/good', GSM, 'bizon run pipeline.yml', 2],
   ['a wrong choice', '/good', { more: 'engine: {runner: {type: env://CANARY}}' }, 'bizon run pipeline.yml', 2],
   ['a wrong number', '/good', { more: QUEUE }, 'bizon run pipeline.yml', 2],

@@ -5,8 +5,12 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createDigester } from '../../lib/audit/digest.ts'
+import type { Reader, StoredRow } from '../../lib/audit/reader.ts'
 import type { Destination, Run } from '../../lib/destination.ts'
 import { BizonError } from '../../lib/errors.ts'
+import { RawJson, type SourceRecord } from '../../lib/record.ts'
+import { readRowId } from '../../lib/row-id.ts'
 import type { Page, SyncMode } from '../../lib/source.ts'
 import { failAt, Injected, idsOf, load, never, pagesOf, runOf } from '../support/load.ts'
 
@@ -23,6 +27,16 @@ export interface Trial {
   readBack(folder: string, target: string): Promise<string[] | undefined>
   /** The destination id with which a record reaches the other target. */
   idOf(folder: string, target: string): string
+  /** Operations that readers of the target `main` notice, among those of an append. */
+  readonly noticed: RegExp
+  /** Makes in the empty folder `to` what is in `from`. Absent: it is loaded each time. */
+  copy?(from: string, to: string): Promise<void>
+  /** Waits more than it works, so that several cases at a time take less. */
+  readonly concurrent?: boolean
+  /** By day only every so-manieth operation fails, another one in each mode. Default 1. */
+  readonly step?: number
+  /** What `bizon verify` and `bizon chaos` read its targets with; only of one that has it. */
+  reader?(folder: string): Reader
 }
 
 interface Kind {
@@ -40,8 +54,14 @@ const KINDS: readonly Kind[] = [
   { title: 'stream', mode: 'stream', complete: false, expect: (old, fresh) => [...old, ...fresh] },
 ]
 
-export function destinationContract(name: string, { create, readBack, idOf }: Trial): void {
-  describe(`${name} keeps the destination contract`, () => {
+export function destinationContract(name: string, trial: Trial): void {
+  const { create, readBack, idOf, noticed, reader, copy, concurrent = false } = trial
+  const step = process.env.BIZON_NIGHTLY === '1' ? 1 : (trial.step ?? 1)
+  /** Which operations are to fail. `shift`: for two sweeps not to look at the same ones. */
+  const failures = (passed: number, shift = 0): number[] =>
+    Array.from({ length: passed }, (_, at) => at + 1).filter((n) => (n + shift) % step === 0)
+
+  describe(`${name} keeps the destination contract`, { concurrent, timeout: 180_000 }, () => {
     let root: string
     beforeAll(async () => {
       root = await mkdtemp(join(tmpdir(), 'bizon-destination-'))
@@ -56,12 +76,61 @@ export function destinationContract(name: string, { create, readBack, idOf }: Tr
 
     /** A folder in which an earlier run has published OLD. */
     async function published(mode: SyncMode): Promise<string> {
+      if (!copy) return loadedOld(mode)
+      let first = loaded.get(mode)
+      if (!first) {
+        first = loadedOld(mode)
+        loaded.set(mode, first)
+      }
+      const folder = await newFolder()
+      await copy(await first, folder)
+      return folder
+    }
+    const loaded = new Map<SyncMode, Promise<string>>()
+    async function loadedOld(mode: SyncMode): Promise<string> {
       const folder = await newFolder()
       await load(create(folder, { mode }), runOf('old', mode, 1, mode !== 'stream'), OLD)
       return folder
     }
 
-    for (const kind of KINDS) {
+    if (reader) {
+      const rowsOf = async (from: Reader, id: string): Promise<StoredRow[]> => {
+        const rows: StoredRow[] = []
+        for await (const some of from.read(id, never)) {
+          rows.push(...some.map((row) => ({ ...row, data: row.data && RawJson.from(row.data.toString()) })))
+        }
+        return rows
+      }
+
+      test('its reader gives back each record as it was given, again and again, and none of a target that is not there', async () => {
+        const folder = await published('full_refresh')
+        const from = reader(folder)
+        try {
+          const id = idOf(folder, 'main')
+          const rows = await rowsOf(from, id)
+          const digester = createDigester()
+          const digests = (data: readonly (SourceRecord['data'] | undefined)[]): number[] =>
+            data.map((one) => {
+              if (one) digester.value(one)
+              return one ? digester.a : 0
+            })
+          const given = OLD.flatMap(({ records }) => records)
+          expect(digests(rows.map(({ data }) => data)).sort()).toEqual(digests(given.map(({ data }) => data)).sort())
+          if (from.keeps.of === 'records') {
+            expect(rows.map(({ recordId }) => recordId).sort()).toEqual([...old].sort())
+            expect(new Set(rows.map(({ rowId = '' }) => readRowId(rowId)?.row)).size).toBe(old.length)
+          }
+          if (from.keeps.inOrder)
+            expect(digests(rows.map(({ data }) => data))).toEqual(digests(given.map(({ data }) => data)))
+          expect(await rowsOf(from, id)).toHaveLength(old.length)
+          expect(await rowsOf(from, idOf(folder, 'nothing'))).toEqual([])
+        } finally {
+          await from.close()
+        }
+      })
+    }
+
+    for (const [shift, kind] of KINDS.entries()) {
       const { title, mode, complete } = kind
       const newRun = (epoch: number): Run => runOf('new', mode, epoch, complete)
       const result = kind.expect(old, fresh)
@@ -121,7 +190,7 @@ export function destinationContract(name: string, { create, readBack, idOf }: Tr
           const clean = failAt(0)
           await load(create(await published(mode), { mode, before: clean.before }), newRun(2), NEW)
           expect(clean.passed()).toBeGreaterThan(5)
-          for (let n = 1; n <= clean.passed(); n++) {
+          for (const n of failures(clean.passed(), shift)) {
             const folder = await published(mode)
             for (const [depth, at] of [n, 1 + (n % 5), 1 + (n % 3)].entries()) {
               const fault = failAt(at)
@@ -216,7 +285,7 @@ export function destinationContract(name: string, { create, readBack, idOf }: Tr
           const clean = failAt(0)
           const folder = await published(mode)
           await load(create(folder, { mode, before: clean.before }), newRun(2), route(folder))
-          for (let n = 1; n <= clean.passed(); n++) {
+          for (const n of failures(clean.passed(), shift)) {
             const folder = await published(mode)
             const failing = load(create(folder, { mode, before: failAt(n).before }), newRun(2), route(folder))
             await expect(failing).rejects.toBeInstanceOf(Injected)
@@ -268,7 +337,10 @@ export function destinationContract(name: string, { create, readBack, idOf }: Tr
         const clean = failAt(0)
         const run = runOf('given up', mode, 2, complete)
         await load(create(await published(mode), { mode, before: clean.before }), run, NEW)
-        for (let n = 1; n <= clean.passed(); n++) {
+        for (const n of failures(
+          clean.passed(),
+          KINDS.findIndex((kind) => kind.mode === mode),
+        )) {
           const folder = await published(mode)
           const fault = failAt(n)
           await expect(load(create(folder, { mode, before: fault.before }), run, NEW)).rejects.toBeInstanceOf(Injected)
@@ -291,8 +363,9 @@ export function destinationContract(name: string, { create, readBack, idOf }: Tr
         clean.before(operation)
       }
       await load(create(await published('incremental'), { mode: 'incremental', before: noted }), run, NEW)
+      expect(operations.join()).toMatch(noticed)
       const seen = new Set<boolean>()
-      for (let n = 1; n <= clean.passed(); n++) {
+      for (const n of failures(clean.passed())) {
         const folder = await published('incremental')
         const failing = load(create(folder, { mode: 'incremental', before: failAt(n).before }), run, NEW)
         await expect(failing).rejects.toBeInstanceOf(Injected)
@@ -300,7 +373,7 @@ export function destinationContract(name: string, { create, readBack, idOf }: Tr
         const appended = rows?.length === old.length + fresh.length
         seen.add(appended)
         // All of them only once nothing is left to do but to note that they are there, and to tidy up.
-        if (appended) expect(operations.slice(n - 1).join()).not.toMatch(/main\.json/)
+        if (appended) expect(operations.slice(n - 1).join()).not.toMatch(noticed)
         else expect(rows, `failed at operation ${n}`).toEqual(old)
       }
       expect(seen.has(false)).toBe(true)
@@ -320,7 +393,7 @@ export function destinationContract(name: string, { create, readBack, idOf }: Tr
           return folder
         }
         await load(create(await prepared(), { mode: 'incremental', before: clean.before }), nextAfter('old', 3), NEXT)
-        for (let n = 0; n <= clean.passed(); n++) {
+        for (const n of [0, ...failures(clean.passed())]) {
           const folder = await prepared()
           const first = load(
             create(folder, { mode: 'incremental', before: failAt(n).before }),

@@ -24,12 +24,17 @@ import { type Script, startScript } from '../support/script.ts'
 export interface StoreTraits {
   /** Whether another store with the same config sees what this one wrote. */
   readonly persistent: boolean
+  /** The same kind of place, in which there is nothing yet. Default: a database of another name. */
+  readonly elsewhere?: (config: StoreConfig) => Promise<StoreConfig>
 }
 
 const WEATHER: Identity = { name: 'weather', source: 'file', stream: 'seattle' }
 const STORE_SCRIPT = new URL('../support/scripts/store.ts', import.meta.url)
 
-export function storeContract(configure: (folder: string) => StoreConfig, { persistent }: StoreTraits): void {
+export function storeContract(
+  configure: (folder: string) => StoreConfig | Promise<StoreConfig>,
+  { persistent, elsewhere = async (config) => ({ ...config, database: `${config.database}-new` }) }: StoreTraits,
+): void {
   let folder: string
   let config: StoreConfig
   let store: StateStore
@@ -37,7 +42,7 @@ export function storeContract(configure: (folder: string) => StoreConfig, { pers
 
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'bizon-store-'))
-    config = configure(folder)
+    config = await configure(folder)
     store = await anotherStore()
   })
   afterEach(async () => {
@@ -643,7 +648,7 @@ export function storeContract(configure: (folder: string) => StoreConfig, { pers
 
     test('lets one of several processes in that start together over nothing', async () => {
       await store.close()
-      config = { ...config, database: `${config.database}-new` }
+      config = await elsewhere(config)
       const starting = await Promise.all(Array.from({ length: 4 }, () => process()))
       const lines = await Promise.all(starting.map((script) => script.line()))
       expect(lines.filter((line) => line?.startsWith('held '))).toHaveLength(1)
@@ -652,7 +657,7 @@ export function storeContract(configure: (folder: string) => StoreConfig, { pers
 
     test('lets several processes in that start different pipelines together over nothing', async () => {
       await store.close()
-      config = { ...config, database: `${config.database}-new` }
+      config = await elsewhere(config)
       const starting = await Promise.all(['a', 'b', 'c', 'd'].map((stream) => process({ ...WEATHER, stream })))
       for (const script of starting) await epochOf(script)
     })

@@ -2,10 +2,13 @@
 
 import { describe, expect, test } from 'vitest'
 import { committed, expectRecorded, region } from '../support/recorded.ts'
+import { formatScenarios } from './formats.ts'
 import { jq, stateOf } from './oracle.ts'
 import { pointNames } from './points.ts'
+import { type PostgresScenario, postgresScenarios } from './postgres.ts'
 import { points, pointTable, promises, promiseTable } from './promises.ts'
 import { lines, pipelineFile, type Scenario, scenarios } from './scenario.ts'
+import { type SqliteScenario, sqliteScenarios } from './sqlite.ts'
 import { BIZON, Workspace } from './workspace.ts'
 
 const PAGE = 'docs/delivery.md'
@@ -30,12 +33,17 @@ describe('docs/delivery.md', () => {
 
   test('every promise is proved by a scenario, and every scenario proves one', () => {
     const proofs = promises.flatMap(({ proof }) => proof)
-    expect([...proofs].sort()).toEqual([...Object.keys(scenarios), 'logger'].sort())
+    const every: Readonly<Record<string, Scenario | PostgresScenario | SqliteScenario>> = {
+      ...scenarios,
+      ...formatScenarios,
+      ...postgresScenarios,
+      ...sqliteScenarios,
+    }
+    expect([...proofs].sort()).toEqual([...Object.keys(every), 'logger'].sort())
     for (const { readers, proof } of promises) {
       for (const name of proof) {
         if (name === 'logger') continue
-        const { meanwhile }: Scenario = scenarios[name]
-        expect(meanwhile !== undefined, name).toBe(readers !== 'the old content or the new')
+        expect(every[name]?.meanwhile !== undefined, name).toBe(readers !== 'the old content or the new')
       }
     }
   })

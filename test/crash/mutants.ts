@@ -68,8 +68,8 @@ export const mutants = {
     replacements: [
       {
         file: 'connectors/destinations/file/publish.ts',
-        find: 'await copy(staging, bytes, main, mainBefore)',
-        replace: 'await copy(staging, bytes, main, size)',
+        find: 'await copy(staging, from, bytes, main, mainBefore)',
+        replace: 'await copy(staging, from, bytes, main, size)',
       },
     ],
   },
@@ -103,8 +103,8 @@ export const mutants = {
     replacements: [
       {
         file: 'connectors/destinations/file/sidecar.ts',
-        find: '  #checkOwner(mine: FileState, found: FileState | undefined): void {\n',
-        replace: '  #checkOwner(mine: FileState, found: FileState | undefined): void {\n    if (mine) return\n',
+        find: '  #checkOwner(mine: Held, found: Held | undefined): void {\n',
+        replace: '  #checkOwner(mine: Held, found: Held | undefined): void {\n    if (mine) return\n',
       },
     ],
   },
@@ -123,8 +123,8 @@ export const mutants = {
     replacements: [
       {
         file: 'connectors/destinations/file.ts',
-        find: 'new BizonRows(run, from?.rows ?? 0)',
-        replace: 'new BizonRows({ ...run, id: String(run.epoch) }, from?.rows ?? 0)',
+        find: 'this.#format.rows(run, from?.rows ?? 0)',
+        replace: 'this.#format.rows({ ...run, id: String(run.epoch) }, from?.rows ?? 0)',
       },
     ],
   },

@@ -2,11 +2,12 @@
 // compared with the source's own text, so that a changed digit is as much a fault as a lost row.
 
 import { isDeepStrictEqual } from 'node:util'
+import { csvColumn, heldByParts, isPart, partColumn } from './read-formats.ts'
 import type { Scenario, Target } from './scenario.ts'
 import type { Workspace } from './workspace.ts'
 
 /** What `bizon` left on disk, as far as it is the oracle's business. */
-interface Sidecar {
+export interface Sidecar {
   readonly run: string
   readonly epoch: number
   readonly phase: string
@@ -85,7 +86,7 @@ async function deadLetterComplaints(place: Workspace, { deadLetters }: Scenario)
 
 function isExpected(name: string, { targets, sidecar, files, earlier, deadLetters }: Scenario): boolean {
   return (
-    targets.some(({ path }) => path === name) ||
+    targets.some(({ path, readBy }) => path === name || (readBy === 'duckdb' && isPart(path, name))) ||
     name === deadLetters?.path ||
     [sidecar, 'state.sqlite3'].includes(name) ||
     name in files ||
@@ -94,8 +95,9 @@ function isExpected(name: string, { targets, sidecar, files, earlier, deadLetter
 }
 
 /** The ids of a run's rows count from 0 without a gap, whatever was written again; each run has its own. */
-async function idComplaints(place: Workspace, { path }: Target, scenario: Scenario): Promise<string[]> {
-  const ids = (await jq(place, ['-r', '.bizon_id', path])).split('\n').slice(0, -1)
+async function idComplaints(place: Workspace, target: Target, scenario: Scenario): Promise<string[]> {
+  const { path } = target
+  const ids = (await columnOf(place, target, 'bizon_id')).split('\n').slice(0, -1)
   const runs = new Map<string, number>()
   for (const id of ids) {
     const [run, row] = [id.slice(0, 16), Number.parseInt(id.slice(16), 16)]
@@ -103,21 +105,30 @@ async function idComplaints(place: Workspace, { path }: Target, scenario: Scenar
     if (row !== expected) return [`${path}: bizon_id ${id} where row ${expected} of its run was expected`]
     runs.set(run, expected + 1)
   }
-  const loads = scenario.meanwhile && scenario.earlier ? 2 : 1
+  const loads = scenario.earlier && (scenario.meanwhile || scenario.addsAtOnce) ? 2 : 1
   return runs.size === loads ? [] : [`${path}: its rows are of ${runs.size} runs, not ${loads}`]
 }
 
 /** The source's lines as the published file gives them back. */
-export async function sourceLines(place: Workspace, { path, holds }: Target): Promise<string | undefined> {
+export async function sourceLines(place: Workspace, target: Target): Promise<string | undefined> {
+  const { path, holds, readBy } = target
+  if (readBy === 'duckdb') return partColumn(place.path(path), 'source_data')
   const bytes = await place.read(path)
   if (bytes === undefined) return undefined
-  if (holds === 'six columns') return jq(place, ['-r', '.source_data', path])
+  if (holds === 'six columns') return columnOf(place, target, 'source_data')
   await jq(place, ['-e', '-n', 'reduce inputs as $row (true; . and ($row | type == "object"))', path])
   return bytes.toString()
 }
 
+/** The texts of one of the six columns, a line each. */
+async function columnOf(place: Workspace, { path, readBy }: Target, name: string): Promise<string> {
+  if (readBy === 'duckdb') return (await partColumn(place.path(path), name)) ?? ''
+  return readBy === 'csv' ? csvColumn(place, path, name) : jq(place, ['-r', `.${name}`, path])
+}
+
 /** As `sourceLines`, without a last line that is not complete. */
 async function wholeLines(place: Workspace, target: Target): Promise<string | undefined> {
+  if (target.readBy === 'duckdb') return sourceLines(place, target)
   const bytes = await place.read(target.path)
   if (bytes === undefined) return undefined
   const whole = bytes.subarray(0, bytes.lastIndexOf(0x0a) + 1)
@@ -140,7 +151,7 @@ export async function sidecarOf(place: Workspace, path: string): Promise<Sidecar
   const text = await place.read(path)
   if (text === undefined) return undefined
   try {
-    return JSON.parse(text.toString()) as Sidecar
+    return await heldByParts(place, path, JSON.parse(text.toString()) as Sidecar)
   } catch (error) {
     throw new Error(`${path} is not whole: ${text}`, { cause: error })
   }
@@ -169,7 +180,7 @@ export async function stateOf(place: Workspace): Promise<State> {
   return JSON.parse(stdout) as State
 }
 
-function differenceOf(found: string | undefined, expected: string): string {
+export function differenceOf(found: string | undefined, expected: string): string {
   if (found === undefined) return 'it does not exist'
   const [is, should] = [found.split('\n'), expected.split('\n')]
   const at = should.findIndex((text, i) => text !== is[i])

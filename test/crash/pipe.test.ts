@@ -103,8 +103,8 @@ async function crashLine(
 }
 
 const { fullRefresh, fullRefreshOver, incrementalAppend } = scenarios
-/** By day two of the scenarios are killed at some points only. */
-const SOME = /^(?:pipe\.after|cursor\.after|publish\.after|status\.before)$/
+/** By day only the first scenario is killed at each point. */
+const SOME = /^(?:pipe\.after|cursor\.after|publish\.after)$/
 const cases = [
   { scenario: fullRefresh, format: 'singer', points: /./ },
   { scenario: fullRefreshOver, format: 'singer', points: SOME },

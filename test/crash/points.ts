@@ -25,17 +25,7 @@ export async function pointNames(): Promise<Set<string>> {
 
 export async function buildCountingTwin(): Promise<Twin> {
   return buildTwin('counting', [
-    {
-      file: 'lib/fault.ts',
-      find: "import { BizonError } from './errors.ts'",
-      replace: "import { appendFileSync } from 'node:fs'\nimport { BizonError } from './errors.ts'",
-    },
-    {
-      file: 'lib/fault.ts',
-      find: 'export function faultPoint(name: string): void {',
-      replace:
-        "export function faultPoint(name: string): void {\n  appendFileSync(process.env.FAULT_POINTS ?? '', `${name}\\n`)",
-    },
+    { file: 'lib/fault.ts', find: 'process.env.BIZON_FAULTS_TO', replace: 'process.env.FAULT_POINTS' },
   ])
 }
 

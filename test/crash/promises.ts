@@ -1,7 +1,10 @@
 // What is promised, for each destination and mode, and what a kill at each point leaves. The tests prove each row, and
 // `npm run docs` prints them into docs/delivery.md, so that the page cannot promise what no test has shown.
 
+import type { formatScenarios } from './formats.ts'
+import type { postgresScenarios } from './postgres.ts'
 import type { scenarios } from './scenario.ts'
+import type { sqliteScenarios } from './sqlite.ts'
 
 export interface DeliveryPromise {
   readonly destination: string
@@ -12,7 +15,13 @@ export interface DeliveryPromise {
   /** What readers may see at any moment, also between a crash and the next run. */
   readonly readers: 'the old content or the new' | 'the old content, then a growing part of what is added' | 'a log'
   /** The scenarios that are killed everywhere to prove it. */
-  readonly proof: readonly (keyof typeof scenarios | 'logger')[]
+  readonly proof: readonly (
+    | keyof typeof scenarios
+    | keyof typeof postgresScenarios
+    | keyof typeof sqliteScenarios
+    | keyof typeof formatScenarios
+    | 'logger'
+  )[]
 }
 
 export const promises: readonly DeliveryPromise[] = [
@@ -49,6 +58,110 @@ export const promises: readonly DeliveryPromise[] = [
     proof: ['stream', 'routed'],
   },
   {
+    destination: '`file`, `format: csv`',
+    mode: '`full_refresh`, and `incremental`, first run or reset',
+    delivery: 'exactly once',
+    repeats: 'nothing',
+    readers: 'the old content or the new',
+    proof: ['csvFullRefresh'],
+  },
+  {
+    destination: '`file`, `format: csv`',
+    mode: '`incremental`, adding; `stream`',
+    delivery: 'exactly once',
+    repeats: 'nothing',
+    readers: 'the old content, then a growing part of what is added',
+    proof: ['csvAppend', 'csvStream'],
+  },
+  {
+    destination: '`file`, `format: parquet`',
+    mode: '`full_refresh`, and `incremental`, first run or reset',
+    delivery: 'exactly once',
+    repeats: 'nothing',
+    readers: 'the old content or the new',
+    proof: ['parquetFullRefresh'],
+  },
+  {
+    destination: '`file`, `format: parquet`',
+    mode: '`incremental`, adding',
+    delivery: 'exactly once',
+    repeats: 'nothing',
+    readers: 'the old content or the new',
+    proof: ['parquetAppend'],
+  },
+  {
+    destination: '`file`, `format: parquet`',
+    mode: '`stream`',
+    delivery: 'exactly once',
+    repeats: 'nothing',
+    readers: 'the old content, then a growing part of what is added',
+    proof: ['parquetStream'],
+  },
+  {
+    destination: '`postgres`',
+    mode: '`full_refresh`, and `incremental`, first run or reset',
+    delivery: 'exactly once',
+    repeats: 'nothing',
+    readers: 'the old content or the new',
+    proof: ['postgresFullRefresh'],
+  },
+  {
+    destination: '`postgres`',
+    mode: '`incremental`, adding',
+    delivery: 'exactly once',
+    repeats: 'nothing',
+    readers: 'the old content or the new',
+    proof: ['postgresAppend'],
+  },
+  {
+    destination: '`postgres`',
+    mode: '`incremental`, merging (`primary_key`)',
+    delivery: 'exactly once',
+    repeats: 'nothing; of each key there is the newest row',
+    readers: 'the old content or the new',
+    proof: ['postgresMerge'],
+  },
+  {
+    destination: '`postgres`',
+    mode: '`stream`',
+    delivery: 'exactly once',
+    repeats: 'nothing',
+    readers: 'the old content, then a growing part of what is added',
+    proof: ['postgresStream'],
+  },
+  {
+    destination: '`sqlite`',
+    mode: '`full_refresh`, and `incremental`, first run or reset',
+    delivery: 'exactly once',
+    repeats: 'nothing',
+    readers: 'the old content or the new',
+    proof: ['sqliteFullRefresh', 'sqliteRefill'],
+  },
+  {
+    destination: '`sqlite`',
+    mode: '`incremental`, adding',
+    delivery: 'exactly once',
+    repeats: 'nothing',
+    readers: 'the old content or the new',
+    proof: ['sqliteAppend'],
+  },
+  {
+    destination: '`sqlite`',
+    mode: '`incremental`, merging (`primary_key`)',
+    delivery: 'exactly once',
+    repeats: 'nothing; of each key there is the newest row',
+    readers: 'the old content or the new',
+    proof: ['sqliteMerge'],
+  },
+  {
+    destination: '`sqlite`',
+    mode: '`stream`',
+    delivery: 'exactly once',
+    repeats: 'nothing',
+    readers: 'the old content, then a growing part of what is added',
+    proof: ['sqliteStream'],
+  },
+  {
     destination: '`logger`',
     mode: 'every mode',
     delivery: 'at least once',
@@ -70,7 +183,10 @@ export const points: { readonly [name: string]: Point } = {
     next: 'the job is gone on with; nothing else has happened',
   },
   'recover.truncate': { happened: 'rows that do not count were cut off', next: 'there is nothing left to cut' },
-  'recover.cleanup': { happened: 'a staging file that is not needed was removed', next: 'the rest is removed' },
+  'recover.cleanup': {
+    happened: 'a staging file or table that is not needed was removed',
+    next: 'the rest is removed',
+  },
   'fetch.before': { happened: 'a page is about to be asked for', next: 'it is asked for again' },
   'fetch.after': { happened: 'a page has come', next: 'it is asked for again, unless it was committed' },
   'pipe.before': {
@@ -81,20 +197,29 @@ export const points: { readonly [name: string]: Point } = {
     happened: 'bizon-extract has written it; bizon-load may have it or not',
     next: 'bizon-extract goes on where bizon-load stands',
   },
-  'stage.mid': { happened: 'rows were written to the staging file', next: 'they are cut off, and fetched again' },
-  'stage.after': { happened: 'all rows up to a checkpoint are written', next: 'they are cut off, and fetched again' },
+  'stage.mid': {
+    happened: 'rows were written to the staging file or table, or to a Parquet file without a name',
+    next: 'they are cut off or undone, and fetched again',
+  },
+  'stage.after': {
+    happened: 'all rows up to a checkpoint are written',
+    next: 'they are cut off or undone, and fetched again',
+  },
   'fsync.before': { happened: 'the same', next: 'they are cut off, and fetched again' },
   'fsync.after': {
     happened: 'the rows are on disk, and no state file says so',
     next: 'they are cut off, and fetched again',
   },
-  'commit.before': { happened: 'the state file is about to be written', next: 'the commit before it counts' },
+  'commit.before': {
+    happened: 'the state file or row is about to be written, or a Parquet file to get its name',
+    next: 'the commit before it counts',
+  },
   'commit.mid': {
-    happened: 'the new state file is on disk under a temporary name',
+    happened: 'the new state file is on disk under a temporary name; the new row is written, COMMIT is not sent',
     next: 'the commit before it counts',
   },
   'commit.after': {
-    happened: 'the new state file has its name: committed',
+    happened: 'the new state file, or the Parquet file, has its name; COMMIT was answered: committed',
     next: 'the rows are kept, the run goes on behind them',
   },
   'cursor.before': {
@@ -105,11 +230,17 @@ export const points: { readonly [name: string]: Point } = {
   'end.received': { happened: 'the source has said that it gave everything', next: 'the last page is fetched again' },
   'publish.before': { happened: 'everything is staged, nothing is published', next: 'it is published' },
   'publish.mid': {
-    happened: 'one file has been replaced, or added to',
-    next: 'what is done is recognised, or done over; the rest is done',
+    happened: 'one file, folder or table has been replaced, or added to',
+    next: 'what is done is recognised, undone, or done over; the rest is done',
   },
-  'publish.after': { happened: 'everything is published, and the state file says so', next: 'the job is finished' },
-  'cleanup.mid': { happened: 'the staging file of an append is gone', next: 'the job is finished' },
+  'publish.after': {
+    happened: 'everything is published, and the state file or row says so',
+    next: 'the job is finished',
+  },
+  'cleanup.mid': {
+    happened: 'the staging file of an append, or an older folder, is gone',
+    next: 'the job is finished',
+  },
   'status.before': { happened: 'the job does not count as done yet', next: 'it is finished, without loading anything' },
   'status.after': { happened: 'the job is done', next: 'the next run is a new one' },
 }

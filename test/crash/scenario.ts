@@ -4,8 +4,10 @@
 import type { Files } from './workspace.ts'
 
 export interface Target {
-  /** The published file. */
+  /** The published file, of Parquet the folder. */
   readonly path: string
+  /** Which program reads it. Default: jq, lines of JSON. */
+  readonly readBy?: 'csv' | 'duckdb'
   /** The lines that readers see before the run and after it, as the source has them; undefined: there is no file. */
   readonly before?: string | undefined
   readonly after: string
@@ -25,6 +27,8 @@ export interface Scenario {
   readonly deadLetters?: { readonly path: string; readonly records: readonly number[] }
   /** What readers may meet between kill and resume besides the old and the new content. */
   readonly meanwhile?: 'part of what was added'
+  /** Rows are added to those of the run before, all at one moment. */
+  readonly addsAtOnce?: true
   /** The run has no end of its own: it is stopped by SIGTERM as soon as this many rows are durable. */
   readonly stopAt?: number
   /** Run again after it succeeded it would load everything a second time. */

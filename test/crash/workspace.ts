@@ -58,7 +58,7 @@ export class Workspace {
   async copy(): Promise<Workspace> {
     const { folder } = await Workspace.create()
     const source = this.path('source.ndjson')
-    await cp(this.folder, folder, { recursive: true, filter: (path) => path !== source })
+    await cp(this.folder, folder, { recursive: true, verbatimSymlinks: true, filter: (path) => path !== source })
     await link(source, join(folder, 'source.ndjson')).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOENT') throw error
     })

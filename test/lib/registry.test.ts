@@ -65,8 +65,8 @@ describe('a name that is not there', () => {
   })
 
   test('backends and queues say what to use instead', async () => {
-    await expect(findStore('postgres', connectors)).rejects.toThrow(
-      'postgres is not built yet; it comes with bizon 0.3; until then use sqlite or sqlite_in_memory',
+    await expect(findStore('bigquery', connectors)).rejects.toThrow(
+      'bigquery is not built yet; it comes with bizon 0.5; until then use postgres, sqlite or sqlite_in_memory',
     )
     await expect(
       findQueue('kafka', { ...connectors, queues: { python_queue: async () => ({ default: never }) } }),

@@ -68,6 +68,8 @@ const VARYING: readonly (readonly [RegExp, string])[] = [
   [/\bpid \d+/g, 'pid <pid>'],
   [/\bin (\d+ h )?(\d+ min )?(\d+(\.\d+)? s)?(?=,)/g, 'in <seconds>'],
   [/[\d,]+ records?\/s/g, '<rate> records/s'],
+  [/"((?:\w+_)?seconds|process|source_process)":\d+(\.\d+)?/g, '"$1":<number>'],
+  [/"slower":"\w+"/g, '"slower":"<side>"'],
 ]
 
 /** Takes out what no two runs have in common, and nothing else. */

@@ -75,7 +75,7 @@ export const connectors: Connectors = {
     secure: entry<SourceDefinition>(secure),
   },
   destinations: { file: entry<DestinationDefinition>(file), logger: entry<DestinationDefinition>(logger) },
-  stores: { sqlite: entry(store), sqlite_in_memory: entry(store) },
+  stores: { postgres: entry(store), sqlite: entry(store), sqlite_in_memory: entry(store) },
   queues: { python_queue: () => import('../../connectors/queues/memory.ts') },
   planned,
 }

@@ -10,11 +10,9 @@ export async function show(state: OpenState): Promise<string> {
   const { config, identity, label } = state
   const standing = await standingIn(state)
   const { job, checkpoint, published, pendingResets, point, next } = standing
-  const { backend } = config.engine
-  const store = backend.type === 'sqlite' ? `${backend.database}.sqlite3` : backend.type
   const rows: [string, string][] = [
     ['Pipeline', `${identity.name} (${label}), ${config.source.mode}`],
-    ['State', store],
+    ['State', state.store.place],
   ]
   if (job) {
     rows.push(['Run', `${job.id}, begun ${job.createdAt.toISOString()}`])

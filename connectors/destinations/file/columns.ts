@@ -5,14 +5,17 @@ import type { RecordSchema } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import { members } from '../../../lib/json.ts'
 import { RawJson, type SourceRecord } from '../../../lib/record.ts'
-import { rawOf } from './rows.ts'
+import { rawOf } from '../record.ts'
 
 const COMMA = 0x2c
 const BRACE = 0x7b
 const BRACE_END = 0x7d
 
+/** Start and end of each column's value in the record's text, column by column. Good for the one call. */
+export type Values = Int32Array
+
 export class Columns {
-  readonly #names: readonly string[]
+  readonly names: readonly string[]
   readonly #index: ReadonlyMap<string, number>
   /** `"name":` of each column. */
   readonly #keys: readonly Buffer[]
@@ -20,19 +23,32 @@ export class Columns {
   readonly #values: Int32Array
 
   constructor(schema: RecordSchema) {
-    this.#names = schema.columns.map(({ name }) => name)
-    this.#index = new Map(this.#names.map((name, at) => [name, at]))
-    this.#keys = this.#names.map((name) => Buffer.from(`${JSON.stringify(name)}:`))
-    this.#values = new Int32Array(2 * this.#names.length)
+    this.names = schema.columns.map(({ name }) => name)
+    this.#index = new Map(this.names.map((name, at) => [name, at]))
+    this.#keys = this.names.map((name) => Buffer.from(`${JSON.stringify(name)}:`))
+    this.#values = new Int32Array(2 * this.names.length)
   }
 
   /** The records with their columns only; rejects one whose keys are not exactly the schema's. */
   apply(records: readonly SourceRecord[], file: string): SourceRecord[] {
-    return records.map((record) => ({ id: record.id, data: this.#line(record, file) }))
+    const lines: SourceRecord[] = []
+    this.each(records, file, ({ buffer }, values, { id }) => lines.push({ id, data: this.#assemble(buffer, values) }))
+    return lines
   }
 
-  #line(record: SourceRecord, file: string): RawJson {
-    const { buffer, start, end } = rawOf(record.data)
+  /** Finds the columns of each record in turn; rejects one whose keys are not exactly the schema's. */
+  each(
+    records: readonly SourceRecord[],
+    file: string,
+    visit: (raw: RawJson, values: Values, record: SourceRecord) => void,
+  ): void {
+    for (const record of records) {
+      const raw = rawOf(record.data)
+      visit(raw, this.#find(raw, record.id, file), record)
+    }
+  }
+
+  #find({ buffer, start, end }: RawJson, id: string, file: string): Values {
     const values = this.#values.fill(-1)
     const extra: string[] = []
     members(buffer, start, end, (keyStart, keyEnd, valueStart, valueEnd) => {
@@ -45,12 +61,12 @@ export class Columns {
       values[2 * at] = valueStart
       values[2 * at + 1] = valueEnd
     })
-    const missing = this.#names.filter((_, at) => values[2 * at] === -1)
-    if (missing.length > 0 || extra.length > 0) throw mismatch(record.id, file, missing, extra)
-    return this.#assemble(buffer, values)
+    const missing = this.names.filter((_, at) => values[2 * at] === -1)
+    if (missing.length > 0 || extra.length > 0) throw mismatch(id, file, missing, extra)
+    return values
   }
 
-  #assemble(buffer: Buffer, values: Int32Array): RawJson {
+  #assemble(buffer: Buffer, values: Values): RawJson {
     let size = 1 + this.#keys.length
     this.#keys.forEach((key, at) => {
       size += key.length + (values[2 * at + 1] as number) - (values[2 * at] as number)

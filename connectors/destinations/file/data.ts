@@ -4,7 +4,8 @@
 import { dirname } from 'node:path'
 import { faultPoint } from '../../../lib/fault.ts'
 import { type Disk, type DiskFile, writeAll } from './disk.ts'
-import { type Extent, extentOf, readTail, TAIL_BYTES } from './extent.ts'
+import { extentOf, readTail, TAIL_BYTES } from './extent.ts'
+import type { StagedFile } from './sidecar.ts'
 
 const BUFFER_BYTES = 1 << 20
 const OPEN_FILES = 64
@@ -22,11 +23,13 @@ export class DataFiles {
     return this.#files.get(key)
   }
 
-  /** Goes on with a file whose first `bytes` bytes are committed. `isNew`: its name is not durable yet. */
-  async add(key: string, path: string, bytes: number, isNew: boolean): Promise<DataFile> {
-    const file = new DataFile(path, bytes, await readTail(this.#disk, path, bytes), isNew, () =>
-      this.#handle(path, file),
-    )
+  /**
+   * Goes on with a file whose first `bytes` bytes are committed. `isNew`: its name is not durable yet. `header`: what it
+   * begins with.
+   */
+  async add(key: string, path: string, bytes: number, isNew: boolean, header: Buffer): Promise<DataFile> {
+    const tail = await readTail(this.#disk, path, bytes)
+    const file = new DataFile(path, bytes, tail, isNew, header, () => this.#handle(path, file))
     this.#files.set(key, file)
     return file
   }
@@ -42,7 +45,7 @@ export class DataFiles {
     for (const file of this.#files.values()) file.isNew = false
   }
 
-  extents(): { [key: string]: Extent } {
+  extents(): { [key: string]: StagedFile } {
     return Object.fromEntries([...this.#files].map(([key, file]) => [key, file.extent()]))
   }
 
@@ -73,11 +76,20 @@ export class DataFile {
   #tail: Buffer
   #changed = false
   #handle: DiskFile | undefined
+  readonly #header: Buffer
   readonly #open: () => Promise<DiskFile>
 
-  constructor(path: string, bytes: number, tail: Buffer, isNew: boolean, open: () => Promise<DiskFile>) {
+  constructor(
+    path: string,
+    bytes: number,
+    tail: Buffer,
+    isNew: boolean,
+    header: Buffer,
+    open: () => Promise<DiskFile>,
+  ) {
     this.path = path
     this.isNew = isNew
+    this.#header = header
     this.#bytes = bytes
     this.#tail = tail
     this.#open = open
@@ -86,11 +98,16 @@ export class DataFile {
   async append(bytes: Buffer): Promise<void> {
     this.#handle ??= await this.#open()
     this.#changed = true
-    await writeAll(this.#handle, bytes, this.#bytes)
+    if (this.#bytes === 0) await this.#write(this.#handle, this.#header)
+    await this.#write(this.#handle, bytes)
+    faultPoint('stage.mid')
+  }
+
+  async #write(handle: DiskFile, bytes: Buffer): Promise<void> {
+    await writeAll(handle, bytes, this.#bytes)
     this.#bytes += bytes.length
     const tail = bytes.length >= TAIL_BYTES ? bytes : Buffer.concat([this.#tail, bytes])
     this.#tail = Buffer.from(tail.subarray(-TAIL_BYTES))
-    faultPoint('stage.mid')
   }
 
   async sync(): Promise<void> {
@@ -100,8 +117,9 @@ export class DataFile {
     this.#changed = false
   }
 
-  extent(): Extent {
-    return extentOf(this.#bytes, this.#tail)
+  extent(): StagedFile {
+    const extent = extentOf(this.#bytes, this.#tail)
+    return this.#header.length === 0 ? extent : { ...extent, header: this.#header.toString() }
   }
 
   async close(): Promise<void> {

@@ -78,7 +78,7 @@ function realFile(path: string, handle: FileHandle): DiskFile {
 }
 
 /** The same disk without fsync: a kill of the process is survived, a loss of power is not. */
-export function withoutSync(disk: Disk): Disk {
+export function withoutSync<Kind extends Disk>(disk: Kind): Kind {
   return {
     ...disk,
     open: async (path, access) => ({ ...(await disk.open(path, access)), sync: async () => {} }),
@@ -126,7 +126,7 @@ export async function sizeOfFile(disk: Disk, path: string): Promise<number> {
   const found = await disk.stat(path)
   if (found && found.kind !== 'file') {
     throw new BizonError('destination', `${path} is ${found.kind === 'folder' ? 'a folder' : 'not a regular file'}`, {
-      hint: 'Choose another destination_id: .json is added to it.',
+      hint: 'Choose another destination_id: an extension such as .json is added to it.',
     })
   }
   return found?.bytes ?? 0
@@ -147,7 +147,8 @@ export async function ensureFolder(disk: Disk, path: string): Promise<void> {
   await disk.syncFolder(parent)
 }
 
-async function attempt<T>(verb: string, path: string, work: () => Promise<T>): Promise<T> {
+/** A failure names the file and says what to do. */
+export async function attempt<T>(verb: string, path: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {

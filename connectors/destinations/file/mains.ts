@@ -5,15 +5,16 @@ import type { Run } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import { startingOver } from '../../../lib/job.ts'
 import type { SyncMode } from '../../../lib/source.ts'
-import { sizeOfFile } from './disk.ts'
+import { followsUnknown, replaces } from '../recovery.ts'
+import { type Disk, readFrom, sizeOfFile, withFile } from './disk.ts'
 import { checkExtent, type Extent, extentOf, readTail } from './extent.ts'
 import type { Site } from './recover.ts'
-import { type FileState, replaces } from './sidecar.ts'
+import type { FileState } from './sidecar.ts'
 
 /** Before the source is asked for anything: can the published files take what this run brings? */
 export async function checkMains(site: Site, run: Run, state: FileState): Promise<void> {
   if (state.mode === 'full_refresh') return
-  if (!replaces(state) && state.mode !== 'stream' && run.previous !== undefined) await checkAppendable(site, state)
+  if (followsUnknown(state, run, Object.keys(state.published).length)) await checkAppendable(site)
   const keys = new Set([site.paths.target, ...Object.keys(state.published)])
   for (const key of keys) {
     if (key in state.files && state.mode === 'stream') continue
@@ -23,8 +24,7 @@ export async function checkMains(site: Site, run: Run, state: FileState): Promis
 }
 
 /** Rows that are only what is new since another run belong behind what that run left, so that must be here. */
-async function checkAppendable({ disk, paths }: Site, state: FileState): Promise<void> {
-  if (state.publishedBy !== null || Object.keys(state.published).length > 0) return
+async function checkAppendable({ disk, paths }: Site): Promise<void> {
   const main = paths.main(paths.target)
   if (await disk.stat(main)) return
   throw new BizonError(
@@ -50,6 +50,7 @@ export async function appendableExtent({ disk, paths }: Site, state: FileState, 
   const known = state.published[key]
   if (known) {
     await checkExtent(disk, main, known, { whole: true, hint: putBack(state.mode) })
+    await checkHeader(disk, main, known.bytes, paths.header(key))
     return known
   }
   // Not ours: for instance the Python program's. Taken over as it is.
@@ -60,8 +61,27 @@ export async function appendableExtent({ disk, paths }: Site, state: FileState, 
       hint: 'Complete or remove the last line, or move the file away.',
     })
   }
+  await checkHeader(disk, main, size, paths.header(key))
   return extentOf(size, tail)
 }
+
+/** Rows with other columns are never put below a header. */
+export async function checkHeader(disk: Disk, path: string, size: number, header: Buffer): Promise<void> {
+  if (size === 0 || header.length === 0) return
+  const found = await withFile(disk, path, 'read', (file) => readFrom(file, 0, Math.max(header.length, SHOWN_BYTES)))
+  if (found.indexOf(header) === 0) return
+  const shown = found.toString('utf8', 0, Math.min(found.length, SHOWN_BYTES)).split('\n', 1)[0]
+  const ours = header.toString().trimEnd()
+  throw new BizonError(
+    'edited',
+    `${path} has other columns: it begins with ${shown}, and the rows to add have ${ours}`,
+    {
+      hint: 'Choose another destination_id for the new columns. Or fetch everything again and replace the file with --reset.',
+    },
+  )
+}
+
+const SHOWN_BYTES = 400
 
 /** What to do about files that are not as the last commit left them. */
 export function putBack(mode: SyncMode): string {

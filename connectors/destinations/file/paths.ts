@@ -4,6 +4,9 @@
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { BizonError } from '../../../lib/errors.ts'
 import type { SyncMode } from '../../../lib/source.ts'
+import type { Format } from './format.ts'
+
+type PathFormat = Pick<Format, 'extension' | 'label' | 'header'>
 
 const SUFFIX = { full_refresh: '_temp', incremental: '_incremental', stream: '' } as const
 
@@ -14,16 +17,19 @@ export class Paths {
   readonly target: string
   readonly sidecar: string
   readonly lock: string
+  readonly #format: PathFormat
   readonly #claimed = new Map<string, string>()
 
   /** `destinationId` is the configured one, with `{stream}` filled in. */
-  constructor(destinationId: string) {
+  constructor(destinationId: string, format: PathFormat) {
+    this.#format = format
+    const { label } = format
     if (!namesFile(destinationId)) throw notAFile(destinationId, 'config')
     const path = resolve(destinationId)
     this.folder = dirname(path)
     this.target = basename(path)
-    this.sidecar = join(this.folder, `.${this.target}.state.json`)
-    this.lock = join(this.folder, `.${this.target}.lock`)
+    this.sidecar = join(this.folder, `.${this.target}${label}.state.json`)
+    this.lock = join(this.folder, `.${this.target}${label}.lock`)
     this.#claimed.set(this.sidecar, 'the state file')
   }
 
@@ -65,13 +71,24 @@ export class Paths {
 
   /** What readers see. */
   main(key: string): string {
-    return `${join(this.folder, key)}.json`
+    return join(this.folder, key) + this.#format.extension
   }
 
   /** Where rows wait until they are published; in stream mode there is no waiting. */
   staging(key: string, mode: SyncMode): string {
-    return `${join(this.folder, key)}${SUFFIX[mode]}.json`
+    return join(this.folder, key) + SUFFIX[mode] + this.#format.extension
   }
+
+  /** What its files begin with. */
+  header(key: string): Buffer {
+    return this.#format.header((id) => relative(this.folder, resolve(id)) === key)
+  }
+}
+
+/** Relative to the working directory, unless that means climbing out of it. */
+export function shortest(path: string): string {
+  const way = relative('', resolve(path))
+  return way.startsWith(`..${sep}`) ? path : way
 }
 
 function namesFile(id: string): boolean {
@@ -80,7 +97,7 @@ function namesFile(id: string): boolean {
 
 function notAFile(id: string, code: 'config' | 'invalid_record'): BizonError {
   return new BizonError(code, `destination id ${JSON.stringify(id)} does not name a file`, {
-    hint: 'It is a path without extension, such as out/weather; .json is added to it.',
+    hint: 'It is a path without extension, such as out/weather; an extension such as .json is added to it.',
   })
 }
 

@@ -6,11 +6,12 @@
 
 import { dirname } from 'node:path'
 import { faultPoint } from '../../../lib/fault.ts'
+import { emptiedTargets, replaces } from '../recovery.ts'
 import { type DiskFile, ensureFolder, readFrom, sizeOfFile, withFile, writeAll } from './disk.ts'
-import { checkExtent, cutTo, type Extent, edited, extentOf, readTail } from './extent.ts'
+import { checkExtent, cutTo, type Extent, edited, extentOf, readTail, TAIL_BYTES } from './extent.ts'
 import { appendableExtent, checkReplaceable, putBack } from './mains.ts'
 import type { Site } from './recover.ts'
-import { type FileState, replaces, type StagedFile } from './sidecar.ts'
+import type { FileState, StagedFile } from './sidecar.ts'
 import { beginStaging } from './staging.ts'
 
 const COPY_BYTES = 1 << 20
@@ -51,17 +52,20 @@ export async function publish(site: Site, state: FileState, options: PublishOpti
 /** With an empty staged file for each target that has no rows any more. */
 async function toReplace(site: Site, state: FileState, { onEmpty, keepsOthers }: PublishOptions): Promise<FileState> {
   const { disk, paths } = site
-  const targets = keepsOthers ? [] : Object.keys(state.published)
-  if (!keepsOthers && Object.keys(state.files).length === 0) targets.push(paths.target)
-  const empty = onEmpty === 'publish' ? [...new Set(targets)].filter((key) => !(key in state.files)) : []
+  const [staged, published] = [Object.keys(state.files), Object.keys(state.published)]
+  const empty = emptiedTargets({ target: paths.target, staged, published, keepsOthers, onEmpty })
   const begun = await beginStaging(site, state, empty)
   const files: { [key: string]: StagedFile } = { ...state.files }
   for (const key of empty) {
     const staging = paths.staging(key, state.mode)
     await ensureFolder(disk, dirname(staging))
-    await withFile(disk, staging, 'replace', (file) => file.sync())
+    const header = paths.header(key)
+    await withFile(disk, staging, 'replace', async (file) => {
+      await writeAll(file, header, 0)
+      await file.sync()
+    })
     await disk.syncFolder(dirname(staging))
-    files[key] = extentOf(0, Buffer.alloc(0))
+    files[key] = extentOf(header.length, header.subarray(-TAIL_BYTES))
   }
   for (const key of Object.keys(files)) await checkReplaceable(site, state, key)
   return { ...begun, phase: 'publishing', files }
@@ -116,33 +120,37 @@ async function append(
   const extents: { [key: string]: Extent } = {}
   const created: string[] = []
   const hint = putBack(state.mode)
-  for (const [key, { bytes, mainBefore = 0 }] of Object.entries(state.files)) {
+  for (const [key, { bytes, mainBefore = 0, header = '' }] of Object.entries(state.files)) {
+    // A file has one header, its own.
+    const from = mainBefore > 0 ? Buffer.byteLength(header) : 0
+    const added = bytes - from
     const path = paths.main(key)
     const size = await sizeOfFile(disk, path)
-    if (size < mainBefore || size > mainBefore + bytes) {
-      throw edited(path, `it has ${size} bytes, and had ${mainBefore} before ${bytes} were to be added`, hint)
+    if (size < mainBefore || size > mainBefore + added) {
+      throw edited(path, `it has ${size} bytes, and had ${mainBefore} before ${added} were to be added`, hint)
     }
     await withFile(disk, paths.staging(key, state.mode), 'read', (staging) =>
       withFile(disk, path, 'write', async (main) => {
         begun.set(path, mainBefore)
-        await copy(staging, bytes, main, mainBefore)
+        await copy(staging, from, bytes, main, mainBefore)
         await main.sync()
       }),
     )
     if (mainBefore === 0) created.push(path)
     faultPoint('publish.mid')
-    extents[key] = extentOf(mainBefore + bytes, await readTail(disk, path, mainBefore + bytes))
+    extents[key] = extentOf(mainBefore + added, await readTail(disk, path, mainBefore + added))
   }
   await syncFolders(disk.syncFolder, created)
   return extents
 }
 
-async function copy(from: DiskFile, bytes: number, to: DiskFile, at: number): Promise<void> {
-  for (let done = 0; done < bytes; ) {
-    const chunk = await readFrom(from, done, Math.min(COPY_BYTES, bytes - done))
+/** `source[start, end)` to where `target` is to go on. */
+async function copy(source: DiskFile, start: number, end: number, target: DiskFile, at: number): Promise<void> {
+  for (let done = start; done < end; ) {
+    const chunk = await readFrom(source, done, Math.min(COPY_BYTES, end - done))
     if (chunk.length === 0)
-      throw edited('the staged file', `it ends after ${done} of ${bytes} bytes`, putBack('incremental'))
-    await writeAll(to, chunk, at + done)
+      throw edited('the staged file', `it ends after ${done} of ${end} bytes`, putBack('incremental'))
+    await writeAll(target, chunk, at + done - start)
     done += chunk.length
   }
 }

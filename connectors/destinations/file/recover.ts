@@ -7,13 +7,12 @@
 // Each step may be cut off and is then simply done again.
 
 import type { Run } from '../../../lib/destination.ts'
-import { BizonError } from '../../../lib/errors.ts'
-import { startingOver } from '../../../lib/job.ts'
+import { beginning, ownState, publisherOf, replaces, standingOf, type Words } from '../recovery.ts'
 import { type Disk, sizeOfFile } from './disk.ts'
 import { checkExtent, cutTo, type Extent, edited, extentOf, readTail } from './extent.ts'
 import { checkMains, putBack } from './mains.ts'
 import type { Paths } from './paths.ts'
-import { checkIdentity, type FileState, replaces, type Sidecar } from './sidecar.ts'
+import { type FileState, REMOVING, type Sidecar } from './sidecar.ts'
 import { checkStaging, drop, dropStaged, isLeft, stagedKeys } from './staging.ts'
 
 /** Everything that recovering and publishing work on. */
@@ -27,10 +26,7 @@ export interface Site {
 export async function recover(site: Site, run: Run): Promise<FileState> {
   const { sidecar, paths, disk } = site
   const found = await sidecar.read()
-  if (found) checkIdentity(found, run, sidecar.path)
-  const own = found && ownState(found, run)
-  // Told before anything is cleaned up: what is staged is still of use once the state file is put back.
-  if (!own && run.stored?.receipt) throw stateLost(sidecar.path, found, run)
+  const own = ownState(found, run, wordsOf(site))
 
   await sizeOfFile(disk, paths.main(paths.target))
   const state = own ? await resume(site, own) : await begin(site, run, found)
@@ -38,17 +34,6 @@ export async function recover(site: Site, run: Run): Promise<FileState> {
   const claimed = { ...state, epoch: run.epoch }
   await sidecar.commit(claimed)
   return claimed
-}
-
-/** The state as this run's own, if it is. */
-function ownState(found: FileState, run: Run): FileState | undefined {
-  if (found.mode !== run.mode) return undefined
-  if (found.run === run.id) return run.mode === 'stream' || found.complete === run.complete ? found : undefined
-  // A stream has one run for ever. Another one is here when the store was lost or is an older copy: what that run read
-  // is here, and would come again from the beginning.
-  const { checkpoint } = found
-  if (run.mode !== 'stream' || run.startOver || !checkpoint || checkpoint.end) return undefined
-  return { ...found, run: run.id, checkpoint: { ...checkpoint, run: run.id } }
 }
 
 async function resume(site: Site, found: FileState): Promise<FileState> {
@@ -77,49 +62,19 @@ async function begin(site: Site, run: Run, found: FileState | undefined): Promis
   const standing = found && (await withdrawn(site, run, found))
   const settled = standing ? await settle(site, run, standing) : { published: {}, publishedBy: null }
   await dropStaged(site, found)
-  return {
-    format: 1,
-    pipeline: run.pipeline,
-    source: run.source,
-    stream: run.stream,
-    run: run.id,
-    epoch: run.epoch,
-    mode: run.mode,
-    complete: run.complete,
-    previous: run.previous ?? null,
-    phase: 'staging',
-    checkpoint: null,
-    files: {},
-    begun: [],
-    ...settled,
-  }
+  return { format: 1, ...beginning(run), files: {}, begun: [], ...settled }
 }
 
 /**
- * The state without an append that the store does not know of: it was set back, or lost power, or is another one. The
- * rows of that append are newer than the watermark of this run, so that they will come again. The commit makes it an
- * append that is half done, which is rolled back like any other.
+ * The state without an append that is to be taken back. The commit makes it one that is half done, which is rolled back
+ * like any other.
  */
 async function withdrawn(site: Site, run: Run, found: FileState): Promise<FileState> {
   const { disk, paths, sidecar } = site
-  const appends = run.mode === 'incremental' && !run.complete
-  const publisher = publisherOf(found)
-  if (!appends || publisher === null || publisher === run.previous) return found
-  if (run.previous === undefined && !run.givenUp?.includes(publisher)) return found
   const files = Object.entries(found.files)
-  const canUndo =
-    found.phase === 'published' &&
-    found.run === found.publishedBy &&
-    found.previous === (run.previous ?? null) &&
-    !replaces(found) &&
-    files.every(([, { mainBefore }]) => mainBefore !== undefined)
-  if (!canUndo) {
-    throw new BizonError(
-      'edited',
-      `${paths.main(paths.target)} was last published by a run that the state store does not know (restored from an older copy, or another state database?)`,
-      { hint: 'Use the state store that knows it. Or fetch everything again and replace the output with --reset.' },
-    )
-  }
+  const canUndo = files.every(([, { mainBefore }]) => mainBefore !== undefined)
+  const standing = standingOf(found, run, { hasWritten: files.length > 0, canUndo }, wordsOf(site))
+  if (standing === 'stays') return found
   const published: { [key: string]: Extent } = { ...found.published }
   for (const [key, { mainBefore = 0 }] of files) {
     const main = paths.main(key)
@@ -138,11 +93,6 @@ async function withdrawn(site: Site, run: Run, found: FileState): Promise<FileSt
   return half
 }
 
-/** The run that left the published files as they are; null: not known. */
-function publisherOf(found: FileState): string | null {
-  return found.mode === 'stream' && Object.keys(found.files).length > 0 ? found.run : found.publishedBy
-}
-
 /**
  * Brings the published files of another run to a state that can be named, and names it. That run was given up (else
  * it would have been resumed), so its watermark never moved and its rows will come again: a half-done append is
@@ -151,7 +101,7 @@ function publisherOf(found: FileState): string | null {
 async function settle(site: Site, run: Run, found: FileState): Promise<Pick<FileState, 'published' | 'publishedBy'>> {
   const { disk, paths } = site
   const published: { [key: string]: Extent } = { ...found.published }
-  let publishedBy = publisherOf(found)
+  let publishedBy = publisherOf(found, Object.keys(found.files).length > 0)
   for (const [key, { bytes, tail, mainBefore }] of Object.entries(found.files)) {
     const main = paths.main(key)
     if (found.mode === 'stream') {
@@ -173,9 +123,13 @@ async function settle(site: Site, run: Run, found: FileState): Promise<Pick<File
   return { published, publishedBy }
 }
 
-function stateLost(path: string, found: FileState | undefined, { mode }: Run): BizonError {
-  const what = found ? `is of run ${found.run}, not of the one to go on with` : 'is missing'
-  return new BizonError('edited', `${path} ${what}, so how much of the output counts is not known`, {
-    hint: `Put it back. Or ${startingOver(mode)}.`,
-  })
+function wordsOf({ sidecar, paths }: Site): Words {
+  return {
+    state: sidecar.path,
+    target: paths.main(paths.target),
+    told: 'how much of the output counts',
+    otherPipeline: 'Choose another destination_id, or move that file and the output beside it away.',
+    removing: REMOVING,
+    whole: 'the output',
+  }
 }

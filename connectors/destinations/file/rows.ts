@@ -1,13 +1,13 @@
 // Records to lines. A payload that came as text is copied, never parsed: as it is, or escaped into the string that
 // `source_data` holds.
 
-import { createHash } from 'node:crypto'
 import type { Run } from '../../../lib/destination.ts'
 import { LineBreaks, withoutLineBreaks } from '../../../lib/json/line-breaks.ts'
-import { escapeInto, stringifyJson } from '../../../lib/json.ts'
-import { RawJson, type SourceRecord } from '../../../lib/record.ts'
+import { escapeInto } from '../../../lib/json.ts'
+import type { RawJson, SourceRecord } from '../../../lib/record.ts'
+import { idPrefixOf, idSuffixOf } from '../../../lib/row-id.ts'
+import { rawOf, timestampOf, timestampText } from '../record.ts'
 import type { Output } from './data.ts'
-import { timestampOf, timestampText } from './timestamp.ts'
 
 const LF = 0x0a
 const SPACE = 0x20
@@ -18,10 +18,6 @@ const DELETE = 0x7f
 const PIECE_BYTES = 1 << 18
 /** Bytes of records that are copied together, which are fewer than the output's buffer has. */
 const RUN_BYTES = 1 << 18
-
-export function rawOf(data: SourceRecord['data']): RawJson {
-  return data instanceof RawJson ? data : RawJson.from(stringifyJson(data))
-}
 
 /**
  * The payload alone, byte for byte as it came. The one exception is a line break inside a payload, which would end
@@ -67,20 +63,46 @@ async function addLines(
   out.bytes[out.used++] = LF
 }
 
+/** The `bizon_id` of one row after the other: the run's half, then the row's number. */
+export class RowIds {
+  readonly #next: Buffer
+
+  /** `rows`: how many rows the run has already. */
+  constructor(run: Run, rows: number) {
+    this.#next = Buffer.from(idPrefixOf(run.id, run) + idSuffixOf(rows))
+  }
+
+  /** Writes the next one; returns the index after it. */
+  put(target: Uint8Array, at: number): number {
+    target.set(this.#next, at)
+    this.#count()
+    return at + this.#next.length
+  }
+
+  /** Adds one to the hexadecimal number. */
+  #count(): void {
+    const digits = this.#next
+    for (let i = digits.length - 1; i >= 0; i--) {
+      const digit = digits[i] as number
+      if (digit === 0x66)
+        digits[i] = 0x30 // f
+      else {
+        digits[i] = digit === 0x39 ? 0x61 : digit + 1 // after 9 comes a
+        return
+      }
+    }
+  }
+}
+
 /** The six columns of the Python bizon, in its order. */
 export class BizonRows {
-  readonly #idStart: Buffer
-  readonly #rowNumber = new Uint8Array(16)
+  readonly #ids: RowIds
   #idEnd: Buffer = Buffer.alloc(0)
   #extractedAt = ''
 
   /** `rows`: how many rows the run has already. */
   constructor(run: Run, rows: number) {
-    const identity = JSON.stringify([run.pipeline, run.source, run.stream, run.id])
-    // The same row of the same run has the same id whenever it is written, so that a replay can be recognised.
-    const prefix = createHash('sha256').update(identity).digest('hex').slice(0, 16)
-    this.#idStart = Buffer.from(`{"bizon_id":"${prefix}`)
-    putAscii(rows.toString(16).padStart(16, '0'), this.#rowNumber, 0)
+    this.#ids = new RowIds(run, rows)
   }
 
   async write(records: readonly SourceRecord[], extractedAt: Date, out: Output): Promise<void> {
@@ -117,11 +139,8 @@ export class BizonRows {
 
   /** Everything before the inside of `source_data`. */
   #head(id: string, time: string, target: Buffer, at: number): number {
-    target.set(this.#idStart, at)
-    let to = at + this.#idStart.length
-    target.set(this.#rowNumber, to)
-    this.#nextRow()
-    to += this.#rowNumber.length
+    target.set(ID_START, at)
+    let to = this.#ids.put(target, at + ID_START.length)
     target.set(this.#idEnd, to)
     to = putString(id, target, to + this.#idEnd.length)
     target.set(TIME_START, to)
@@ -129,22 +148,9 @@ export class BizonRows {
     target.set(DATA_START, to)
     return to + DATA_START.length
   }
-
-  /** Adds one to the hexadecimal number. */
-  #nextRow(): void {
-    const digits = this.#rowNumber
-    for (let i = digits.length - 1; i >= 0; i--) {
-      const digit = digits[i] as number
-      if (digit === 0x66)
-        digits[i] = 0x30 // f
-      else {
-        digits[i] = digit === 0x39 ? 0x61 : digit + 1 // after 9 comes a
-        return
-      }
-    }
-  }
 }
 
+const ID_START = Buffer.from('{"bizon_id":"')
 const TIME_START = Buffer.from('","source_timestamp":"')
 const DATA_START = Buffer.from('","source_data":"')
 const ROW_END = Buffer.from('"}\n')

@@ -5,10 +5,11 @@ import { dirname } from 'node:path'
 import type { Run } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import { faultPoint } from '../../../lib/fault.ts'
+import { replaces } from '../recovery.ts'
 import type { Disk } from './disk.ts'
 import { extentOf, readTail } from './extent.ts'
 import type { Site } from './recover.ts'
-import { type FileState, replaces } from './sidecar.ts'
+import type { FileState } from './sidecar.ts'
 
 /**
  * Makes room for staging files, and commits that what is found there from now on is this pipeline's: a kill may follow

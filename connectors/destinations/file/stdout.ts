@@ -3,41 +3,50 @@
 // where the run stands is taken. A row that comes twice after a kill has the same `bizon_id` both times.
 
 import type { Destination } from '../../../lib/destination.ts'
+import { BizonError } from '../../../lib/errors.ts'
 import { DescriptorOut } from '../../../lib/pipe/out.ts'
+import type { SourceRecord } from '../../../lib/record.ts'
 import type { FileOptions } from '../file.ts'
-import { Columns, schemaFor } from './columns.ts'
 import { Output } from './data.ts'
-import { BizonRows, writePlain } from './rows.ts'
+import { formatOf, type Part, type Rows } from './format.ts'
 
 /** As a `destination_id`. */
 export const STDOUT = '-'
 const NAME = 'standard output'
 
 export function stdoutDestination(options: FileOptions, out = new DescriptorOut(1)): Destination {
+  if (options.format === 'parquet') {
+    throw new BizonError('config', `destination.config: format parquet cannot be written to ${NAME}`, {
+      hint: 'Name a folder in destination_id, or choose format json or csv.',
+    })
+  }
+  const format = formatOf(options)
   const output = new Output()
-  const columns = new Map<string, Columns>()
-  let rows: BizonRows | undefined
-  const columnsFor = (id: string): Columns => {
-    const known = columns.get(id) ?? new Columns(schemaFor(options.recordSchemas, id))
-    columns.set(id, known)
-    return known
+  let rows: Rows | undefined
+  let header: Buffer | undefined
+  /** Once, before the first row: a reader is a new one in each process. */
+  const begin = async (id: string): Promise<void> => {
+    const own = format.header((known) => known === id)
+    if (header?.equals(own) === false) {
+      throw new BizonError('invalid_record', `${NAME} has columns already, and those of ${id} are others`, {
+        hint: 'Write to files, one for each destination id; or choose format json.',
+      })
+    }
+    if (header === undefined) await output.add(own, 0, own.length)
+    header = own
   }
   return {
     async open(run) {
-      rows = new BizonRows(run, run.stored?.rows ?? 0)
+      rows = format.rows(run, run.stored?.rows ?? 0)
       await output.to({ append: (bytes) => out.write(bytes) })
       return run.stored
     },
     async write({ records, extractedAt = new Date() }, signal) {
       signal.throwIfAborted()
-      if (options.unnest) {
-        for (const record of records) {
-          await writePlain(columnsFor(record.destinationId ?? STDOUT).apply([record], NAME), output)
-        }
-      } else if (options.metadata === 'none') {
-        await writePlain(records, output)
-      } else {
-        await rows?.write(records, extractedAt, output)
+      for (const part of partsOf(records, STDOUT)) {
+        const write = rows?.prepare(part, NAME)
+        await begin(part.id)
+        await write?.(output, extractedAt)
       }
     },
     async flush() {
@@ -47,5 +56,16 @@ export function stdoutDestination(options: FileOptions, out = new DescriptorOut(
     async publish() {},
     async close() {},
     outputs: () => [NAME],
+  }
+}
+
+/** Neighbours of one destination id. */
+function* partsOf(records: readonly SourceRecord[], usual: string): Generator<Part> {
+  for (let from = 0; from < records.length; ) {
+    const id = records[from]?.destinationId
+    let to = from + 1
+    while (to < records.length && records[to]?.destinationId === id) to++
+    yield { id: id ?? usual, records: from === 0 && to === records.length ? records : records.slice(from, to) }
+    from = to
   }
 }

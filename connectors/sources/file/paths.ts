@@ -7,7 +7,7 @@ import { join, normalize, resolve } from 'node:path'
 import { BizonError, messageOf, systemCode } from '../../../lib/errors.ts'
 import type { FileConfig } from '../file.ts'
 
-export const FORMATS = ['ndjson', 'json', 'csv', 'tsv'] as const
+export const FORMATS = ['ndjson', 'json', 'csv', 'tsv', 'parquet'] as const
 export type Format = (typeof FORMATS)[number]
 export const STDIN = '-'
 
@@ -26,12 +26,13 @@ const EXTENSIONS: { readonly [extension: string]: Format } = {
   json: 'json',
   csv: 'csv',
   tsv: 'tsv',
+  parquet: 'parquet',
 }
 
 /** The files there are now, sorted by name, each once. Rejects when a path or pattern names none and there must be one. */
 export async function listFiles(config: PathConfig, mustExist = true): Promise<FileToRead[]> {
   if (config.path.includes(STDIN)) {
-    return [{ path: STDIN, format: config.format ?? 'ndjson', gzip: config.compression === 'gzip' }]
+    return [readable({ path: STDIN, format: config.format ?? 'ndjson', gzip: config.compression === 'gzip' })]
   }
   const deadLetters = resolve(config.dead_letter_path ?? '')
   const found = new Map<string, string>()
@@ -83,7 +84,18 @@ function describe(path: string, { format, compression }: PathConfig): FileToRead
       hint: `Set source.format to one of ${FORMATS.join(', ')}.`,
     })
   }
-  return { path, format: known, gzip: compression === undefined ? path.endsWith('.gz') : compression === 'gzip' }
+  const gzip = compression === undefined ? path.endsWith('.gz') : compression === 'gzip'
+  return readable({ path, format: known, gzip })
+}
+
+/** Rejects what is read from its end and cannot be. */
+function readable(file: FileToRead): FileToRead {
+  const { path, format, gzip } = file
+  if (format !== 'parquet' || (path !== STDIN && !gzip)) return file
+  const what = path === STDIN ? 'standard input' : `${path}, which is gzipped as a whole`
+  throw new BizonError('config', `source.format: parquet cannot be read from ${what}: it begins at the end of a file`, {
+    hint: path === STDIN ? 'Write it to a file first.' : 'Unpack it first.',
+  })
 }
 
 function extensionOf(path: string): string {

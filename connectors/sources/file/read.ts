@@ -12,6 +12,7 @@ import type { Identity } from './identity.ts'
 import { openInput } from './input.ts'
 import { Invalid } from './invalid.ts'
 import { LineParser } from './lines.ts'
+import { readParquet } from './parquet.ts'
 import { type FileToRead, listFiles, STDIN } from './paths.ts'
 import { changedFile, Progress, START } from './progress.ts'
 import { goTo, identitiesOf, type Reader, recognise, type Settings } from './recognise.ts'
@@ -75,11 +76,16 @@ function checkStart(files: readonly FileToRead[], progress: Progress): void {
  * position gets the pages that followed it.
  */
 async function* readFile(file: FileToRead, reader: Reader): AsyncGenerator<undefined, void, void> {
+  const { format } = file
+  if (format === 'parquet') {
+    yield* readParquet(file, reader)
+    return
+  }
   const { settings, signal, progress, rows } = reader
   const { path } = file
   const place = progress.at(path)
   rows.file = path === STDIN ? 'stdin' : path
-  const parser = parserOf(file, settings, rows, place.line)
+  const parser = parserOf(format, settings, rows, place.line)
   if (place.offset > 0 && !(await readHead(file, parser, reader))) return
   const input = await openInput(file, rows.pool, signal)
   if (input === undefined) return
@@ -182,8 +188,13 @@ const LINE_END = 0x0a
 const BRACE = 0x7b
 const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf])
 
-function parserOf(file: FileToRead, settings: Settings, rows: Rows, line: number): Parser {
-  switch (file.format) {
+function parserOf(
+  format: Exclude<FileToRead['format'], 'parquet'>,
+  settings: Settings,
+  rows: Rows,
+  line: number,
+): Parser {
+  switch (format) {
     case 'ndjson':
       return new LineParser(rows, line)
     case 'json':

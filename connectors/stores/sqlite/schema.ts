@@ -1,85 +1,11 @@
-// The tables of the SQLite store, and how an older database becomes ours. The first four tables are the Python
-// program's; what we added to them may be null, so that it goes on working. PRAGMA user_version counts our versions;
-// a database that we never touched has 0.
+// How an older database of the SQLite store, or one of the Python program, becomes ours. PRAGMA user_version counts our
+// versions; a database that we never touched has 0.
 
 import { BizonError } from '../../../lib/errors.ts'
 import type { Database } from '../../sqlite.ts'
+import { type Columns, INDEXES, TABLES, UNIQUE_INDEXES } from '../tables.ts'
 
 export const SCHEMA_VERSION = 3
-
-const IDENTITY = {
-  name: 'VARCHAR(100) NOT NULL',
-  source_name: 'VARCHAR(100) NOT NULL',
-  stream_name: 'VARCHAR(100) NOT NULL',
-}
-
-const TABLES: { readonly [table: string]: { readonly [column: string]: string } } = {
-  stream_jobs: {
-    id: 'VARCHAR(100) NOT NULL PRIMARY KEY',
-    ...IDENTITY,
-    sync_mode: 'VARCHAR(100) NOT NULL',
-    attempt: 'INTEGER DEFAULT 0',
-    total_records_to_fetch: 'INTEGER',
-    created_at: 'DATETIME NOT NULL',
-    updated_at: 'DATETIME',
-    incremental_state: 'VARCHAR',
-    status: "VARCHAR(100) DEFAULT 'started'",
-    error_message: 'VARCHAR(255)',
-    epoch: 'INTEGER',
-    complete: 'BOOLEAN',
-    config_hash: 'VARCHAR',
-    rewound_to: 'VARCHAR(100)',
-  },
-  source_cursors: {
-    id: 'VARCHAR(100) NOT NULL PRIMARY KEY',
-    job_id: 'VARCHAR(100) REFERENCES stream_jobs (id) ON DELETE CASCADE',
-    ...IDENTITY,
-    iteration: 'INTEGER DEFAULT 0',
-    rows_fetched: 'INTEGER DEFAULT 0',
-    attempt: 'INTEGER DEFAULT 0',
-    next_pagination: 'VARCHAR',
-    status: 'VARCHAR(100)',
-    error_message: 'VARCHAR(500)',
-    created_at: 'DATETIME',
-    updated_at: 'DATETIME',
-  },
-  destination_cursors: {
-    id: 'VARCHAR(100) NOT NULL PRIMARY KEY',
-    job_id: 'VARCHAR(100) REFERENCES stream_jobs (id) ON DELETE CASCADE',
-    ...IDENTITY,
-    destination_name: 'VARCHAR(100) NOT NULL',
-    from_source_iteration: 'INTEGER',
-    to_source_iteration: 'INTEGER',
-    rows_written: 'INTEGER',
-    success: 'BOOLEAN NOT NULL',
-    attempt: 'INTEGER DEFAULT 0',
-    error_message: 'VARCHAR(500)',
-    created_at: 'DATETIME',
-    updated_at: 'DATETIME',
-    pagination: 'VARCHAR',
-    checkpoint: 'VARCHAR',
-  },
-  stream_resets: {
-    id: 'VARCHAR(100) NOT NULL PRIMARY KEY',
-    ...IDENTITY,
-    requested_at: 'DATETIME NOT NULL',
-    consumed_at: 'DATETIME',
-    consumed_by_job_id: 'VARCHAR(100)',
-  },
-  bizon_leases: {
-    ...IDENTITY,
-    epoch: 'INTEGER NOT NULL',
-    owner: 'VARCHAR NOT NULL',
-    acquired_at: 'DATETIME NOT NULL',
-  },
-}
-
-const INDEXES = `
-  CREATE INDEX IF NOT EXISTS bizon_stream_jobs ON stream_jobs (name, source_name, stream_name);
-  CREATE INDEX IF NOT EXISTS bizon_stream_resets ON stream_resets (name, source_name, stream_name);
-  CREATE INDEX IF NOT EXISTS bizon_destination_cursors ON destination_cursors (job_id);
-  CREATE UNIQUE INDEX IF NOT EXISTS bizon_leases_identity ON bizon_leases (name, source_name, stream_name);
-`
 
 /** Rejects a database of a newer program, changing nothing. */
 export function checkVersion(database: Database, path: string): void {
@@ -93,7 +19,10 @@ export function migrate(database: Database, path: string): void {
     // Another process may have been faster.
     if (versionOf(database, path) === SCHEMA_VERSION) return
     for (const [table, columns] of Object.entries(TABLES)) createOrExtend(database, table, columns)
-    database.exec(INDEXES)
+    for (const [name, on] of Object.entries(INDEXES)) database.exec(`CREATE INDEX IF NOT EXISTS ${name} ON ${on}`)
+    for (const [name, on] of Object.entries(UNIQUE_INDEXES)) {
+      database.exec(`CREATE UNIQUE INDEX IF NOT EXISTS ${name} ON ${on}`)
+    }
     database.pragma(`user_version = ${SCHEMA_VERSION}`)
   })
   change.immediate()
@@ -109,7 +38,7 @@ function versionOf(database: Database, path: string): number {
   )
 }
 
-function createOrExtend(database: Database, table: string, columns: { readonly [column: string]: string }): void {
+function createOrExtend(database: Database, table: string, columns: Columns): void {
   const existing = database.prepare<[string], string>('SELECT name FROM pragma_table_info(?)').pluck().all(table)
   if (existing.length === 0) {
     const definitions = Object.entries(columns).map(([column, type]) => `  ${column} ${type}`)

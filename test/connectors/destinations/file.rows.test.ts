@@ -309,7 +309,7 @@ test('the options have defaults, and unknown ones are refused', () => {
     on_empty: 'publish',
   })
   for (const wrong of [
-    { format: 'csv' },
+    { format: 'xml' },
     { metadata: 'all' },
     { durability: 'none' },
     { on_empty: 'drop' },

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { sourceContract } from '../../contract/source.ts'
 import { openFile } from '../../support/file-source.ts'
+import { parquetOf } from '../../support/parquet.ts'
 
 const ROWS = Array.from({ length: 40 }, (_, index) => ({ id: `r${index}`, note: `é${'x'.repeat((index * 37) % 90)}` }))
 const MANY = Array.from({ length: 3000 }, (_, index) => ({ id: `m${index}`, note: 'y'.repeat(index % 100) }))
@@ -59,6 +60,20 @@ const CASES: { readonly [name: string]: Case } = {
     files: { 'many.csv': `id,note\n${MANY.map(({ id, note }) => `${id},${note}\n`).join('')}` },
     ids: MANY.map((row) => row.id),
     pageBytes: LARGE,
+  },
+  'parquet, small row groups': { files: { 'rows.parquet': await parquetOf(ROWS, 7) } },
+  'parquet, a large row group': {
+    files: { 'many.parquet': await parquetOf(MANY, 10_000) },
+    ids: MANY.map((row) => row.id),
+    pageBytes: LARGE,
+  },
+  'parquet, many files': {
+    files: {
+      'a.parquet': await parquetOf(ROWS.slice(0, 9), 4),
+      'b.parquet': await parquetOf([], 4),
+      'c.parquet': await parquetOf(ROWS.slice(9), 100),
+    },
+    path: '*.parquet',
   },
   'many files': {
     files: {

@@ -1,12 +1,13 @@
 import { execFileSync } from 'node:child_process'
-import { chmod, mkdir, mkdtemp, readdir, rm, symlink, truncate, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import sqlite, { SqliteStore } from '../../../connectors/stores/sqlite.ts'
+import sqlite, { sqliteStore } from '../../../connectors/stores/sqlite.ts'
 import { decide } from '../../../lib/job.ts'
-import type { BeginJob, Identity, StateStore, StoredCheckpoint } from '../../../lib/state.ts'
+import type { BeginJob, Identity, StateStore, StateView, StoredCheckpoint } from '../../../lib/state.ts'
 import { storeContract } from '../../contract/store.ts'
+import { PYTHON_ROWS, PYTHON_TABLES } from '../../support/python-state.ts'
 import { startScript } from '../../support/script.ts'
 
 const CREATURES: Identity = { name: 'test', source: 'dummy', stream: 'creatures' }
@@ -51,6 +52,57 @@ function beginJob(fields: Partial<BeginJob> = {}): BeginJob {
   return { identity: CREATURES, cancel: [], mode: 'stream', complete: false, consume: [], bindReset: false, ...fields }
 }
 
+async function openView(): Promise<StateView> {
+  const view = sqlite.look?.({ type: 'sqlite', database: join(folder, 'bizon'), schema: '', echo: false }) as StateView
+  await view.open()
+  return view
+}
+
+describe('a look at the state', () => {
+  test('creates no file, and knows of nothing where there is none', async () => {
+    const view = await openView()
+    expect(await view.unfinishedJobs(CREATURES)).toEqual([])
+    expect(await view.nextLease(CREATURES)).toEqual({ epoch: expect.any(Number) })
+    await view.close()
+    expect(await readdir(folder)).toEqual([])
+  })
+
+  test('sees what is committed, in the file or still in its log, and who holds the lock', async () => {
+    const store = await openStore()
+    const lease = await store.acquire(CREATURES, 'somebody')
+    const job = await store.begin(lease, beginJob())
+    await store.saveCheckpoint(lease, job, { run: job.id, page: 3, rows: 30, position: { at: 3 }, end: false }, 'file')
+    const [during, names] = [await openView(), await readdir(folder)]
+    expect(await during.unfinishedJobs(CREATURES)).toEqual([job])
+    expect(await during.lastCheckpoint(job)).toMatchObject({ page: 3 })
+    const next = await during.nextLease(CREATURES)
+    expect(next).toMatchObject({ heldBy: 'somebody' })
+    expect(next.epoch).toBeGreaterThan(lease.epoch)
+    await during.close()
+    expect(await readdir(folder)).toEqual(names)
+    // The file alone does not have it: whoever read nothing else would not have seen it.
+    expect((await readFile(file)).includes(job.id)).toBe(false)
+
+    await lease.release()
+    await store.close()
+    const before = await readFile(file)
+    const after = await openView()
+    expect(await after.unfinishedJobs(CREATURES)).toEqual([job])
+    expect((await after.nextLease(CREATURES)).heldBy).toBe(undefined)
+    await after.close()
+    expect(await readFile(file)).toEqual(before)
+    expect(await readdir(folder)).toEqual(['bizon.sqlite3'])
+  })
+
+  test('takes no lock and changes nothing, whatever is asked of it', async () => {
+    const view = (await openView()) as unknown as StateStore
+    await expect(view.acquire(CREATURES, 'me')).rejects.toMatchObject({ code: 'internal' })
+    await view.requestReset(CREATURES)
+    await view.close()
+    expect(await readdir(folder)).toEqual([])
+  })
+})
+
 describe('a database of the Python program', () => {
   // Times without a zone are UTC, wherever we are.
   const { TZ } = process.env
@@ -81,6 +133,37 @@ describe('a database of the Python program', () => {
       ['d'.repeat(32), false],
       ['b'.repeat(32), false],
     ])
+  })
+
+  test('is looked at without a change, not even of a byte', async () => {
+    query(PYTHON_TABLES + PYTHON_ROWS)
+    const before = await readFile(file)
+    const view = await openView()
+    expect((await view.lastSucceeded(CREATURES))?.id).toBe('a'.repeat(32))
+    expect(await view.unfinishedJobs(CREATURES)).toHaveLength(2)
+    await view.close()
+    expect(await readFile(file)).toEqual(before)
+    expect(await readdir(folder)).toEqual(['bizon.sqlite3'])
+  })
+
+  test('is looked at as it was before a change in which its program was killed', async () => {
+    query(PYTHON_TABLES + PYTHON_ROWS)
+    const change = `
+import os, sqlite3
+database = sqlite3.connect('${file}', isolation_level=None)
+database.execute('pragma cache_size = 1')
+database.execute('pragma synchronous = off')
+database.execute('begin')
+database.execute("update stream_jobs set status = 'cancelled', error_message = hex(zeroblob(10000))")
+os._exit(0)`
+    execFileSync('python3', ['-c', change])
+    const names = ['bizon.sqlite3', 'bizon.sqlite3-journal']
+    expect(await readdir(folder)).toEqual(names)
+    const before = await Promise.all(names.map((name) => readFile(join(folder, name))))
+    const view = await openView()
+    expect(await view.unfinishedJobs(CREATURES)).toHaveLength(2)
+    await view.close()
+    expect(await Promise.all((await readdir(folder)).map((name) => readFile(join(folder, name))))).toEqual(before)
   })
 
   test('is read up to the first range that failed, not to the newest that worked', async () => {
@@ -261,8 +344,9 @@ test('a database of version 1 is taken over with its jobs, of whose configuratio
 
 test('jobs are synced to disk, checkpoints are not', async () => {
   const statements: string[] = []
-  const store = new SqliteStore({
+  const store = sqliteStore({
     path: file,
+    place: file,
     onStatement: (sql) => statements.push(sql),
     lock: async () => ({ release: async () => {} }),
   })
@@ -430,8 +514,9 @@ describe('a database that cannot be used', () => {
     await openStore()
     const script = await startScript(new URL('../../support/scripts/lock-database.ts', import.meta.url), [file])
     expect(await script.line()).toBe('locked')
-    const impatient = new SqliteStore({
+    const impatient = sqliteStore({
       path: file,
+      place: file,
       busyTimeoutMs: 50,
       lock: async () => ({ release: async () => {} }),
     })
@@ -477,89 +562,3 @@ function at(run: string, page: number, fields: Partial<StoredCheckpoint> = {}): 
 
 const COLUMNS = `SELECT m.name || ' ' || c.name || ' ' || c."notnull" FROM sqlite_schema m, pragma_table_info(m.name) c
   WHERE m.type = 'table' ORDER BY 1`
-
-/** As SQLAlchemy creates them. */
-const PYTHON_TABLES = `
-CREATE TABLE stream_jobs (
-	id VARCHAR(100) NOT NULL, 
-	name VARCHAR(100) NOT NULL, 
-	source_name VARCHAR(100) NOT NULL, 
-	stream_name VARCHAR(100) NOT NULL, 
-	sync_mode VARCHAR(100) NOT NULL, 
-	attempt INTEGER, 
-	total_records_to_fetch INTEGER, 
-	created_at DATETIME NOT NULL, 
-	updated_at DATETIME, 
-	incremental_state VARCHAR, 
-	status VARCHAR(100), 
-	error_message VARCHAR(255), 
-	PRIMARY KEY (id)
-);
-CREATE TABLE source_cursors (
-	id VARCHAR(100) NOT NULL, 
-	job_id VARCHAR(100), 
-	name VARCHAR(100) NOT NULL, 
-	source_name VARCHAR(100) NOT NULL, 
-	stream_name VARCHAR(100) NOT NULL, 
-	iteration INTEGER, 
-	rows_fetched INTEGER, 
-	next_pagination VARCHAR, 
-	attempt INTEGER, 
-	status VARCHAR(100), 
-	error_message VARCHAR(500), 
-	created_at DATETIME, 
-	updated_at DATETIME, 
-	PRIMARY KEY (id), 
-	FOREIGN KEY(job_id) REFERENCES stream_jobs (id)
-);
-CREATE TABLE destination_cursors (
-	id VARCHAR(100) NOT NULL, 
-	job_id VARCHAR(100), 
-	name VARCHAR(100) NOT NULL, 
-	source_name VARCHAR(100) NOT NULL, 
-	stream_name VARCHAR(100) NOT NULL, 
-	destination_name VARCHAR(100) NOT NULL, 
-	from_source_iteration INTEGER, 
-	to_source_iteration INTEGER, 
-	rows_written INTEGER, 
-	success BOOLEAN NOT NULL, 
-	attempt INTEGER, 
-	error_message VARCHAR(500), 
-	created_at DATETIME, 
-	updated_at DATETIME, 
-	pagination VARCHAR, 
-	PRIMARY KEY (id), 
-	FOREIGN KEY(job_id) REFERENCES stream_jobs (id)
-);
-CREATE TABLE stream_resets (
-	id VARCHAR(100) NOT NULL, 
-	name VARCHAR(100) NOT NULL, 
-	source_name VARCHAR(100) NOT NULL, 
-	stream_name VARCHAR(100) NOT NULL, 
-	requested_at DATETIME NOT NULL, 
-	consumed_at DATETIME, 
-	consumed_by_job_id VARCHAR(100), 
-	PRIMARY KEY (id)
-);
-`
-
-const jobRow = (id: string, mode: string, status: string): string =>
-  `INSERT INTO stream_jobs VALUES ('${id.repeat(32)}', 'test', 'dummy', 'creatures', '${mode}', 0, 50,
-     '2024-04-30 22:15:00.123456', '2024-04-30 22:16:00.000000', NULL, '${status}', NULL);`
-
-const cursorRow = (from: number, to: number, success: number, pagination: string): string =>
-  `INSERT INTO destination_cursors VALUES ('cursor-${from}', '${'b'.repeat(32)}', 'test', 'dummy', 'creatures', 'file',
-     ${from}, ${to}, ${success * 20}, ${success}, 0, NULL, '2024-04-30 22:15:00.123456', NULL, '${pagination}');`
-
-/** A success, a run that was killed after one of its writes failed, one that was cancelled, and a second running row. */
-const PYTHON_ROWS = [
-  jobRow('a', 'incremental', 'succeeded'),
-  jobRow('b', 'incremental', 'running'),
-  jobRow('c', 'incremental', 'cancelled'),
-  jobRow('d', 'incremental', 'started'),
-  cursorRow(0, 1, 1, '{"cursor": "after-1", "n": 2}'),
-  cursorRow(2, 3, 0, '{"cursor": "after-3", "n": 4}'),
-  cursorRow(4, 5, 1, '{"cursor": "after-5", "n": 6}'),
-  `INSERT INTO source_cursors VALUES ('s', '${'b'.repeat(32)}', 'test', 'dummy', 'creatures', 4, 40, '{"n": 4}', 0,
-     'pulling', NULL, '2024-04-30 22:15:00.123456', NULL);`,
-].join('\n')

@@ -85,6 +85,10 @@ export const engine: readonly KeyGroup[] = [
       schema: ['public', null, 'is required'],
       username: ['u', 5, 'expected a string, got 5; write it in quotes'],
       password: ['p', 5, 'expected a string, got a number; write it in quotes'],
+      sslmode: ['require', 'maybe', 'expected one of disable, prefer, require, verify-ca, verify-full, got "maybe"'],
+      sslrootcert: ['ca.pem', 5, 'expected a string, got 5; write it in quotes'],
+      sslcert: ['client.pem', '', 'must not be empty'],
+      sslkey: ['client.key', 5, 'expected a string, got 5; write it in quotes'],
     },
   ),
   backend(

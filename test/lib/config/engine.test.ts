@@ -16,6 +16,35 @@ describe('each key of `engine` is accepted', () => {
     ],
     ['database', withEngine(`${ANY_SQLITE}database: state/mine`), { engine: { backend: { database: 'state/mine' } } }],
     ['schema', withEngine(`${ANY_SQLITE}schema: s`), { engine: { backend: { schema: 's' } } }],
+    [
+      'postgres, as the Python program has it',
+      withEngine(
+        'backend:\n  type: postgres\n  config: {host: h, port: 5433, database: d, schema: s, username: u, password: p}',
+      ),
+      {
+        engine: {
+          backend: {
+            type: 'postgres',
+            database: 'd',
+            schema: 's',
+            server: { host: 'h', port: 5433, username: 'u', password: 'p', sslmode: 'prefer' },
+          },
+        },
+      },
+    ],
+    [
+      'postgres, by TLS and without a password',
+      withEngine(
+        'backend:\n  type: postgres\n  config: {host: h, database: d, schema: s, username: u, sslmode: verify-full, sslrootcert: ca.pem, sslcert: c.pem, sslkey: k.pem}',
+      ),
+      {
+        engine: {
+          backend: {
+            server: { port: 5432, sslmode: 'verify-full', sslrootcert: 'ca.pem', sslcert: 'c.pem', sslkey: 'k.pem' },
+          },
+        },
+      },
+    ],
     ['syncCursorInDBEvery', withEngine(`${ANY_SQLITE}syncCursorInDBEvery: 2`), { engine: { checkpointPages: 2 } }],
     ['echoEngine', withEngine(`${ANY_SQLITE}echoEngine: true`), { engine: { backend: { echo: true } } }],
     ['max_size', withEngine(`${QUEUE}queue: {max_size: 7}`), { engine: { queue: { maxPages: 7 } } }],
@@ -61,27 +90,20 @@ describe('each key of `engine` is checked', () => {
     [
       'postgres',
       withEngine(
-        'backend:\n  type: postgres\n  config: {host: h, port: 5432, database: d, schema: s, username: u, password: p}',
-      ),
-      [`config.yml:10:11 engine.backend.type: postgres ${later('0.3')} sqlite or sqlite_in_memory`],
-    ],
-    [
-      'postgres, and what else is wrong with it',
-      withEngine(
-        'backend:\n  type: postgres\n  config: {host: h, port: 0, database: d, schema_name: s, username: u, password: 1}',
+        'backend:\n  type: postgres\n  config: {host: h, port: 0, database: d, schema_name: s, username: u, password: 1, sslmode: on}',
       ),
       [
-        `config.yml:10:11 engine.backend.type: postgres ${later('0.3')} sqlite or sqlite_in_memory`,
         'config.yml:11:5 engine.backend.config.schema: is required',
         'config.yml:11:29 engine.backend.config.port: expected an integer from 1 to 65535, got 0',
         'config.yml:11:45 engine.backend.config.schema_name: unknown key; did you mean "schema"?',
         'config.yml:11:84 engine.backend.config.password: expected a string, got a number; write it in quotes',
+        'config.yml:11:96 engine.backend.config.sslmode: expected one of disable, prefer, require, verify-ca, verify-full, got on, which YAML reads as true',
       ],
     ],
     [
       'bigquery',
       withEngine('backend: {type: bigquery, config: {database: d, schema: s}}'),
-      [`config.yml:9:19 engine.backend.type: bigquery ${later('0.5')} sqlite or sqlite_in_memory`],
+      [`config.yml:9:19 engine.backend.type: bigquery ${later('0.5')} postgres, sqlite or sqlite_in_memory`],
     ],
     [
       'database',

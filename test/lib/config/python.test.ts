@@ -38,7 +38,6 @@ describe('the examples', () => {
     expect((await outcome(EVERY_BLOCK)).problems).toEqual([
       'p.yml:4:9 source.name: kafka is not built yet; it comes with bizon 0.4',
       'p.yml:24:9 destination.name: bigquery_streaming_v2 is not built yet; it comes with bizon 0.5',
-      'p.yml:59:11 engine.backend.type: postgres is not built yet; it comes with bizon 0.3; until then use sqlite or sqlite_in_memory',
     ])
   })
 
@@ -46,9 +45,7 @@ describe('the examples', () => {
     const connected = EVERY_BLOCK.replace(
       /^source:\n(?:.+\n)+/m,
       'source: {name: dummy, stream: plants, sync_mode: stream}\n',
-    )
-      .replace(/^destination:\n(?:.+\n)+/m, 'destination: {name: file, config: {unnest: true}}\n')
-      .replace(/^ {2}backend:\n(?: {4}.+\n)+/m, '')
+    ).replace(/^destination:\n(?:.+\n)+/m, 'destination: {name: file, config: {unnest: true}}\n')
     const { config, problems, warnings } = await outcome(connected)
     expect(problems).toEqual([])
     expect(warnings).toEqual([
@@ -56,6 +53,7 @@ describe('the examples', () => {
       expect.stringMatching(/^p\.yml:\d+:1 monitoring: this version sends no metrics$/),
     ])
     expect(config?.engine.runner).toEqual({ type: 'stream', logLevel: 'DEBUG' })
+    expect(config?.engine.backend).toMatchObject({ type: 'postgres', server: { host: 'state.shop.example' } })
     expect(config?.destination.options.recordSchemas.map((list) => list.destinationId)).toEqual([
       'shop-prod.raw.orders',
       'shop-prod.raw.refunds',

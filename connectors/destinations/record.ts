@@ -1,9 +1,29 @@
-// Timestamps as the Python bizon writes them: RFC 3339 in UTC with microseconds, no fraction when it is zero.
-// A Date has only milliseconds, so text keeps its own digits.
+// What a destination says of a record beside its payload: the columns that it has in every one, and their text.
 
-import { BizonError } from '../../../lib/errors.ts'
-import { parseTime } from '../../../lib/time.ts'
+import { BizonError } from '../../lib/errors.ts'
+import { stringifyJson } from '../../lib/json.ts'
+import { RawJson, type SourceRecord } from '../../lib/record.ts'
+import { parseTime } from '../../lib/time.ts'
 
+/** The names of the Python bizon, in its order. */
+export const RECORD_COLUMNS = [
+  'bizon_id',
+  'bizon_extracted_at',
+  'bizon_loaded_at',
+  'source_record_id',
+  'source_timestamp',
+  'source_data',
+] as const
+
+/** The payload as text. */
+export function rawOf(data: SourceRecord['data']): RawJson {
+  return data instanceof RawJson ? data : RawJson.from(stringifyJson(data))
+}
+
+/**
+ * As the Python bizon writes them: RFC 3339 in UTC with microseconds, no fraction when it is zero. A Date has only
+ * milliseconds, so text keeps its own digits.
+ */
 export function timestampOf(date: Date): string {
   const text = date.toISOString()
   const point = text.length - 5

@@ -1,0 +1,90 @@
+// bizon plan: the plan as columns for people, or one line of JSON.
+
+import type { PipelineConfig } from '../../../lib/config.ts'
+import type { PlannedChange } from '../../../lib/destination.ts'
+import { stringifyJson } from '../../../lib/json.ts'
+import type { RunPlan } from '../../../lib/plan/run.ts'
+import { count, records, size } from '../../progress.ts'
+import { columns } from '../state/columns.ts'
+
+export function planText({ name, source, destination }: PipelineConfig, plan: RunPlan): string {
+  const { decision, from, total, heldBy, reasons, changes } = plan
+  const rows: [string, string][] = [
+    ['Pipeline', `${name} (${source.name} - ${source.stream}), ${source.mode}; nothing is run`],
+    ['Run', reasons.join('\n')],
+  ]
+  if (from) rows.push(['Durable', `${records(from.rows)} of this run${from.end ? ', which is all of them' : ''}`])
+  const resets = resetText(plan)
+  if (resets !== undefined) rows.push(['Reset', resets])
+  const { since } = decision
+  if (since?.value !== undefined) rows.push(['Watermark', stringifyJson(since.value)])
+  if (total !== undefined) rows.push(['Source', `${count(total)} record${total === 1 ? '' : 's'}, as it counts them`])
+  if (heldBy !== undefined) rows.push(['Locked', `by ${heldBy}: a run is refused until that one has ended`])
+  rows.push([`Target`, changes === undefined ? unsaid(plan, destination.name) : changeLines(changes)])
+  return columns(rows)
+}
+
+function resetText({ decision: { consume, bindReset, asReset } }: RunPlan): string | undefined {
+  if (consume.length > 0) return asReset ? 'the pending request is taken up' : 'the pending request is dropped'
+  return bindReset ? 'noted, so that it is done also if this run is cut off' : undefined
+}
+
+function unsaid({ heldBy }: RunPlan, destination: string): string {
+  if (heldBy !== undefined) return 'not looked at: the run that holds the lock changes it'
+  return `destination ${destination} does not say what it would change`
+}
+
+const VERBS: Record<PlannedChange['action'], string> = {
+  create: 'is created',
+  replace: 'is replaced',
+  append: 'is added to',
+  merge: 'is merged into',
+  empty: 'is emptied',
+  keep: 'stays',
+  remove: 'is removed',
+  cut: 'is cut',
+  alter: 'is altered',
+}
+
+function changeLines(changes: readonly PlannedChange[]): string {
+  if (changes.length === 0) return 'nothing is changed'
+  return changes
+    .map(({ target, action, bytes, reason, sql }) => {
+      const now = bytes === undefined ? '' : ` (${size(bytes)} now)`
+      const why = reason === undefined ? '' : action === 'cut' ? ` ${reason}` : `: ${reason}`
+      return `${target}${now} ${VERBS[action]}${why}${sql === undefined ? '' : `\n  ${sql}`}`
+    })
+    .join('\n')
+}
+
+export function planJson({ name, source, destination }: PipelineConfig, plan: RunPlan): string {
+  const { decision, from, total, heldBy, reasons, warnings, changes } = plan
+  const { action, job, cancel, consume, bindReset, complete, since } = decision
+  return stringifyJson({
+    pipeline: name,
+    source: source.name,
+    stream: source.stream,
+    destination: destination.name,
+    mode: source.mode,
+    action,
+    run: job?.id ?? null,
+    attempt: job ? job.attempt + 2 : 1,
+    cancels: cancel,
+    replaces: complete,
+    resets: { taken: consume.length, noted: bindReset },
+    from: from ? { page: from.page, rows: from.rows, end: from.end } : null,
+    since: since ? { time: since.time.toISOString(), watermark: since.value ?? null } : null,
+    source_records: total ?? null,
+    locked_by: heldBy ?? null,
+    reasons,
+    warnings,
+    changes:
+      changes?.map(({ target, action: what, bytes, reason, sql }) => ({
+        target,
+        action: what,
+        bytes: bytes ?? null,
+        reason: reason ?? null,
+        sql: sql ?? null,
+      })) ?? null,
+  })
+}

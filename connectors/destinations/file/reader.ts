@@ -1,0 +1,120 @@
+// Published files read back line by line, as any program would read them: for `bizon verify` and `bizon chaos`. Nothing is
+// asked of the state file, but where a stream's rows end that count.
+
+import { createReadStream } from 'node:fs'
+import { join, relative, resolve, sep } from 'node:path'
+import type { Keeps, Reader, Scratch, StoredRow } from '../../../lib/audit/reader.ts'
+import { BizonError, messageOf, systemCode } from '../../../lib/errors.ts'
+import { scanValue, skipWhitespace } from '../../../lib/json.ts'
+import { RawJson } from '../../../lib/record.ts'
+import type { FileOptions } from '../file.ts'
+import { STDOUT } from './stdout.ts'
+
+const LF = 0x0a
+const CHUNK_BYTES = 1 << 18
+
+export class FileReader implements Reader {
+  readonly keeps: Keeps
+  readonly #sixColumns: boolean
+
+  constructor({ format, destinationId, metadata, unnest, on_empty: onEmpty }: FileOptions) {
+    if (destinationId === STDOUT) {
+      throw new BizonError('usage', 'what goes to standard output cannot be read back', {
+        hint: 'Choose a destination_id that is a file.',
+      })
+    }
+    if (format !== 'json') {
+      throw new BizonError('usage', `files of format ${format} cannot be read back yet`, {
+        hint: 'Load to format: json to have it proved; or compare with the program that reads them.',
+      })
+    }
+    this.#sixColumns = metadata === 'bizon' && !unnest
+    this.keeps = {
+      of: this.#sixColumns ? 'records' : 'payloads',
+      inOrder: true,
+      ...(onEmpty === 'keep' && { onEmpty }),
+    }
+  }
+
+  place(destinationId: string): string {
+    const path = `${resolve(destinationId)}.json`
+    const way = relative('', path)
+    return way.startsWith(`..${sep}`) ? path : way
+  }
+
+  async *read(destinationId: string, signal: AbortSignal): AsyncGenerator<readonly StoredRow[], void, void> {
+    const path = `${resolve(destinationId)}.json`
+    try {
+      for await (const lines of linesOf(path, signal)) {
+        yield lines.map((line) => (this.#sixColumns ? columnsOf(line) : { data: jsonOf(line) }))
+      }
+    } catch (error) {
+      signal.throwIfAborted()
+      if (systemCode(error) === 'ENOENT') return
+      if (error instanceof BizonError) throw error
+      throw new BizonError('destination', `cannot read ${path}: ${messageOf(error)}`, { cause: error })
+    }
+  }
+
+  async close(): Promise<void> {}
+}
+
+async function* linesOf(path: string, signal: AbortSignal): AsyncGenerator<Buffer[], void, void> {
+  let rest: Buffer[] = []
+  for await (const chunk of createReadStream(path, { highWaterMark: CHUNK_BYTES, signal }) as AsyncIterable<Buffer>) {
+    const end = chunk.lastIndexOf(LF)
+    if (end < 0) {
+      rest.push(chunk)
+      continue
+    }
+    const whole = rest.length === 0 ? chunk : Buffer.concat([...rest, chunk])
+    const until = whole.lastIndexOf(LF)
+    rest = until + 1 < whole.length ? [whole.subarray(until + 1)] : []
+    const lines: Buffer[] = []
+    for (let at = 0; at <= until; ) {
+      const next = whole.indexOf(LF, at)
+      lines.push(whole.subarray(at, next))
+      at = next + 1
+    }
+    yield lines
+  }
+  if (rest.length > 0) yield [Buffer.concat(rest)]
+}
+
+function jsonOf(line: Buffer): RawJson | undefined {
+  const end = scanValue(line, 0, line.length)
+  return end >= 0 && skipWhitespace(line, end, line.length) === line.length ? new RawJson(line) : undefined
+}
+
+function columnsOf(line: Buffer): StoredRow {
+  try {
+    const row = JSON.parse(line.toString()) as Record<string, unknown>
+    const { bizon_id: rowId, source_record_id: recordId, source_data: data } = row
+    return {
+      ...(typeof rowId === 'string' && { rowId }),
+      ...(typeof recordId === 'string' && { recordId }),
+      data: typeof data === 'string' ? jsonOf(Buffer.from(data)) : undefined,
+    }
+  } catch {
+    return { data: undefined }
+  }
+}
+
+/** The same files in another folder, whatever their names. */
+export function scratchFiles(options: FileOptions, folder: string): Scratch<FileOptions> {
+  if (options.destinationId === STDOUT) {
+    throw new BizonError('usage', 'what goes to standard output cannot be read back', {
+      hint: 'Choose a destination_id that is a file.',
+    })
+  }
+  const idOf = (id: string): string => join(folder, 'out', `${resolve(id)}`.replaceAll(/[^\w.{}-]+/g, '_'))
+  return {
+    config: {
+      ...options,
+      destinationId: idOf(options.destinationId),
+      recordSchemas: options.recordSchemas.map((schema) => ({ ...schema, destinationId: idOf(schema.destinationId) })),
+    },
+    idOf,
+    remove: async () => {},
+  }
+}

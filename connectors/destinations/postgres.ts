@@ -1,0 +1,328 @@
+// Tables in PostgreSQL, exactly once: rows and the checkpoint they reach to are committed by one transaction.
+//
+//   write   → rows gather as COPY text (postgres/copy.ts), and go to a staging table (postgres/batch.ts)
+//   flush   → the rest, then the state row (postgres/state.ts), then COMMIT
+//   publish → replace, append or merge, and the mark of it, in one transaction (postgres/publish.ts)
+//   open    → lock, then put right what a dead process left (postgres/recover.ts)
+//
+// How a transaction is done again, and what happens when COMMIT is not answered: postgres/session.ts.
+
+import { createHash } from 'node:crypto'
+import type { Checkpoint, Receipt } from '../../lib/checkpoint.ts'
+import { type Destination, type DestinationContext, defineDestination, type Run } from '../../lib/destination.ts'
+import { BizonError } from '../../lib/errors.ts'
+import { faultPoint } from '../../lib/fault.ts'
+import { idPrefixOf, idSuffixOf } from '../../lib/row-id.ts'
+import type { Page } from '../../lib/source.ts'
+import { type Address, connect, quoteName } from '../postgres.ts'
+import { Batch, TooLarge } from './postgres/batch.ts'
+import { checkTarget, useOf } from './postgres/check.ts'
+import { TableColumns } from './postgres/columns.ts'
+import { addressOf, config, hashed, type PostgresOptions, tuning } from './postgres/config.ts'
+import { Watch } from './postgres/copy.ts'
+import { serverError } from './postgres/errors.ts'
+import { keyOf } from './postgres/merge.ts'
+import { checkedName } from './postgres/names.ts'
+import { preparePublish, publish, publishedTable, type Site } from './postgres/publish.ts'
+import { PostgresReader, scratchSchema } from './postgres/reader.ts'
+import { recover } from './postgres/recover.ts'
+import { Session, type SessionOptions, type Transaction } from './postgres/session.ts'
+import { beginTable } from './postgres/staging.ts'
+import { STATE_TABLE, StateRow, type TableState } from './postgres/state.ts'
+import { timestampOf } from './record.ts'
+
+export type { PostgresOptions } from './postgres/config.ts'
+
+export default defineDestination({
+  summary: 'PostgreSQL tables, appended to, merged or replaced exactly once.',
+  config,
+  tuning,
+  hashed,
+  parses: ({ unnest }) => (unnest ? 'unnest looks for the fields of each record' : undefined),
+  create: (options, context) => new PostgresDestination(options, context),
+  reader: (options) => new PostgresReader(options),
+  scratch: scratchSchema,
+})
+
+type Context = Pick<DestinationContext, 'stream' | 'mode' | 'log'>
+
+export class PostgresDestination implements Destination {
+  readonly #context: Context
+  readonly #address: Address
+  readonly #site: Site
+  readonly #place: string
+  readonly #row: StateRow
+  readonly #session: Session
+  readonly #columns = new Map<string, TableColumns>()
+  /** Destination ids that are known to be good names. */
+  readonly #names = new Set<string>()
+  readonly #batch: Batch
+  #sending: Promise<void> = Promise.resolve()
+  #state: TableState | undefined
+  #keepsOthers = false
+  /** The id of the next row: half of it is the run's, half is its number. */
+  #ids = { prefix: '', next: 0 }
+  #failure: { readonly error: unknown } | undefined
+
+  /** `more` is for tests. */
+  constructor(options: PostgresOptions, context: Context, more: Pick<SessionOptions, 'before' | 'otherRunMs'> = {}) {
+    this.#context = context
+    this.#address = addressOf(options)
+    const schema = checkedName(options.schema, 'schema')
+    const target = this.#tableOf(options.destinationId.replaceAll('{stream}', context.stream))
+    this.#place = `${schema}.${target}`
+    this.#row = new StateRow(schema, target)
+    this.#site = { options, target, key: keyOf(options), columnsOf: (table) => this.#columnsOf(table).all }
+    if (options.unnest) this.#checkKey()
+    this.#batch = new Batch(this.#site, (table) => this.#begin(table))
+    this.#session = new Session({
+      connect: (signal) => connect(this.#address, signal, 'destination'),
+      lockKey: keyOfLock(JSON.stringify([schema, target])),
+      target: this.#place,
+      lockTimeoutSeconds: options.lock_timeout,
+      reconnectSeconds: options.reconnect_timeout,
+      log: context.log,
+      ...more,
+    })
+  }
+
+  async open(run: Run, signal: AbortSignal): Promise<Checkpoint | undefined> {
+    signal.throwIfAborted()
+    this.#keepsOthers = run.keepsOthers ?? false
+    return this.#once(async () => {
+      await this.#session.open(signal)
+      const state = await this.#session.interruptible(signal, () =>
+        this.#commit(async (transaction) => {
+          await this.#prepare(transaction)
+          const recovered = await recover(transaction, this.#site, this.#row, run)
+          faultPoint('commit.before')
+          return [recovered, await this.#row.claim(transaction, recovered)]
+        }),
+      )
+      // A stream that the Python program began is gone on with where it says; it staged nothing that could be used.
+      const from = state.checkpoint ?? (run.mode === 'stream' ? run.stored : undefined)
+      this.#ids = { prefix: idPrefixOf(run.id, run), next: from?.rows ?? 0 }
+      return from
+    })
+  }
+
+  write(page: Page, signal: AbortSignal): Promise<void> {
+    return this.#once(async () => {
+      signal.throwIfAborted()
+      const state = this.#opened()
+      if (state.phase !== 'staging') throw new BizonError('internal', 'a published run was written to')
+      const extractedAt = timestampOf(page.extractedAt ?? new Date())
+      const facts = { extractedAt, loadedAt: timestampOf(new Date()), watch: new Watch(), nextId: () => this.#nextId() }
+      const usual = this.#usual(page)
+      for (const record of page.records) {
+        const table = this.#tableOf(record.destinationId ?? usual)
+        this.#columnsOf(table).add(record, facts, this.#batch.rowsOf(table))
+      }
+      const isEmpty = page.stream !== undefined && page.records.length === 0
+      const isMention = isEmpty && this.#keepsOthers && this.#site.options.on_empty === 'publish'
+      if (!this.#batch.isRipe && !isMention) return
+      // One segment is on its way while the next one gathers. What becomes of it, the next call tells.
+      await this.#session.interruptible(signal, () => this.#sending)
+      if (isMention) this.#batch.mention(this.#tableOf(usual))
+      this.#batch.gather()
+      this.#sending = this.#session.transact((transaction) => this.#batch.send(transaction, state))
+      this.#sending.catch(() => {})
+    })
+  }
+
+  flush(checkpoint: Checkpoint): Promise<Receipt | undefined> {
+    return this.#once(async () => {
+      const state = this.#opened()
+      await this.#sending
+      this.#batch.gather()
+      await this.#commit(async (transaction) => {
+        await this.#batch.send(transaction, state)
+        await this.#batch.merge(transaction, state)
+        faultPoint('stage.after')
+        const tables = this.#batch.tables(state)
+        const published =
+          state.mode === 'stream'
+            ? {
+                ...state.published,
+                ...Object.fromEntries(Object.keys(tables).map((table) => [table, publishedTable(this.#site, table)])),
+              }
+            : state.published
+        const next = { ...state, checkpoint, tables, published }
+        faultPoint('commit.before')
+        return [next, await this.#row.replace(transaction, next)]
+      })
+      this.#batch.done()
+      // Says that there is a state row to be found: its absence is then an accident, not a fresh start.
+      return { state: `${this.#site.options.schema}.${STATE_TABLE}`, target: this.#site.target }
+    })
+  }
+
+  publish(): Promise<void> {
+    return this.#once(async () => {
+      const state = this.#opened()
+      if (!state.checkpoint?.end) throw new BizonError('internal', 'publish was called before the end was flushed')
+      if (state.mode === 'stream' || state.phase === 'published') return
+      faultPoint('publish.before')
+      await this.#session.transact(async (transaction) => {
+        await preparePublish(transaction, this.#site, state)
+        await this.#session.commit(transaction)
+      })
+      await this.#commit(async (transaction) => {
+        const published = await publish(transaction, this.#site, state, { keepsOthers: this.#keepsOthers })
+        return [published, await this.#row.replace(transaction, published)]
+      })
+      faultPoint('publish.after')
+    })
+  }
+
+  async close(): Promise<void> {
+    await this.#session.close()
+    await this.#sending.catch(() => {})
+  }
+
+  async check(signal: AbortSignal): Promise<void> {
+    const { options, target } = this.#site
+    const connection = await connect(this.#address, signal, 'destination')
+    try {
+      const { mode } = this.#context
+      const asked = { use: useOf({ mode, complete: false }, options), user: this.#address.user }
+      await connection.interruptible(signal, checkTarget(connection, this.#site, asked))
+    } catch (error) {
+      throw serverError(error, `${options.schema}.${target}`)
+    } finally {
+      await connection.close()
+    }
+  }
+
+  outputs(): readonly string[] {
+    const state = this.#state
+    if (!state) return []
+    const written = Object.keys(state.tables)
+    const tables =
+      written.length > 0 || !Object.hasOwn(state.published, this.#site.target) ? written : [this.#site.target]
+    return tables.map((table) => `${this.#site.options.schema}.${table}`)
+  }
+
+  /**
+   * A transaction that ends with the state row: done again where that is right, and after a COMMIT without an answer
+   * only if the row is not there.
+   */
+  async #commit(work: (transaction: Transaction) => Promise<[TableState, string]>): Promise<TableState> {
+    let latest: [TableState, string] | undefined
+    const [state, sha256] = await this.#session.transact<[TableState, string]>(
+      async (transaction) => {
+        latest = await work(transaction)
+        await this.#session.commit(transaction)
+        return latest
+      },
+      async (transaction) => {
+        const isDone = latest && (await this.#row.isWritten(transaction, latest[1]))
+        await this.#session.commit(transaction)
+        return isDone ? latest : undefined
+      },
+    )
+    this.#row.written(sha256)
+    this.#state = state
+    faultPoint('commit.after')
+    return state
+  }
+
+  async #prepare(transaction: Transaction): Promise<void> {
+    const { schema, create_schema: create } = this.#site.options
+    if (create) {
+      const { rows } = await transaction.query('SELECT 1 FROM pg_namespace WHERE nspname = $1', [schema])
+      if (rows.length === 0) await transaction.query(`CREATE SCHEMA IF NOT EXISTS ${quoteName(schema)}`)
+    }
+    await this.#row.createTable(transaction)
+  }
+
+  /** Makes a table ready for the run's first rows. */
+  #begin(table: string): Promise<void> {
+    const state = this.#opened()
+    return this.#session.aside(async (transaction) => {
+      await this.#row.check(transaction, state)
+      await beginTable(transaction, this.#site, state, table)
+    })
+  }
+
+  #opened(): TableState {
+    if (this.#state) return this.#state
+    throw new BizonError('internal', 'the postgres destination is not open')
+  }
+
+  /** After a failure nothing is known of what was sent: later calls fail with the same error, and the next `open` finds out. */
+  async #once<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#failure) throw this.#failure.error
+    try {
+      return await work()
+    } catch (error) {
+      const shown = error instanceof TooLarge ? lostBatch(this.#place) : serverError(error, this.#place)
+      this.#failure = { error: shown }
+      throw shown
+    }
+  }
+
+  #columnsOf(table: string): TableColumns {
+    let columns = this.#columns.get(table)
+    if (!columns) {
+      columns = new TableColumns(this.#site.options, table)
+      this.#columns.set(table, columns)
+    }
+    return columns
+  }
+
+  #usual(page: Page): string {
+    return this.#site.options.destinationId.replaceAll('{stream}', page.stream?.name ?? this.#context.stream)
+  }
+
+  #tableOf(destinationId: string): string {
+    const known = this.#names.has(destinationId)
+    if (!known) {
+      checkedName(destinationId, 'destination_id')
+      if (destinationId === STATE_TABLE) {
+        throw new BizonError('config', `destination_id ${STATE_TABLE} is the table of the state`, {
+          hint: 'Choose another destination_id.',
+        })
+      }
+      this.#names.add(destinationId)
+    }
+    return destinationId
+  }
+
+  #nextId(): string {
+    return this.#ids.prefix + idSuffixOf(this.#ids.next++)
+  }
+
+  /** With columns, the key is some of them. */
+  #checkKey(): void {
+    const { primary_key: key, cursor_field: cursor, recordSchemas } = this.#site.options
+    for (const { destinationId } of recordSchemas) {
+      const names = this.#columnsOf(destinationId).all.map(({ name }) => name)
+      const missing = [...key, ...(cursor === undefined ? [] : [cursor])].find((name) => !names.includes(name))
+      if (missing === undefined) continue
+      throw new BizonError(
+        'config',
+        `record_schemas: table ${destinationId} has no column ${missing}, by which rows are merged`,
+        {
+          hint: 'Add the column, or change primary_key and cursor_field.',
+        },
+      )
+    }
+  }
+}
+
+function lostBatch(place: string): BizonError {
+  return new BizonError(
+    'destination',
+    `a large batch for ${place} could not be finished: the connection was lost, or the server undid the transaction`,
+    {
+      hint: 'Run again: the run goes on from its last checkpoint. A smaller buffer_size makes batches that are sent again.',
+      retriable: true,
+    },
+  )
+}
+
+/** 64 bits that no other target of the database is likely to have. */
+function keyOfLock(place: string): bigint {
+  return createHash('sha256').update(`bizon ${place}`).digest().readBigInt64BE()
+}

@@ -1,0 +1,163 @@
+// The rows since the last checkpoint. They gather in memory, go to the server in one transaction as segments of some
+// megabytes, and are kept until its COMMIT, so that the transaction can be done again; a batch that is too large for
+// that is sent all the same, and can then be done once only.
+
+import { faultPoint } from '../../../lib/fault.ts'
+import type { Column } from './columns.ts'
+import { CopyRows, type Segment } from './copy.ts'
+import { recordError, swallowed } from './errors.ts'
+import { derivedName, qualified } from './names.ts'
+import type { Site } from './publish.ts'
+import type { Transaction } from './session.ts'
+import { stagingName } from './staging.ts'
+import type { StagedTable, TableState } from './state.ts'
+import { createTable, listOf } from './tables.ts'
+
+const SEGMENT_BYTES = 4 << 20
+/** What is kept for a second time, at most. */
+const REPLAY_BYTES = 16 << 20
+
+const NOTHING: Segment = { chunks: [], ids: [], bytes: 0 }
+
+interface Sent {
+  readonly table: string
+  readonly segment: Segment
+}
+
+export class Batch {
+  readonly #site: Site
+  readonly #waiting = new Map<string, CopyRows>()
+  /** In the order in which they were sent. */
+  #segments: Sent[] = []
+  #bytes = 0
+  #rows = new Map<string, number>()
+  /** The transaction that has the segments, and how many of them. */
+  #sent: { readonly transaction: Transaction; count: number; readonly into: Map<string, string> } | undefined
+  #canRepeat = true
+
+  /** Tables that were made ready by this process, in a transaction of their own. */
+  readonly #begun = new Set<string>()
+  readonly #begin: (table: string) => Promise<void>
+
+  constructor(site: Site, begin: (table: string) => Promise<void>) {
+    this.#site = site
+    this.#begin = begin
+  }
+
+  rowsOf(table: string): CopyRows {
+    let rows = this.#waiting.get(table)
+    if (!rows) {
+      rows = new CopyRows()
+      this.#waiting.set(table, rows)
+    }
+    return rows
+  }
+
+  /** Whether so much waits that it should be sent. */
+  get isRipe(): boolean {
+    let bytes = 0
+    for (const rows of this.#waiting.values()) bytes += rows.bytes
+    return bytes >= SEGMENT_BYTES
+  }
+
+  /** The table is replaced also when no row comes for it. */
+  mention(table: string): void {
+    if (this.#rows.has(table)) return
+    this.#rows.set(table, 0)
+    this.#segments.push({ table, segment: NOTHING })
+  }
+
+  /** What waits becomes segments. */
+  gather(): void {
+    for (const [table, rows] of this.#waiting) {
+      const segment = rows.take()
+      this.#segments.push({ table, segment })
+      this.#bytes += segment.bytes
+      this.#rows.set(table, (this.#rows.get(table) ?? 0) + segment.ids.length)
+    }
+    this.#waiting.clear()
+  }
+
+  /** Brings every segment into the transaction; those that are there already are not sent again. */
+  async send(transaction: Transaction, state: TableState): Promise<void> {
+    if (this.#sent?.transaction !== transaction) {
+      if (this.#sent && !this.#canRepeat) throw new TooLarge()
+      this.#sent = { transaction, count: 0, into: new Map() }
+    }
+    const sent = this.#sent
+    for (; sent.count < this.#segments.length; sent.count++) {
+      const { table, segment } = this.#segments[sent.count] as Sent
+      const columns = this.#site.columnsOf(table)
+      const into = sent.into.get(table) ?? (await this.#tableFor(transaction, state, table, columns))
+      sent.into.set(table, into)
+      if (segment.chunks.length === 0) continue
+      try {
+        const count = await transaction.copy(`COPY ${into} (${listOf(columns)}) FROM STDIN`, segment.chunks)
+        if (count !== segment.ids.length) throw swallowed(table, count, segment.ids.length)
+      } catch (error) {
+        throw recordError(error, segment.ids, table) ?? error
+      }
+      faultPoint('stage.mid')
+    }
+    if (this.#bytes > REPLAY_BYTES) this.#forget()
+  }
+
+  /** What the state says of tables once this batch is committed. */
+  tables(state: TableState): TableState['tables'] {
+    const tables: Record<string, StagedTable> = { ...state.tables }
+    for (const [table, rows] of this.#rows) {
+      const before = tables[table]
+      tables[table] = { staging: before?.staging ?? stagingName(state, table), rows: (before?.rows ?? 0) + rows }
+    }
+    return tables
+  }
+
+  /** Rows of a stream that were put into a temporary table, for the merge. */
+  async merge(transaction: Transaction, state: TableState): Promise<void> {
+    const { key, options } = this.#site
+    if (!key || state.mode !== 'stream') return
+    for (const [table, into] of this.#sent?.into ?? []) {
+      await key.deduplicate(transaction, into)
+      await key.merge(transaction, options.schema, table, into, this.#site.columnsOf(table))
+    }
+  }
+
+  /** Its transaction is committed. */
+  done(): void {
+    this.#segments = []
+    this.#bytes = 0
+    this.#rows.clear()
+    this.#sent = undefined
+    this.#canRepeat = true
+  }
+
+  #forget(): void {
+    this.#canRepeat = false
+    this.#segments = this.#segments.map(({ table }) => ({ table, segment: NOTHING }))
+    this.#bytes = 0
+  }
+
+  /** The table that takes the rows: a staging table; a stream's is the published one, or one to merge from. */
+  async #tableFor(
+    transaction: Transaction,
+    state: TableState,
+    table: string,
+    columns: readonly Column[],
+  ): Promise<string> {
+    const { options, key } = this.#site
+    if (!this.#begun.has(table)) {
+      await this.#begin(table)
+      this.#begun.add(table)
+    }
+    const staging = stagingName(state, table)
+    if (staging !== null) return qualified(options.schema, staging)
+    if (!key) return qualified(options.schema, table)
+    const temporary = qualified('pg_temp', derivedName(table, 'batch', state.run))
+    await createTable(transaction, temporary, columns, 'ON COMMIT DROP')
+    await key.prepare(transaction, temporary)
+    return temporary
+  }
+}
+
+/** The connection was lost, and the batch is not in memory any more. */
+export class TooLarge extends Error {}

@@ -1,0 +1,218 @@
+// The columns of a table, and how a record fills them: what bizon knows of it, then its JSON text whole, or with
+// `unnest: true` a column for each field of the schema.
+
+import type { RecordSchema } from '../../../lib/destination.ts'
+import { BizonError } from '../../../lib/errors.ts'
+import { members } from '../../../lib/json.ts'
+import type { RawJson, SourceRecord } from '../../../lib/record.ts'
+import { RECORD_COLUMNS, rawOf, timestampText } from '../record.ts'
+import type { PostgresOptions } from './config.ts'
+import type { CopyRows, Watch } from './copy.ts'
+import { checkedName } from './names.ts'
+import { fieldOf, merges, withoutNul } from './nul.ts'
+import { typeOf } from './types.ts'
+import { type Shape, shapeOf } from './values.ts'
+
+export interface Column {
+  readonly name: string
+  /** As `format_type` of PostgreSQL spells it. */
+  readonly type: string
+  readonly description?: string | undefined
+}
+
+const TYPES: { readonly [name in (typeof RECORD_COLUMNS)[number]]: string } = {
+  bizon_id: 'text',
+  bizon_extracted_at: 'timestamp with time zone',
+  bizon_loaded_at: 'timestamp with time zone',
+  source_record_id: 'text',
+  source_timestamp: 'timestamp with time zone',
+  source_data: 'jsonb',
+}
+const WHOLE: readonly Column[] = RECORD_COLUMNS.map((name) => ({ name, type: TYPES[name] }))
+export const METADATA = WHOLE.slice(0, -1)
+const PAYLOAD = WHOLE.slice(-1)
+
+/** What an id cannot be written with, or seems so. */
+const HALF_OR_NUL = /[\0\ud800-\udfff]/
+const QUOTE = 0x22
+const LETTER_N = 0x6e
+/** Of what stands around a payload: id and times of a row. */
+const HEAD_BYTES = 160
+
+/** What all rows of a page have in common. */
+export interface PageFacts {
+  readonly extractedAt: string
+  readonly loadedAt: string
+  readonly watch: Watch
+  readonly nextId: () => string
+}
+
+export class TableColumns {
+  readonly all: readonly Column[]
+  readonly #options: Pick<PostgresOptions, 'metadata' | 'on_nul' | 'primary_key'>
+  /** Undefined: the payload whole. */
+  readonly #fields: Fields | undefined
+
+  constructor(options: PostgresOptions, table: string) {
+    const { unnest, recordSchemas, metadata } = options
+    const typed = unnest ? typedColumns(schemaFor(recordSchemas, table), table) : undefined
+    this.#options = options
+    this.#fields = typed && new Fields(typed)
+    this.all = [...(metadata === 'bizon' ? METADATA : []), ...(typed ?? PAYLOAD)]
+    const twice = this.all.find(({ name }, at) => this.all.findIndex((other) => other.name === name) !== at)
+    if (twice !== undefined) {
+      throw new BizonError('config', `record_schemas: table ${table} has two columns named ${twice.name}`, {
+        hint: `${RECORD_COLUMNS.slice(0, -1).join(', ')} are columns of their own, unless metadata is none.`,
+      })
+    }
+  }
+
+  add(record: SourceRecord, page: PageFacts, to: CopyRows): void {
+    const { on_nul: onNul, metadata } = this.#options
+    let { id } = record
+    const came = rawOf(record.data)
+    const raw = page.watch.nul(came) ? this.#checked(came, id, onNul) : came
+    if (HALF_OR_NUL.test(id)) {
+      if (/\p{Cs}/u.test(id)) throw half(id, 'its id', 'Correct it in a transform.')
+      if (onNul === 'fail' && id.includes('\0')) throw holdsNul(id, 'its id')
+      id = id.replaceAll('\0', '')
+    }
+    to.begin(id, raw.byteLength + 3 * id.length + HEAD_BYTES + 3 * this.all.length)
+    if (metadata === 'bizon') {
+      to.plain(`${page.nextId()}\t${page.extractedAt}\t${page.loadedAt}\t`)
+      to.text(id)
+      const time = record.timestamp === undefined ? page.extractedAt : timestampText(record.timestamp, id)
+      to.plain(`\t${time}\t`)
+    }
+    if (this.#fields) this.#fields.add(raw, id, to)
+    // Another payload is not looked at beside the page's, which would be looked through again from here.
+    else to.json(raw.buffer, raw.start, raw.end, raw !== came || page.watch.escapes(raw))
+    to.end()
+  }
+
+  #checked(raw: RawJson, id: string, onNul: 'fail' | 'strip'): RawJson {
+    const stripped = withoutNul(raw)
+    if (stripped === raw) return raw
+    if (onNul === 'fail') throw holdsNul(id, 'its data')
+    if (merges(raw, stripped)) throw alike(id, 'two of its fields')
+    const changed = this.#options.primary_key.find((name) => fieldOf(raw, name) !== fieldOf(stripped, name))
+    if (changed !== undefined) throw alike(id, `its primary_key ${changed} and that of another record`)
+    return stripped
+  }
+}
+
+/** The fields of a record, in the order of the columns: those it does not have are null. */
+class Fields {
+  readonly #columns: readonly Column[]
+  readonly #shapes: readonly (Shape | undefined)[]
+  readonly #index: ReadonlyMap<string, number>
+  /** Start and end of each column's value in the record at hand; -1 when it has none. */
+  readonly #values: Int32Array
+
+  constructor(columns: readonly Column[]) {
+    this.#columns = columns
+    this.#shapes = columns.map(({ type }) => shapeOf(type))
+    this.#index = new Map(columns.map(({ name }, at) => [name, at]))
+    this.#values = new Int32Array(2 * columns.length)
+  }
+
+  add({ buffer, start, end }: RawJson, id: string, to: CopyRows): void {
+    const values = this.#values.fill(-1)
+    members(buffer, start, end, (keyStart, keyEnd, valueStart, valueEnd) => {
+      const name = textOf(buffer, keyStart, keyEnd)
+      const at = this.#index.get(name)
+      if (at === undefined) throw unknownField(id, name)
+      values[2 * at] = valueStart
+      values[2 * at + 1] = valueEnd
+    })
+    for (const [at, column] of this.#columns.entries()) {
+      if (at > 0) to.next()
+      this.#value(at, column, buffer, id, to)
+    }
+  }
+
+  #value(at: number, { name, type }: Column, buffer: Buffer, id: string, to: CopyRows): void {
+    const [start, end] = [this.#values[2 * at] as number, this.#values[2 * at + 1] as number]
+    if (start < 0 || buffer[start] === LETTER_N) {
+      to.nothing()
+      return
+    }
+    const isString = buffer[start] === QUOTE
+    const shape = this.#shapes[at]
+    if (type === 'jsonb' || (!isString && !shape)) {
+      to.json(buffer, start, end, true)
+      return
+    }
+    const text = isString ? textOf(buffer, start, end) : buffer.toString('utf8', start, end)
+    const changed = shape?.(text, isString)
+    if (changed !== undefined) throw misshapen(id, name, buffer.toString('utf8', start, end), changed)
+    if (/\p{Cs}/u.test(text)) throw half(id, `column ${name}`, 'Correct it in a transform.')
+    to.text(text)
+  }
+}
+
+/** A string of JSON, quotes included. */
+function textOf(buffer: Buffer, start: number, end: number): string {
+  const inside = buffer.toString('utf8', start + 1, end - 1)
+  return inside.includes('\\') ? (JSON.parse(`"${inside}"`) as string) : inside
+}
+
+function typedColumns({ columns }: RecordSchema, table: string): Column[] {
+  return columns.map(({ name, type, description }) => ({
+    name: checkedName(name, 'column'),
+    type: typeOf(type, `${table}.${name}`),
+    description,
+  }))
+}
+
+function schemaFor(schemas: readonly RecordSchema[], table: string): RecordSchema {
+  const found = schemas.find(({ destinationId }) => destinationId === table)
+  if (found) return found
+  const known = schemas.map(({ destinationId }) => JSON.stringify(destinationId)).join(', ')
+  throw new BizonError(
+    'config',
+    `unnest: record_schemas has no entry for table ${JSON.stringify(table)}, only for ${known || 'none'}`,
+    {
+      hint: 'Add an entry with that destination_id and its columns.',
+    },
+  )
+}
+
+function misshapen(id: string, name: string, value: string, what: string): BizonError {
+  const shown = value.length > 100 ? `${value.slice(0, 100)}…` : value
+  return new BizonError('invalid_record', `record ${JSON.stringify(id)}, column ${name}: ${shown} ${what}`, {
+    hint: 'Correct it in a transform, or change the type of the column.',
+  })
+}
+
+function half(id: string, where: string, hint: string): BizonError {
+  return new BizonError('invalid_record', `record ${JSON.stringify(id)}, ${where}: half of a surrogate pair`, { hint })
+}
+
+function alike(id: string, what: string): BizonError {
+  return new BizonError(
+    'invalid_record',
+    `record ${JSON.stringify(id)}: without the character U+0000, ${what} could be the same`,
+    { hint: 'Change one in a transform.' },
+  )
+}
+
+function holdsNul(id: string, where: string): BizonError {
+  return new BizonError(
+    'invalid_record',
+    `record ${JSON.stringify(id)}: ${where} holds the character U+0000, which PostgreSQL cannot store`,
+    {
+      hint: 'Set on_nul to strip, or take it out in a transform.',
+    },
+  )
+}
+
+function unknownField(id: string, name: string): BizonError {
+  return new BizonError(
+    'invalid_record',
+    `record ${JSON.stringify(id)}: its field ${JSON.stringify(name)} is no column`,
+    {
+      hint: 'Add it to record_schemas, or drop it in a transform.',
+    },
+  )
+}

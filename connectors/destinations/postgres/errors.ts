@@ -1,0 +1,78 @@
+// What the server answers, in words that name the record or the table, and say what to do.
+
+import { BizonError, messageOf } from '../../../lib/errors.ts'
+import { detailsOf, sqlState } from '../../postgres.ts'
+import { NO_NULL } from './merge.ts'
+
+/** Of a COPY: which record the server stopped at. Undefined when it was not for the sake of one. */
+export function recordError(error: unknown, ids: readonly string[], table: string): BizonError | undefined {
+  const state = sqlState(error)
+  // Data, encodings, constraints.
+  if (state === undefined || !/^2[23]/.test(state)) return undefined
+  const { where = '', detail, constraint } = detailsOf(error)
+  const [, line, column, value] = /^COPY .*?, line (\d+)(?:, column (.*?))?(?:: (.*))?$/m.exec(where) ?? []
+  const id = line === undefined ? undefined : ids[Number(line) - 1]
+  const record = id === undefined ? 'a record' : `record ${JSON.stringify(id)}`
+  const at = column === undefined ? '' : `, column ${column}`
+  const message = messageOf(error)
+  const more = [detail, state === '22001' ? value : undefined]
+    .filter(Boolean)
+    .map((text) => ` (${excerpt(String(text))})`)
+  const reason =
+    constraint === NO_NULL ? 'a field of its primary_key is null or missing' : `${excerpt(message)}${more.join('')}`
+  return new BizonError('invalid_record', `table ${table}, ${record}${at}: ${reason}`, {
+    hint: 'Correct it in a transform, or change the type of the column.',
+    cause: error,
+  })
+}
+
+/** Anything else that the server refuses. Other errors come back as they are. */
+export function serverError(error: unknown, target: string): unknown {
+  const state = sqlState(error)
+  if (state === undefined || error instanceof BizonError) return error
+  const failed = (hint: string | undefined, retriable = false): BizonError => {
+    const { detail } = detailsOf(error)
+    const more = detail === undefined ? '' : ` (${excerpt(detail)})`
+    return new BizonError('destination', `${target}: PostgreSQL: ${messageOf(error)}${more}`, {
+      hint,
+      retriable,
+      cause: error,
+    })
+  }
+  switch (state) {
+    case '3F000':
+      return failed('Create the schema, or set create_schema: true.')
+    case '42501':
+      return failed('GRANT the right to the role that bizon uses, or use another one.')
+    case '2BP01':
+      return failed('Set replace_strategy to truncate_insert, which fills the same table.')
+    case '42P07':
+      return failed('Rename that table, or choose another destination_id.')
+    case '23505':
+      return failed('Rows with one key are there twice. Remove one, or change primary_key.')
+    case '55P03':
+      return failed('Another transaction holds a lock: end it, or raise lock_timeout. Then run again.', true)
+    case '53100':
+      return failed('The disk of the server is full: make room, then run again.', true)
+    default:
+      return failed(undefined, state.startsWith('53') || state.startsWith('40'))
+  }
+}
+
+/** Rows that were sent and are not there: a trigger or a rule took them. */
+export function swallowed(table: string, count: number, sent: number): BizonError {
+  return new BizonError(
+    'destination',
+    `table ${table} took ${count} of ${sent} rows: a trigger or a rule of it drops some`,
+    {
+      hint: 'Remove it, or choose another destination_id.',
+    },
+  )
+}
+
+const LONGEST = 200
+
+function excerpt(text: string): string {
+  const line = text.replaceAll(/\s+/g, ' ')
+  return line.length > LONGEST ? `${line.slice(0, LONGEST)}…` : line
+}

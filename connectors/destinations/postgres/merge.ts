@@ -1,0 +1,127 @@
+// Merging by key: which of two rows with one key stays. In one staging table the newer one, and of two that are equally
+// new the later one; against the published table the same, so that an older row that comes late changes nothing.
+
+import { BizonError } from '../../../lib/errors.ts'
+import { type Queries, quoteName, quoteText } from '../../postgres.ts'
+import type { Column } from './columns.ts'
+import type { PostgresOptions } from './config.ts'
+import { swallowed } from './errors.ts'
+import { derivedName, qualified } from './names.ts'
+import { countRows, listOf } from './tables.ts'
+
+/** Names of the constraints by which a staging table refuses a row without a key, or with a cursor of another type. */
+export const NO_NULL = '_bizon_key_is_not_null'
+export const CURSOR = '_bizon_cursor_has_its_type'
+const ARRIVAL = '_bizon_arrival'
+
+const CURSOR_TYPES = { timestamp: 'timestamptz', number: 'numeric' } as const
+
+export class Key {
+  readonly #options: PostgresOptions
+
+  constructor(options: PostgresOptions) {
+    this.#options = options
+  }
+
+  /**
+   * What a staging table has until its rows are merged: checks, at which COPY stops, since a row without a key cannot
+   * be merged; and the order of arrival, which the place of a row in a table does not tell.
+   */
+  async prepare(connection: Queries, staging: string): Promise<void> {
+    const fields = this.#options.primary_key.map((name) => `${this.#field(name)} IS NOT NULL`)
+    const version = this.#version()
+    await connection.query(
+      `ALTER TABLE ${staging} ADD CONSTRAINT ${NO_NULL} CHECK (${fields.join(' AND ')}),
+         ${version === undefined ? '' : `ADD CONSTRAINT ${CURSOR} CHECK (${version} IS NULL OR ${version} IS NOT NULL),`}
+         ADD COLUMN ${ARRIVAL} bigint GENERATED ALWAYS AS IDENTITY`,
+    )
+  }
+
+  /** Leaves one row for each key, and nothing that is only for staging. */
+  async deduplicate(connection: Queries, staging: string): Promise<void> {
+    const newest = this.#version(quoteName('staged'))
+    const order = [...(newest === undefined ? [] : [`${newest} DESC NULLS LAST`]), `${ARRIVAL} DESC`]
+    const keys = this.#options.primary_key.map((name) => this.#field(name)).join(', ')
+    await connection.query(
+      `DELETE FROM ${staging} USING
+         (SELECT ctid AS at, row_number() OVER (PARTITION BY ${keys} ORDER BY ${order.join(', ')}) AS place
+          FROM ${staging} AS staged) AS ranked
+       WHERE ${staging}.ctid = ranked.at AND ranked.place > 1;
+       ALTER TABLE ${staging} DROP CONSTRAINT ${NO_NULL}, DROP CONSTRAINT IF EXISTS ${CURSOR}, DROP COLUMN ${ARRIVAL}`,
+    )
+  }
+
+  /** Of the index by which the database itself refuses a second row, and finds the first. */
+  indexOf(table: string): string {
+    return derivedName(table, 'key', JSON.stringify([this.#options.unnest, this.#options.primary_key]))
+  }
+
+  /** Of the table, made on it or on what takes its place. Needs no lock when it is there. */
+  async ensureIndex(connection: Queries, schema: string, table: string, on = table): Promise<void> {
+    const name = this.indexOf(table)
+    const { rows } = await connection.query('SELECT to_regclass($1) IS NOT NULL AS found', [qualified(schema, name)])
+    if (rows[0]?.found === true) return
+    await connection.query(`CREATE UNIQUE INDEX ${quoteName(name)} ON ${qualified(schema, on)} (${this.#keys()})`)
+  }
+
+  /** `staging` has one row for each key. */
+  async merge(
+    connection: Queries,
+    schema: string,
+    table: string,
+    staging: string,
+    columns: readonly Column[],
+  ): Promise<void> {
+    const list = listOf(columns)
+    const set = columns.map(({ name }) => `${quoteName(name)} = EXCLUDED.${quoteName(name)}`).join(', ')
+    const [is, was] = [this.#version('EXCLUDED'), this.#version('held')]
+    const guard = is === undefined ? '' : ` WHERE ${was} IS NULL OR ${is} >= ${was}`
+    const { count } = await connection.query(
+      `INSERT INTO ${qualified(schema, table)} AS held (${list}) SELECT ${list} FROM ${staging}
+       ON CONFLICT (${this.#keys()}) DO UPDATE SET ${set}${guard}`,
+    )
+    // With a guard those that are older are not counted either.
+    if (guard !== '') return
+    const sent = await countRows(connection, staging)
+    if (count !== sent) throw swallowed(table, count, sent)
+  }
+
+  #keys(): string {
+    return this.#options.primary_key
+      .map((name) => (this.#options.unnest ? this.#field(name) : `(${this.#plain(name)})`))
+      .join(', ')
+  }
+
+  /** Null, also that of JSON, is null. */
+  #field(name: string, of?: string): string {
+    const plain = this.#plain(name, of)
+    return this.#options.unnest ? plain : `nullif(${plain}, 'null')`
+  }
+
+  #plain(name: string, of?: string): string {
+    const from = of === undefined ? '' : `${of}.`
+    return this.#options.unnest ? `${from}${quoteName(name)}` : `${from}source_data -> ${quoteText(name)}`
+  }
+
+  /** Undefined: nothing but the order of arrival says which is newer. */
+  #version(of?: string): string | undefined {
+    const { cursor_field: field, cursor_type: type, unnest } = this.#options
+    if (field === undefined) return undefined
+    if (type === 'value') return this.#field(field, of)
+    const text = unnest
+      ? `${this.#plain(field, of)}::text`
+      : this.#plain(field, of).replace('source_data -> ', 'source_data ->> ')
+    return `(${text})::${CURSOR_TYPES[type]}`
+  }
+}
+
+/** Undefined: rows are only added. */
+export function keyOf(options: PostgresOptions): Key | undefined {
+  const { primary_key: key, cursor_field: cursor, cursor_type: type } = options
+  if (cursor === undefined && type !== 'value') {
+    throw new BizonError('config', 'destination.config.cursor_type is given, and no cursor_field', {
+      hint: 'Name the field in cursor_field.',
+    })
+  }
+  return key.length === 0 ? undefined : new Key(options)
+}

@@ -1,0 +1,180 @@
+// From staged to visible: one transaction that changes the published tables, drops what was staged, and marks the run
+// published. A kill before its COMMIT leaves all as it was, one after it nothing to do. What changes a table for which
+// readers would have to wait is done in a short one before it.
+
+import { BizonError } from '../../../lib/errors.ts'
+import { faultPoint } from '../../../lib/fault.ts'
+import { startingOver } from '../../../lib/job.ts'
+import { quoteName } from '../../postgres.ts'
+import { emptiedTargets, replaces } from '../recovery.ts'
+import { checkTable, type Use, useOf } from './check.ts'
+import type { Column } from './columns.ts'
+import type { PostgresOptions } from './config.ts'
+import { swallowed } from './errors.ts'
+import type { Key } from './merge.ts'
+import { qualified } from './names.ts'
+import { replaceByRename } from './replace.ts'
+import type { Transaction } from './session.ts'
+import { checkShape } from './shape.ts'
+import type { PublishedTable, StagedTable, TableState } from './state.ts'
+import { countRows, createTable, findTable, listOf, prepareTable } from './tables.ts'
+
+/** What recovering and publishing work with. */
+export interface Site {
+  readonly options: PostgresOptions
+  /** Table of the configured destination id. */
+  readonly target: string
+  readonly key: Key | undefined
+  columnsOf(table: string): readonly Column[]
+}
+
+/** Columns and indexes of tables that go on being there. Repeatable. */
+export async function preparePublish(transaction: Transaction, site: Site, state: TableState): Promise<void> {
+  const { options, key } = site
+  const { schema } = options
+  const use = useOf(state, options)
+  if (use === 'swap') return
+  for (const table of Object.keys(state.tables)) {
+    if (!(await checkTable(transaction, site, table, asked(site, state, table, use)))) continue
+    await prepareTable(transaction, schema, table, site.columnsOf(table))
+    await dropStaleIndex(transaction, site, state, table)
+    // Rows that are about to be replaced may have one key twice.
+    if (key && use === 'add') await key.ensureIndex(transaction, schema, table)
+  }
+}
+
+/** The index of a key that was another, and by which rows that are different now would be refused. */
+export async function dropStaleIndex(
+  transaction: Transaction,
+  site: Site,
+  state: TableState,
+  table: string,
+): Promise<void> {
+  const stale = staleIndex(site, state, table)
+  if (stale !== null) await transaction.query(`DROP INDEX IF EXISTS ${qualified(site.options.schema, stale)}`)
+}
+
+function staleIndex({ key }: Site, { published }: TableState, table: string): string | null {
+  const index = Object.hasOwn(published, table) ? (published[table]?.index ?? null) : null
+  return index === key?.indexOf(table) ? null : index
+}
+
+/** What the state says of a table that has this run's rows. */
+export function publishedTable({ key }: Site, table: string): PublishedTable {
+  return { index: key?.indexOf(table) ?? null }
+}
+
+/**
+ * The published state, still to be written in the same transaction. `keepsOthers`: tables that this run does not name
+ * stay as they are; else they are emptied.
+ */
+export async function publish(
+  transaction: Transaction,
+  site: Site,
+  state: TableState,
+  { keepsOthers }: { readonly keepsOthers: boolean },
+): Promise<TableState> {
+  const tables = Object.entries(state.tables)
+  const use = useOf(state, site.options)
+  const published: Record<string, PublishedTable> = { ...state.published }
+  for (const [table, staged] of tables) {
+    await publishTable(transaction, site, table, staged, state, use)
+    published[table] = publishedTable(site, table)
+    faultPoint('publish.mid')
+  }
+  if (replaces(state)) await emptyOthers(transaction, site, state, keepsOthers, published)
+  return { ...state, phase: 'published', published, publishedBy: state.run }
+}
+
+const asked = (site: Site, { mode, published }: TableState, table: string, use: Use) => ({
+  use,
+  columns: site.columnsOf(table),
+  mayReplace: mode === 'full_refresh' || Object.hasOwn(published, table),
+})
+
+async function publishTable(
+  transaction: Transaction,
+  site: Site,
+  table: string,
+  staged: StagedTable,
+  state: TableState,
+  use: Use,
+): Promise<void> {
+  const { options, key } = site
+  const { schema } = options
+  const staging = stagingOf(staged, table)
+  const columns = site.columnsOf(table)
+  const [main, next] = [qualified(schema, table), qualified(schema, staging)]
+  const isThere = (await findTable(transaction, schema, table)) !== undefined
+  // First of all, so that what is found is still so at the end. Readers go on reading.
+  if (isThere) await transaction.query(`LOCK TABLE ${main} IN ${use === 'add' ? '' : 'SHARE '}ROW EXCLUSIVE MODE`)
+  if (isThere) await checkTable(transaction, site, table, asked(site, state, table, use))
+  const count = await countRows(transaction, next)
+  if (count !== staged.rows) throw miscounted(schema, staging, count, staged, state)
+  if (key) await key.deduplicate(transaction, next)
+  if (use === 'add') {
+    await prepareTable(transaction, schema, table, columns)
+    if (key) await key.ensureIndex(transaction, schema, table)
+    if (key) await key.merge(transaction, schema, table, next, columns)
+    else await fill(transaction, site, table, next)
+    await transaction.query(`DROP TABLE ${next}`)
+    return
+  }
+  if (isThere && use === 'fill') {
+    await transaction.query(`DELETE FROM ${main}`)
+    await fill(transaction, site, table, next)
+    await transaction.query(`DROP TABLE ${next}`)
+    if (key) await key.ensureIndex(transaction, schema, table)
+    return
+  }
+  // Before it takes the place: while the index is built, readers still have the other one.
+  if (isThere) await checkShape(transaction, schema, table, staging)
+  if (key) await key.ensureIndex(transaction, schema, table, staging)
+  if (isThere) await replaceByRename(transaction, schema, table, staging, staleIndex(site, state, table))
+  else await transaction.query(`COMMENT ON TABLE ${next} IS NULL; ALTER TABLE ${next} RENAME TO ${quoteName(table)}`)
+}
+
+async function fill(transaction: Transaction, site: Site, table: string, from: string): Promise<void> {
+  const list = listOf(site.columnsOf(table))
+  const main = qualified(site.options.schema, table)
+  const sent = await countRows(transaction, from)
+  const { count } = await transaction.query(`INSERT INTO ${main} (${list}) SELECT ${list} FROM ${from}`)
+  if (count !== sent) throw swallowed(table, count, sent)
+}
+
+/** Tables that have no rows any more. One that somebody has dropped is forgotten. */
+async function emptyOthers(
+  transaction: Transaction,
+  site: Site,
+  state: TableState,
+  keepsOthers: boolean,
+  published: Record<string, PublishedTable>,
+): Promise<void> {
+  const { schema, on_empty: onEmpty } = site.options
+  const [staged, others] = [Object.keys(state.tables), Object.keys(state.published)]
+  const empty = emptiedTargets({ target: site.target, staged, published: others, keepsOthers, onEmpty })
+  for (const table of empty) {
+    const name = qualified(schema, table)
+    if (await findTable(transaction, schema, table)) {
+      await transaction.query(`LOCK TABLE ${name} IN SHARE ROW EXCLUSIVE MODE`)
+      await checkTable(transaction, site, table, { use: 'fill', columns: undefined, mayReplace: true })
+      await transaction.query(`DELETE FROM ${name}`)
+      if (!Object.hasOwn(published, table)) published[table] = { index: null }
+    } else if (table === site.target) {
+      await createTable(transaction, name, site.columnsOf(table))
+      published[table] = { index: null }
+    } else delete published[table]
+    faultPoint('publish.mid')
+  }
+}
+
+function miscounted(schema: string, staging: string, count: number, { rows }: StagedTable, { mode }: TableState) {
+  return new BizonError('edited', `${schema}.${staging} has ${count} rows, and this run put ${rows} there`, {
+    hint: `Put it back as it was. Or ${startingOver(mode)}.`,
+  })
+}
+
+function stagingOf({ staging }: StagedTable, table: string): string {
+  if (staging === null) throw new BizonError('internal', `the rows of ${table} are not staged`)
+  return staging
+}

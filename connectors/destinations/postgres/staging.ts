@@ -1,0 +1,76 @@
+// Where rows wait until they are published: tables beside the published ones, each with a comment that says whose it is.
+// They are made in a short transaction of their own, so that no lock on a table that people use is held while rows come;
+// one that a kill left before any state named it is known by its comment.
+
+import { faultPoint } from '../../../lib/fault.ts'
+import { quoteName, quoteText } from '../../postgres.ts'
+import { checkTable, useOf } from './check.ts'
+import { derivedName, qualified } from './names.ts'
+import { claimTable } from './owners.ts'
+import { dropStaleIndex, type Site } from './publish.ts'
+import type { Transaction } from './session.ts'
+import type { TableState } from './state.ts'
+import { createTable, findTable, prepareTable } from './tables.ts'
+
+/** Of the table for the rows of another; null: they go to that one at once. */
+export function stagingName({ mode, run }: Pick<TableState, 'mode' | 'run'>, table: string): string | null {
+  return mode === 'stream' ? null : derivedName(table, 'staging', run)
+}
+
+/** Makes what takes the rows of a table that this run has not written to: at a second time, what is missing of it. */
+export async function beginTable(
+  transaction: Transaction,
+  site: Site,
+  state: TableState,
+  table: string,
+): Promise<void> {
+  const { options, target, key } = site
+  const { schema } = options
+  const columns = site.columnsOf(table)
+  if (table !== target) await claimTable(transaction, schema, table, target, state)
+  const mayReplace = state.mode === 'full_refresh' || Object.hasOwn(state.published, table)
+  const found = await checkTable(transaction, site, table, { use: useOf(state, options), columns, mayReplace })
+  const name = stagingName(state, table)
+  if (name === null) {
+    await prepareTable(transaction, schema, table, columns)
+    await dropStaleIndex(transaction, site, state, table)
+    if (key) await key.ensureIndex(transaction, schema, table)
+    return
+  }
+  if (await findTable(transaction, schema, name)) return
+  const staging = qualified(schema, name)
+  // What takes the place of a table has its other columns, defaults and checks as well.
+  if (found && useOf(state, options) === 'swap') {
+    await transaction.query(
+      `CREATE TABLE ${staging} (LIKE ${qualified(schema, table)} INCLUDING ALL EXCLUDING INDEXES)`,
+    )
+    await prepareTable(transaction, schema, name, columns)
+  } else await createTable(transaction, staging, columns)
+  if (key) await key.prepare(transaction, staging)
+  await transaction.query(
+    `COMMENT ON TABLE ${staging} IS ${quoteText(`${markOf(target)}rows of ${table}, of run ${state.run}`)}`,
+  )
+}
+
+/** Removes the target's staging tables but for those that are `kept`. */
+export async function dropStaged(
+  transaction: Transaction,
+  { options: { schema }, target }: Site,
+  kept: readonly string[],
+): Promise<void> {
+  const { rows } = await transaction.query(
+    `SELECT relname FROM pg_class WHERE relnamespace = $1::regnamespace AND relkind = 'r'
+       AND relname LIKE '%\\_\\_bizon\\_staging\\_%' AND starts_with(obj_description(oid, 'pg_class'), $2)
+       AND NOT relname = ANY ($3::text[]) ORDER BY relname`,
+    [quoteName(schema), markOf(target), kept],
+  )
+  for (const { relname } of rows) {
+    await transaction.query(`DROP TABLE IF EXISTS ${qualified(schema, String(relname))}`)
+    faultPoint('recover.cleanup')
+  }
+}
+
+/** How the comment of a target's staging tables begins. */
+function markOf(target: string): string {
+  return `Staged by bizon for ${JSON.stringify(target)}: `
+}

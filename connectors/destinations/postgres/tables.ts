@@ -1,0 +1,97 @@
+// Tables as a run finds them, and new ones.
+
+import { BizonError } from '../../../lib/errors.ts'
+import { type Queries, quoteName, quoteText } from '../../postgres.ts'
+import type { Column } from './columns.ts'
+import { qualified } from './names.ts'
+
+export interface FoundTable {
+  /** `r` a table, `p` one in partitions. */
+  readonly kind: string
+  readonly owner: string
+  /** Whether this role may drop or change it. */
+  readonly owned: boolean
+  readonly columns: ReadonlyMap<string, string>
+}
+
+export async function findTable(connection: Queries, schema: string, table: string): Promise<FoundTable | undefined> {
+  const { rows } = await connection.query(
+    `SELECT c.relkind::text AS kind, pg_get_userbyid(c.relowner)::text AS owner,
+       pg_has_role(c.relowner, 'USAGE') AS owned,
+       (SELECT coalesce(json_object_agg(attname, format_type(atttypid, atttypmod)), '{}')::text FROM pg_attribute
+        WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped) AS columns
+     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE n.nspname = $1 AND c.relname = $2`,
+    [schema, table],
+  )
+  const [row] = rows
+  if (!row) return undefined
+  return {
+    kind: String(row.kind),
+    owner: String(row.owner),
+    owned: row.owned === true,
+    columns: new Map(Object.entries(JSON.parse(String(row.columns)) as Record<string, string>)),
+  }
+}
+
+/** Rejects what rows cannot be written to. Resolves to the columns that it lacks. */
+export function missingColumns(found: FoundTable, columns: readonly Column[], name: string): readonly Column[] {
+  if (found.kind !== 'r' && found.kind !== 'p') {
+    throw new BizonError('destination', `${name} is not a table`, { hint: 'Choose another destination_id.' })
+  }
+  for (const { name: column, type } of columns) {
+    const is = found.columns.get(column)
+    if (is === undefined || is === type) continue
+    throw new BizonError('destination', `${name}: column ${column} is ${is}, not ${type}`, {
+      hint: 'Choose another destination_id, or change the type of the column.',
+    })
+  }
+  return columns.filter(({ name: column }) => !found.columns.has(column))
+}
+
+/** What this run needs of a table, created or changed where it lacks something. */
+export async function prepareTable(
+  connection: Queries,
+  schema: string,
+  table: string,
+  columns: readonly Column[],
+): Promise<void> {
+  const name = qualified(schema, table)
+  const found = await findTable(connection, schema, table)
+  if (found === undefined) return createTable(connection, name, columns)
+  const missing = missingColumns(found, columns, `${schema}.${table}`)
+  if (missing.length === 0) return
+  const added = missing.map((column) => `ADD COLUMN IF NOT EXISTS ${definitionOf(column)}`)
+  await connection.query(`ALTER TABLE ${name} ${added.join(', ')}${comments(name, missing)}`)
+}
+
+/** `more` comes behind the list of columns. */
+export async function createTable(
+  connection: Queries,
+  name: string,
+  columns: readonly Column[],
+  more = '',
+): Promise<void> {
+  const list = columns.map(definitionOf).join(', ')
+  await connection.query(`CREATE TABLE ${name} (${list}) ${more}${comments(name, columns)}`)
+}
+
+export async function countRows(connection: Queries, name: string): Promise<number> {
+  const { rows } = await connection.query(`SELECT count(*)::text AS count FROM ${name}`)
+  return Number(rows[0]?.count)
+}
+
+const definitionOf = ({ name, type }: Column): string => `${quoteName(name)} ${type}`
+
+function comments(table: string, columns: readonly Column[]): string {
+  return columns
+    .flatMap(({ name, description }) =>
+      description === undefined
+        ? []
+        : [`; COMMENT ON COLUMN ${table}.${quoteName(name)} IS ${quoteText(description.replaceAll('\0', ''))}`],
+    )
+    .join('')
+}
+
+export const listOf = (columns: readonly Pick<Column, 'name'>[]): string =>
+  columns.map(({ name }) => quoteName(name)).join(', ')

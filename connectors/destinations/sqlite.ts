@@ -1,0 +1,245 @@
+// Tables in a SQLite file, exactly once: rows and the checkpoint they reach to are committed by one transaction.
+//
+//   write   → rows gather in segments (sqlite/cells.ts), and go to a staging table (sqlite/batch.ts)
+//   flush   → the rest, then the state row (sqlite/state.ts), then COMMIT
+//   publish → replace, append or merge, and the mark of it, in one transaction (sqlite/publish.ts)
+//   open    → lock, then put right what a dead process left (sqlite/recover.ts)
+
+import { relative, sep } from 'node:path'
+import type { Checkpoint, Receipt } from '../../lib/checkpoint.ts'
+import { type Destination, type DestinationContext, defineDestination, type Run } from '../../lib/destination.ts'
+import { BizonError } from '../../lib/errors.ts'
+import { faultPoint } from '../../lib/fault.ts'
+import { idPrefixOf, idSuffixOf } from '../../lib/row-id.ts'
+import type { Page } from '../../lib/source.ts'
+import { timestampOf } from './record.ts'
+import { Batch } from './sqlite/batch.ts'
+import { checkTarget } from './sqlite/check.ts'
+import { type PageFacts, TableColumns } from './sqlite/columns.ts'
+import { config, type SqliteOptions, tuning } from './sqlite/config.ts'
+import { keyOfOptions } from './sqlite/merge.ts'
+import { checkedTable, foldName, STATE_TABLE } from './sqlite/names.ts'
+import { publish } from './sqlite/publish.ts'
+import { recover, type Site } from './sqlite/recover.ts'
+import { type Seams, Session } from './sqlite/session.ts'
+import { StateRow, type TableState } from './sqlite/state.ts'
+
+export type { SqliteOptions } from './sqlite/config.ts'
+
+export default defineDestination({
+  summary: 'Tables in a SQLite file, appended to, merged or replaced exactly once.',
+  config,
+  tuning,
+  parses({ unnest, primary_key: key }) {
+    if (unnest) return 'unnest looks for the fields of each record'
+    return key.length > 0 ? 'primary_key looks for its fields in each record' : undefined
+  },
+  create: (options, context) => new SqliteDestination(options, context),
+})
+
+type Context = Pick<DestinationContext, 'stream' | 'mode'>
+
+export class SqliteDestination implements Destination {
+  readonly #context: Context
+  readonly #site: Site
+  readonly #columns = new Map<string, TableColumns>()
+  /** The spelling of a table that is used, by destination id: `Events` is `events`. */
+  readonly #tables = new Map<string, string>()
+  readonly #batch: Batch
+  #sending: Promise<void> = Promise.resolve()
+  #state: TableState | undefined
+  #keepsOthers = false
+  /** The id of the next row: half of it is the run's, half is its number. */
+  #ids = { prefix: '', next: 0 }
+  #failure: { readonly error: unknown } | undefined
+
+  /** `seams` are for tests. */
+  constructor(options: SqliteOptions, context: Context, seams?: Seams) {
+    this.#context = context
+    const { path, durability, lock_timeout: lockTimeoutSeconds } = options
+    const target = this.#tableOf(options.destinationId.replaceAll('{stream}', context.stream))
+    const session = new Session({ path, target, durability, lockTimeoutSeconds }, seams)
+    const row = new StateRow(session, target)
+    const columnsOf = (table: string): TableColumns => this.#columnsOf(table)
+    this.#site = { options, session, row, target, key: keyOfOptions(options), columnsOf }
+    if (options.unnest) this.#checkKey()
+    this.#batch = new Batch(this.#site)
+  }
+
+  async open(run: Run, signal: AbortSignal): Promise<Checkpoint | undefined> {
+    this.#keepsOthers = run.keepsOthers ?? false
+    return this.#once(async () => {
+      const { session, row } = this.#site
+      await session.open(signal)
+      await session.begin(signal)
+      await row.createTable()
+      const state = await recover(this.#site, run)
+      faultPoint('commit.before')
+      await this.#commit(state, await row.claim(state))
+      for (const table of [...state.published, ...Object.keys(state.tables)]) this.#tableOf(table)
+      // A stream that the Python program began is gone on with where it says; it staged nothing that could be used.
+      const from = state.checkpoint ?? (run.mode === 'stream' ? run.stored : undefined)
+      this.#ids = { prefix: idPrefixOf(run.id, run), next: from?.rows ?? 0 }
+      return from
+    })
+  }
+
+  write(page: Page, signal: AbortSignal): Promise<void> {
+    return this.#once(async () => {
+      signal.throwIfAborted()
+      const state = this.#opened()
+      if (state.phase !== 'staging') throw new BizonError('internal', 'a published run was written to')
+      const facts: PageFacts = {
+        extractedAt: timestampOf(page.extractedAt ?? new Date()),
+        loadedAt: timestampOf(new Date()),
+        nextId: () => this.#ids.prefix + idSuffixOf(this.#ids.next++),
+      }
+      const usual = this.#usual(page)
+      for (const record of page.records) {
+        const table = this.#tableOf(record.destinationId ?? usual)
+        this.#columnsOf(table).add(record, facts, this.#batch.cellsOf(table))
+        if (this.#batch.isRipe) await this.#send(state, signal)
+      }
+      if (page.stream && page.records.length === 0 && this.#keepsOthers) {
+        this.#batch.mention(this.#tableOf(usual))
+        await this.#send(state, signal)
+      }
+    })
+  }
+
+  flush(checkpoint: Checkpoint): Promise<Receipt | undefined> {
+    return this.#once(async () => {
+      const state = this.#opened()
+      const { session, row, target } = this.#site
+      await this.#sending
+      await this.#batch.send(state)
+      await session.begin()
+      faultPoint('stage.after')
+      const tables = this.#batch.tables(state)
+      const published =
+        state.mode === 'stream' ? [...new Set([...state.published, ...Object.keys(tables)])] : state.published
+      const next = { ...state, checkpoint, tables, published }
+      faultPoint('commit.before')
+      await this.#commit(next, await row.replace(next))
+      this.#batch.done()
+      // Says that there is a state row to be found: its absence is then an accident, not a fresh start.
+      return { state: STATE_TABLE, target }
+    })
+  }
+
+  publish(): Promise<void> {
+    return this.#once(async () => {
+      const state = this.#opened()
+      if (!state.checkpoint?.end) throw new BizonError('internal', 'publish was called before the end was flushed')
+      if (state.mode === 'stream' || state.phase === 'published') return
+      faultPoint('publish.before')
+      await this.#site.session.begin()
+      await this.#site.row.check(state)
+      const published = await publish(this.#site, state, this.#keepsOthers)
+      await this.#commit(published, await this.#site.row.replace(published))
+      faultPoint('publish.after')
+    })
+  }
+
+  async close(): Promise<void> {
+    await this.#site.session.close()
+    await this.#sending.catch(() => {})
+  }
+
+  check(signal: AbortSignal): Promise<void> {
+    return checkTarget(this.#site, signal)
+  }
+
+  outputs(): readonly string[] {
+    const { session, target } = this.#site
+    const state = this.#state
+    if (!state) return []
+    const written = Object.keys(state.tables)
+    const tables = written.length > 0 || !state.published.includes(target) ? written : [target]
+    return tables.map((table) => `${shortest(session.path)}: ${table}`)
+  }
+
+  occupies(): readonly string[] {
+    const { path } = this.#site.session
+    return [path, `${path}-wal`, `${path}-shm`, `${path}-journal`]
+  }
+
+  /** One segment is on its way while the next one gathers. What becomes of it, the next call tells. */
+  async #send(state: TableState, signal: AbortSignal): Promise<void> {
+    await this.#sending
+    signal.throwIfAborted()
+    this.#sending = this.#batch.send(state, signal)
+    this.#sending.catch(() => {})
+  }
+
+  async #commit(state: TableState, sha256: string): Promise<void> {
+    await this.#site.session.commit()
+    this.#site.row.written(sha256)
+    this.#state = state
+    faultPoint('commit.after')
+  }
+
+  #opened(): TableState {
+    if (this.#state) return this.#state
+    throw new BizonError('internal', 'the sqlite destination is not open')
+  }
+
+  /**
+   * After a failure nothing is known of what was written: it is undone, so that nobody waits for the file, and later
+   * calls fail with the same error.
+   */
+  async #once<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#failure) throw this.#failure.error
+    try {
+      return await work()
+    } catch (error) {
+      this.#failure = { error }
+      await this.#sending.catch(() => {})
+      await this.#site.session.rollback()
+      throw error
+    }
+  }
+
+  #columnsOf(table: string): TableColumns {
+    let columns = this.#columns.get(table)
+    if (!columns) {
+      columns = new TableColumns(this.#site.options, table)
+      this.#columns.set(table, columns)
+    }
+    return columns
+  }
+
+  #usual(page: Page): string {
+    return this.#site.options.destinationId.replaceAll('{stream}', page.stream?.name ?? this.#context.stream)
+  }
+
+  #tableOf(destinationId: string): string {
+    const known = this.#tables.get(destinationId)
+    if (known !== undefined) return known
+    const folded = foldName(checkedTable(destinationId))
+    const table = [...this.#tables.values()].find((one) => foldName(one) === folded) ?? destinationId
+    this.#tables.set(destinationId, table)
+    return table
+  }
+
+  /** With columns, the key is some of them. */
+  #checkKey(): void {
+    const { primary_key: key, cursor_field: cursor, recordSchemas } = this.#site.options
+    for (const { destinationId } of recordSchemas) {
+      const names = this.#columnsOf(this.#tableOf(destinationId)).all.map(({ name }) => name)
+      const missing = [...key, ...(cursor === undefined ? [] : [cursor])].find((name) => !names.includes(name))
+      if (missing === undefined) continue
+      throw new BizonError(
+        'config',
+        `record_schemas: table ${destinationId} has no column ${missing}, by which rows are merged`,
+        { hint: 'Add the column, or change primary_key and cursor_field.' },
+      )
+    }
+  }
+}
+
+/** Relative to the working directory, unless that means climbing out of it. */
+function shortest(path: string): string {
+  const way = relative('', path)
+  return way.startsWith(`..${sep}`) ? path : way
+}

@@ -1,0 +1,36 @@
+// Whether a run could write, without changing anything: what `bizon check` asks of the file.
+
+import { accessSync, constants, existsSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { BizonError } from '../../../lib/errors.ts'
+import { loadSqlite } from '../../sqlite.ts'
+import type { Site } from './recover.ts'
+import { checkFolder } from './session.ts'
+import { findTable, missingColumns } from './tables.ts'
+
+/** Rejects, saying why not. */
+export async function checkTarget(site: Site, signal: AbortSignal): Promise<void> {
+  const { session, target, columnsOf } = site
+  const { path } = session
+  checkFolder(path)
+  await loadSqlite('destination')
+  checkWritable(dirname(path))
+  if (!existsSync(path)) return
+  checkWritable(path)
+  signal.throwIfAborted()
+  await session.look(async () => {
+    const found = await findTable(session, target)
+    if (found) missingColumns(found, columnsOf(target).all, target)
+  })
+}
+
+function checkWritable(path: string): void {
+  try {
+    accessSync(path, constants.W_OK)
+  } catch (error) {
+    throw new BizonError('destination', `${path} may not be written to`, {
+      hint: 'Give this user the right to write to the file and its folder.',
+      cause: error,
+    })
+  }
+}

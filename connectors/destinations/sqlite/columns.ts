@@ -1,0 +1,282 @@
+// The columns of a table, and how a record fills them: what bizon knows of it, then its JSON text whole, or with
+// `unnest: true` a column for each field of the schema.
+
+import type { RecordSchema } from '../../../lib/destination.ts'
+import { BizonError } from '../../../lib/errors.ts'
+import { fieldsReader, isKey, members } from '../../../lib/json.ts'
+import type { RawJson, SourceRecord } from '../../../lib/record.ts'
+import { RECORD_COLUMNS, rawOf, timestampText } from '../record.ts'
+import type { Cells } from './cells.ts'
+import type { SqliteOptions } from './config.ts'
+import { checkedName, foldName } from './names.ts'
+import { declaredType, fittingText, type Kind, kindOf } from './types.ts'
+
+export interface Column {
+  readonly name: string
+  readonly kind: Kind
+  /** As it stands in CREATE TABLE. */
+  readonly type: string
+}
+
+const WHOLE: readonly Column[] = RECORD_COLUMNS.map((name) => ({ name, kind: 'text', type: 'TEXT' }))
+const METADATA = WHOLE.slice(0, -1)
+const PAYLOAD = WHOLE.slice(-1)
+
+const QUOTE = 0x22
+const LETTER_N = 0x6e
+const BACKSLASH = 0x5c
+const DOT = 0x2e
+const ZERO = 0x30
+const ONE = 0x31
+const NINE = 0x39
+/** So many digits, with a point or without, are within 64 bits and within a double. */
+const SURE_DIGITS = 18
+/** Bytes that are sooner looked through here than by a call. */
+const SHORT = 40
+/** Of what stands around a payload: ids and times of a row. */
+const HEAD_BYTES = 160
+
+/** What all rows of a page have in common. */
+export interface PageFacts {
+  readonly extractedAt: string
+  readonly loadedAt: string
+  readonly nextId: () => string
+}
+
+export class TableColumns {
+  readonly all: readonly Column[]
+  /** Whether a value may be null. */
+  readonly nullable: boolean
+  readonly #metadata: boolean
+  /** Undefined: the payload whole. */
+  readonly #fields: Fields | undefined
+  /** Of the payload whole: the fields of the key, which must be there. */
+  readonly #key: KeyCheck | undefined
+
+  constructor(options: SqliteOptions, table: string) {
+    const { unnest, recordSchemas, metadata, primary_key: key } = options
+    const typed = unnest ? typedColumns(schemaFor(recordSchemas, table), table) : undefined
+    this.#metadata = metadata === 'bizon'
+    this.#fields = typed && new Fields(typed, key, table)
+    this.#key = typed || key.length === 0 ? undefined : new KeyCheck(key, table)
+    this.nullable = typed !== undefined
+    this.all = [...(this.#metadata ? METADATA : []), ...(typed ?? PAYLOAD)]
+    const names = this.all.map(({ name }) => foldName(name))
+    const twice = this.all.find((_, at) => names.indexOf(names[at] as string) !== at)
+    if (twice !== undefined) {
+      throw new BizonError('config', `record_schemas: table ${table} has two columns named ${twice.name}`, {
+        hint: `In SQLite Name is name. ${RECORD_COLUMNS.slice(0, -1).join(', ')} are columns of their own, unless metadata is none.`,
+      })
+    }
+  }
+
+  add(record: SourceRecord, page: PageFacts, to: Cells): void {
+    const { id } = record
+    const raw = rawOf(record.data)
+    if (this.#key) this.#key.check(raw, id)
+    to.begin(raw.byteLength + 3 * id.length + HEAD_BYTES)
+    if (this.#metadata) {
+      to.plain(page.nextId())
+      to.plain(page.extractedAt)
+      to.plain(page.loadedAt)
+      if (isHalfPair(id)) throw halfPair(id, 'its id')
+      to.text(id)
+      to.plain(record.timestamp === undefined ? page.extractedAt : timestampText(record.timestamp, id))
+    }
+    if (this.#fields) this.#fields.add(raw, id, to)
+    else to.bytesOf(raw.buffer, raw.start, raw.end)
+  }
+}
+
+/** Rejects a record that has not every field of the key. */
+class KeyCheck {
+  readonly #read: (raw: RawJson) => (RawJson | undefined)[]
+  readonly #names: readonly string[]
+  readonly #table: string
+
+  constructor(names: readonly string[], table: string) {
+    this.#read = fieldsReader(names)
+    this.#names = names
+    this.#table = table
+  }
+
+  check(raw: RawJson, id: string): void {
+    for (const [at, value] of this.#read(raw).entries()) {
+      if (value === undefined || value.buffer[value.start] === LETTER_N) {
+        throw withoutKey(this.#table, id, this.#names[at] as string)
+      }
+    }
+  }
+}
+
+/** The fields of a record, in the order of the columns: those it does not have are null. */
+class Fields {
+  readonly #columns: readonly Column[]
+  readonly #isKey: readonly boolean[]
+  readonly #index: ReadonlyMap<string, number>
+  /** The names as JSON writes them. */
+  readonly #spellings: readonly Buffer[]
+  readonly #table: string
+  /** Start and end of each column's value in the record at hand; -1 when it has none. */
+  readonly #values: Int32Array
+
+  constructor(columns: readonly Column[], key: readonly string[], table: string) {
+    this.#columns = columns
+    this.#isKey = columns.map(({ name }) => key.includes(name))
+    this.#index = new Map(columns.map(({ name }, at) => [name, at]))
+    this.#spellings = columns.map(({ name }) => Buffer.from(JSON.stringify(name)))
+    this.#values = new Int32Array(2 * columns.length)
+    this.#table = table
+  }
+
+  add({ buffer, start, end }: RawJson, id: string, to: Cells): void {
+    const values = this.#values.fill(-1)
+    // Records mostly have their fields in the order of the columns.
+    let next = 0
+    members(buffer, start, end, (keyStart, keyEnd, valueStart, valueEnd) => {
+      const at = this.#isNamed(next, buffer, keyStart, keyEnd) ? next : this.#find(buffer, keyStart, keyEnd, id)
+      next = at + 1
+      values[2 * at] = valueStart
+      values[2 * at + 1] = valueEnd
+    })
+    for (let at = 0; at < this.#columns.length; at++) {
+      const from = values[2 * at] as number
+      if (from < 0 || buffer[from] === LETTER_N) {
+        if (this.#isKey[at]) throw withoutKey(this.#table, id, (this.#columns[at] as Column).name)
+        to.nothing()
+      } else this.#value(this.#columns[at] as Column, buffer, from, values[2 * at + 1] as number, id, to)
+    }
+  }
+
+  #isNamed(at: number, buffer: Buffer, start: number, end: number): boolean {
+    const spelling = this.#spellings[at]
+    return spelling !== undefined && isKey(buffer, start, end, spelling, (this.#columns[at] as Column).name)
+  }
+
+  #find(buffer: Buffer, start: number, end: number, id: string): number {
+    const name = textOf(buffer, start, end)
+    const at = this.#index.get(name)
+    if (at !== undefined) return at
+    throw invalid(
+      id,
+      this.#table,
+      `its field ${JSON.stringify(name)} is no column`,
+      'Add it to record_schemas, or drop it in a transform.',
+    )
+  }
+
+  #value(column: Column, buffer: Buffer, start: number, end: number, id: string, to: Cells): void {
+    const { name, kind } = column
+    const isString = buffer[start] === QUOTE
+    if (isString ? kind === 'json' : fitsAsItIs(kind, buffer, start, end)) {
+      to.bytesOf(buffer, start, end)
+    } else if (kind === 'text' && !hasEscape(buffer, start, end)) {
+      to.bytesOf(buffer, start + 1, end - 1)
+    } else if (kind === 'text') {
+      const text = textOf(buffer, start, end)
+      if (isHalfPair(text)) throw halfPair(id, `column ${name}`)
+      to.text(text)
+    } else {
+      const text = isString ? textOf(buffer, start, end) : buffer.toString('latin1', start, end)
+      const value = fittingText(kind, text, isString)
+      if (value === undefined) {
+        const shown = buffer.toString('utf8', start, Math.min(end, start + 60))
+        throw misfit(column, { id, table: this.#table, shown })
+      }
+      to.plain(value)
+    }
+  }
+}
+
+/** Of a value without quotes: whether its bytes are what is put there. What is not told here is looked at as text. */
+function fitsAsItIs(kind: Kind, buffer: Buffer, start: number, end: number): boolean {
+  if (kind === 'text' || kind === 'json') return true
+  const first = buffer[start] as number
+  if (first < ONE || first > NINE || end - start > SURE_DIGITS) return false
+  if (kind === 'decimal') return true
+  if (kind !== 'integer' && kind !== 'float') return false
+  for (let i = start + 1; i < end; i++) {
+    const byte = buffer[i] as number
+    if (byte < ZERO || byte > NINE) {
+      if (kind === 'integer' || byte !== DOT) return false
+    }
+  }
+  return true
+}
+
+function hasEscape(buffer: Buffer, start: number, end: number): boolean {
+  if (end - start > SHORT) return buffer.subarray(start, end).includes(BACKSLASH)
+  for (let i = start; i < end; i++) if (buffer[i] === BACKSLASH) return true
+  return false
+}
+
+/** A string of JSON, quotes included. */
+function textOf(buffer: Buffer, start: number, end: number): string {
+  const inside = buffer.toString('utf8', start + 1, end - 1)
+  return inside.includes('\\') ? (JSON.parse(`"${inside}"`) as string) : inside
+}
+
+/** Whether UTF-8 could not hold it. */
+function isHalfPair(text: string): boolean {
+  return /\p{Cs}/u.test(text)
+}
+
+function typedColumns({ columns }: RecordSchema, table: string): Column[] {
+  return columns.map(({ name, type }) => {
+    const kind = kindOf(type, `${table}.${name}`)
+    return { name: checkedName(name, 'column'), kind, type: declaredType(kind) }
+  })
+}
+
+function schemaFor(schemas: readonly RecordSchema[], table: string): RecordSchema {
+  const found = schemas.find(({ destinationId }) => foldName(destinationId) === foldName(table))
+  if (found) return found
+  const known = schemas.map(({ destinationId }) => JSON.stringify(destinationId)).join(', ')
+  throw new BizonError(
+    'config',
+    `unnest: record_schemas has no entry for table ${JSON.stringify(table)}, only for ${known || 'none'}`,
+    { hint: 'Add an entry with that destination_id and its columns.' },
+  )
+}
+
+function invalid(id: string, table: string, what: string, hint: string): BizonError {
+  return new BizonError('invalid_record', `table ${table}, record ${JSON.stringify(id)}: ${what}`, { hint })
+}
+
+function withoutKey(table: string, id: string, field: string): BizonError {
+  return invalid(
+    id,
+    table,
+    `field ${JSON.stringify(field)} of its primary_key is null or missing`,
+    'Correct it in a transform, or change primary_key.',
+  )
+}
+
+function halfPair(id: string, where: string): BizonError {
+  return new BizonError('invalid_record', `record ${JSON.stringify(id)}, ${where}: half of a surrogate pair`, {
+    hint: 'Correct it in a transform, or give the column the type JSON.',
+  })
+}
+
+const SHAPES: { readonly [kind in Kind]: string } = {
+  text: 'text',
+  integer: 'a whole number of 64 bits',
+  float: 'a number that a double can hold',
+  decimal: 'a number',
+  boolean: 'true or false',
+  date: 'a day such as 2024-12-05',
+  time: 'a time such as 2024-12-05T12:00:00Z',
+  json: 'JSON',
+}
+
+function misfit(
+  { name, kind, type }: Column,
+  { id, table, shown }: { readonly id: string; readonly table: string; readonly shown: string },
+): BizonError {
+  return invalid(
+    id,
+    table,
+    `column ${name}: ${shown} is not ${SHAPES[kind]}`,
+    `Correct it in a transform, or change the type of the column (here ${type}): NUMERIC keeps any number, STRING any text.`,
+  )
+}

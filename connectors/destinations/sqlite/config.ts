@@ -1,0 +1,55 @@
+// The keys of the sqlite destination.
+
+import * as z from 'zod'
+import type { DestinationOptions } from '../../../lib/destination.ts'
+
+export const config = z.strictObject({
+  path: z
+    .string()
+    .min(1)
+    .describe(
+      'The database file; it is created when it is missing, its folder is not. Relative to the working directory.',
+    )
+    .meta({ examples: ['warehouse.sqlite3'] }),
+  metadata: z
+    .enum(['bizon', 'none'])
+    .default('bizon')
+    .describe('`bizon`: id and times of a record in columns of their own. `none`: its data alone.'),
+  primary_key: z
+    .array(z.string().min(1))
+    .describe(
+      'Fields by which rows are merged, none of them null: of two rows with one key the newer stays. Default: rows are added.',
+    )
+    .default([]),
+  cursor_field: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Field that says which of two rows with one key is newer. Default: the one that came later is.'),
+  cursor_type: z
+    .enum(['text', 'number', 'timestamp'])
+    .optional()
+    .describe(
+      'How values of `cursor_field` are compared. Default: numbers as numbers, text in RFC 3339 as times, other text as text.',
+    ),
+  durability: z
+    .enum(['power_loss', 'process'])
+    .default('power_loss')
+    .describe('What a checkpoint survives: `power_loss`, or without fsync only the end of the `process`.'),
+  on_empty: z
+    .enum(['publish', 'keep'])
+    .default('publish')
+    .describe('A complete extract without rows: `publish` an empty table, or `keep` the rows before.'),
+  lock_timeout: z
+    .number()
+    .int()
+    .min(0)
+    .max(86_400)
+    .default(60)
+    .describe('Seconds that a transaction waits until no other program writes to the file.'),
+})
+
+export type SqliteOptions = z.output<typeof config> & DestinationOptions
+
+/** Keys that change how rows get there, not which. */
+export const tuning = ['durability', 'on_empty', 'lock_timeout'] as const

@@ -1,0 +1,112 @@
+// Merging by key: which of two rows with one key stays. The newer one, and of two that are equally new the one that came
+// later; also against the published table, so that an older row that comes late changes nothing.
+
+import type { Column } from './columns.ts'
+import type { SqliteOptions } from './config.ts'
+import { derivedName, quoteName, quoteText } from './names.ts'
+import type { Session } from './session.ts'
+import { listOf } from './tables.ts'
+
+export class Key {
+  readonly #options: SqliteOptions
+
+  constructor(options: SqliteOptions) {
+    this.#options = options
+  }
+
+  /** Leaves one row for each key. Resolves to how many there are less. */
+  deduplicate(session: Session, staging: string): Promise<number> {
+    const version = this.#version()
+    const order = [...(version === undefined ? [] : [`${version} DESC NULLS LAST`]), 'rowid DESC']
+    return session.change(
+      `DELETE FROM ${quoteName(staging)} WHERE rowid IN (SELECT id FROM (SELECT rowid AS id,
+         row_number() OVER (PARTITION BY ${this.#keys()} ORDER BY ${order.join(', ')}) AS place
+       FROM ${quoteName(staging)}) WHERE place > 1)`,
+    )
+  }
+
+  /** By which the database itself refuses a second row, and finds the first. One of another key goes. */
+  async ensureIndex(session: Session, table: string): Promise<void> {
+    const name = this.#indexOf(table)
+    await dropKeys(session, table, name)
+    await session.change(
+      `CREATE UNIQUE INDEX IF NOT EXISTS ${quoteName(name)} ON ${quoteName(table)} (${this.#keys()})`,
+    )
+  }
+
+  isIndex(table: string, name: string): boolean {
+    return name === this.#indexOf(table)
+  }
+
+  /** Every staged row, in its order. */
+  async merge(session: Session, main: string, staging: string, columns: readonly Column[]): Promise<void> {
+    const list = listOf(columns)
+    await session.change(
+      `INSERT INTO ${quoteName(main)} (${list}) SELECT ${list} FROM ${quoteName(staging)} WHERE true ORDER BY rowid
+       ${this.conflict(main, columns)}`,
+    )
+  }
+
+  /** What stands behind an INSERT whose rows are merged. */
+  conflict(main: string, columns: readonly Column[]): string {
+    const set = columns.map(({ name }) => `${quoteName(name)} = excluded.${quoteName(name)}`).join(', ')
+    const [is, was] = [this.#version('excluded'), this.#version(quoteName(main))]
+    const guard = is === undefined ? '' : ` WHERE ${was} IS NULL OR ${is} >= ${was}`
+    return `ON CONFLICT (${this.#keys()}) DO UPDATE SET ${set}${guard}`
+  }
+
+  #indexOf(table: string): string {
+    const { unnest, primary_key: key } = this.#options
+    return derivedName(table, 'key', JSON.stringify([unnest, key]))
+  }
+
+  #keys(): string {
+    return this.#options.primary_key.map((name) => (this.#options.unnest ? quoteName(name) : keyOf(name))).join(', ')
+  }
+
+  /** Undefined: nothing says which is newer. */
+  #version(of?: string): string | undefined {
+    const { cursor_field: field, cursor_type: type, unnest } = this.#options
+    if (field === undefined) return undefined
+    const from = of === undefined ? '' : `${of}.`
+    const value = unnest ? `${from}${quoteName(field)}` : `json_extract(${from}source_data, ${pathOf(field)})`
+    switch (type) {
+      case 'text':
+        return `CAST(${value} AS TEXT)`
+      case 'number':
+        return `CAST(${value} AS NUMERIC)`
+      default:
+        return `CASE typeof(${value}) WHEN 'text' THEN bizon_time(${value}) ELSE ${value} END`
+    }
+  }
+}
+
+/** Undefined: rows are only added. */
+export function keyOfOptions(options: SqliteOptions): Key | undefined {
+  return options.primary_key.length === 0 ? undefined : new Key(options)
+}
+
+/** Indexes that a primary_key of former times has left; `keep`: but for this one. */
+export async function dropKeys(session: Session, table: string, keep?: string): Promise<void> {
+  const found = await session.read(
+    `SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = ? COLLATE NOCASE`,
+    [table],
+  )
+  for (const { name } of found) {
+    if (isKeyIndex(table, String(name)) && name !== keep) await session.change(`DROP INDEX ${quoteName(String(name))}`)
+  }
+}
+
+export function isKeyIndex(table: string, name: string): boolean {
+  return name.toLowerCase().startsWith(`${table}__bizon_key_`.toLowerCase())
+}
+
+/** A string whatever its escapes; a number as it is written, since a double would make one of two. */
+function keyOf(name: string): string {
+  const path = pathOf(name)
+  return `CASE json_type(source_data, ${path}) WHEN 'text' THEN json_quote(json_extract(source_data, ${path})) ELSE source_data -> ${path} END`
+}
+
+function pathOf(name: string): string {
+  return quoteText(`$.${JSON.stringify(name)}`)
+}

@@ -1,0 +1,144 @@
+// What `open` does before anything is written, in one transaction: finds out how the last process left the tables, and
+// puts them right.
+//
+//   same run:   go on from its checkpoint; what was not committed, SQLite has undone
+//   a stream:   the same, also when the state store has lost its run
+//   other run:  take back its append if the store does not know of it, drop what it staged, begin
+
+import type { Run } from '../../../lib/destination.ts'
+import { BizonError } from '../../../lib/errors.ts'
+import { faultPoint } from '../../../lib/fault.ts'
+import { startingOver } from '../../../lib/job.ts'
+import { idPrefixOf } from '../../../lib/row-id.ts'
+import { beginning, followsUnknown, ownState, publisherOf, replaces, standingOf, type Words } from '../recovery.ts'
+import type { TableColumns } from './columns.ts'
+import type { SqliteOptions } from './config.ts'
+import type { Key } from './merge.ts'
+import { foldName, quoteName } from './names.ts'
+import type { Session } from './session.ts'
+import { REMOVING, type StateRow, type TableState } from './state.ts'
+import { findTable, missingColumns } from './tables.ts'
+
+/** What recovering, writing and publishing work with. */
+export interface Site {
+  readonly options: SqliteOptions
+  readonly session: Session
+  readonly row: StateRow
+  /** Table of the configured destination id. */
+  readonly target: string
+  readonly key: Key | undefined
+  columnsOf(table: string): TableColumns
+}
+
+/** The state to go on from, still to be written in the same transaction. */
+export async function recover(site: Site, run: Run): Promise<TableState> {
+  const found = await site.row.read()
+  const own = ownState(found, run, wordsOf(site))
+  const state = own ? await resume(site, own) : await begin(site, run, found)
+  if (state.phase === 'staging') {
+    const follows = followsUnknown(state, run, state.published.length)
+    for (const table of new Set([site.target, ...state.published])) await checkMain(site, state, table, follows)
+  }
+  return { ...state, epoch: run.epoch }
+}
+
+async function resume({ session }: Site, found: TableState): Promise<TableState> {
+  if (found.phase === 'published') return found
+  for (const [table, { staging }] of Object.entries(found.tables)) {
+    const name = staging ?? table
+    if (await findTable(session, name)) continue
+    throw new BizonError('edited', `table ${name} of ${session.path} is missing, where rows of this run were`, {
+      hint: `Put it back. Or ${startingOver(found.mode)}.`,
+    })
+  }
+  return found
+}
+
+async function begin(site: Site, run: Run, found: TableState | undefined): Promise<TableState> {
+  const publishedBy = found ? await publisherAfter(site, run, found) : null
+  if (found?.phase === 'staging') await dropStaged(site, found)
+  return { ...beginning(run), tables: {}, published: found?.published ?? [], publishedBy }
+}
+
+async function dropStaged({ session }: Site, found: TableState): Promise<void> {
+  for (const { staging } of Object.values(found.tables)) {
+    if (staging === null) continue
+    await session.change(`DROP TABLE IF EXISTS ${quoteName(staging)}`)
+    faultPoint('recover.cleanup')
+  }
+}
+
+/** The run whose rows are published, once an append is taken back that is not to stay. */
+async function publisherAfter(site: Site, run: Run, found: TableState): Promise<string | null> {
+  // Merging rows a second time changes nothing; others are known by their ids.
+  const canUndo = site.key !== undefined || site.options.metadata === 'bizon'
+  const hasWritten = Object.keys(found.tables).length > 0
+  const standing = standingOf(found, run, { hasWritten, canUndo }, wordsOf(site))
+  if (standing === 'stays') return publisherOf(found, hasWritten)
+  if (!site.key) await takeBack(site, found)
+  return run.previous ?? null
+}
+
+async function takeBack({ session }: Site, found: TableState): Promise<void> {
+  const prefix = idPrefixOf(found.run, found)
+  for (const [table, { rows }] of Object.entries(found.tables)) {
+    const there = await findTable(session, table)
+    const count = there
+      ? await session.change(`DELETE FROM ${quoteName(table)} WHERE substr(bizon_id, 1, 16) = ?`, [prefix])
+      : 0
+    if (count === rows) continue
+    throw new BizonError(
+      'edited',
+      `table ${table} of ${session.path} has ${count} rows of run ${found.run}, which is to be taken back, and it added ${rows}`,
+      { hint: `Put the table back as it was. Or ${startingOver('incremental')}.` },
+    )
+  }
+}
+
+/**
+ * Can the published table take what this run brings? `follows`: its rows belong behind those of a run of which nothing is
+ * known here. A table that records name must be this pipeline's, or nobody's: a record may not choose to write anywhere.
+ */
+export async function checkMain(site: Site, state: TableState, table: string, follows = false): Promise<void> {
+  const { session, row, target, columnsOf } = site
+  const found = await findTable(session, table)
+  const isTarget = foldName(table) === foldName(target)
+  const isKnown = state.published.includes(table)
+  if (!isTarget && !(await row.own(table)) && !isKnown && found && (await hasRows(session, table))) {
+    throw new BizonError(
+      'edited',
+      `table ${table} of ${session.path}, to which records are routed, is not this pipeline's`,
+      {
+        hint: 'Rename it, or route the records to another table.',
+      },
+    )
+  }
+  if (!found) {
+    // Rows that are only what is new since another run belong behind what that run left, so that must be here.
+    if (replaces(state) || !(isKnown || follows)) return
+    throw new BizonError('edited', `table ${table} of ${session.path} is missing, and this run would only add to it`, {
+      hint: `Put it back, or set destination_id back. Or ${startingOver(state.mode)}.`,
+    })
+  }
+  if (isTarget || table in state.tables) missingColumns(found, columnsOf(table).all, table)
+  // A first incremental run replaces only what this pipeline published; a full refresh replaces whatever is there.
+  if (state.mode !== 'incremental' || !state.complete || isKnown || !(await hasRows(session, table))) return
+  throw new BizonError('edited', `table ${table} exists, and ${row.place} does not say that this pipeline wrote it`, {
+    hint: 'Rename it, or run with --reset to replace it.',
+  })
+}
+
+async function hasRows(session: Session, table: string): Promise<boolean> {
+  return (await session.read(`SELECT 1 FROM ${quoteName(table)} LIMIT 1`)).length > 0
+}
+
+function wordsOf({ session, target, row }: Site): Words {
+  return {
+    state: row.place,
+    target: `table ${target} of ${session.path}`,
+    told: 'how many of the rows count',
+    otherPipeline: 'Choose another destination_id or path. Or delete that row, if the other pipeline is gone.',
+    removing: REMOVING,
+    whole: 'the table',
+  }
+}

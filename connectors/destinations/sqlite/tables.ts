@@ -1,0 +1,103 @@
+// Tables as a run finds them, and new ones.
+
+import { BizonError } from '../../../lib/errors.ts'
+import type { Column } from './columns.ts'
+import { foldName, quoteName } from './names.ts'
+import type { Session } from './session.ts'
+import { keepsAs } from './types.ts'
+
+interface FoundColumn {
+  readonly name: string
+  readonly type: string
+  /** Computed, so that nothing can be put there. */
+  readonly computed: boolean
+  /** Without a value of its own it is refused. */
+  readonly demanding: boolean
+}
+
+export interface FoundTable {
+  readonly sql: string
+  readonly hasTriggers: boolean
+  readonly columns: readonly FoundColumn[]
+}
+
+/** Undefined: there is none. Rejects what is there and is no table. */
+export async function findTable(session: Session, table: string): Promise<FoundTable | undefined> {
+  const [row] = await session.read(
+    `SELECT s.type, s.sql, (SELECT type FROM pragma_table_list(s.name) WHERE schema = 'main') AS kind,
+       EXISTS (SELECT 1 FROM sqlite_schema t WHERE t.type = 'trigger' AND t.tbl_name = s.name COLLATE NOCASE) AS triggers
+     FROM sqlite_schema s WHERE s.name = ? COLLATE NOCASE`,
+    [table],
+  )
+  if (!row) return undefined
+  if (row.type !== 'table' || row.kind !== 'table') {
+    throw new BizonError('destination', `${table} of ${session.path} is a ${row.kind ?? row.type}, not a table`, {
+      hint: 'Choose another destination_id.',
+    })
+  }
+  const columns = await session.read(
+    'SELECT name, type, hidden, "notnull" AS needed, dflt_value AS value, pk FROM pragma_table_xinfo(?)',
+    [table],
+  )
+  return {
+    sql: String(row.sql),
+    hasTriggers: row.triggers === 1,
+    columns: columns.map(({ name, type, hidden, needed, value, pk }) => ({
+      name: String(name),
+      type: String(type),
+      computed: hidden !== 0,
+      demanding: needed === 1 && value === null && !(pk === 1 && String(type).toUpperCase() === 'INTEGER'),
+    })),
+  }
+}
+
+/** Rejects what rows cannot be written to. Resolves to the columns that it lacks. */
+export function missingColumns(found: FoundTable, columns: readonly Column[], table: string): readonly Column[] {
+  const there = new Map(found.columns.map((column) => [foldName(column.name), column]))
+  for (const { name, type } of columns) {
+    const column = there.get(foldName(name))
+    if (!column) continue
+    if (column.computed || !keepsAs(column.type, type)) {
+      const is = column.computed ? 'computed' : column.type || 'without a type'
+      throw new BizonError('destination', `${table}: column ${name} is ${is}, not ${type}`, {
+        hint: 'Choose another destination_id, or change the type of the column.',
+      })
+    }
+    there.delete(foldName(name))
+  }
+  const demanding = [...there.values()].find((column) => column.demanding)
+  if (demanding) {
+    throw new BizonError('destination', `${table}: column ${demanding.name} is NOT NULL, and records have none`, {
+      hint: 'Give the column a DEFAULT, or choose another destination_id.',
+    })
+  }
+  const has = new Set(found.columns.map(({ name }) => foldName(name)))
+  return columns.filter(({ name }) => !has.has(foldName(name)))
+}
+
+/** What this run needs of a table, created or changed where it lacks something. */
+export async function prepareTable(session: Session, table: string, columns: readonly Column[]): Promise<void> {
+  const found = await findTable(session, table)
+  if (!found) {
+    await session.change(creationOf(table, columns))
+    return
+  }
+  for (const column of missingColumns(found, columns, table)) {
+    await session.change(`ALTER TABLE ${quoteName(table)} ADD COLUMN ${definitionOf(column)}`)
+  }
+}
+
+/** CREATE TABLE, just as SQLite keeps it: by that a table is known to be nothing but what this program made. */
+export function creationOf(table: string, columns: readonly Column[]): string {
+  return `CREATE TABLE ${quoteName(table)} (${columns.map(definitionOf).join(', ')})`
+}
+
+const definitionOf = ({ name, type }: Column): string => `${quoteName(name)} ${type}`
+
+export const listOf = (columns: readonly Pick<Column, 'name'>[]): string =>
+  columns.map(({ name }) => quoteName(name)).join(', ')
+
+export async function countOf(session: Session, table: string): Promise<number> {
+  const [row] = await session.read(`SELECT count(*) AS count FROM ${quoteName(table)}`)
+  return Number(row?.count)
+}

@@ -1,0 +1,166 @@
+// What must be published, by the checkpoints that the state store keeps: the runs since everything was last replaced, and
+// of each its rows, range by range.
+
+import { BizonError } from '../errors.ts'
+import { idPrefixOf } from '../row-id.ts'
+import type { Identity, Job, LoggedCheckpoint, StateStore } from '../state.ts'
+import { type Digest, digestFrom } from './digest.ts'
+import type { Reader } from './reader.ts'
+import type { Tally } from './tally.ts'
+
+/** Rows of a run that are in one target: of those with the numbers `[from, to)` so many. */
+export interface Part {
+  readonly run: ExpectedRun
+  readonly from: number
+  readonly to: number
+  readonly rows: number
+  /** Absent: only the count is known. */
+  readonly digest?: Digest
+  /** Each digest times the number of its row. */
+  readonly weighted?: Digest
+}
+
+export interface ExpectedRun {
+  readonly id: string
+  /** Of the ids of its rows. */
+  readonly prefix: string
+  readonly rows: number
+  /** A stream that goes on: rows behind its last checkpoint do not count yet. */
+  readonly open: boolean
+  /** By destination id, in the order of the rows. */
+  readonly parts: ReadonlyMap<string, readonly Part[]>
+}
+
+export interface Expected {
+  /** Oldest first. */
+  readonly runs: readonly ExpectedRun[]
+  /** Why values cannot be compared, only counts. */
+  readonly countsOnly?: string
+}
+
+/** Throws when nothing can be said of what is published. `usual`: the target of rows that name none. */
+export async function expectedOf(
+  store: StateStore,
+  identity: Identity,
+  { keeps }: Pick<Reader, 'keeps'>,
+  usual: string,
+): Promise<Expected> {
+  if (keeps.merges) throw cannot(`${keeps.why}`, 'A query of your own can look for what must be there.')
+  const jobs = (await store.jobs(identity)).filter(({ status }) => status !== 'cancelled')
+  const [newest] = jobs
+  if (!newest) throw cannot('no run of this pipeline is in the state store', 'Run it first: bizon run FILE.')
+  if (newest.status !== 'succeeded' && newest.mode !== 'stream') {
+    throw cannot(
+      `run ${newest.id} has not ended, and part of it may be visible`,
+      'Run the pipeline once more; then verify.',
+    )
+  }
+  const runs: ExpectedRun[] = []
+  let countsOnly = keeps.of === 'counts' ? keeps.why : undefined
+  for (const job of jobs) {
+    if (job.status !== 'succeeded' && job !== newest) continue
+    if (!job.ours)
+      throw cannot(`run ${job.id} was loaded by another program`, 'Verify after a reset, or a full refresh.')
+    const checkpoints = await store.checkpoints(job)
+    const last = checkpoints.at(-1)
+    const digests = keeps.of !== 'counts' && last?.tally?.of === keeps.of
+    if (!digests && (last?.rows ?? 0) > 0) countsOnly ??= whyNone(job, last?.tally)
+    const run = runOf(job, identity, checkpoints, digests, usual)
+    const isAll = job.mode === 'full_refresh' || (job.mode === 'incremental' && job.complete)
+    if (isAll && run.rows === 0 && keeps.onEmpty === 'keep') continue
+    runs.unshift(run)
+    if (isAll) break
+  }
+  return { runs, ...(countsOnly !== undefined && { countsOnly }) }
+}
+
+function cannot(why: string, hint: string): BizonError {
+  return new BizonError('usage', `cannot verify: ${why}`, { hint })
+}
+
+function whyNone({ id }: Job, tally: Tally | undefined): string {
+  return tally?.of === undefined
+    ? `run ${id} kept no digests (verify: true in the pipeline file keeps them from the next run on)`
+    : `run ${id} was loaded with other settings of metadata`
+}
+
+function runOf(
+  job: Job,
+  identity: Identity,
+  checkpoints: readonly LoggedCheckpoint[],
+  digests: boolean,
+  usual: string,
+): ExpectedRun {
+  const parts = new Map<string, Part[]>()
+  const last = checkpoints.at(-1)
+  const run = {
+    id: job.id,
+    prefix: idPrefixOf(job.id, { pipeline: identity.name, source: identity.source, stream: identity.stream }),
+    rows: last?.rows ?? 0,
+    open: job.status !== 'succeeded',
+    parts,
+  }
+  const add = (id: string, part: Omit<Part, 'run'>): void => {
+    const known = parts.get(id)
+    if (known) known.push({ run, ...part })
+    else parts.set(id, [{ run, ...part }])
+  }
+  if (!digests) {
+    const tables = last?.tally?.tables ?? { [usual]: [run.rows] as const }
+    for (const [id, [rows]] of Object.entries(tables)) add(id, { from: 0, to: run.rows, rows })
+    return run
+  }
+  let reached = 0
+  let tables: Tally['tables'] = {}
+  for (const { rows, tally } of checkpoints) {
+    if (!tally?.blocks) continue
+    const inBlocks = tally.blocks.reduce((sum, block) => sum + block.rows, 0)
+    const from = rows - inBlocks
+    // Checkpoints between that are not kept any more: what they covered is the rest.
+    if (from > reached) for (const part of between(tables, tally, reached, from)) add(part.id, part)
+    let at = from
+    for (const block of tally.blocks) {
+      for (const [id, [count, digest, weighted]] of Object.entries(block.tables)) {
+        const sums = { digest: digestFrom(digest), weighted: digestFrom(weighted) }
+        add(id, {
+          from: at,
+          to: at + block.rows,
+          rows: count,
+          ...(sums.digest && { digest: sums.digest }),
+          ...(sums.weighted && { weighted: sums.weighted }),
+        })
+      }
+      at += block.rows
+    }
+    reached = rows
+    tables = tally.tables
+  }
+  return run
+}
+
+/** What is left of the sums of a checkpoint without its own blocks and without what was there before. */
+function between(
+  before: Tally['tables'],
+  { tables, blocks = [] }: Tally,
+  from: number,
+  to: number,
+): (Omit<Part, 'run'> & { readonly id: string })[] {
+  return Object.entries(tables).flatMap(([id, [count, text]]) => {
+    let rows = count - (before[id]?.[0] ?? 0)
+    let { a, b } = digestFrom(text) ?? ZERO
+    const less = (digest: Digest = ZERO): void => {
+      a = (a - digest.a) | 0
+      b = (b - digest.b) | 0
+    }
+    less(digestFrom(before[id]?.[1]))
+    for (const block of blocks) {
+      const own = block.tables[id]
+      if (!own) continue
+      rows -= own[0]
+      less(digestFrom(own[1]))
+    }
+    return rows > 0 ? [{ id, from, to, rows, digest: { a, b } }] : []
+  })
+}
+
+const ZERO: Digest = { a: 0, b: 0 }

@@ -1,0 +1,86 @@
+// The way back: what a destination offers so that what was published can be read and compared.
+
+import type { DestinationConfig, PipelineConfig } from '../config.ts'
+import type { DestinationOptions } from '../destination.ts'
+import { BizonError } from '../errors.ts'
+import { type Log, silentLog } from '../log.ts'
+import type { RawJson } from '../record.ts'
+import type { Digested } from './tally.ts'
+
+/** A published row. */
+export interface StoredRow {
+  /** `bizon_id`, where the target has it. */
+  readonly rowId?: string
+  /** `source_record_id`, where the target has it. */
+  readonly recordId?: string
+  /** The record's payload as JSON; undefined: what is there is no JSON. Good until the next rows are asked for. */
+  readonly data: RawJson | undefined
+}
+
+export interface Keeps {
+  /**
+   * What comes back as it was given, apart from its spelling: the records' ids and payloads, the payloads, or neither,
+   * so that rows can only be counted.
+   */
+  readonly of: Digested | 'counts'
+  /** Rows that are not there any more are nothing wrong, because others came in their place: nothing can be compared. */
+  readonly merges?: boolean
+  /** Rows come back in the order in which they were written. */
+  readonly inOrder: boolean
+  /** A run that loads all there is, and finds nothing, leaves what was there. */
+  readonly onEmpty?: 'keep' | undefined
+  /** Why not more, in words for people. */
+  readonly why?: string | undefined
+}
+
+/** Reads by another way than the rows were written, so that one fault is not in both. */
+export interface Reader {
+  readonly keeps: Keeps
+  /** Where a person finds the target of a destination id. Two ids of one target have one place. */
+  place(destinationId: string): string
+  /** All published rows of the target, some at a time; none if there is no target. Can be called again. */
+  read(destinationId: string, signal: AbortSignal): AsyncGenerator<readonly StoredRow[], void, void>
+  /** Always the last call. */
+  close(): Promise<void>
+}
+
+/** A target to try things on. */
+export interface Scratch<Config = DestinationOptions> {
+  readonly config: Config
+  /** The same of a destination id that a record names. */
+  idOf(destinationId: string): string
+  /** Removes what is not in the folder. */
+  remove(): Promise<void>
+}
+
+/** The target of records that name none. */
+export function targetOf({ destinationId }: Pick<DestinationOptions, 'destinationId'>, stream: string): string {
+  return destinationId.replaceAll('{stream}', stream)
+}
+
+type Readable = Pick<PipelineConfig, 'name' | 'source'> & { readonly destination: DestinationConfig }
+
+/** Throws when the destination cannot be read back. */
+export function openReader({ name, source, destination }: Readable, log: Log = silentLog): Reader {
+  const { definition, options } = destination
+  if (!definition.reader) {
+    throw new BizonError('usage', `destination ${destination.name} cannot be read back`, {
+      hint: 'Use file or postgres; or see docs/writing-a-destination.md for what a destination needs.',
+    })
+  }
+  return definition.reader(options, { pipeline: name, stream: source.stream, mode: source.mode, log })
+}
+
+/** What to make digests of, where the config asks for them; says so where that is not possible. */
+export function digestedBy(config: Readable, log: Log): Digested | undefined {
+  const no = (why: string): undefined => void log.warn(`verify: true keeps no digests: ${why}`)
+  if (!config.destination.definition.reader) return no(`destination ${config.destination.name} cannot be read back`)
+  try {
+    const { keeps } = openReader(config)
+    if (keeps.of !== 'counts' && !keeps.merges) return keeps.of
+    return no(keeps.why ?? 'the target does not keep records as they were given')
+  } catch (error) {
+    if (error instanceof BizonError) return no(error.message)
+    throw error
+  }
+}

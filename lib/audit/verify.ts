@@ -1,0 +1,60 @@
+// `bizon verify`: what is published, read back, against what the checkpoints say of it. Changes nothing.
+
+import type { PipelineConfig } from '../config.ts'
+import { type Log, silentLog } from '../log.ts'
+import { identityOf } from '../run.ts'
+import { holder } from '../state.ts'
+import { closeAll, never } from '../wait.ts'
+import { type Comparison, compare } from './compare.ts'
+import { expectedOf } from './expected.ts'
+import { openReader, targetOf } from './reader.ts'
+
+export interface Verified extends Comparison {
+  /** What was compared of each row. */
+  readonly compared: 'records' | 'payloads' | 'counts'
+  /** Why counts alone were compared. */
+  readonly countsOnly?: string
+  /** Runs whose rows are published, oldest first. */
+  readonly runs: readonly string[]
+}
+
+export interface VerifyOptions {
+  readonly log?: Log
+  readonly signal?: AbortSignal
+}
+
+/**
+ * Rejects with code `usage` where nothing can be said, and with `locked` while a run is under way: no run begins meanwhile.
+ * Differences are part of the result.
+ */
+export async function verify(
+  config: PipelineConfig,
+  { log = silentLog, signal = never }: VerifyOptions = {},
+): Promise<Verified> {
+  const { backend } = config.engine
+  const reader = openReader(config, log)
+  const store = backend.definition.create(backend, { log })
+  try {
+    await store.open()
+    const identity = identityOf(config)
+    const lease = await store.acquire(identity, holder())
+    try {
+      const usual = targetOf(config.destination.options, config.source.stream)
+      const expected = await expectedOf(store, identity, reader, usual)
+      const { countsOnly } = expected
+      return {
+        ...(await compare(reader, expected, signal)),
+        compared: countsOnly === undefined ? reader.keeps.of : 'counts',
+        ...(countsOnly !== undefined && { countsOnly }),
+        runs: expected.runs.map(({ id }) => id),
+      }
+    } finally {
+      await lease.release()
+    }
+  } finally {
+    await closeAll(
+      () => reader.close(),
+      () => store.close(),
+    )
+  }
+}

@@ -1,0 +1,73 @@
+// A pipeline with its state and its target elsewhere: for `bizon chaos`, which must never touch the real ones. The rest is
+// as the file says, so that what is tried is the user's own.
+
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import type { PipelineConfig } from '../config.ts'
+import type { Destination } from '../destination.ts'
+import { BizonError } from '../errors.ts'
+import { findStore } from '../registry.ts'
+import type { Page } from '../source.ts'
+
+type Blocks = Pick<PipelineConfig, 'engine' | 'transforms'> & Partial<Pick<PipelineConfig, 'destination'>>
+
+/** Whatever the pipeline writes goes to the folder, or where the destination's own scratch is. */
+export async function inScratch<Given extends Blocks>(blocks: Given, folder: string): Promise<Given> {
+  const { engine, destination, transforms } = blocks
+  const { backend, runner } = engine
+  mkdirSync(folder, { recursive: true })
+  return {
+    ...blocks,
+    ...(destination && { destination: scratchOf(destination, folder) }),
+    transforms: transforms.map((transform, at) => ({
+      ...transform,
+      deadLetterPath: join(folder, `dead-letters-${at}.ndjson`),
+    })),
+    engine: {
+      ...engine,
+      backend: {
+        type: 'sqlite',
+        definition: await findStore('sqlite'),
+        database: join(folder, 'state'),
+        schema: backend.schema,
+        echo: false,
+      },
+      runner: { ...runner, type: runner.type === 'process' ? 'thread' : runner.type },
+    },
+  }
+}
+
+function scratchOf(destination: PipelineConfig['destination'], folder: string): PipelineConfig['destination'] {
+  const { definition, options, name } = destination
+  if (!definition.scratch || !definition.reader) {
+    throw new BizonError('usage', `destination ${name} has no scratch target, so that nothing can be tried on it`, {
+      hint: 'Use file or postgres; or see docs/writing-a-destination.md for what a destination needs.',
+    })
+  }
+  const { config, idOf } = definition.scratch(options, folder)
+  return {
+    ...destination,
+    options: config,
+    definition: { ...definition, create: (own, context) => rerouted(definition.create(own, context), idOf) },
+  }
+}
+
+/** Records that name their own target must not reach the real one. */
+function rerouted(destination: Destination, idOf: (id: string) => string): Destination {
+  const routed = ({ records, ...page }: Page): Page => ({
+    ...page,
+    records: records.map((record) =>
+      record.destinationId === undefined ? record : { ...record, destinationId: idOf(record.destinationId) },
+    ),
+  })
+  const isRouted = ({ records }: Page): boolean => records.some(({ destinationId }) => destinationId !== undefined)
+  return {
+    open: (run, signal) => destination.open(run, signal),
+    write: (page, signal) => destination.write(isRouted(page) ? routed(page) : page, signal),
+    flush: (checkpoint) => destination.flush(checkpoint),
+    publish: () => destination.publish(),
+    close: () => destination.close(),
+    outputs: () => destination.outputs?.() ?? [],
+    occupies: () => destination.occupies?.() ?? [],
+  }
+}

@@ -1,0 +1,202 @@
+// bizon chaos on pipelines of a user: it tells a good program from a broken one, and leaves everything that is the user's as
+// it was.
+
+import { createHash } from 'node:crypto'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { mutants } from '../crash/mutants.ts'
+import { lines, pipelineFile } from '../crash/scenario.ts'
+import { canTrace } from '../crash/strace.ts'
+import { buildTwin, type Twin } from '../crash/twin.ts'
+import { BIZON, type Ended, NIGHTLY, TEST_LIMIT_MS, Workspace } from '../crash/workspace.ts'
+import { dropDatabase, freshDatabase, psql, type TestDatabase } from '../support/services/postgres.ts'
+
+const LINE =
+  /^durable operations (\d+) · killed at (?:each \1|(\d+) of \1) · lost (\d+) · doubled (\d+) · changed (\d+)$/m
+/** By day a few kills of each kind show that the command works; that the program is right, test/crash shows. */
+const kills = (byDay: number): string[] => ['--kills', NIGHTLY ? 'all' : `${byDay}`, '--seed', '5']
+
+const places: Workspace[] = []
+let twin: Twin
+let scratch: string
+beforeAll(async () => {
+  twin = await buildTwin('chaos', mutants.checkpointBeforeData.replacements)
+  scratch = await mkdtemp(join(tmpdir(), 'bizon-scratch-'))
+}, TEST_LIMIT_MS)
+afterAll(async () => {
+  for (const place of places) await place.remove()
+  await twin.remove()
+  await rm(scratch, { recursive: true, force: true })
+})
+
+async function folder(config: string, rows = 60): Promise<Workspace> {
+  const place = await Workspace.create({ 'pipeline.yml': config, 'source.ndjson': lines(0, rows) })
+  places.push(place)
+  return place
+}
+
+function chaos(
+  place: Workspace,
+  args: readonly string[],
+  program = BIZON,
+  env: NodeJS.ProcessEnv = {},
+): Promise<Ended> {
+  return place.execute([process.execPath, program, 'chaos', 'pipeline.yml', ...args], { ...env, TMPDIR: scratch })
+}
+
+/** Names and content of all that is there. */
+async function fingerprint(path: string): Promise<string> {
+  const hash = createHash('sha256')
+  const found = await readdir(path, { recursive: true, withFileTypes: true })
+  for (const entry of found.sort((one, other) =>
+    join(one.parentPath, one.name) < join(other.parentPath, other.name) ? -1 : 1,
+  )) {
+    hash.update(join(entry.parentPath, entry.name))
+    if (entry.isFile()) hash.update(await readFile(join(entry.parentPath, entry.name)))
+  }
+  return hash.digest('hex')
+}
+
+const plain = pipelineFile({ mode: 'full_refresh' })
+
+describe('a pipeline to a file', () => {
+  test(
+    'loses nothing; what was published before, and the state, stay as they were',
+    async () => {
+      const place = await folder(plain)
+      expect(await place.bizon()).toMatchObject({ code: 0 })
+      await place.write({ 'source.ndjson': lines(0, 70) })
+      const before = await fingerprint(place.folder)
+      const { code, stdout, stderr } = await chaos(place, kills(4))
+      expect({ code, stdout, stderr }).toMatchObject({ code: 0, stdout: expect.stringMatching(LINE) })
+      expect(stderr).toContain('each with the 70 rows of an undisturbed run')
+      expect(stderr).toMatch(/also: SIGTERM 2 · disk full 1 · pipe cut 2/)
+      expect(await fingerprint(place.folder)).toBe(before)
+      expect(await readdir(scratch)).toEqual([])
+    },
+    TEST_LIMIT_MS,
+  )
+
+  test(
+    'of a program that commits the checkpoint before its rows: the loss is found, and the report says where',
+    async () => {
+      const place = await folder(plain)
+      const { code, stdout, stderr } = await chaos(
+        place,
+        ['--kills', '5', '--seed', '1', '--report', 'report.json'],
+        twin.program,
+      )
+      expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining('did not end with the rows') })
+      const [, , , lost] = LINE.exec(stdout) ?? []
+      expect(Number(lost)).toBeGreaterThan(0)
+      const report = JSON.parse((await place.read('report.json'))?.toString() ?? '')
+      expect(report).toMatchObject({ rows: 60, killed: 5, lost: Number(lost) })
+      expect(
+        report.faulty.some((trial: { kind: string; lost: number }) => trial.kind === 'kill' && trial.lost > 0),
+      ).toBe(true)
+    },
+    TEST_LIMIT_MS,
+  )
+
+  test('records that name a target of their own do not reach the real one', async () => {
+    const config = pipelineFile({ mode: 'stream', destination: ['metadata: none'] })
+      .replace(/name: file\n {2}stream: records/, 'name: dummy\n  stream: creatures')
+      .replaceAll(/ {2}(path|page_bytes|poll_interval): .*\n/g, '')
+    const place = await folder(config)
+    await place.write({ 'routed.json': 'mine\n' })
+    const before = await fingerprint(place.folder)
+    const tried = join(scratch, 'tried')
+    expect(await place.bizon({ args: ['--scratch', tried] })).toMatchObject({ code: 0 })
+    expect(await fingerprint(place.folder)).toBe(before)
+    const lines = (await readdir(join(tried, 'out'))).filter((name) => /_(?:creatures|routed)\.json$/.test(name))
+    expect(lines).toHaveLength(2)
+    await rm(tried, { recursive: true })
+  })
+
+  test(
+    'as a pipe, either side is killed',
+    async () => {
+      const place = await folder(plain)
+      const { code, stdout, stderr } = await chaos(place, [...kills(2), '--pipe'])
+      expect({ code, stdout, stderr }).toMatchObject({ code: 0, stdout: expect.stringMatching(LINE) })
+      expect(stderr).toMatch(/killed at:.*extract: /)
+      expect(stderr).toMatch(/killed at:.*load: /)
+    },
+    TEST_LIMIT_MS,
+  )
+
+  test(
+    'by system calls',
+    async () => {
+      if (!(await canTrace())) return
+      const place = await folder(plain, 20)
+      const { code, stdout, stderr } = await chaos(place, [...kills(3), '--engine', 'strace'])
+      expect({ code, stdout, stderr }).toMatchObject({ code: 0, stdout: expect.stringMatching(LINE) })
+      expect(stderr).toMatch(/killed at:.*(?:fsync|fdatasync|rename|unlink|ftruncate) \d/)
+    },
+    TEST_LIMIT_MS,
+  )
+})
+
+describe('a pipeline to PostgreSQL', () => {
+  let database: TestDatabase
+  beforeAll(async () => {
+    database = await freshDatabase()
+  })
+  afterAll(() => dropDatabase(database))
+
+  test(
+    'loses nothing, in a schema that is gone afterwards; the real one stays as it was',
+    async () => {
+      const config = plain.replace(
+        /^destination:\n(.*\n)*?(?=engine:)/m,
+        'destination:\n  name: postgres\n  config:\n    url: env://PG_URL\n    buffer_size: 0\n',
+      )
+      const place = await folder(config)
+      const env = { PG_URL: database.url }
+      expect(await place.bizon({ env })).toMatchObject({ code: 0 })
+      const look = (): Promise<string> =>
+        psql(
+          database.url,
+          `SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' ORDER BY 1;
+           SELECT relname, relfilenode, oid FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1;
+           SELECT md5(string_agg(t::text, '' ORDER BY t::text)) FROM records t; SELECT * FROM _bizon_state`,
+        )
+      const before = await look()
+      const { code, stdout, stderr } = await chaos(place, kills(2), BIZON, env)
+      expect({ code, stdout, stderr }).toMatchObject({ code: 0, stdout: expect.stringMatching(LINE) })
+      expect(stderr).not.toContain(database.url)
+      expect(await look()).toBe(before)
+    },
+    TEST_LIMIT_MS,
+  )
+})
+
+describe('what cannot be tried is told', () => {
+  test.each([
+    [
+      'a destination without a scratch target',
+      plain.replace(/name: file\n {2}config:\n(?: {4}.*\n)*/, 'name: logger\n'),
+      'has no scratch target',
+    ],
+    ['a stream', pipelineFile({ mode: 'stream' }), 'a stream has no end'],
+    ['standard input', plain.replace('path: source.ndjson', 'path: "-"\n  format: ndjson'), 'loads no rows'],
+  ])('%s', async (_, config, says) => {
+    const place = await folder(config)
+    const ended = await chaos(place, ['--kills', '1'])
+    expect(ended).toMatchObject({ code: 2, stderr: expect.stringContaining(says) })
+    expect(ended.stderr).toMatch(/\nTry: /)
+  })
+
+  test('a source that gives other rows each time', async () => {
+    const config = plain.replace(
+      'destination:',
+      'transforms:\n  - label: now\n    javascript: data.now = Math.random()\ndestination:',
+    )
+    const place = await folder(config)
+    const { code, stderr } = await chaos(place, ['--kills', '1'])
+    expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining('do not load the same rows') })
+  })
+})

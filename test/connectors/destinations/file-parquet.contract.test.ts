@@ -1,0 +1,54 @@
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type PartDisk, realPartDisk } from '../../../connectors/destinations/file/parquet/disk.ts'
+import { ParquetDestination } from '../../../connectors/destinations/file/parquet.ts'
+import { destinationContract } from '../../contract/destination.ts'
+import { watched } from '../../support/disk.ts'
+import { duckdb } from '../../support/duckdb.ts'
+
+/** As `watched`, also before what only folders of parts need. */
+function watchedParts(disk: PartDisk, before: (operation: string) => void): PartDisk {
+  return {
+    ...disk,
+    ...watched(disk, before),
+    async link(from, to) {
+      before(`link ${to}`)
+      return disk.link(from, to)
+    },
+    async makeLink(target, path) {
+      before(`makeLink ${path}`)
+      return disk.makeLink(target, path)
+    },
+    async removeFolder(path) {
+      before(`removeFolder ${path}`)
+      return disk.removeFolder(path)
+    },
+  }
+}
+
+destinationContract('file, parquet', {
+  create: (folder, { mode: _, before }) =>
+    new ParquetDestination(
+      {
+        format: 'parquet',
+        metadata: 'bizon',
+        durability: 'process',
+        on_empty: 'publish',
+        destinationId: join(folder, 'out', 'main'),
+        unnest: false,
+        recordSchemas: [],
+      },
+      { stream: 'main' },
+      before ? watchedParts(realPartDisk, before) : realPartDisk,
+    ),
+  async readBack(folder, target) {
+    const current = join(folder, 'out', target, 'current')
+    const parts = await readdir(current).catch(() => [])
+    if (!parts.some((name) => name.endsWith('.parquet'))) return undefined
+    const rows = await duckdb(`SELECT source_record_id FROM read_parquet('${current}/*.parquet')`)
+    return rows.map((row) => String(row.source_record_id))
+  },
+  idOf: (folder, target) => join(folder, 'out', target),
+  noticed: /rename .*current/,
+  step: 7,
+})

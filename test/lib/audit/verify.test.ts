@@ -1,0 +1,274 @@
+// What `bizon verify` finds: each way in which published rows can be other than they were loaded, in files with and without
+// the six columns and in a table, and what it refuses to judge.
+
+import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { Verified } from '../../../lib/audit/verify.ts'
+import { verify } from '../../../lib/audit/verify.ts'
+import { runPipeline } from '../../../lib/commands.ts'
+import { loadConfig, type PipelineConfig } from '../../../lib/config.ts'
+import { line } from '../../crash/scenario.ts'
+import { dropDatabase, freshDatabase, psql, type TestDatabase } from '../../support/services/postgres.ts'
+
+const ROWS = 2500
+const source = (from: number, to: number): string =>
+  Array.from({ length: to - from }, (_, at) => `${line(from + at)}\n`).join('')
+
+let folder: string
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'bizon-verify-'))
+  await writeFile(join(folder, 'source.ndjson'), source(0, ROWS))
+  return () => rm(folder, { recursive: true, force: true })
+})
+
+interface Given {
+  readonly mode?: 'full_refresh' | 'incremental' | 'stream'
+  readonly destination?: object
+  readonly name?: string
+  readonly verify?: boolean
+  readonly source?: object
+}
+
+async function configOf({
+  mode = 'full_refresh',
+  destination,
+  name = 'file',
+  verify: on = true,
+  source: more,
+}: Given = {}) {
+  return (await loadConfig(
+    {
+      name: 'verified',
+      verify: on,
+      source: {
+        name: 'file',
+        stream: 'records',
+        sync_mode: mode,
+        path: join(folder, 'source.ndjson'),
+        id_field: 'id',
+        page_bytes: 100_000,
+        ...more,
+      },
+      destination: { name, config: { destination_id: join(folder, 'out'), buffer_size: 0, ...destination } },
+      engine: { backend: { type: 'sqlite', config: { database: join(folder, 'state'), syncCursorInDBEvery: 3 } } },
+    } as Record<string, unknown>,
+    ['source', 'destination'],
+  )) as PipelineConfig
+}
+
+async function loaded(given: Given = {}): Promise<PipelineConfig> {
+  const config = await configOf(given)
+  expect((await runPipeline(config)).status).toBe('complete')
+  return config
+}
+
+const kindsOf = ({ differences }: Verified): string[] =>
+  differences.map(({ kind, rows, range }) => `${kind} ${rows ?? `within ${range}`}`)
+
+type Change = (lines: string[]) => unknown
+const swapData: Change = (lines) => {
+  const rows = [lines[100], lines[200]].map((text) => JSON.parse(text as string))
+  ;[rows[0].source_data, rows[1].source_data] = [rows[1].source_data, rows[0].source_data]
+  lines[100] = JSON.stringify(rows[0])
+  lines[200] = JSON.stringify(rows[1])
+}
+const byte: Change = (lines) => {
+  lines[1700] = (lines[1700] as string).replace('1700.10', '1700.11')
+}
+const missing: Change = (lines) => lines.splice(2000, 1)
+const doubled: Change = (lines) => lines.splice(10, 0, lines[900] as string)
+const swapped: Change = (lines) => lines.splice(200, 1, lines.splice(100, 1, lines[200] as string)[0] as string)
+
+async function edit(change: Change): Promise<void> {
+  const path = join(folder, 'out.json')
+  const lines = (await readFile(path, 'utf8')).split('\n').slice(0, -1)
+  change(lines)
+  await writeFile(path, lines.map((text) => `${text}\n`).join(''))
+}
+
+describe('a file with six columns', () => {
+  test.each<[string, Change, string[]]>([
+    ['nothing', () => {}, []],
+    ['the order of the rows', (lines) => lines.reverse(), []],
+    ['the spelling of a value', (lines) => lines.splice(3, 1, (lines[3] as string).replace('3.10,', '3.1000, ')), []],
+    ['a byte', byte, ['changed 1701']],
+    [
+      'a byte of an id',
+      (lines) => lines.splice(5, 1, (lines[5] as string).replace('record_id":"a5', 'record_id":"a6')),
+      ['changed 6'],
+    ],
+    ['two values that are swapped', swapData, ['exchanged 101,201']],
+    ['a row that is missing', missing, ['missing 2001']],
+    ['a row that is there twice', doubled, ['doubled 901']],
+    [
+      'a row that is cut',
+      (lines) => lines.splice(7, 1, (lines[7] as string).slice(0, -3)),
+      ['missing 8', 'unknown within undefined'],
+    ],
+    [
+      'two bytes, far from each other',
+      (lines) => {
+        byte(lines)
+        lines.splice(2, 1, (lines[2] as string).replace('2.10', '2.90'))
+      },
+      ['changed 3', 'changed 1701'],
+    ],
+    [
+      'rows of another program',
+      (lines) => lines.push('{"source_record_id":"x","source_data":"{}"}'),
+      ['unknown within undefined'],
+    ],
+    [
+      'everything gone',
+      (lines) => lines.splice(0),
+      expect.arrayContaining([expect.stringMatching(/^missing within 1,\d+$/)]),
+    ],
+  ])('%s', async (_, change, expected) => {
+    const config = await loaded()
+    await edit(change)
+    const found = await verify(config)
+    expect(kindsOf(found)).toEqual(expected)
+    expect(found.compared).toBe('records')
+  })
+})
+
+describe('a file of the payloads alone', () => {
+  test.each<[string, Change, string[]]>([
+    ['nothing', () => {}, []],
+    ['a byte', byte, ['changed 1701']],
+    ['two rows that are swapped', swapped, ['exchanged 101,201']],
+    ['a row that is missing', missing, [expect.stringMatching(/^missing within 1\d\d\d,2\d\d\d$/)]],
+    ['a row that is there twice', doubled, [expect.stringMatching(/^surplus within 1,\d+$/)]],
+    ['rows of another program behind them', (lines) => lines.push('{}'), ['unknown within undefined']],
+  ])('%s', async (_, change, expected) => {
+    const config = await loaded({ destination: { metadata: 'none' } })
+    await edit(change)
+    expect(kindsOf(await verify(config))).toEqual(expected)
+  })
+})
+
+describe('a table in PostgreSQL', () => {
+  let database: TestDatabase
+  beforeAll(async () => {
+    database = await freshDatabase()
+  })
+  afterAll(() => dropDatabase(database))
+
+  test.each([
+    ['nothing, though jsonb spells values in its own way', 'SELECT 1', []],
+    [
+      'a value',
+      `UPDATE t SET source_data = jsonb_set(source_data, '{price}', '1700.11') WHERE source_record_id = 'a1700'`,
+      ['changed 1701'],
+    ],
+    [
+      'two values that are swapped',
+      `UPDATE t SET source_data = o.source_data FROM t AS o WHERE (t.source_record_id, o.source_record_id) IN (('a100', 'a200'), ('a200', 'a100'))`,
+      ['exchanged 101,201'],
+    ],
+    ['a row that is missing', `DELETE FROM t WHERE source_record_id = 'a2000'`, ['missing 2001']],
+    ['a row that is there twice', `INSERT INTO t SELECT * FROM t WHERE source_record_id = 'a900'`, ['doubled 901']],
+  ])('%s', async (_, sql, expected) => {
+    const destination = { url: database.url, destination_id: 't' }
+    const config = await loaded({ name: 'postgres', destination })
+    await psql(database.url, sql)
+    expect(kindsOf(await verify(config))).toEqual(expected)
+    await psql(database.url, 'DROP TABLE t, _bizon_state')
+  })
+
+  test('rows that are merged, and values that have types of columns, are not judged', async () => {
+    const merging = { url: database.url, destination_id: 'm', primary_key: ['id'] }
+    const config = await loaded({ name: 'postgres', destination: merging, mode: 'incremental' })
+    await expect(verify(config)).rejects.toThrow('cannot verify: rows are merged by primary_key')
+    const columns = ['id', 'price', 'big', 'zero', 'text', 'nested', 'pad'].map((name) => ({
+      name,
+      type: name === 'nested' ? 'JSON' : 'STRING',
+    }))
+    const typed = {
+      url: database.url,
+      destination_id: 'u',
+      unnest: true,
+      record_schemas: [{ destination_id: 'u', record_schema: columns }],
+    }
+    await rm(join(folder, 'state.sqlite3'))
+    const { countsOnly, rows, differences } = await verify(await loaded({ name: 'postgres', destination: typed }))
+    expect({ countsOnly, rows, differences }).toEqual({
+      countsOnly: expect.stringContaining('types of their columns'),
+      rows: ROWS,
+      differences: [],
+    })
+  })
+})
+
+describe('several runs', () => {
+  test('what one added is told from what another did', async () => {
+    await loaded({ mode: 'incremental' })
+    await appendFile(join(folder, 'source.ndjson'), source(ROWS, ROWS + 40))
+    const config = await loaded({ mode: 'incremental' })
+    const found = await verify(config)
+    expect(found).toMatchObject({ rows: ROWS + 40, differences: [], compared: 'records' })
+    expect(found.runs).toHaveLength(2)
+    await edit((lines) => lines.splice(ROWS + 20, 1))
+    expect((await verify(config)).differences).toEqual([
+      expect.objectContaining({ kind: 'missing', rows: [21], run: found.runs[1] }),
+    ])
+  })
+
+  test('of which one kept no digests are counted, and so are those of another configuration', async () => {
+    await loaded({ mode: 'incremental', verify: false })
+    await appendFile(join(folder, 'source.ndjson'), source(ROWS, ROWS + 40))
+    const config = await loaded({ mode: 'incremental' })
+    expect(await verify(config)).toMatchObject({
+      compared: 'counts',
+      countsOnly: expect.stringContaining('kept no digests'),
+      differences: [],
+    })
+    await edit((lines) => lines.splice(20, 1))
+    expect(kindsOf(await verify(config))).toEqual([`missing within 1,${ROWS}`])
+    // The run that has digests is compared all the same.
+    await edit((lines) =>
+      lines.splice(ROWS + 10, 1, (lines[ROWS + 10] as string).replace(/price\\":\d+/, 'price\\":1')),
+    )
+    expect(kindsOf(await verify(config))).toEqual([`missing within 1,${ROWS}`, 'changed 12'])
+  })
+
+  test('a full refresh forgets the ones before it', async () => {
+    await loaded()
+    await writeFile(join(folder, 'source.ndjson'), source(0, 30))
+    expect(await verify(await loaded())).toMatchObject({ rows: 30, differences: [] })
+    await writeFile(join(folder, 'source.ndjson'), '')
+    expect(await verify(await loaded())).toMatchObject({ rows: 0, differences: [] })
+  })
+
+  test('with on_empty: keep an empty one does not', async () => {
+    const destination = { on_empty: 'keep' }
+    await loaded({ destination })
+    await writeFile(join(folder, 'source.ndjson'), '')
+    expect(await verify(await loaded({ destination }))).toMatchObject({ rows: ROWS, differences: [] })
+  })
+})
+
+test('a run that stopped is verified once it is done, with the sums of both of its processes', async () => {
+  const half = await configOf({ source: { max_iterations: 2 } })
+  expect((await runPipeline(half)).status).toBe('stopped')
+  await expect(verify(half)).rejects.toThrow('has not ended')
+  expect(await verify(await loaded())).toMatchObject({ rows: ROWS, differences: [], compared: 'records' })
+  await edit(byte)
+  expect(kindsOf(await verify(await configOf()))).toEqual(['changed 1701'])
+})
+
+test('before the first run, and of a destination that cannot be read, nothing is said', async () => {
+  await expect(verify(await configOf())).rejects.toMatchObject({
+    code: 'usage',
+    message: expect.stringContaining('no run of this pipeline'),
+  })
+  await expect(verify(await configOf({ name: 'logger', destination: { destination_id: 'x' } }))).rejects.toMatchObject({
+    code: 'usage',
+    message: 'destination logger cannot be read back',
+  })
+  await expect(verify(await configOf({ destination: { destination_id: '-' } }))).rejects.toThrow(
+    'standard output cannot be read back',
+  )
+})
