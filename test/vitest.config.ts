@@ -7,10 +7,10 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/services/set-up.ts'],
     setupFiles: ['test/support/warnings.ts'],
-    // Left to itself vitest keeps a core free, which on two cores is half of them.
-    maxWorkers: Math.max(2, availableParallelism() - 1),
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    // One more than there are cores: many tests wait, for servers, syncs and programs that sleep.
+    maxWorkers: availableParallelism() + 1,
+    testTimeout: 120_000,
+    hookTimeout: 300_000,
     // .ci/run counts the tests from this file.
     ...(process.env.BIZON_TEST_REPORT && {
       reporters: ['default', 'json'],

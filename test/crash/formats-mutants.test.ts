@@ -7,8 +7,8 @@ import { formatScenarios } from './formats.ts'
 import { crash, prepare } from './kill.ts'
 import { sidecarOf } from './oracle.ts'
 import type { Scenario } from './scenario.ts'
-import { buildTwin, type Replacement } from './twin.ts'
-import { BIZON, inTurn, isStopped, until, type Workspace } from './workspace.ts'
+import { buildTwin, checkReplacements, type Replacement } from './twin.ts'
+import { BIZON, fewOf, inTurn, isStopped, until, type Workspace } from './workspace.ts'
 
 type Case = (program: string) => Promise<string[]>
 
@@ -124,7 +124,9 @@ const mutants: readonly Mutant[] = [
   },
 ]
 
-test.each(mutants.map((mutant) => [mutant.title, mutant] as const))(
+test.each(mutants)('what it replaces is there: $title', ({ replacements }) => checkReplacements(replacements))
+
+test.each(fewOf(mutants).map((mutant) => [mutant.title, mutant] as const))(
   'it is found: %s',
   async (title, { replacements, found }) => {
     const twin = await inTurn(() => buildTwin(title, replacements))

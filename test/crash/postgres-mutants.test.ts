@@ -6,8 +6,8 @@ import { psql } from '../support/services/postgres.ts'
 import type { Mutant } from './mutants.ts'
 import { stateOf } from './oracle.ts'
 import { complaintsBetween, crash, type PostgresScenario, postgresScenarios, resume, Trial } from './postgres.ts'
-import { buildTwin } from './twin.ts'
-import { BIZON, inTurn, isStopped, NIGHTLY, TEST_LIMIT_MS, until } from './workspace.ts'
+import { buildTwin, checkReplacements } from './twin.ts'
+import { BIZON, fewOf, inTurn, isStopped, NIGHTLY, TEST_LIMIT_MS, until } from './workspace.ts'
 
 type Case = (program: string) => Promise<string[]>
 
@@ -140,7 +140,11 @@ const mutants: Readonly<Record<string, Mutant & { readonly found: readonly Case[
 const casesOf = (found: readonly Case[]): readonly Case[] => (NIGHTLY ? found : found.slice(0, 1))
 const isSwept = (look: Case): boolean => !NIGHTLY && look !== stoppedShort && look !== takenOver
 
-describe.concurrent.each(Object.entries(mutants))(
+test.each(Object.entries(mutants))('%s: what it replaces is there', (_, { replacements }) =>
+  checkReplacements(replacements),
+)
+
+describe.concurrent.each(fewOf(Object.entries(mutants)))(
   '%s',
   { timeout: TEST_LIMIT_MS },
   (name, { title, replacements, found }) => {

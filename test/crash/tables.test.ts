@@ -11,7 +11,7 @@ import { crash, finish, prepare, resume } from './kill.ts'
 import { complaintsBetween, differenceOf, stateOf } from './oracle.ts'
 import { buildCountingTwin, occurrences, passesOf } from './points.ts'
 import type { Scenario } from './scenario.ts'
-import { buildTwin, type Replacement } from './twin.ts'
+import { buildTwin, checkReplacements, type Replacement } from './twin.ts'
 import { BIZON, eachOf, inTurn, NIGHTLY, TEST_LIMIT_MS, Workspace } from './workspace.ts'
 
 const ROWS = 90
@@ -284,13 +284,20 @@ describe('a broken twin is found', () => {
       'that takes a table without a key for one that can be gone on in',
       {
         file: 'connectors/sources/postgres/read.ts',
-        find: '{ ...page, next: {}, more: true }',
-        replace: '{ ...page, next: placeOf(names, after, boundary) }',
+        find: 'next: {}, more: true',
+        replace: 'next: placeOf(names, after, boundary)',
       },
       (program) => crash(prepared.get(keyless) as Workspace, keyless, ['cursor.after@1'], program),
     ],
   ]
-  test.each(twins)(
+  test.each(twins)('%s: what it replaces is there', (_, replacement) => checkReplacements([replacement]))
+
+  // By day those of which no other test would tell: the rest breaks what the sources' own tests look at.
+  const byDay = [
+    'that does not wait for open transactions',
+    'that takes a table without a key for one that can be gone on in',
+  ]
+  test.each(NIGHTLY ? twins : twins.filter(([name]) => byDay.includes(name)))(
     '%s',
     async (name, replacement, complaints) => {
       const twin = await buildTwin(name, [replacement])

@@ -51,6 +51,15 @@ export async function buildTwin(name: string, replacements: readonly Replacement
   }
 }
 
+/** Rejects where the text of a twin that is not built today is no longer there. */
+export async function checkReplacements(replacements: readonly Replacement[]): Promise<void> {
+  const files = new Set(replacements.map(({ file }) => file))
+  for (const file of files) {
+    const text = await readFile(join(ROOT, file), 'utf8')
+    replacements.filter((one) => one.file === file).reduce(replaceOnce, text)
+  }
+}
+
 function replacing(replacements: readonly Replacement[]): Plugin {
   return {
     name: 'replacing',

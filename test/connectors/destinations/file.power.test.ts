@@ -216,7 +216,7 @@ async function cutEverywhere(
 describe('when the power goes behind any operation the next process still ends with every record once', () => {
   for (const kind of CASES) {
     test(kind.title, async () => {
-      expect(await cutEverywhere(kind, undefined, NIGHTLY ? [0, 1, 2, 3, 4] : [0, 2])).toEqual([])
+      expect(await cutEverywhere(kind, undefined, NIGHTLY ? [0, 1, 2, 3, 4] : [2])).toEqual([])
     })
   }
 })
