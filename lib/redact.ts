@@ -49,14 +49,26 @@ export function redactLog(log: Log, secrets: readonly string[]): Log {
   }
 }
 
-/** Takes them out of the error and of what caused it. */
+/** Takes them out of the error, of what it says beside its message, and of what caused it. */
 export function redactError(error: unknown, secrets: readonly string[]): void {
   const redact = redactor(secrets)
-  for (let each = error; each instanceof Error; each = each.cause) {
-    const message = redact(each.message)
-    if (message !== each.message) each.message = message
-    if (each.stack !== undefined) each.stack = redact(each.stack)
+  for (const each of errorsIn(error)) {
+    for (const key of ['message', 'stack', ...Object.keys(each)]) {
+      const value: unknown = Reflect.get(each, key)
+      if (typeof value !== 'string') continue
+      const shown = redact(value)
+      if (shown !== value) Reflect.set(each, key, shown)
+    }
   }
+}
+
+/** The error and all that are in it, each once. */
+function errorsIn(error: unknown, found = new Set<Error>()): Set<Error> {
+  if (!(error instanceof Error) || found.has(error)) return found
+  found.add(error)
+  errorsIn(error.cause, found)
+  if (error instanceof AggregateError) for (const each of error.errors) errorsIn(each, found)
+  return found
 }
 
 /** Shorter ones would be found in innocent words. */

@@ -36,6 +36,13 @@ export async function spec(part: ConfigPart): Promise<string> {
   })
 }
 
+const isText = (schema: object): boolean => 'type' in schema && schema.type === 'string'
+
+/** Whether a text is among what fits. */
+function takesText(schema: object): boolean {
+  return isText(schema) || ('anyOf' in schema && Array.isArray(schema.anyOf) && schema.anyOf.some(isText))
+}
+
 /** Platforms hide the values of what is marked so. */
 function secretsMarked(schema: JsonSchema): JsonSchema {
   const walk = (value: unknown, key?: string): unknown => {
@@ -44,8 +51,7 @@ function secretsMarked(schema: JsonSchema): JsonSchema {
     const inner = Object.fromEntries(
       Object.entries(value).map(([name, each]) => [name, name === 'properties' ? marked(each as object) : walk(each)]),
     )
-    const isText = 'type' in value && value.type === 'string'
-    return key !== undefined && isText && SECRET_KEY.test(key) ? { ...inner, airbyte_secret: true } : inner
+    return key !== undefined && takesText(value) && SECRET_KEY.test(key) ? { ...inner, airbyte_secret: true } : inner
   }
   const marked = (properties: object): object =>
     Object.fromEntries(Object.entries(properties).map(([key, each]) => [key, walk(each, key)]))

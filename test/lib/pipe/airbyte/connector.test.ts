@@ -52,7 +52,14 @@ describe('spec', () => {
   })
 
   test('marks secrets', async () => {
-    expect(await spec('source')).toMatch(/"password":\{[^}]*"airbyte_secret":true/)
+    const marked = [
+      ...(await spec('source')).matchAll(
+        /"(\w+)":\{"description":"[^"]*"[^{}]*(?:\{[^{}]*\}[^{}]*)*"airbyte_secret":true/g,
+      ),
+    ]
+    const keys = marked.map(([, key]) => key)
+    expect(keys).toEqual(expect.arrayContaining(['password', 'token', 'client_secret', 'refresh_token']))
+    expect(keys.filter((key) => key === 'password').length).toBeGreaterThan(1)
   })
 })
 
