@@ -1,6 +1,6 @@
 // --report: what a run did, as JSON, written when it has ended, however it ended.
 
-import { accessSync, constants, statSync } from 'node:fs'
+import { accessSync, closeSync, constants, openSync, readSync, statSync } from 'node:fs'
 import { open, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { Option } from 'commander'
@@ -31,10 +31,30 @@ export function requireReport(
   if (taken.some((other) => other !== undefined && resolve(other) === resolve(path))) {
     throw new BizonError('usage', `--report: ${path} is the pipeline; the report would take its place`)
   }
+  checkReplaceable(path, 'usage')
   try {
     accessSync(folder, constants.W_OK)
   } catch (cause) {
     throw new BizonError('usage', `--report: cannot write to ${folder}: ${messageOf(cause)}`, { cause })
+  }
+}
+
+/** Rejects what is there and is no report: it may be what the run reads, or has loaded, or its state. */
+function checkReplaceable(path: string, code: 'usage' | 'state'): void {
+  const found = statSync(path, { throwIfNoEntry: false })
+  if (!found || (found.isFile() && (found.size === 0 || isReport(path)))) return
+  throw new BizonError(code, `--report: ${path} is there and is no report, whose place it would take`, {
+    hint: 'Name another file, or remove that one.',
+  })
+}
+
+function isReport(path: string): boolean {
+  const start = Buffer.alloc(64)
+  const file = openSync(path, 'r')
+  try {
+    return /^\{\s*"report_version":/.test(start.toString('latin1', 0, readSync(file, start)))
+  } finally {
+    closeSync(file)
   }
 }
 
@@ -91,18 +111,19 @@ export class Reporting {
       return end.exitCode
     }
     try {
-      await writeWhole(this.#path, text)
+      await writeReport(this.#path, text)
       return end.exitCode
-    } catch (cause) {
-      const message = `--report: cannot write ${this.#path}: ${messageOf(cause)}`
-      const code = terminal.fail(new BizonError('state', message, { hint: 'What the run did stays done.', cause }))
+    } catch (error) {
+      const code = terminal.fail(error)
       return end.exitCode || code
     }
   }
 }
 
 /** All of it or nothing, also after a loss of power. */
-async function writeWhole(path: string, text: string): Promise<void> {
+export async function writeReport(path: string, text: string): Promise<void> {
+  // What was not there when the run began may be what it has loaded.
+  checkReplaceable(path, 'state')
   const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`)
   try {
     const file = await open(temporary, 'w')
@@ -115,6 +136,7 @@ async function writeWhole(path: string, text: string): Promise<void> {
     await rename(temporary, path)
   } catch (error) {
     await rm(temporary, { force: true })
-    throw error
+    const message = `--report: cannot write ${path}: ${messageOf(error)}`
+    throw new BizonError('state', message, { hint: 'What the run did stays done.', cause: error })
   }
 }

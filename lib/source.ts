@@ -118,6 +118,11 @@ export interface SourceDefinition<Schema extends z.ZodType = z.ZodType> {
   parses?(config: z.output<Schema>, stream: string): string | undefined
   /** Does no I/O. */
   create(config: z.output<Schema>, context: SourceContext): Source
+  /**
+   * The config with the files that it writes, such as dead letters, in the folder: for `bizon chaos`, which also never
+   * calls `acknowledge`. Does no I/O. Absent: it writes none.
+   */
+  scratch?(config: z.output<Schema>, folder: string): z.output<Schema>
 }
 
 /** Types a source definition; see docs/writing-a-source.md for a whole one. */

@@ -1,12 +1,12 @@
 // bizon chaos: the crash proof on the user's own pipeline.
 
 import { realpathSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
 import { dirname, extname, join } from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { ChaosReport, Trial } from '../../lib/chaos/chaos.ts'
-import { BizonError, messageOf } from '../../lib/errors.ts'
+import { BizonError } from '../../lib/errors.ts'
 import { addCommand, requireFile } from '../program.ts'
+import { requireReport, writeReport } from '../report.ts'
 import { watchSignals } from '../signals.ts'
 import type { Terminal } from '../terminal.ts'
 import { isInterruption } from './interruption.ts'
@@ -76,6 +76,7 @@ export function addChaos(program: Command, terminal: Terminal): void {
     .action(async (filename: string, options: ChaosOptions) => {
       requireFile(filename)
       requireFiles(options)
+      requireReport(options.report, { dash: false, taken: [filename] })
       process.exitCode = await chaos(filename, options, terminal)
     })
 }
@@ -121,7 +122,7 @@ async function chaos(filename: string, options: ChaosOptions, terminal: Terminal
           done === of ? undefined : `${done} of ${of} trials${faults > 0 ? `, ${faults} with faults` : ''}`,
         ),
     })
-    if (path !== undefined) await keep(found, path)
+    if (path !== undefined) await writeReport(path, `${JSON.stringify(found, null, 2)}\n`)
     for (const line of linesOf(found)) terminal.print(line)
     if (!quiet) for (const line of notesOf(found)) terminal.note(line)
     if (found.faulty.length === 0) return 0
@@ -153,14 +154,6 @@ async function requireStrace(): Promise<void> {
   throw new BizonError('usage', `--engine strace: strace does not work here: ${error?.message ?? stderr.trim()}`, {
     hint: '--engine points, which needs nothing.',
   })
-}
-
-async function keep(report: ChaosReport, path: string): Promise<void> {
-  try {
-    await writeFile(path, `${JSON.stringify(report, null, 2)}\n`)
-  } catch (error) {
-    throw new BizonError('usage', `--report: cannot write ${path}: ${messageOf(error)}`, { cause: error })
-  }
 }
 
 function linesOf({ operations, killed, lost, doubled, changed, faulty }: ChaosReport): string[] {

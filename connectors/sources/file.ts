@@ -10,7 +10,7 @@
 //   file/recognise.ts file/read.ts                whether files are those that were read; files to pages
 //   file/reads.ts                                 whether it would read some path
 
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import * as z from 'zod'
 import { defineSource } from '../../lib/source.ts'
 import { MOST_SECONDS } from '../../lib/wait.ts'
@@ -97,6 +97,7 @@ export default defineSource({
     if (options === undefined) return [{ name: '*', incremental: true, resumable: true }]
     return [{ name: '*', incremental: isAppendOnly(options), resumable: !options.path.includes(STDIN) }]
   },
+  scratch: (options, folder) => ({ ...options, dead_letter_path: join(folder, 'dead-letters.ndjson') }),
   create(options, context) {
     const settings = {
       ...options,

@@ -135,6 +135,8 @@ function runOf(
     reached = rows
     tables = tally.tables
   }
+  // Of nothing, nothing more may be there.
+  if (parts.size === 0) add(usual, { from: 0, to: 0, rows: 0 })
   return run
 }
 

@@ -3,8 +3,9 @@
 import type { DestinationConfig, PipelineConfig } from '../config.ts'
 import type { DestinationOptions } from '../destination.ts'
 import { BizonError } from '../errors.ts'
+import { scanValue, skipWhitespace } from '../json.ts'
 import { type Log, silentLog } from '../log.ts'
-import type { RawJson } from '../record.ts'
+import { RawJson } from '../record.ts'
 import type { Digested } from './tally.ts'
 
 /** A published row. */
@@ -44,6 +45,12 @@ export interface Reader {
   close(): Promise<void>
 }
 
+/** Undefined: it is no JSON. */
+export function payloadOf(text: Buffer): RawJson | undefined {
+  const end = scanValue(text, 0, text.length)
+  return end >= 0 && skipWhitespace(text, end, text.length) === text.length ? new RawJson(text) : undefined
+}
+
 /** A target to try things on. */
 export interface Scratch<Config = DestinationOptions> {
   readonly config: Config
@@ -65,7 +72,7 @@ export function openReader({ name, source, destination }: Readable, log: Log = s
   const { definition, options } = destination
   if (!definition.reader) {
     throw new BizonError('usage', `destination ${destination.name} cannot be read back`, {
-      hint: 'Use file or postgres; or see docs/writing-a-destination.md for what a destination needs.',
+      hint: 'Use file, sqlite or postgres; or see docs/writing-a-destination.md for what a destination needs.',
     })
   }
   return definition.reader(options, { pipeline: name, stream: source.stream, mode: source.mode, log })

@@ -11,7 +11,7 @@ import { loadConfig } from '../config.ts'
 import { BizonError } from '../errors.ts'
 import { identityOf } from '../run.ts'
 import { type Content, contentOf, isSame, type Losses, lossesOf } from './content.ts'
-import { type Engine, failing, faultPoints, nameOf, type Operation, spread, systemCalls } from './points.ts'
+import { type Engine, failing, faultPoints, nameOf, type Operation, spread, stopping, systemCalls } from './points.ts'
 import {
   complaintOf,
   type Ended,
@@ -48,6 +48,7 @@ export interface Trial extends Losses {
 }
 
 export interface ChaosReport extends Losses {
+  readonly report_version: 1
   readonly pipeline: string
   readonly engine: 'points' | 'strace'
   readonly pipe: boolean
@@ -122,7 +123,12 @@ class Chaos {
     const sides: readonly Side[] = pipe ? ['extract', 'load'] : ['run']
     const [operations, took] = await this.#undisturbed(sides)
     const budget = Math.max(5, Math.floor((seconds * AT_A_TIME) / (2.5 * took)))
-    const chosen = spread(operations, this.#options.kills ?? budget, seed)
+    // Of a pipe each side has its share.
+    const share = (this.#options.kills ?? budget) / operations.length
+    const chosen = sides.flatMap((side) => {
+      const own = operations.filter((operation) => operation.side === side)
+      return spread(own, Math.ceil(share * own.length - 1e-9), seed)
+    })
     const others = await this.#others(operations)
     const trials: Trial[] = []
     const all = [...chosen.map((operation) => () => this.#kill(operation)), ...others.work]
@@ -133,13 +139,14 @@ class Chaos {
     const kills = trials.filter(({ kind }) => kind === 'kill')
     const sum = (what: keyof Losses): number => trials.reduce((total, trial) => total + trial[what], 0)
     return {
+      report_version: 1,
       pipeline: (this.#right as Right).place.config.name,
       engine,
       pipe,
       seed,
       rows: (this.#right as Right).content.rows,
       operations: operations.length,
-      killed: kills.length,
+      killed: kills.filter(({ faults }) => !faults.includes(NOT_FIRED)).length,
       lost: sum('lost'),
       doubled: sum('doubled'),
       changed: sum('changed'),
@@ -206,8 +213,12 @@ class Chaos {
       spread(from.slice(Math.floor(from.length / 4), Math.ceil((3 * from.length) / 4)), count, seed)
     if (engine === 'points') {
       for (const operation of inTheMiddle(operations, 2)) {
-        const stop = { pipe, ...failing(operation, 'term'), fired: () => true }
-        work.push(() => this.#disturb('SIGTERM', nameOf(operation), () => stop))
+        work.push(() =>
+          this.#disturb('SIGTERM', nameOf(operation), ({ folder }) => ({
+            pipe,
+            ...stopping(operation, folder),
+          })),
+        )
       }
     }
     const limit = await this.#halfOfLargest()
@@ -233,14 +244,16 @@ class Chaos {
   async #disturb(
     kind: Trial['kind'],
     at: string,
-    how: (place: Place) => Omit<Execution, 'folder' | 'signal'> & { fired(ends: readonly Ended[]): boolean },
+    how: (
+      place: Place,
+    ) => Omit<Execution, 'folder' | 'signal'> & { fired(ends: readonly Ended[]): boolean | Promise<boolean> },
   ): Promise<Trial> {
     const place = await this.#place()
     try {
       const { fired, ...execution } = how(place)
       const faults: string[] = []
       const ends = await this.#execute(place, execution)
-      if (!fired(ends)) faults.push('it did not fire')
+      if (!(await fired(ends))) faults.push(NOT_FIRED)
       const { place: rightPlace, targets, content: right } = this.#right as Right
       const ids = this.#idsOf(place, targets)
       const seen = await this.#contentOf(place, targets)
@@ -351,13 +364,17 @@ class Chaos {
 
   async #halfOfLargest(): Promise<number | undefined> {
     const { folder } = (this.#right as Right).place
-    const files = await readdir(join(folder, 'out')).catch(() => [])
-    const sizes = await Promise.all(files.map(async (name) => (await stat(join(folder, 'out', name))).size))
+    const files = await readdir(folder, { recursive: true, withFileTypes: true })
+    const written = files.filter((file) => file.isFile() && !file.name.startsWith('state.'))
+    const sizes = await Promise.all(
+      written.map(async ({ parentPath, name }) => (await stat(join(parentPath, name))).size),
+    )
     const largest = Math.max(0, ...sizes)
     return largest < LEAST_LIMITED ? undefined : Math.floor(largest / 2)
   }
 }
 
+const NOT_FIRED = 'it did not fire'
 const NONE: Losses = { lost: 0, doubled: 0, changed: 0 }
 /** In the place of the usual target's id, which is another one in each folder. */
 const USUAL = ''

@@ -55,9 +55,8 @@ export async function lossesOf(
       else left.set(key, count - 1)
     }
     const missing = [...left.values()].reduce((sum, count) => sum + count, 0)
-    const same = Math.min(missing, strange)
-    changed += Math.max(same, strange)
-    lost += missing - same
+    changed += strange
+    lost += Math.max(0, missing - strange)
   }
   return { lost, doubled, changed }
 }

@@ -57,6 +57,17 @@ export const failing = ({ side, name, at }: Operation, action: 'kill' | 'term'):
   env: { [side]: { BIZON_FAILPOINT: `${name}@${at}:${action}` } },
 })
 
+/** A run that is stopped behind its last checkpoint is done all the same: its log says whether it came to the point. */
+export function stopping(operation: Operation, folder: string) {
+  const { side, name, at } = operation
+  const counting = faultPoints.counting(folder, [side]).env?.[side]
+  return {
+    env: { [side]: { ...failing(operation, 'term').env?.[side], ...counting } },
+    fired: async () =>
+      (await faultPoints.counted(folder, [side])).some((passed) => passed.name === name && passed.at === at),
+  }
+}
+
 /** What changes the names in a folder, or makes content durable. */
 const CALLS = 'fsync,fdatasync,rename,renameat,renameat2,ftruncate,unlink,unlinkat'
 /** strace counts calls per thread and path: with a pool of one the same thread does the same work in every run. */

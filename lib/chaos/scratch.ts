@@ -9,15 +9,16 @@ import { BizonError } from '../errors.ts'
 import { findStore } from '../registry.ts'
 import type { Page } from '../source.ts'
 
-type Blocks = Pick<PipelineConfig, 'engine' | 'transforms'> & Partial<Pick<PipelineConfig, 'destination'>>
+type Blocks = Pick<PipelineConfig, 'engine' | 'transforms'> & Partial<Pick<PipelineConfig, 'source' | 'destination'>>
 
 /** Whatever the pipeline writes goes to the folder, or where the destination's own scratch is. */
 export async function inScratch<Given extends Blocks>(blocks: Given, folder: string): Promise<Given> {
-  const { engine, destination, transforms } = blocks
+  const { engine, source, destination, transforms } = blocks
   const { backend, runner } = engine
   mkdirSync(folder, { recursive: true })
   return {
     ...blocks,
+    ...(source && { source: untouched(source, folder) }),
     ...(destination && { destination: scratchOf(destination, folder) }),
     transforms: transforms.map((transform, at) => ({
       ...transform,
@@ -37,11 +38,24 @@ export async function inScratch<Given extends Blocks>(blocks: Given, folder: str
   }
 }
 
+/** What it reads from is the real one: nothing there is told to be done with. */
+function untouched(source: PipelineConfig['source'], folder: string): PipelineConfig['source'] {
+  const { definition, options } = source
+  return {
+    ...source,
+    options: definition.scratch?.(options, folder) ?? options,
+    definition: {
+      ...definition,
+      create: (own, context) => Object.assign(definition.create(own, context), { acknowledge: undefined }),
+    },
+  }
+}
+
 function scratchOf(destination: PipelineConfig['destination'], folder: string): PipelineConfig['destination'] {
   const { definition, options, name } = destination
   if (!definition.scratch || !definition.reader) {
     throw new BizonError('usage', `destination ${name} has no scratch target, so that nothing can be tried on it`, {
-      hint: 'Use file or postgres; or see docs/writing-a-destination.md for what a destination needs.',
+      hint: 'Use file, sqlite or postgres; or see docs/writing-a-destination.md for what a destination needs.',
     })
   }
   const { config, idOf } = definition.scratch(options, folder)

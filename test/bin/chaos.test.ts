@@ -6,6 +6,9 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { inScratch } from '../../lib/chaos/scratch.ts'
+import { loadConfig } from '../../lib/config.ts'
+import type { SourceContext, SourceDefinition } from '../../lib/source.ts'
 import { mutants } from '../crash/mutants.ts'
 import { lines, pipelineFile } from '../crash/scenario.ts'
 import { canTrace } from '../crash/strace.ts'
@@ -16,7 +19,7 @@ import { dropDatabase, freshDatabase, psql, type TestDatabase } from '../support
 const LINE =
   /^durable operations (\d+) · killed at (?:each \1|(\d+) of \1) · lost (\d+) · doubled (\d+) · changed (\d+)$/m
 /** By day a few kills of each kind show that the command works; that the program is right, test/crash shows. */
-const kills = (byDay: number): string[] => ['--kills', NIGHTLY ? 'all' : `${byDay}`, '--seed', '5']
+const kills = (byDay: number): string[] => ['--kills', NIGHTLY ? '20' : `${byDay}`, '--seed', '5']
 
 const places: Workspace[] = []
 let twin: Twin
@@ -115,6 +118,23 @@ describe('a pipeline to a file', () => {
     await rm(tried, { recursive: true })
   })
 
+  test('records that are not valid, and what a source is told, stay in the scratch folder', async () => {
+    const place = await folder(pipelineFile({ mode: 'full_refresh', source: ['on_invalid: dead_letter'] }))
+    await place.write({ 'source.ndjson': `${lines(0, 3)}{no\n`, 'crash.dead_letter.ndjson': 'mine\n' })
+    const before = await fingerprint(place.folder)
+    const tried = join(scratch, 'tried')
+    expect(await place.bizon({ args: ['--scratch', tried] })).toMatchObject({ code: 0 })
+    expect(await fingerprint(place.folder)).toBe(before)
+    expect(await readFile(join(tried, 'dead-letters.ndjson'), 'utf8')).toContain('{no')
+    const config = await loadConfig(join(place.folder, 'pipeline.yml'), ['source', 'destination'])
+    const create: SourceDefinition['create'] = () => ({ async *read() {}, acknowledge: async () => {} })
+    const source = { ...config.source, definition: { ...config.source.definition, create } }
+    const placed = await inScratch({ ...config, source }, tried)
+    const made = placed.source.definition.create(placed.source.options, {} as SourceContext)
+    expect(made.acknowledge).toBeUndefined()
+    await rm(tried, { recursive: true })
+  })
+
   test(
     'as a pipe, either side is killed',
     async () => {
@@ -139,6 +159,26 @@ describe('a pipeline to a file', () => {
     TEST_LIMIT_MS,
   )
 })
+
+test(
+  'a pipeline to SQLite loses nothing; the real file stays as it was',
+  async () => {
+    const place = await folder(
+      plain.replace(
+        /^destination:\n(.*\n)*?(?=engine:)/m,
+        'destination:\n  name: sqlite\n  config:\n    path: data.sqlite3\n    buffer_size: 0\n',
+      ),
+    )
+    expect(await place.bizon()).toMatchObject({ code: 0 })
+    const before = await fingerprint(place.folder)
+    const { code, stdout, stderr } = await chaos(place, kills(3))
+    expect({ code, stdout, stderr }).toMatchObject({ code: 0, stdout: expect.stringMatching(LINE) })
+    expect(stderr).toMatch(/also: SIGTERM 2 · disk full 1 · pipe cut 2/)
+    expect(await fingerprint(place.folder)).toBe(before)
+    expect(await readdir(scratch)).toEqual([])
+  },
+  TEST_LIMIT_MS,
+)
 
 describe('a pipeline to PostgreSQL', () => {
   let database: TestDatabase
@@ -172,6 +212,16 @@ describe('a pipeline to PostgreSQL', () => {
     },
     TEST_LIMIT_MS,
   )
+})
+
+test('the report never takes the place of another file; it is refused before anything is tried', async () => {
+  const place = await folder(plain)
+  const before = await fingerprint(place.folder)
+  for (const path of ['pipeline.yml', 'source.ndjson']) {
+    const { code, stderr } = await chaos(place, ['--report', path])
+    expect({ code, stderr }).toMatchObject({ code: 2, stderr: expect.stringContaining(`--report: ${path} is `) })
+  }
+  expect(await fingerprint(place.folder)).toBe(before)
 })
 
 describe('what cannot be tried is told', () => {

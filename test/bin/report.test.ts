@@ -242,11 +242,23 @@ export default defineSource({
     expect(await readFile(join(folder, 'out/events.json'), 'utf8')).toBe('{"n":1}\n{"n":3}\n')
   })
 
+  test('never takes the place of what the run has loaded', async () => {
+    await write(PIPELINE)
+    await runIn(folder, 'mkdir out')
+    const done = await runIn(folder, `${BIZON} run p.yml --quiet --report out/events.json`)
+    expect(done).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('out/events.json is there and is no report'),
+    })
+    expect(await readFile(join(folder, 'out/events.json'), 'utf8')).toBe('{"n":1}\n{"n":3}\n')
+  })
+
   test('begins only where the report can be written', async () => {
     await write(PIPELINE)
     for (const [program, path, message] of [
       [BIZON, 'no/report.json', '--report: there is no folder no'],
       [BIZON, '.', '--report: . is a folder; a file is needed'],
+      [BIZON, 'events.ndjson', '--report: events.ndjson is there and is no report, whose place it would take'],
       [BIZON, './p.yml', '--report: ./p.yml is the pipeline; the report would take its place'],
       [EXTRACT, '-', '--report -: standard output carries data here; name a file'],
     ] as const) {

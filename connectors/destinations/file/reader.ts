@@ -2,12 +2,11 @@
 // asked of the state file, but where a stream's rows end that count.
 
 import { createReadStream } from 'node:fs'
-import { join, relative, resolve, sep } from 'node:path'
-import type { Keeps, Reader, Scratch, StoredRow } from '../../../lib/audit/reader.ts'
+import { join, resolve } from 'node:path'
+import { type Keeps, payloadOf, type Reader, type Scratch, type StoredRow } from '../../../lib/audit/reader.ts'
 import { BizonError, messageOf, systemCode } from '../../../lib/errors.ts'
-import { scanValue, skipWhitespace } from '../../../lib/json.ts'
-import { RawJson } from '../../../lib/record.ts'
 import type { FileOptions } from '../file.ts'
+import { shortest } from './paths.ts'
 import { STDOUT } from './stdout.ts'
 
 const LF = 0x0a
@@ -37,16 +36,14 @@ export class FileReader implements Reader {
   }
 
   place(destinationId: string): string {
-    const path = `${resolve(destinationId)}.json`
-    const way = relative('', path)
-    return way.startsWith(`..${sep}`) ? path : way
+    return shortest(`${resolve(destinationId)}.json`)
   }
 
   async *read(destinationId: string, signal: AbortSignal): AsyncGenerator<readonly StoredRow[], void, void> {
     const path = `${resolve(destinationId)}.json`
     try {
       for await (const lines of linesOf(path, signal)) {
-        yield lines.map((line) => (this.#sixColumns ? columnsOf(line) : { data: jsonOf(line) }))
+        yield lines.map((line) => (this.#sixColumns ? columnsOf(line) : { data: payloadOf(line) }))
       }
     } catch (error) {
       signal.throwIfAborted()
@@ -81,11 +78,6 @@ async function* linesOf(path: string, signal: AbortSignal): AsyncGenerator<Buffe
   if (rest.length > 0) yield [Buffer.concat(rest)]
 }
 
-function jsonOf(line: Buffer): RawJson | undefined {
-  const end = scanValue(line, 0, line.length)
-  return end >= 0 && skipWhitespace(line, end, line.length) === line.length ? new RawJson(line) : undefined
-}
-
 function columnsOf(line: Buffer): StoredRow {
   try {
     const row = JSON.parse(line.toString()) as Record<string, unknown>
@@ -93,7 +85,7 @@ function columnsOf(line: Buffer): StoredRow {
     return {
       ...(typeof rowId === 'string' && { rowId }),
       ...(typeof recordId === 'string' && { recordId }),
-      data: typeof data === 'string' ? jsonOf(Buffer.from(data)) : undefined,
+      data: typeof data === 'string' ? payloadOf(Buffer.from(data)) : undefined,
     }
   } catch {
     return { data: undefined }

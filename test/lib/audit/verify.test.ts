@@ -1,7 +1,7 @@
 // What `bizon verify` finds: each way in which published rows can be other than they were loaded, in files with and without
 // the six columns and in a table, and what it refuses to judge.
 
-import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { appendFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -11,6 +11,7 @@ import { runPipeline } from '../../../lib/commands.ts'
 import { loadConfig, type PipelineConfig } from '../../../lib/config.ts'
 import { line } from '../../crash/scenario.ts'
 import { dropDatabase, freshDatabase, psql, type TestDatabase } from '../../support/services/postgres.ts'
+import { sqlite3 } from '../../support/sqlite-destination.ts'
 
 const ROWS = 2500
 const source = (from: number, to: number): string =>
@@ -202,6 +203,48 @@ describe('a table in PostgreSQL', () => {
   })
 })
 
+describe('a table in SQLite', () => {
+  const path = (): string => join(folder, 'data.sqlite3')
+
+  test.each<[string, string, string[]]>([
+    ['nothing', 'SELECT 1', []],
+    [
+      'a value',
+      `UPDATE t SET source_data = replace(source_data, '1700.10', '1700.11') WHERE source_record_id = 'a1700'`,
+      ['changed 1701'],
+    ],
+    [
+      'two values that are swapped',
+      `UPDATE t SET source_data = o.source_data FROM t AS o WHERE (t.source_record_id, o.source_record_id) IN (VALUES ('a100', 'a200'), ('a200', 'a100'))`,
+      ['exchanged 101,201'],
+    ],
+    ['a value that is no JSON', `UPDATE t SET source_data = '{' WHERE source_record_id = 'a3'`, ['changed 4']],
+    ['a row that is missing', `DELETE FROM t WHERE source_record_id = 'a2000'`, ['missing 2001']],
+    ['a row that is there twice', `INSERT INTO t SELECT * FROM t WHERE source_record_id = 'a900'`, ['doubled 901']],
+    ['everything gone', 'DROP TABLE t', expect.arrayContaining([expect.stringMatching(/^missing within 1,\d+$/)])],
+  ])('%s', async (_, sql, expected) => {
+    const config = await loaded({ name: 'sqlite', destination: { path: path(), destination_id: 't', buffer_size: 1 } })
+    await sqlite3(path(), sql)
+    const before = await readdir(folder)
+    const found = await verify(config)
+    expect(kindsOf(found)).toEqual(expected)
+    expect(found.compared).toBe('records')
+    expect(await readdir(folder)).toEqual(before)
+  })
+
+  test('without ids; merged, and with types, it is not judged', async () => {
+    const plain = { path: path(), destination_id: 'p', metadata: 'none' }
+    const config = await loaded({ name: 'sqlite', destination: plain })
+    expect(await verify(config)).toMatchObject({ rows: ROWS, differences: [], compared: 'payloads' })
+    await sqlite3(path(), `UPDATE p SET source_data = replace(source_data, '1700.10', '1700.11')`)
+    expect(kindsOf(await verify(config))).toEqual([`differs within 1,${ROWS}`])
+    const merging = { path: path(), destination_id: 'm', primary_key: ['id'] }
+    await rm(join(folder, 'state.sqlite3'))
+    const merged = await loaded({ name: 'sqlite', destination: merging, mode: 'incremental' })
+    await expect(verify(merged)).rejects.toThrow('cannot verify: rows are merged by primary_key')
+  })
+})
+
 describe('several runs', () => {
   test('what one added is told from what another did', async () => {
     await loaded({ mode: 'incremental' })
@@ -239,7 +282,10 @@ describe('several runs', () => {
     await writeFile(join(folder, 'source.ndjson'), source(0, 30))
     expect(await verify(await loaded())).toMatchObject({ rows: 30, differences: [] })
     await writeFile(join(folder, 'source.ndjson'), '')
-    expect(await verify(await loaded())).toMatchObject({ rows: 0, differences: [] })
+    const config = await loaded()
+    expect(await verify(config)).toMatchObject({ rows: 0, differences: [] })
+    await writeFile(join(folder, 'out.json'), '{"bizon_id":"of another program"}\n')
+    expect(kindsOf(await verify(config))).toEqual(['unknown within undefined'])
   })
 
   test('with on_empty: keep an empty one does not', async () => {

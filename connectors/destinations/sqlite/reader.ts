@@ -1,0 +1,98 @@
+// Tables of a SQLite file read back by plain queries, for `bizon verify` and `bizon chaos`: one snapshot of each table, a few
+// rows at a time. And a file of its own to try things in.
+
+import { existsSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { type Keeps, payloadOf, type Reader, type Scratch, type StoredRow } from '../../../lib/audit/reader.ts'
+import { openFile } from '../../sources/sqlite/file.ts'
+import { sqliteError } from '../../sqlite.ts'
+import { shortest } from '../file/paths.ts'
+import { METADATA } from './columns.ts'
+import type { SqliteOptions } from './config.ts'
+import { foldName, quoteName } from './names.ts'
+
+const BATCH_BYTES = 1 << 18
+
+export class SqliteReader implements Reader {
+  readonly keeps: Keeps
+  readonly #path: string
+  readonly #options: SqliteOptions
+
+  constructor(options: SqliteOptions) {
+    const { path, metadata, unnest, primary_key: key, on_empty: onEmpty } = options
+    this.#path = resolve(path)
+    this.#options = options
+    const changed = unnest ? 'with unnest: true values have the types of their columns' : undefined
+    const why = key.length > 0 ? 'rows are merged by primary_key, so that newer ones take the place of others' : changed
+    this.keeps = {
+      of: unnest ? 'counts' : metadata === 'bizon' ? 'records' : 'payloads',
+      inOrder: false,
+      ...(key.length > 0 && { merges: true }),
+      ...(onEmpty === 'keep' && { onEmpty }),
+      ...(why !== undefined && { why }),
+    }
+  }
+
+  place(destinationId: string): string {
+    return `${shortest(this.#path)}: ${foldName(destinationId)}`
+  }
+
+  async *read(destinationId: string, signal: AbortSignal): AsyncGenerator<readonly StoredRow[], void, void> {
+    const path = this.#path
+    if (!existsSync(path)) return
+    const file = await openFile({ path, busy_timeout: this.#options.lock_timeout }, 'destination')
+    try {
+      const { database } = file
+      const found = database.prepare('SELECT 1 FROM sqlite_schema WHERE type = ? AND name = ? COLLATE NOCASE')
+      if (!found.get('table', destinationId)) return
+      const { metadata, unnest } = this.#options
+      const columns = unnest ? '*' : metadata === 'bizon' ? 'bizon_id, source_record_id, source_data' : 'source_data'
+      const select = database.prepare(`SELECT ${columns} FROM ${quoteName(destinationId)}`).safeIntegers()
+      let [rows, bytes]: [StoredRow[], number] = [[], 0]
+      for (const row of select.iterate() as IterableIterator<Record<string, unknown>>) {
+        const stored = storedOf(row, unnest)
+        rows.push(stored)
+        bytes += stored.data?.byteLength ?? 0
+        if (bytes < BATCH_BYTES) continue
+        yield rows
+        signal.throwIfAborted()
+        ;[rows, bytes] = [[], 0]
+      }
+      if (rows.length > 0) yield rows
+    } catch (error) {
+      throw sqliteError(error, path, 'destination')
+    } finally {
+      file.close()
+    }
+  }
+
+  async close(): Promise<void> {}
+}
+
+function storedOf(row: Record<string, unknown>, unnest: boolean): StoredRow {
+  const { bizon_id: rowId, source_record_id: recordId, source_data: text } = row
+  return {
+    ...(typeof rowId === 'string' && { rowId }),
+    ...(typeof recordId === 'string' && { recordId }),
+    data: unnest ? fieldsOf(row) : typeof text === 'string' ? payloadOf(Buffer.from(text)) : undefined,
+  }
+}
+
+/** All columns but those that say what bizon knows of a record. */
+function fieldsOf(row: Record<string, unknown>) {
+  const own = Object.entries(row).filter(([name]) => !METADATA.some((column) => column.name === name))
+  const members = own.map(([name, value]) => {
+    const text = typeof value === 'bigint' ? String(value) : JSON.stringify(value)
+    return `${JSON.stringify(name)}:${text}`
+  })
+  return payloadOf(Buffer.from(`{${members.join(',')}}`))
+}
+
+/** A file in the folder, with the same tables. */
+export function scratchFile(options: SqliteOptions, folder: string): Scratch<SqliteOptions> {
+  return {
+    config: { ...options, path: join(folder, 'target.sqlite3') },
+    idOf: (destinationId) => destinationId,
+    remove: async () => {},
+  }
+}
