@@ -20,6 +20,18 @@ export function rawOf(data: SourceRecord['data']): RawJson {
   return data instanceof RawJson ? data : RawJson.from(stringifyJson(data))
 }
 
+/** The id, which UTF-8 can hold. */
+export function idText(id: string): string {
+  if (!/\p{Surrogate}/u.test(id)) return id
+  throw new BizonError(
+    'invalid_record',
+    `record ${JSON.stringify(id)}: its id has half of a surrogate pair, which is no text`,
+    {
+      hint: 'Correct the record; or load it with format: json, which can write that.',
+    },
+  )
+}
+
 /**
  * As the Python bizon writes them: RFC 3339 in UTC with microseconds, no fraction when it is zero. A Date has only
  * milliseconds, so text keeps its own digits.

@@ -5,13 +5,13 @@
 //   publish → replace, append or merge, and the mark of it, in one transaction (sqlite/publish.ts)
 //   open    → lock, then put right what a dead process left (sqlite/recover.ts)
 
-import { relative, sep } from 'node:path'
 import type { Checkpoint, Receipt } from '../../lib/checkpoint.ts'
 import { type Destination, type DestinationContext, defineDestination, type Run } from '../../lib/destination.ts'
 import { BizonError } from '../../lib/errors.ts'
 import { faultPoint } from '../../lib/fault.ts'
 import { idPrefixOf, idSuffixOf } from '../../lib/row-id.ts'
 import type { Page } from '../../lib/source.ts'
+import { shortest } from './file/paths.ts'
 import { timestampOf } from './record.ts'
 import { Batch } from './sqlite/batch.ts'
 import { checkTarget } from './sqlite/check.ts'
@@ -20,6 +20,7 @@ import { config, type SqliteOptions, tuning } from './sqlite/config.ts'
 import { keyOfOptions } from './sqlite/merge.ts'
 import { checkedTable, foldName, STATE_TABLE } from './sqlite/names.ts'
 import { publish } from './sqlite/publish.ts'
+import { SqliteReader, scratchFile } from './sqlite/reader.ts'
 import { recover, type Site } from './sqlite/recover.ts'
 import { type Seams, Session } from './sqlite/session.ts'
 import { StateRow, type TableState } from './sqlite/state.ts'
@@ -35,6 +36,8 @@ export default defineDestination({
     return key.length > 0 ? 'primary_key looks for its fields in each record' : undefined
   },
   create: (options, context) => new SqliteDestination(options, context),
+  reader: (options) => new SqliteReader(options),
+  scratch: scratchFile,
 })
 
 type Context = Pick<DestinationContext, 'stream' | 'mode'>
@@ -72,6 +75,7 @@ export class SqliteDestination implements Destination {
       const { session, row } = this.#site
       await session.open(signal)
       await session.begin(signal)
+      await row.checkFile()
       await row.createTable()
       const state = await recover(this.#site, run)
       faultPoint('commit.before')
@@ -236,10 +240,4 @@ export class SqliteDestination implements Destination {
       )
     }
   }
-}
-
-/** Relative to the working directory, unless that means climbing out of it. */
-function shortest(path: string): string {
-  const way = relative('', path)
-  return way.startsWith(`..${sep}`) ? path : way
 }

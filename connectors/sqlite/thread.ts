@@ -124,7 +124,7 @@ export class SqliteThread {
 function serve(port: MessagePort, load: NodeJS.Require): void {
   const { client } = load('node:worker_threads').workerData as { client: string }
   const Client = load(client) as typeof BetterSqlite3
-  const RFC3339 = /^(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)?$/
+  const TIME = /^(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(?:(:\d\d)(?:\.(\d+))?)?(?:([Zz])|([+-]\d\d)(?::?(\d\d))?)?$/
   const NOTHING: Answer = { rows: [], changes: 0 }
   let database: BetterSqlite3.Database | undefined
   let statements = new Map<string, BetterSqlite3.Statement>()
@@ -138,8 +138,9 @@ function serve(port: MessagePort, load: NodeJS.Require): void {
     database = new Client(path, { timeout: busyTimeoutMs, readonly, fileMustExist: readonly })
     // Times as text that can be compared; another text as it is.
     database.function('bizon_time', { deterministic: true }, (text) => {
-      const [, day, clock, fraction = '', zone = 'Z'] = RFC3339.exec(String(text)) ?? []
-      const instant = day === undefined ? Number.NaN : Date.parse(`${day}T${clock}${zone.toUpperCase()}`)
+      const [, day, clock, seconds = ':00', fraction = '', , hours, minutes = '00'] = TIME.exec(String(text)) ?? []
+      const zone = hours === undefined ? 'Z' : `${hours}:${minutes}`
+      const instant = day === undefined ? Number.NaN : Date.parse(`${day}T${clock}${seconds}${zone}`)
       if (Number.isNaN(instant)) return text
       const digits = fraction.replace(/0+$/, '')
       return new Date(instant).toISOString().slice(0, 19) + (digits && `.${digits}`)

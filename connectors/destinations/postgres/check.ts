@@ -24,6 +24,8 @@ export interface Asked {
   readonly columns: readonly Column[] | undefined
   /** Whether its rows may be removed whosever they are; else it must be empty. */
   readonly mayReplace: boolean
+  /** Records name it, and it was nobody's: it must be empty however it is used, since a record may not choose any table. */
+  readonly isNew?: boolean
 }
 
 /** Rejects when the table cannot be used so. Resolves to undefined when there is none. */
@@ -31,13 +33,15 @@ export async function checkTable(
   connection: Queries,
   { options: { schema }, key }: Site,
   table: string,
-  { use, columns, mayReplace }: Asked,
+  { use, columns, mayReplace, isNew = false }: Asked,
 ): Promise<FoundTable | undefined> {
   const name = `${schema}.${table}`
   const found = await findTable(connection, schema, table)
   if (!found) return undefined
   const missing = missingColumns(found, columns ?? [], name)
-  if (use !== 'add' && !mayReplace) await checkEmpty(connection, schema, table)
+  if (isNew) await checkEmpty(connection, schema, table, 'Rename or drop it, or let the records name another table.')
+  else if (use !== 'add' && !mayReplace)
+    await checkEmpty(connection, schema, table, 'Rename it, or run with --reset to replace it.')
   if (use === 'swap') await checkSwap(connection, schema, table, found)
   else {
     const rights = use === 'fill' ? ['INSERT', 'DELETE', 'SELECT'] : key ? ['INSERT', 'SELECT', 'UPDATE'] : ['INSERT']
@@ -46,14 +50,14 @@ export async function checkTable(
   return found
 }
 
-/** A first incremental run replaces only what this pipeline published; a full refresh replaces whatever is there. */
-async function checkEmpty(connection: Queries, schema: string, table: string): Promise<void> {
+/** A first incremental run replaces only what this pipeline published; a full refresh its target, whatever is there. */
+async function checkEmpty(connection: Queries, schema: string, table: string, hint: string): Promise<void> {
   const { count } = await connection.query(`SELECT 1 FROM ${qualified(schema, table)} LIMIT 1`)
   if (count === 0) return
   throw new BizonError(
     'edited',
     `${schema}.${table} exists, and ${schema}._bizon_state does not say that this pipeline wrote it`,
-    { hint: 'Rename it, or run with --reset to replace it.' },
+    { hint },
   )
 }
 
@@ -151,7 +155,9 @@ const OBSTACLES = `
       JOIN pg_type t ON t.oid = c.reltype,
       LATERAL (VALUES ('pg_class'::regclass, it.oid), ('pg_type'::regclass, t.oid), ('pg_type'::regclass, t.typarray)) AS its(class, id)
       JOIN pg_depend d ON d.refclassid = its.class AND d.refobjid = its.id
-      WHERE d.deptype = 'n' AND d.objid <> it.oid AND d.classid NOT IN ('pg_rewrite'::regclass, 'pg_constraint'::regclass,
+      WHERE d.deptype = 'n' AND d.objid <> it.oid
+        AND NOT (d.classid = 'pg_attrdef'::regclass AND d.objid IN (SELECT oid FROM pg_attrdef WHERE adrelid = it.oid))
+        AND d.classid NOT IN ('pg_rewrite'::regclass, 'pg_constraint'::regclass,
         'pg_policy'::regclass, 'pg_trigger'::regclass, 'pg_publication_rel'::regclass)
         AND NOT (d.classid = 'pg_class'::regclass AND d.objid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = it.oid))
   ) AS found ORDER BY what`

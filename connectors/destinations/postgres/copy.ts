@@ -116,23 +116,20 @@ export class Watch {
 
   /** Whether the payload has a backslash or white space that must be escaped. */
   escapes(raw: RawJson): boolean {
-    this.#turnTo(raw)
-    const { start, end } = raw
     return (
-      this.#within('backslash', BACKSLASH, start, end) ||
-      this.#within('lf', LF, start, end) ||
-      this.#within('tab', TAB, start, end) ||
-      this.#within('cr', CR, start, end)
+      this.#has(raw, 'backslash', BACKSLASH) ||
+      this.#has(raw, 'lf', LF) ||
+      this.#has(raw, 'tab', TAB) ||
+      this.#has(raw, 'cr', CR)
     )
   }
 
   /** Whether the payload seems to hold the escape of U+0000; `\\u0000`, which is none, seems so too. */
   nul(raw: RawJson): boolean {
-    this.#turnTo(raw)
-    return this.#within('nul', NUL, raw.start, raw.end)
+    return this.#has(raw, 'nul', NUL)
   }
 
-  #turnTo({ buffer, start }: RawJson): void {
+  #turnTo(buffer: Buffer, start: number): void {
     if (buffer === this.#buffer && start >= this.#from) {
       this.#from = start
       return
@@ -142,7 +139,10 @@ export class Watch {
     this.#next.backslash = this.#next.tab = this.#next.lf = this.#next.cr = this.#next.nul = -1
   }
 
-  #within(name: Sought, what: number | Buffer, start: number, end: number): boolean {
+  #has({ buffer, start, end }: RawJson, name: Sought, what: number | Buffer): boolean {
+    // One with a buffer of its own must not make the page's be looked through again from the next one on.
+    if (start === 0 && end === buffer.length) return buffer.includes(what)
+    this.#turnTo(buffer, start)
     if (this.#next[name] < start) {
       const found = this.#buffer?.indexOf(what, start) ?? -1
       this.#next[name] = found < 0 ? Number.POSITIVE_INFINITY : found

@@ -18,10 +18,10 @@ export function recordError(error: unknown, ids: readonly string[], table: strin
   const more = [detail, state === '22001' ? value : undefined]
     .filter(Boolean)
     .map((text) => ` (${excerpt(String(text))})`)
-  const reason =
-    constraint === NO_NULL ? 'a field of its primary_key is null or missing' : `${excerpt(message)}${more.join('')}`
+  const isKey = constraint === NO_NULL
+  const reason = isKey ? 'a field of its primary_key is null or missing' : `${excerpt(message)}${more.join('')}`
   return new BizonError('invalid_record', `table ${table}, ${record}${at}: ${reason}`, {
-    hint: 'Correct it in a transform, or change the type of the column.',
+    hint: `Correct it in a transform, or change ${isKey ? 'primary_key' : 'the type of the column'}.`,
     cause: error,
   })
 }
@@ -67,6 +67,15 @@ export function swallowed(table: string, count: number, sent: number): BizonErro
     {
       hint: 'Remove it, or choose another destination_id.',
     },
+  )
+}
+
+/** Rows that were deleted and are there still. */
+export function undeleted(table: string, count: number): BizonError {
+  return new BizonError(
+    'destination',
+    `table ${table}: ${count} rows stay when they are deleted: a trigger or a rule of it keeps them`,
+    { hint: 'Remove it, or choose another destination_id.' },
   )
 }
 

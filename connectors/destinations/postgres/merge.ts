@@ -7,7 +7,7 @@ import type { Column } from './columns.ts'
 import type { PostgresOptions } from './config.ts'
 import { swallowed } from './errors.ts'
 import { derivedName, qualified } from './names.ts'
-import { countRows, listOf } from './tables.ts'
+import { countRows, listOf, tableOfIndex } from './tables.ts'
 
 /** Names of the constraints by which a staging table refuses a row without a key, or with a cursor of another type. */
 export const NO_NULL = '_bizon_key_is_not_null'
@@ -58,10 +58,22 @@ export class Key {
 
   /** Of the table, made on it or on what takes its place. Needs no lock when it is there. */
   async ensureIndex(connection: Queries, schema: string, table: string, on = table): Promise<void> {
+    if (await this.hasIndex(connection, schema, table)) return
+    await connection.query(
+      `CREATE UNIQUE INDEX ${quoteName(this.indexOf(table))} ON ${qualified(schema, on)} (${this.#keys()})`,
+    )
+  }
+
+  /** Rejects when another table has an index of that name: one that was renamed takes its indexes along. */
+  async hasIndex(connection: Queries, schema: string, table: string): Promise<boolean> {
     const name = this.indexOf(table)
-    const { rows } = await connection.query('SELECT to_regclass($1) IS NOT NULL AS found', [qualified(schema, name)])
-    if (rows[0]?.found === true) return
-    await connection.query(`CREATE UNIQUE INDEX ${quoteName(name)} ON ${qualified(schema, on)} (${this.#keys()})`)
+    const holder = await tableOfIndex(connection, schema, name)
+    if (holder === undefined || holder === table) return holder !== undefined
+    throw new BizonError(
+      'destination',
+      `${schema}.${table} needs an index ${name}, and one of ${schema}.${holder} has that name`,
+      { hint: `DROP INDEX ${qualified(schema, name)}. Or rename it.` },
+    )
   }
 
   /** `staging` has one row for each key. */

@@ -10,14 +10,14 @@ import { hashOf, STATE_TABLE } from './state.ts'
 
 type Identity = Pick<Held, 'pipeline' | 'source' | 'stream'>
 
-/** Makes the table the target's own until it is released. Rejects when it is another's. */
+/** Makes the table the target's own until it is released. Rejects when it is another's. Resolves to whether it was nobody's. */
 export async function claimTable(
   transaction: Transaction,
   schema: string,
   table: string,
   target: string,
   { pipeline, source, stream }: Identity,
-): Promise<void> {
+): Promise<boolean> {
   const states = qualified(schema, STATE_TABLE)
   const mine = [table, target, pipeline, source, stream]
   const { count } = await transaction.query(
@@ -25,13 +25,14 @@ export async function claimTable(
      VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp()) ON CONFLICT (target) DO NOTHING`,
     [...mine, hashOf(mine)],
   )
-  if (count === 1) return
+  if (count === 1) return true
   const { rows } = await transaction.query(
     `SELECT coalesce(owner, target) AS owner, pipeline, source, stream FROM ${states} WHERE target = $1`,
     [table],
   )
   const [row] = rows
-  if (row && JSON.stringify([table, row.owner, row.pipeline, row.source, row.stream]) === JSON.stringify(mine)) return
+  if (row && JSON.stringify([table, row.owner, row.pipeline, row.source, row.stream]) === JSON.stringify(mine))
+    return false
   const theirs = row
     ? `target ${row.owner} of pipeline ${row.pipeline}/${row.source}/${row.stream}`
     : 'another pipeline'

@@ -17,7 +17,7 @@ import { replaceByRename } from './replace.ts'
 import type { Transaction } from './session.ts'
 import { checkShape } from './shape.ts'
 import type { PublishedTable, StagedTable, TableState } from './state.ts'
-import { countRows, createTable, findTable, listOf, prepareTable } from './tables.ts'
+import { countRows, createTable, findTable, listOf, prepareTable, removeRows, tableOfIndex } from './tables.ts'
 
 /** What recovering and publishing work with. */
 export interface Site {
@@ -51,7 +51,10 @@ export async function dropStaleIndex(
   table: string,
 ): Promise<void> {
   const stale = staleIndex(site, state, table)
-  if (stale !== null) await transaction.query(`DROP INDEX IF EXISTS ${qualified(site.options.schema, stale)}`)
+  const { schema } = site.options
+  // A table that was renamed has taken its index along.
+  if (stale === null || (await tableOfIndex(transaction, schema, stale)) !== table) return
+  await transaction.query(`DROP INDEX ${qualified(schema, stale)}`)
 }
 
 function staleIndex({ key }: Site, { published }: TableState, table: string): string | null {
@@ -121,7 +124,7 @@ async function publishTable(
     return
   }
   if (isThere && use === 'fill') {
-    await transaction.query(`DELETE FROM ${main}`)
+    await removeRows(transaction, main, table)
     await fill(transaction, site, table, next)
     await transaction.query(`DROP TABLE ${next}`)
     if (key) await key.ensureIndex(transaction, schema, table)
@@ -158,7 +161,7 @@ async function emptyOthers(
     if (await findTable(transaction, schema, table)) {
       await transaction.query(`LOCK TABLE ${name} IN SHARE ROW EXCLUSIVE MODE`)
       await checkTable(transaction, site, table, { use: 'fill', columns: undefined, mayReplace: true })
-      await transaction.query(`DELETE FROM ${name}`)
+      await removeRows(transaction, name, table)
       if (!Object.hasOwn(published, table)) published[table] = { index: null }
     } else if (table === site.target) {
       await createTable(transaction, name, site.columnsOf(table))

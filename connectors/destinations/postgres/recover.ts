@@ -80,7 +80,8 @@ async function begin(
 ): Promise<TableState> {
   const publishedBy = found ? await publisherAfter(transaction, site, row, run, found) : null
   const published = found?.published ?? {}
-  await releaseTables(transaction, site.options.schema, site.target, Object.keys(published))
+  // Without the row nobody else knows whose the tables are that records named.
+  if (found) await releaseTables(transaction, site.options.schema, site.target, Object.keys(published))
   return { ...beginning(run), tables: {}, published, publishedBy }
 }
 

@@ -4,7 +4,16 @@
 import { BizonError, messageOf } from '../../../lib/errors.ts'
 import type { Log } from '../../../lib/log.ts'
 import { sleep } from '../../../lib/wait.ts'
-import { type Answer, type Connection, isConflict, isGone, type Queries, sqlState } from '../../postgres.ts'
+import {
+  type Answer,
+  type Connection,
+  GUARD,
+  isConflict,
+  isGone,
+  type Queries,
+  quoteText,
+  sqlState,
+} from '../../postgres.ts'
 
 /** For tests: called before each operation that the server sees; may throw. */
 export type Before = (operation: string) => void
@@ -203,7 +212,7 @@ export class Session {
     const { lockKey, target, otherRunMs = OTHER_RUN_MS } = this.#options
     try {
       this.#open.set('guard', await begin(guard, otherRunMs))
-      await guard.query(`SELECT pg_advisory_xact_lock(${lockKey})`)
+      await guard.query(`SET LOCAL application_name = ${quoteText(GUARD)}; SELECT pg_advisory_xact_lock(${lockKey})`)
     } catch (error) {
       if (sqlState(error) !== '55P03') throw error
       throw new BizonError('locked', `another run is writing to ${target}`, {
@@ -258,6 +267,8 @@ export class Session {
 const BEGIN = [
   'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE',
   "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL TimeZone = 'UTC'",
+  // Since version 17.
+  "SELECT set_config('transaction_timeout', '0', true) WHERE current_setting('transaction_timeout', true) IS NOT NULL",
   // Of a client that is gone without a word, the server learns within two minutes.
   'SET LOCAL tcp_keepalives_idle = 30; SET LOCAL tcp_keepalives_interval = 15; SET LOCAL tcp_keepalives_count = 4',
   "SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL standard_conforming_strings = on",

@@ -27,9 +27,10 @@ export async function beginTable(
   const { options, target, key } = site
   const { schema } = options
   const columns = site.columnsOf(table)
-  if (table !== target) await claimTable(transaction, schema, table, target, state)
-  const mayReplace = state.mode === 'full_refresh' || Object.hasOwn(state.published, table)
-  const found = await checkTable(transaction, site, table, { use: useOf(state, options), columns, mayReplace })
+  const isKnown = Object.hasOwn(state.published, table)
+  const isNew = table !== target && (await claimTable(transaction, schema, table, target, state)) && !isKnown
+  const mayReplace = state.mode === 'full_refresh' || isKnown
+  const found = await checkTable(transaction, site, table, { use: useOf(state, options), columns, mayReplace, isNew })
   const name = stagingName(state, table)
   if (name === null) {
     await prepareTable(transaction, schema, table, columns)
@@ -37,6 +38,7 @@ export async function beginTable(
     if (key) await key.ensureIndex(transaction, schema, table)
     return
   }
+  if (key) await key.hasIndex(transaction, schema, table)
   if (await findTable(transaction, schema, name)) return
   const staging = qualified(schema, name)
   // What takes the place of a table has its other columns, defaults and checks as well.

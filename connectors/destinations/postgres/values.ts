@@ -4,7 +4,8 @@
 const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.(\d+))?(?:[eE][+-]?\d+)?$/
 const INTEGER = /^-?\d+$/
 const DAY = String.raw`\d{4,}-\d\d-\d\d`
-const CLOCK = String.raw`\d\d:\d\d(?::\d\d(?:\.\d{1,6}0*)?)?`
+// Of a leap second PostgreSQL makes the next one.
+const CLOCK = String.raw`\d\d:\d\d(?::[0-5]\d(?:\.\d{1,6}0*)?)?`
 const DATE = new RegExp(`^${DAY}$`)
 const TIME = new RegExp(`^${CLOCK}$`)
 const LOCAL = new RegExp(`^${DAY}[T ]${CLOCK}$`)

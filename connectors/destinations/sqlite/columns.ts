@@ -19,7 +19,7 @@ export interface Column {
 }
 
 const WHOLE: readonly Column[] = RECORD_COLUMNS.map((name) => ({ name, kind: 'text', type: 'TEXT' }))
-const METADATA = WHOLE.slice(0, -1)
+export const METADATA = WHOLE.slice(0, -1)
 const PAYLOAD = WHOLE.slice(-1)
 
 const QUOTE = 0x22

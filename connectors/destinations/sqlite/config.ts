@@ -27,10 +27,10 @@ export const config = z.strictObject({
     .optional()
     .describe('Field that says which of two rows with one key is newer. Default: the one that came later is.'),
   cursor_type: z
-    .enum(['text', 'number', 'timestamp'])
-    .optional()
+    .enum(['value', 'timestamp', 'number'])
+    .default('value')
     .describe(
-      'How values of `cursor_field` are compared. Default: numbers as numbers, text in RFC 3339 as times, other text as text.',
+      'How `cursor_field` is compared: `value` as it is, numbers as numbers and text letter by letter; `timestamp` or `number` also where it is text.',
     ),
   durability: z
     .enum(['power_loss', 'process'])

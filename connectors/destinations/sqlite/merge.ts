@@ -5,7 +5,7 @@ import type { Column } from './columns.ts'
 import type { SqliteOptions } from './config.ts'
 import { derivedName, quoteName, quoteText } from './names.ts'
 import type { Session } from './session.ts'
-import { listOf } from './tables.ts'
+import { countOf, listOf, swallowed } from './tables.ts'
 
 export class Key {
   readonly #options: SqliteOptions
@@ -15,8 +15,8 @@ export class Key {
   }
 
   /** Leaves one row for each key. Resolves to how many there are less. */
-  deduplicate(session: Session, staging: string): Promise<number> {
-    const version = this.#version()
+  deduplicate(session: Session, staging: string, columns: readonly Column[]): Promise<number> {
+    const version = this.#version(columns)
     const order = [...(version === undefined ? [] : [`${version} DESC NULLS LAST`]), 'rowid DESC']
     return session.change(
       `DELETE FROM ${quoteName(staging)} WHERE rowid IN (SELECT id FROM (SELECT rowid AS id,
@@ -41,16 +41,19 @@ export class Key {
   /** Every staged row, in its order. */
   async merge(session: Session, main: string, staging: string, columns: readonly Column[]): Promise<void> {
     const list = listOf(columns)
-    await session.change(
+    const sent = await countOf(session, staging)
+    const count = await session.change(
       `INSERT INTO ${quoteName(main)} (${list}) SELECT ${list} FROM ${quoteName(staging)} WHERE true ORDER BY rowid
        ${this.conflict(main, columns)}`,
     )
+    // With a cursor those that are older are not counted either.
+    if (count !== sent && this.#options.cursor_field === undefined) throw swallowed(main, count, sent)
   }
 
   /** What stands behind an INSERT whose rows are merged. */
   conflict(main: string, columns: readonly Column[]): string {
     const set = columns.map(({ name }) => `${quoteName(name)} = excluded.${quoteName(name)}`).join(', ')
-    const [is, was] = [this.#version('excluded'), this.#version(quoteName(main))]
+    const [is, was] = [this.#version(columns, 'excluded'), this.#version(columns, quoteName(main))]
     const guard = is === undefined ? '' : ` WHERE ${was} IS NULL OR ${is} >= ${was}`
     return `ON CONFLICT (${this.#keys()}) DO UPDATE SET ${set}${guard}`
   }
@@ -65,17 +68,19 @@ export class Key {
   }
 
   /** Undefined: nothing says which is newer. */
-  #version(of?: string): string | undefined {
+  #version(columns: readonly Column[], of?: string): string | undefined {
     const { cursor_field: field, cursor_type: type, unnest } = this.#options
     if (field === undefined) return undefined
     const from = of === undefined ? '' : `${of}.`
     const value = unnest ? `${from}${quoteName(field)}` : `json_extract(${from}source_data, ${pathOf(field)})`
     switch (type) {
-      case 'text':
-        return `CAST(${value} AS TEXT)`
+      case 'value':
+        // Kept as text, so that no digit is lost.
+        if (unnest && columns.find(({ name }) => name === field)?.kind === 'decimal') return `CAST(${value} AS NUMERIC)`
+        return value
       case 'number':
         return `CAST(${value} AS NUMERIC)`
-      default:
+      case 'timestamp':
         return `CASE typeof(${value}) WHEN 'text' THEN bizon_time(${value}) ELSE ${value} END`
     }
   }

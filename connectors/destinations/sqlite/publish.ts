@@ -9,7 +9,16 @@ import { dropKeys, isKeyIndex } from './merge.ts'
 import { quoteName } from './names.ts'
 import type { Site } from './recover.ts'
 import type { StagedTable, TableState } from './state.ts'
-import { countOf, creationOf, findTable, listOf, missingColumns, prepareTable } from './tables.ts'
+import {
+  countOf,
+  creationOf,
+  emptyTable,
+  findTable,
+  listOf,
+  missingColumns,
+  prepareTable,
+  swallowed,
+} from './tables.ts'
 
 /**
  * The published state, still to be written in the same transaction. `keepsOthers`: tables that this run does not name
@@ -23,20 +32,16 @@ export async function publish(site: Site, state: TableState, keepsOthers: boolea
     else await append(site, table, staging, staged)
     faultPoint('publish.mid')
   }
-  const emptied = replaces(state) ? await emptyOthers(site, state, keepsOthers) : []
-  return {
-    ...state,
-    phase: 'published',
-    published: [...new Set([...state.published, ...tables.map(([table]) => table), ...emptied])],
-    publishedBy: state.run,
-  }
+  const published = new Set([...state.published, ...tables.map(([table]) => table)])
+  if (replaces(state)) await emptyOthers(site, state, keepsOthers, published)
+  return { ...state, phase: 'published', published: [...published], publishedBy: state.run }
 }
 
 async function replace(site: Site, table: string, staging: string): Promise<void> {
   const { session, key } = site
   const { all } = site.columnsOf(table)
   const found = await findTable(session, table)
-  if (key) await key.deduplicate(session, staging)
+  if (key) await key.deduplicate(session, staging, all)
   if (!found) await rename(site, staging, table)
   else if (found.sql === creationOf(table, all) && !found.hasTriggers) await replaceByRename(site, table, staging)
   else await refill(site, table, staging)
@@ -62,7 +67,7 @@ async function refill(site: Site, table: string, staging: string): Promise<void>
   const { session } = site
   await dropKeys(session, table)
   await prepareTable(session, table, site.columnsOf(table).all)
-  await session.change(`DELETE FROM ${quoteName(table)}`)
+  await emptyTable(session, table)
   await moveRows(site, table, staging, await countOf(session, staging))
 }
 
@@ -85,26 +90,23 @@ async function moveRows({ session, columnsOf }: Site, table: string, staging: st
   const count = await session.change(
     `INSERT INTO ${quoteName(table)} (${list}) SELECT ${list} FROM ${quoteName(staging)} ORDER BY rowid`,
   )
-  if (count !== rows) {
-    throw new BizonError('destination', `table ${table} took ${count} of ${rows} rows`, {
-      hint: 'See what its triggers do.',
-    })
-  }
+  if (count !== rows) throw swallowed(table, count, rows)
   await session.change(`DROP TABLE ${quoteName(staging)}`)
 }
 
-/** Tables that have no rows any more. */
-async function emptyOthers(site: Site, state: TableState, keepsOthers: boolean): Promise<string[]> {
+/** Tables that have no rows any more. One that somebody has dropped is forgotten. */
+async function emptyOthers(site: Site, state: TableState, keepsOthers: boolean, published: Set<string>): Promise<void> {
   const { session, target, options } = site
-  const [staged, { published }] = [Object.keys(state.tables), state]
-  const empty = emptiedTargets({ target, staged, published, keepsOthers, onEmpty: options.on_empty })
-  for (const table of empty) {
+  const staged = Object.keys(state.tables)
+  const others = state.published
+  for (const table of emptiedTargets({ target, staged, published: others, keepsOthers, onEmpty: options.on_empty })) {
     const found = await findTable(session, table)
-    if (found) await session.change(`DELETE FROM ${quoteName(table)}`)
-    else await session.change(creationOf(table, site.columnsOf(table).all))
+    if (found) await emptyTable(session, table)
+    else if (table === target) await session.change(creationOf(table, site.columnsOf(table).all))
+    if (found || table === target) published.add(table)
+    else published.delete(table)
     faultPoint('publish.mid')
   }
-  return empty
 }
 
 async function rename({ session }: Site, from: string, to: string): Promise<void> {

@@ -36,8 +36,15 @@ export async function recover(site: Site, run: Run): Promise<TableState> {
   const own = ownState(found, run, wordsOf(site))
   const state = own ? await resume(site, own) : await begin(site, run, found)
   if (state.phase === 'staging') {
-    const follows = followsUnknown(state, run, state.published.length)
-    for (const table of new Set([site.target, ...state.published])) await checkMain(site, state, table, follows)
+    for (const table of new Set([site.target, ...state.published])) await checkMain(site, state, table)
+    // Rows that are only what is new since another run belong behind what that run left.
+    if (followsUnknown(state, run, state.published.length)) {
+      throw new BizonError(
+        'edited',
+        `${site.row.place} is missing, and this run would only add what is new since the last one that succeeded to table ${site.target}`,
+        { hint: `Put it back, or set destination_id or path back. Or ${startingOver(state.mode)}.` },
+      )
+    }
   }
   return { ...state, epoch: run.epoch }
 }
@@ -57,7 +64,10 @@ async function resume({ session }: Site, found: TableState): Promise<TableState>
 async function begin(site: Site, run: Run, found: TableState | undefined): Promise<TableState> {
   const publishedBy = found ? await publisherAfter(site, run, found) : null
   if (found?.phase === 'staging') await dropStaged(site, found)
-  return { ...beginning(run), tables: {}, published: found?.published ?? [], publishedBy }
+  const published = found?.published ?? []
+  // Without the row nobody else knows whose the tables are that records named.
+  if (found) await site.row.release(published)
+  return { ...beginning(run), tables: {}, published, publishedBy }
 }
 
 async function dropStaged({ session }: Site, found: TableState): Promise<void> {
@@ -96,10 +106,10 @@ async function takeBack({ session }: Site, found: TableState): Promise<void> {
 }
 
 /**
- * Can the published table take what this run brings? `follows`: its rows belong behind those of a run of which nothing is
- * known here. A table that records name must be this pipeline's, or nobody's: a record may not choose to write anywhere.
+ * Can the published table take what this run brings? A table that records name must be this pipeline's, or nobody's: a
+ * record may not choose to write anywhere.
  */
-export async function checkMain(site: Site, state: TableState, table: string, follows = false): Promise<void> {
+export async function checkMain(site: Site, state: TableState, table: string): Promise<void> {
   const { session, row, target, columnsOf } = site
   const found = await findTable(session, table)
   const isTarget = foldName(table) === foldName(target)
@@ -114,8 +124,7 @@ export async function checkMain(site: Site, state: TableState, table: string, fo
     )
   }
   if (!found) {
-    // Rows that are only what is new since another run belong behind what that run left, so that must be here.
-    if (replaces(state) || !(isKnown || follows)) return
+    if (replaces(state) || !isKnown) return
     throw new BizonError('edited', `table ${table} of ${session.path} is missing, and this run would only add to it`, {
       hint: `Put it back, or set destination_id back. Or ${startingOver(state.mode)}.`,
     })

@@ -55,10 +55,19 @@ export class StateRow {
   }
 
   async createTable(): Promise<void> {
-    const found = await this.#session.read('SELECT type FROM sqlite_schema WHERE name = ? COLLATE NOCASE', [
-      STATE_TABLE,
-    ])
-    if (found.length === 0) await this.#session.change(CREATE)
+    if (!(await this.#holds(STATE_TABLE))) await this.#session.change(CREATE)
+  }
+
+  /** Rejects the file in which a state store keeps its jobs: a run could replace them. */
+  async checkFile(): Promise<void> {
+    if (!(await this.#holds('stream_jobs'))) return
+    throw new BizonError('destination', `${this.#session.path} holds the state of pipelines, and is not for records`, {
+      hint: 'Choose another path than the file of engine.backend.',
+    })
+  }
+
+  async #holds(table: string): Promise<boolean> {
+    return (await this.#session.read('SELECT 1 FROM sqlite_schema WHERE name = ? COLLATE NOCASE', [table])).length > 0
   }
 
   async read(): Promise<TableState | undefined> {
@@ -122,6 +131,15 @@ export class StateRow {
       [table, this.#target],
     )
     return false
+  }
+
+  /** Lets go of the tables that records named, but for `kept`. */
+  async release(kept: readonly string[]): Promise<void> {
+    await this.#session.change(
+      `DELETE FROM ${STATE_TABLE} WHERE owner = ? COLLATE NOCASE AND state IS NULL AND target <> ?
+         AND target NOT IN (SELECT value FROM json_each(?))`,
+      [this.#target, this.#target, JSON.stringify(kept)],
+    )
   }
 
   async #exists(owner: string): Promise<boolean> {

@@ -97,6 +97,23 @@ const definitionOf = ({ name, type }: Column): string => `${quoteName(name)} ${t
 export const listOf = (columns: readonly Pick<Column, 'name'>[]): string =>
   columns.map(({ name }) => quoteName(name)).join(', ')
 
+/** Rows that were sent and are not there: a trigger took them. */
+export function swallowed(table: string, count: number, sent: number): BizonError {
+  return new BizonError('destination', `table ${table} took ${count} of ${sent} rows`, {
+    hint: 'See what its triggers do.',
+  })
+}
+
+/** Rejects when a row stays. */
+export async function emptyTable(session: Session, table: string): Promise<void> {
+  await session.change(`DELETE FROM ${quoteName(table)}`)
+  const left = await countOf(session, table)
+  if (left === 0) return
+  throw new BizonError('destination', `table ${table}: ${left} rows stay when they are deleted`, {
+    hint: 'See what its triggers do.',
+  })
+}
+
 export async function countOf(session: Session, table: string): Promise<number> {
   const [row] = await session.read(`SELECT count(*) AS count FROM ${quoteName(table)}`)
   return Number(row?.count)

@@ -91,7 +91,7 @@ export function keepsAs(declared: string, ours: string): boolean {
 const INTEGER = /^-?(?:0|[1-9]\d{0,18})$/
 const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/
 const DAY = /^\d{4}-\d\d-\d\d$/
-const TIME = /^\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:[Zz]|[+-]\d\d(?::?\d\d)?)?)?$/
+const TIME = /^\d{4}-\d\d-\d\d(?:[Tt ](?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?(?:[Zz]|[+-]\d\d(?::?\d\d)?)?)?$/
 const LEAST = -(2n ** 63n)
 const GREATEST = 2n ** 63n - 1n
 
@@ -108,13 +108,20 @@ export function fittingText(kind: Kind, text: string, isString: boolean): string
     case 'decimal':
       return NUMBER.test(text) ? text : undefined
     case 'boolean':
-      if (text === 'true' || text === '1') return '1'
-      return text === 'false' || text === '0' ? '0' : undefined
+      if (text === 'true') return '1'
+      return text === 'false' ? '0' : undefined
     case 'date':
-      return isString && DAY.test(text) ? text : undefined
+      return isString && DAY.test(text) && isDay(text) ? text : undefined
     case 'time':
-      return isString && TIME.test(text) ? text : undefined
+      return isString && TIME.test(text) && isDay(text) ? text : undefined
   }
+}
+
+/** Whether the calendar has the day that the text begins with. */
+function isDay(text: string): boolean {
+  const day = text.slice(0, 10)
+  const date = new Date(`${day}T00:00:00Z`)
+  return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(day)
 }
 
 function isInteger(text: string): boolean {

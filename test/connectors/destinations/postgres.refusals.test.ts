@@ -281,7 +281,7 @@ describe('the server', () => {
     const error = await failure({ host: '127.0.0.1', port, user: 'loader', ...given })
     expect(error).toMatchObject({
       code: 'destination',
-      message: `PostgreSQL at 127.0.0.1:${port}: user loader was refused: wrong password, or none`,
+      message: `PostgreSQL at 127.0.0.1:${port} (destination): user loader was refused: wrong password, or none`,
     })
     expect(shown(error)).not.toContain('hunter2')
   })
@@ -312,11 +312,15 @@ describe('the server', () => {
 
   test.each([
     ['a database that is not there', { database: 'nowhere' }, /there is no database nowhere/],
-    ['a server that is not there', { port: 1 }, /PostgreSQL at 127.0.0.1:1: cannot connect: connect ECONNREFUSED/],
+    [
+      'a server that is not there',
+      { port: 1 },
+      /PostgreSQL at 127.0.0.1:1 \(destination\): cannot connect: connect ECONNREFUSED/,
+    ],
     [
       'a host that has no address',
       { host: 'nowhere.invalid' },
-      /PostgreSQL at nowhere.invalid:\d+: cannot connect: getaddrinfo/,
+      /PostgreSQL at nowhere.invalid:\d+ \(destination\): cannot connect: getaddrinfo/,
     ],
     ['TLS where there is none', { sslmode: 'require' }, /it does not speak TLS, which sslmode require asks for/],
     [

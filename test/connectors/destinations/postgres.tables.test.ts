@@ -84,17 +84,31 @@ describe('a table that records name', () => {
     expect(await psql(url, 'SELECT count(*) FROM shared')).toBe('1\n')
   })
 
-  test('and has rows of a person is not replaced by a first incremental run', async () => {
+  test.each([
+    ['full_refresh', {}],
+    ['incremental', { complete: true }],
+    ['incremental', {}],
+    ['stream', {}],
+  ] as const)('and has rows of a person is neither replaced nor added to: %s %o', async (mode, run) => {
     await psql(url, 'CREATE TABLE theirs (note text); INSERT INTO theirs VALUES ($$mine$$)')
-    const first = { run: { complete: true } }
-    await expect(loaded('incremental', [recordOf('a', 'theirs')], first)).rejects.toMatchObject({
-      code: 'edited',
-      message: expect.stringContaining('public.theirs exists, and public._bizon_state does not say'),
-      hint: expect.stringContaining('--reset'),
-    })
-    expect(await psql(url, 'SELECT note FROM theirs')).toBe('mine\n')
-    await loaded('full_refresh', [recordOf('a', 'theirs')])
+    for (let attempt = 0; attempt < 2; attempt++) {
+      await expect(loaded(mode, [recordOf('a', 'theirs')], { run })).rejects.toMatchObject({
+        code: 'edited',
+        message: expect.stringContaining('public.theirs exists, and public._bizon_state does not say'),
+        hint: expect.stringContaining('let the records name another table'),
+      })
+    }
+    expect(await psql(url, 'SELECT * FROM theirs')).toBe('mine\n')
+    await psql(url, 'DELETE FROM theirs')
+    await loaded(mode, [recordOf('a', 'theirs')], { run })
     expect(await idsIn(url, 'theirs')).toEqual(['a'])
+  })
+
+  test('stays the pipeline’s when the row of its target is deleted, to begin anew', async () => {
+    await loaded('full_refresh', [recordOf('a', 'shared')])
+    await psql(url, "DELETE FROM _bizon_state WHERE target = 'main'")
+    await loaded('full_refresh', [recordOf('b', 'shared')])
+    expect(await idsIn(url, 'shared')).toEqual(['b'])
   })
 
   test('is told to be unfit before anything is copied', async () => {
@@ -244,6 +258,80 @@ test.each(['incremental', 'stream'] as const)('%s: rows that a trigger swallows 
     })
   }
   expect(await idsIn(url, 'main')).toEqual(['a'])
+})
+
+test('a column that records cannot fill is told before anything is loaded, unless a trigger fills it', async () => {
+  const copied: string[] = []
+  const before = (sql: string): unknown => sql.startsWith('COPY') && copied.push(sql)
+  const run = (mode: SyncMode) =>
+    load(postgresDestination({ url, mode, before }), runOf(`x${++epoch}`, mode, epoch), pagesOf('a', 1))
+  await psql(url, 'CREATE TABLE main (n int NOT NULL)')
+  for (const mode of MODES) {
+    await expect(run(mode)).rejects.toThrow('public.main: column n is NOT NULL, and records have none')
+  }
+  await psql(url, "DROP TABLE main; CREATE TABLE main (source_data jsonb GENERATED ALWAYS AS ('{}') STORED)")
+  for (const mode of MODES) await expect(run(mode)).rejects.toThrow('column source_data is computed, not jsonb')
+  expect(copied).toEqual([])
+  await psql(
+    url,
+    `DROP TABLE main; CREATE TABLE main (n int NOT NULL);
+     CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.n = 1; RETURN NEW; END $$;
+     CREATE TRIGGER fill BEFORE INSERT ON main FOR EACH ROW EXECUTE FUNCTION fill()`,
+  )
+  await run('incremental')
+  expect(await psql(url, 'SELECT sum(n) FROM main')).toBe('3\n')
+})
+
+test('a computed column of a person is kept by a table that takes the place', async () => {
+  await loaded('full_refresh', [recordOf('a')])
+  await psql(
+    url,
+    'ALTER TABLE main ADD COLUMN n int NOT NULL DEFAULT 3, ADD COLUMN twice int GENERATED ALWAYS AS (2 * n) STORED',
+  )
+  await loaded('full_refresh', [recordOf('b')])
+  expect(await psql(url, 'SELECT source_record_id, twice FROM main')).toBe('b|6\n')
+  expect(
+    await psql(url, "SELECT count(*) FROM pg_attribute WHERE attrelid = 'main'::regclass AND attgenerated <> ''"),
+  ).toBe('1\n')
+})
+
+test('rows that a trigger keeps are not left beside those that should replace them', async () => {
+  const options = { replace_strategy: 'truncate_insert' } as const
+  await loaded('full_refresh', [recordOf('a')])
+  await psql(
+    url,
+    `CREATE FUNCTION keep_it() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+     CREATE TRIGGER keep_it BEFORE DELETE ON main FOR EACH ROW EXECUTE FUNCTION keep_it()`,
+  )
+  for (const records of [[recordOf('b')], []]) {
+    await expect(loaded('full_refresh', records, { options })).rejects.toMatchObject({
+      code: 'destination',
+      message: 'table main: 1 rows stay when they are deleted: a trigger or a rule of it keeps them',
+    })
+  }
+  expect(await idsIn(url, 'main')).toEqual(['a'])
+})
+
+test('a table that was renamed keeps its key index, and the next one is told that it needs the name', async () => {
+  const options = { primary_key: ['id'] }
+  await loaded('full_refresh', [recordOf('a')], { options })
+  await psql(url, 'ALTER TABLE main RENAME TO kept')
+  const copied: string[] = []
+  const next = { ...runOf('next', 'full_refresh', ++epoch), startOver: true }
+  const destination = postgresDestination({ url, options, before: (sql) => sql.startsWith('COPY') && copied.push(sql) })
+  await expect(load(destination, next, pagesOf('b', 1))).rejects.toMatchObject({
+    code: 'destination',
+    message: expect.stringMatching(/^public\.main needs an index (main__bizon_key_\w+), and one of public\.kept has/),
+    hint: expect.stringContaining('DROP INDEX'),
+  })
+  expect(copied).toEqual([])
+  // Another key needs another one: the old one is not its to drop.
+  await psql(url, 'CREATE TABLE main (LIKE kept)')
+  await loaded('stream', [recordOf('b'), recordOf('c')], { options: { primary_key: ['exact'] } })
+  expect(await idsIn(url, 'main')).toEqual(['c'])
+  expect(await psql(url, "SELECT tablename FROM pg_indexes WHERE indexname LIKE '%key%' ORDER BY 1")).toBe(
+    '_bizon_state\nkept\nmain\n',
+  )
 })
 
 test('a staging table that a kill left before any state named it is dropped, and nobody else’s', async () => {

@@ -1,10 +1,12 @@
 import { existsSync } from 'node:fs'
+import { copyFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { afterAll } from 'vitest'
+import { SqliteReader } from '../../../connectors/destinations/sqlite/reader.ts'
 import { SqliteThread } from '../../../connectors/sqlite/thread.ts'
 import { destinationContract } from '../../contract/destination.ts'
-import { sqliteDestination } from '../../support/sqlite-destination.ts'
+import { sqliteDestination, sqliteOptions } from '../../support/sqlite-destination.ts'
 
 // Starting a thread a thousand times would take most of the time here.
 const thread = new SqliteThread()
@@ -32,6 +34,10 @@ destinationContract('sqlite', {
       database.close()
     }
   },
+  // A database that was closed has no log beside it.
+  copy: (from, to) => copyFile(pathIn(from), pathIn(to)),
+  step: 3,
   noticed: /INSERT INTO "main"/,
   idOf: (_, target) => target,
+  reader: (folder) => new SqliteReader(sqliteOptions(pathIn(folder))),
 })

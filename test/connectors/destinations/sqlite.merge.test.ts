@@ -141,19 +141,43 @@ describe('cursor values', () => {
     expect(await sqlite3(path, "SELECT source_data ->> 'v' FROM main")).toBe('newer\n')
   }
   test.each([
-    [undefined, '9', '10'],
-    [undefined, '9007199254740992', '9007199254740993'],
-    [undefined, '"2024-01-01T00:00:00Z"', '"2024-01-01T00:00:00.5Z"'],
-    [undefined, '"2024-01-01T03:00:00+02:00"', '"2024-01-01T02:00:00Z"'],
-    [undefined, '"2024-01-01T00:00:00.1234561Z"', '"2024-01-01T00:00:00.1234562Z"'],
-    [undefined, '"a"', '"b"'],
+    ['value', '9', '10'],
+    ['value', '9007199254740992', '9007199254740993'],
+    ['timestamp', '"2024-01-01T00:00:00Z"', '"2024-01-01T00:00:00.5Z"'],
+    ['timestamp', '"2024-01-01T03:00:00+02:00"', '"2024-01-01T02:00:00Z"'],
+    ['timestamp', '"2024-01-01T00:00:00.1234561Z"', '"2024-01-01T00:00:00.1234562Z"'],
+    ['timestamp', '"2024-01-01T12:00+02"', '"2024-01-01T11:00Z"'],
+    ['timestamp', '"2024-01-01 12:00:00+0200"', '"2024-01-01T11:00:00Z"'],
+    ['value', '"a"', '"b"'],
     ['timestamp', '"2024-01-01 03:00:00+02:00"', '"2024-01-01T02:00:00Z"'],
     ['number', '"9"', '"10"'],
     ['number', '9', '"10.5"'],
-    ['text', '"10"', '"9"'],
-    ['text', '"2024-01-01T02:00:00Z"', '"2024-01-01T03:00:00+02:00"'],
+    ['value', '"10"', '"9"'],
+    ['value', '"2024-01-01T02:00:00Z"', '"2024-01-01T03:00:00+02:00"'],
   ] as const)('%s: %s is older than %s', async (type, older, newer) => newest(type, older, newer))
 })
+
+test.each(['full_refresh', 'incremental', 'stream'] as const)(
+  '%s: a cursor in a NUMERIC column is a number, though it is kept as text',
+  async (mode) => {
+    const columns = [
+      { name: 'id', type: 'INTEGER' },
+      { name: 'v', type: 'STRING' },
+      { name: 'at', type: 'NUMERIC' },
+    ]
+    const options = {
+      unnest: true,
+      recordSchemas: [{ destinationId: 'main', columns }],
+      primary_key: ['id'],
+      cursor_field: 'at',
+    }
+    await merged([['{"id":1,"v":"newer","at":10.5}', '{"id":1,"v":"older","at":9}']], options, mode)
+    expect(await sqlite3(path, 'SELECT v, at FROM main')).toBe('newer|10.5\n')
+    if (mode === 'full_refresh') return
+    await merged([['{"id":1,"v":"older","at":9}'], ['{"id":1,"v":"newest","at":100}']], options, mode)
+    expect(await sqlite3(path, 'SELECT v FROM main')).toBe('newest\n')
+  },
+)
 
 test('another primary_key, or none, takes the place of the one before', async () => {
   const keys = () =>

@@ -171,6 +171,57 @@ describe('rows that were staged, or added, and are not there any more', () => {
     }
     expect(await idsIn(path, 'main')).toEqual(OLD)
   })
+
+  test.each(['incremental', 'stream'] as const)('as rows to be merged that a trigger throws away: %s', async (mode) => {
+    const options = { primary_key: ['id'] }
+    await published('old', mode, options)
+    await sqlite3(
+      path,
+      "CREATE TRIGGER no BEFORE INSERT ON main WHEN NEW.source_record_id = 'new1' BEGIN SELECT RAISE(IGNORE); END",
+    )
+    await expect(published('new', mode, options)).rejects.toThrow(/table main took \d of \d rows/)
+    expect(await idsIn(path, 'main')).toEqual(OLD)
+  })
+
+  test('or still there, because a trigger keeps them', async () => {
+    await published('old', 'full_refresh')
+    await sqlite3(
+      path,
+      "CREATE TRIGGER no BEFORE DELETE ON main WHEN OLD.source_record_id = 'old1' BEGIN SELECT RAISE(IGNORE); END",
+    )
+    for (const pages of [pagesOf('new', 1), [{ records: [], next: null }]]) {
+      const run = runOf(`full${++epoch}`, 'full_refresh', epoch)
+      await expect(load(destinationOf('full_refresh'), run, pages)).rejects.toMatchObject({
+        code: 'destination',
+        message: 'table main: 1 rows stay when they are deleted',
+      })
+    }
+    expect(await idsIn(path, 'main')).toEqual(OLD)
+  })
+})
+
+test('a table that records named and somebody dropped is forgotten by the next full refresh', async () => {
+  const full = (id: string, options: Partial<SqliteOptions>, table?: string) =>
+    load(
+      destinationOf('full_refresh', options),
+      runOf(id, 'full_refresh', ++epoch),
+      pagesOf(id, 1, (n) => (n === 1 ? table : undefined)),
+    )
+  const schemaOf = (destinationId: string) => ({
+    destinationId,
+    columns: [
+      { name: 'id', type: 'STRING' },
+      { name: 'exact', type: 'NUMERIC' },
+      { name: 'big', type: 'NUMERIC' },
+    ],
+  })
+  await full('a', { unnest: true, recordSchemas: [schemaOf('main'), schemaOf('gone')] }, 'gone')
+  await sqlite3(path, 'DROP TABLE gone')
+  await full('b', { unnest: true, recordSchemas: [schemaOf('main')] })
+  await published('c', 'incremental', { unnest: true, recordSchemas: [schemaOf('main')] })
+  expect(
+    await sqlite3(path, "SELECT count(*), (SELECT count(*) FROM sqlite_schema WHERE name = 'gone') FROM main"),
+  ).toBe('9|0\n')
 })
 
 test('routed tables belong to the pipeline that routes to them', async () => {
@@ -204,6 +255,28 @@ test('routed tables belong to the pipeline that routes to them', async () => {
     })
   }
   expect(await idsIn(path, 'theirs')).toEqual(['1'])
+})
+
+test('a routed table that was never published, or is gone, is free again for whoever makes one', async () => {
+  const routed = (id: string, table?: string, publish = true) =>
+    load(
+      destinationOf('full_refresh'),
+      runOf(id, 'full_refresh', ++epoch),
+      pagesOf(id, 1, (n) => (n === 1 ? table : undefined)),
+      { publish },
+    )
+  await routed('a', 'shared', false)
+  await routed('b', 'dropped')
+  await sqlite3(path, 'DROP TABLE dropped')
+  await routed('c')
+  for (const table of ['shared', 'dropped']) {
+    await sqlite3(path, `CREATE TABLE ${table} (source_record_id TEXT); INSERT INTO ${table} VALUES ('mine')`)
+    await expect(routed(`d${table}`, table)).rejects.toMatchObject({
+      code: 'edited',
+      message: expect.stringContaining('to which records are routed, is not this pipeline'),
+    })
+    expect(await idsIn(path, table)).toEqual(['mine'])
+  }
 })
 
 test('two pipelines load into two tables of one file at once', async () => {

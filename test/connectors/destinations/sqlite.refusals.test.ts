@@ -51,6 +51,11 @@ describe('told by the run, and by check', () => {
     await both({ message: `${path}: is a folder, not a database file` })
   })
 
+  test('a file in which a state store keeps its jobs', async () => {
+    await sqlite3(path, 'CREATE TABLE stream_jobs (id TEXT)')
+    await both({ message: `${path} holds the state of pipelines, and is not for records` })
+  })
+
   test('a file that is not a database', async () => {
     await writeFile(path, 'name,price\n'.repeat(200))
     await both({ message: `${path}: not a SQLite database` })
@@ -218,6 +223,17 @@ describe('the state row', () => {
       code: 'edited',
       message: expect.stringContaining('is missing, so how many of the rows count is not known'),
     })
+  })
+
+  test('missing while the table is there: what is new is not put behind rows that nobody knows', async () => {
+    await loaded({}, runOf('one', 'incremental', 1))
+    await sqlite3(path, 'DELETE FROM _bizon_state')
+    await expect(loaded({}, { ...runOf('two', 'incremental', 2), previous: 'one' })).rejects.toMatchObject({
+      code: 'edited',
+      message: expect.stringContaining(`the row of "main" in _bizon_state of ${path} is missing`),
+      hint: expect.stringContaining('--reset'),
+    })
+    expect(await sqlite3(path, 'SELECT count(*) FROM main')).toBe('6\n')
   })
 
   test('of another pipeline', async () => {

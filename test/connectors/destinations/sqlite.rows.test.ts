@@ -147,7 +147,12 @@ describe('a value that its column cannot hold is an error that names the record'
     ['NUMERIC', '"1,5"', 'a number'],
     ['BOOLEAN', '"yes"', 'true or false'],
     ['BOOLEAN', '2', 'true or false'],
+    ['BOOLEAN', '1', 'true or false'],
     ['DATE', '"5.12.2024"', 'a day such as'],
+    ['DATE', '"2026-02-30"', 'a day such as'],
+    ['DATE', '"2026-13-01"', 'a day such as'],
+    ['TIMESTAMP', '"2026-02-30T10:00:00Z"', 'a time such as'],
+    ['TIMESTAMP', '"2026-02-03T25:00:00Z"', 'a time such as'],
     ['TIMESTAMP', '1733400000', 'a time such as'],
     ['TIMESTAMP', '{"a":1}', 'a time such as'],
   ])('%s %s', async (type, value, what) => {
