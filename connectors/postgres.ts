@@ -34,6 +34,9 @@ export interface Queries {
   query(sql: string, values?: readonly unknown[]): Promise<Answer>
 }
 
+/** The name of a session within a transaction that keeps an advisory lock and does nothing else, by which others know that. */
+export const GUARD = 'bizon (keeps a lock)'
+
 const CONNECT_SECONDS = 20
 const GOODBYE_SECONDS = 5
 /** Of silence, after which the system asks whether the other side is still there. */
@@ -234,7 +237,7 @@ function connectError(error: unknown, { host, port, database, user, ssl }: Addre
   if (error instanceof BizonError) return error
   const place = `${host}:${port}`
   const failed = (reason: string, hint: string, retriable = false): BizonError =>
-    new BizonError(code, `PostgreSQL at ${place}: ${reason}`, { hint, retriable, cause: error })
+    new BizonError(code, `PostgreSQL at ${place} (${code}): ${reason}`, { hint, retriable, cause: error })
   const state = sqlState(error)
   const text = messageOf(error)
   if (state === '3D000') return failed(`there is no database ${database}`, `createdb ${database}, or change database.`)

@@ -3,8 +3,10 @@
 // those of it that were given are known by id. Of more rows than can be listed so, a source that knows when a row was
 // written has a horizon: what is older was given, and only the ids of what is newer are listed.
 
-import { keyOf, MOST_IDS } from '../../lib/increment.ts'
+import { BizonError } from '../../lib/errors.ts'
+import { keyOf, MOST_IDS, refuseOther } from '../../lib/increment.ts'
 import type { Json, JsonObject } from '../../lib/record.ts'
+import type { Watermark } from '../../lib/source.ts'
 
 /** What stays the same during a read, also when it is resumed. Values are text that the database reads exactly. */
 export interface Span extends JsonObject {
@@ -24,9 +26,25 @@ export interface Span extends JsonObject {
 /** The watermark, as the state store keeps it. */
 export interface Mark extends JsonObject {
   readonly field: string
-  readonly value: string
+  /** Null: there were no rows. */
+  readonly value: string | null
   readonly ids: readonly string[]
   readonly horizon: string | null
+}
+
+/** Of a read that found no rows. */
+export function emptyMark(field: string): Mark {
+  return { field, value: null, ids: [], horizon: null }
+}
+
+/** What the read before left; undefined: there was none. Throws when this one cannot go on from it. */
+export function markOf(field: string, since: Watermark | undefined): Mark | undefined {
+  refuseOther(field, since)
+  if (!since) return undefined
+  if (since.value !== undefined) return since.value as Mark
+  throw new BizonError('config', `the last run left no ${field} to go on from, as it was not incremental`, {
+    hint: 'Run once with --reset: it reads everything, replaces the target, and leaves one.',
+  })
 }
 
 export interface Found {

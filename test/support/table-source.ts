@@ -30,6 +30,17 @@ export async function pagesOf(source: Source, from: Start = {}): Promise<Page[]>
   return pages
 }
 
+/** The pages that a read gives before it fails. */
+export async function pagesBeforeFailure(source: Source, from: Start = {}): Promise<Page[]> {
+  const pages: Page[] = []
+  try {
+    for await (const page of source.read(from, new AbortController().signal)) pages.push(page)
+  } catch {
+    return pages
+  }
+  throw new Error('the read did not fail')
+}
+
 export const idsOf = (pages: readonly Page[]): string[] => pages.flatMap(({ records }) => records.map(({ id }) => id))
 export const textsOf = (pages: readonly Page[]): string[] =>
   pages.flatMap(({ records }) => records.map(({ data }) => textOf(data)))

@@ -109,21 +109,30 @@ async function printerOfGroup(path: string, part: PartFile, group: number): Prom
   try {
     const columns = await part.read(group)
     const print = printerOf(part.schema)
-    return (row) => print(columns, row)
+    return (row) => {
+      try {
+        return print(columns, row)
+      } catch (error) {
+        throw unreadable(path, `row ${row + 1} of row group ${group + 1}`, error)
+      }
+    }
   } catch (error) {
-    throw new BizonError(
-      'source',
-      `${path} is damaged or not to be read, in row group ${group + 1}: ${messageOf(error)}`,
-      {
-        cause: error,
-        hint: hintFor(messageOf(error)),
-      },
-    )
+    throw unreadable(path, `row group ${group + 1}`, error)
   }
 }
 
+function unreadable(path: string, where: string, error: unknown): BizonError {
+  const message = messageOf(error)
+  return new BizonError('source', `${path} is damaged or not to be read, in ${where}: ${message}`, {
+    cause: error,
+    hint: hintFor(message),
+  })
+}
+
 function hintFor(message: string): string {
-  return message.includes('unsupported compression codec')
-    ? 'Write the file with snappy, gzip or no compression; zstd needs Node 22.15 or newer.'
-    : 'Fetch the file again; nothing was published.'
+  if (message.includes('unsupported compression codec')) {
+    return 'Write the file with snappy, gzip or no compression; zstd needs Node 22.15 or newer.'
+  }
+  if (message.includes('not supported')) return 'Write the file without columns of that type, or with another one.'
+  return 'Fetch the file again; nothing was published.'
 }

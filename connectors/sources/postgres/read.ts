@@ -4,11 +4,10 @@
 
 import { isUtf8 } from 'node:buffer'
 import { BizonError } from '../../../lib/errors.ts'
-import { refuseOther } from '../../../lib/increment.ts'
 import { RawJson } from '../../../lib/record.ts'
 import type { Page, SourceContext, Start, StreamInfo, Watermark } from '../../../lib/source.ts'
 import { sleep } from '../../../lib/wait.ts'
-import { Boundary, type Mark } from '../../keyset/boundary.ts'
+import { Boundary, emptyMark, type Mark, markOf } from '../../keyset/boundary.ts'
 import { checkOrder, Gathering, idOf, KeyCheck, type Place, placeOf, type SpanPlace } from '../../keyset/pages.ts'
 import { type Connection, isGone } from '../../postgres.ts'
 import { describe, type Relation } from './catalogue.ts'
@@ -119,7 +118,7 @@ async function* readOn(
   const stream = streamOf(context, relation)
   const begun = await begin(connection, parts, relation, { place, since: from.since, signal })
   if (!begun) {
-    yield { records: [], next: null, stream }
+    yield { records: [], next: null, stream, ...(relation.cursor && { watermark: emptyMark(relation.cursor.name) }) }
     return
   }
   const { boundary, checked } = begun
@@ -138,26 +137,26 @@ async function* readOn(
   for await (const chunk of connection.copyOut(`COPY (${sql}) TO STDOUT (FORMAT binary)`)) {
     rows.push(chunk)
     while (rows.next()) {
-      if (gathering.full) {
-        const page = { ...gathering.take(), stream }
-        // Without a key there is no place to go on from before the end.
-        yield key.length > 0 ? { ...page, next: placeOf(names, after, boundary) } : { ...page, next: {}, more: true }
-      }
       const data = new RawJson(rows.buffer, rows.starts[0], rows.ends[0])
       if (checked && !isUtf8(data.bytes())) throw notUtf8(label, after)
       count += 1
       if (key.length === 0) {
+        // Without a key there is no place to go on from before the end.
+        if (gathering.full) yield { ...gathering.take(), stream, next: {}, more: true }
         gathering.add(String(count), data)
         continue
       }
-      after = order.map((_, at) => {
+      const values = order.map((_, at) => {
         if (rows.isNull(at + 1)) throw keyCheck.missing()
         return rows.text(at + 1)
       })
       const id = idOf(
-        keyAt.length === 1 ? [after[keyAt[0] as number] as string] : keyAt.map((at) => after[at] as string),
+        keyAt.length === 1 ? [values[keyAt[0] as number] as string] : keyAt.map((at) => values[at] as string),
       )
+      // Before the page is given: whoever went on at its end would pass over a second row of its last key.
       keyCheck.next(id)
+      if (gathering.full) yield { ...gathering.take(), stream, next: placeOf(names, after, boundary) }
+      after = values
       if (boundary && !boundary.take(foundIn(id, rows.text(marksAt)))) continue
       gathering.add(id, data)
     }
@@ -193,9 +192,8 @@ async function begin(
 ): Promise<Begun | undefined> {
   const { cursor } = relation
   const spanned = context.mode === 'incremental' && cursor !== undefined
-  const mark = since?.value as Mark | undefined
+  const mark = spanned && !place ? markOf(cursor.name, since) : undefined
   const from = mark?.value ?? null
-  if (spanned) refuseOther(cursor.name, since)
   const settling = { timeoutSeconds: options.late_commit_timeout, log: context.log, signal }
   const newest = spanned && !place ? await settle(connection, { relation, cursor, from }, settling) : undefined
   if (spanned && !place && !newest) return undefined

@@ -8,7 +8,7 @@
 import { BizonError } from '../../../lib/errors.ts'
 import type { Log } from '../../../lib/log.ts'
 import { sleep } from '../../../lib/wait.ts'
-import type { Connection } from '../../postgres.ts'
+import { type Connection, GUARD } from '../../postgres.ts'
 import type { Column, Relation } from './catalogue.ts'
 import { BEGIN_LOOK, misplacedOf, newestOf, READER } from './statement.ts'
 
@@ -59,8 +59,7 @@ async function look<T>(connection: Connection, work: () => Promise<T>): Promise<
  */
 const OPEN = `SELECT l.virtualtransaction AS id, l.pid FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
   WHERE l.locktype = 'virtualxid' AND l.granted AND l.mode = 'ExclusiveLock' AND l.pid <> pg_backend_pid()
-    AND a.datname = current_database() AND a.usesysid IS NOT NULL AND a.application_name <> '${READER}'
-    AND NOT (a.application_name = 'bizon' AND EXISTS (SELECT FROM pg_locks g WHERE g.pid = l.pid AND g.locktype = 'advisory'))
+    AND a.datname = current_database() AND a.usesysid IS NOT NULL AND a.application_name NOT IN ('${READER}', '${GUARD}')
   UNION ALL SELECT 'prepared ' || gid, NULL FROM pg_prepared_xacts WHERE database = current_database()`
 
 async function outlast(connection: Connection, { timeoutSeconds, log, signal }: SettleOptions): Promise<void> {
@@ -73,7 +72,11 @@ async function outlast(connection: Connection, { timeoutSeconds, log, signal }: 
   let told = false
   for (let wait = FIRST_WAIT_SECONDS; before.size > 0; wait = Math.min(2 * wait, LONGEST_WAIT_SECONDS)) {
     const now = await open()
-    for (const id of before.keys()) if (!now.has(id)) before.delete(id)
+    const ended = [...before.keys()].filter((id) => !now.has(id))
+    const wasRunning = ended.some((id) => before.get(id) !== null)
+    for (const id of ended) before.delete(id)
+    // What has ended may have been prepared, and goes on under that name.
+    if (wasRunning) for (const [id, pid] of now) if (pid === null) before.set(id, pid)
     if (before.size === 0) return
     if (performance.now() + wait * 1000 > deadline) throw await stillOpen(connection, before)
     if (wait === LONGEST_WAIT_SECONDS && !told) {

@@ -107,12 +107,14 @@ export function newestOf(relation: Relation, cursor: Column, from: string | null
   const value = fieldOf(row, cursor)
   const usable = unusableOf(cursor).map((each) => ` AND ${value} <> ${each}`)
   const newest = `(SELECT ${value} FROM ${relation.from} AS ${row} WHERE ${value} IS NOT NULL${usable.join('')} ORDER BY 1 DESC LIMIT 1)`
-  // A row of a later moment may be followed by rows of an earlier one.
-  const bound = cursor.base === 'timestamptz' ? `LEAST(${newest}, clock_timestamp())` : newest
+  // A row of a later moment may be followed by rows of an earlier one. Of no rows nothing is the newest value.
+  const bound =
+    cursor.base === 'timestamptz' ? 'CASE WHEN value IS NOT NULL THEN LEAST(value, clock_timestamp()) END' : 'value'
   const least = from === null ? undefined : literal(from, cursor)
   const until = least === undefined ? bound : `GREATEST(${bound}, ${least})`
   const still = least === undefined ? 'false' : `until = ${least}`
-  return `SELECT until::text AS until, ${still} AS still FROM (SELECT ${until} AS until) AS newest`
+  return `SELECT until::text AS until, ${still} AS still FROM
+    (SELECT ${until} AS until FROM (SELECT ${newest} AS value OFFSET 0) AS newest OFFSET 0) AS bound`
 }
 
 /** Whether there are rows that have no place in the order of the cursor. */
@@ -129,7 +131,14 @@ export function misplacedOf(relation: Relation, cursor: Column): string {
 /** Values that come after all that is to come. */
 function unusableOf(cursor: Column): string[] {
   const texts = UNUSABLE[cursor.base] ?? []
-  return texts.map((text) => literal(text, cursor))
+  const values = texts.map((text) => literal(text, cursor))
+  // A numeric of no declared digits may be infinite from PostgreSQL 14 on; before, the word is an error.
+  if (cursor.base === 'numeric') {
+    values.push(
+      `(CASE WHEN current_setting('server_version_num')::int >= 140000 THEN 'Infinity' ELSE 'NaN' END)::numeric`,
+    )
+  }
+  return values
 }
 
 const UNUSABLE: Readonly<Record<string, readonly string[]>> = {

@@ -22,6 +22,8 @@ export interface Relation {
   readonly key: readonly string[]
   readonly cursor?: string | undefined
   readonly count: number | undefined
+  /** Whether the file holds text as UTF-8; else as UTF-16. */
+  readonly isUtf8: boolean
 }
 
 export function describe(database: Database, options: SqliteSourceOptions, stream: string): Relation {
@@ -45,6 +47,7 @@ export function describe(database: Database, options: SqliteSourceOptions, strea
     key: (primary_key ?? keyNames).map((name) => column(name, 'primary_key').name),
     cursor: cursor_field === undefined ? undefined : column(cursor_field, 'cursor_field').name,
     // Of a view it may cost as much as reading it.
+    isUtf8: database.pragma('encoding', { simple: true }) === 'UTF-8',
     count: isTable && cursor_field === undefined ? countOf(database, from) : undefined,
   }
 }

@@ -2,6 +2,7 @@
 // in WAL mode, even for a reader; they are taken away again, by SQLite itself, when nobody needs them.
 
 import { statSync } from 'node:fs'
+import type { ErrorCode } from '../../../lib/errors.ts'
 import { type Database, loadSqlite, sqliteError } from '../../sqlite.ts'
 import type { SqliteSourceOptions } from './config.ts'
 
@@ -24,8 +25,12 @@ export interface OpenFile {
   close(): void
 }
 
-export async function openFile({ path, busy_timeout: seconds }: FileOptions): Promise<OpenFile> {
-  const sqlite = await loadSqlite('source')
+/** `code` is that of its errors: it says whose file this is. */
+export async function openFile(
+  { path, busy_timeout: seconds }: FileOptions,
+  code: ErrorCode = 'source',
+): Promise<OpenFile> {
+  const sqlite = await loadSqlite(code)
   const busyTimeoutMs = seconds * 1000
   const database = sqlite.open(path, { busyTimeoutMs, readOnly: true })
   addFunctions(database)
@@ -51,6 +56,7 @@ export async function openFile({ path, busy_timeout: seconds }: FileOptions): Pr
 function addFunctions(database: Database): void {
   const options = { deterministic: true }
   database.function('bizon_real', options, (value: unknown) => realText(value as number))
+  database.function('bizon_utf8', options, (value: unknown) => (value === null ? null : Buffer.from(value as string)))
   database.function('bizon_base64', options, (value: unknown) => (value as Buffer).toString('base64'))
 }
 

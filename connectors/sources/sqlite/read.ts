@@ -4,16 +4,15 @@
 import { isUtf8 } from 'node:buffer'
 import { setImmediate } from 'node:timers/promises'
 import { BizonError } from '../../../lib/errors.ts'
-import { refuseOther } from '../../../lib/increment.ts'
 import { type JsonObject, RawJson } from '../../../lib/record.ts'
 import type { Page, SourceContext, Start, StreamInfo } from '../../../lib/source.ts'
-import { Boundary, type Mark } from '../../keyset/boundary.ts'
+import { Boundary, emptyMark, markOf } from '../../keyset/boundary.ts'
 import { checkOrder, Gathering, idOf, KeyCheck, placeOf, type SpanPlace } from '../../keyset/pages.ts'
 import { type Database, sqliteError } from '../../sqlite.ts'
 import { describe, type Relation } from './catalogue.ts'
 import type { SqliteSourceOptions } from './config.ts'
 import { openFile } from './file.ts'
-import { misplacedOf, newestOf, orderOf, selectOf } from './statement.ts'
+import { kindOf, misplacedOf, mixedOf, newestOf, orderOf, selectOf } from './statement.ts'
 
 export interface ReadParts {
   /** With an absolute path. */
@@ -64,7 +63,7 @@ function* pagesOf(database: Database, parts: ReadParts, from: Start): Generator<
   const stream = streamOf(context, relation)
   const boundary = context.mode === 'incremental' ? boundaryOf(database, relation, from) : undefined
   if (boundary === null) {
-    yield { records: [], next: null, stream }
+    yield { records: [], next: null, stream, watermark: emptyMark(relation.cursor ?? '') }
     return
   }
   const { sql, values } = selectOf({ relation, order, after: place?.after, span: boundary?.span })
@@ -77,15 +76,12 @@ function* pagesOf(database: Database, parts: ReadParts, from: Start): Generator<
     .prepare(sql)
     .raw()
     .iterate(...values) as Iterable<readonly unknown[]>) {
-    if (gathering.full) {
-      const page = { ...gathering.take(), stream }
-      // Without a key there is no place to go on from before the end.
-      yield key.length > 0 ? { ...page, next: placeOf(order, after, boundary) } : { ...page, next: {}, more: true }
-    }
     const data = row[0] as Buffer
     count += 1
     if (!isUtf8(data)) throw notUtf8(label, after, count)
     if (key.length === 0) {
+      // Without a key there is no place to go on from before the end.
+      if (gathering.full) yield { ...gathering.take(), stream, next: {}, more: true }
       gathering.add(String(count), new RawJson(data))
       continue
     }
@@ -95,10 +91,12 @@ function* pagesOf(database: Database, parts: ReadParts, from: Start): Generator<
       if (!isUtf8(value)) throw notUtf8(label, after, count)
       return value.toString()
     })
-    after = values
     // With their kinds, which the id leaves out: two values may look alike.
     const known = idOf(keyAt.map((at) => values[at] as string))
+    // Before the page is given: whoever went on at its end would pass over a second row of its last key.
     keyCheck.next(known)
+    if (gathering.full) yield { ...gathering.take(), stream, next: placeOf(order, after, boundary) }
+    after = values
     const [first, last] = [row[order.length + 1] === 1, row[order.length + 2] === 1]
     if (boundary && !boundary.take({ id: known, first, last })) continue
     gathering.add(idOf(keyAt.map((at) => (values[at] as string).slice(1))), new RawJson(data))
@@ -114,7 +112,6 @@ function* pagesOf(database: Database, parts: ReadParts, from: Start): Generator<
 /** Null: there is nothing to be read. */
 function boundaryOf(database: Database, relation: Relation, { position, since }: Start): Boundary | null {
   const { cursor = '', label } = relation
-  refuseOther(cursor, since)
   const place = position as SpanPlace | undefined
   if (place) return new Boundary(place.span, [], place.boundary)
   if (database.prepare(misplacedOf(relation, cursor)).pluck().get() === 1) {
@@ -126,10 +123,19 @@ function boundaryOf(database: Database, relation: Relation, { position, since }:
       },
     )
   }
-  const mark = since?.value as Mark | undefined
+  const mark = markOf(cursor, since)
   const from = mark?.value ?? null
   const { sql, values } = newestOf(relation, cursor, from)
   const newest = database.prepare(sql).get(...values) as { until: string; still: number } | undefined
+  const isOther = from !== null && newest !== undefined && kindOf(from) !== kindOf(newest.until)
+  if (isOther || database.prepare(mixedOf(relation, cursor)).pluck().get() === 1) {
+    const before = isOther ? `, and the run before ended with ${kindOf(from)}` : ''
+    throw new BizonError(
+      'invalid_record',
+      `${label} has rows whose ${cursor} is ${isOther ? kindOf(newest.until) : 'a number, and others whose is not'}${before}: SQLite does not compare them by what they mean`,
+      { hint: 'Write all of them in one way; or read a query that does. After that run once with --reset.' },
+    )
+  }
   const still = from !== null && (newest === undefined || newest.still === 1)
   const until = still ? from : newest?.until
   if (until === undefined) return null

@@ -38,9 +38,11 @@ export function selectOf({ relation, order, after, span }: Reading): Statement {
   }
   const [cursor = ''] = order
   const is = (text: string): string => `${field(cursor)} = ${bound(text)}`
+  // A cast takes the bytes as the file has them.
+  const bytesOf = (text: string): string => (relation.isUtf8 ? `CAST(${text} AS BLOB)` : `bizon_utf8(${text})`)
   const columns = [
-    `CAST(${jsonOf(relation)} AS BLOB)`,
-    ...order.map((name) => `CAST(${textOf(name)} AS BLOB)`),
+    bytesOf(jsonOf(relation)),
+    ...order.map((name) => bytesOf(textOf(name))),
     ...(span ? [span.from === null ? '0' : is(span.from), is(span.until)] : []),
   ]
   const where: string[] = []
@@ -68,6 +70,18 @@ export function newestOf({ from: source }: Relation, cursor: string, from: strin
 /** Whether there are rows that have no place in the order of the cursor. */
 export function misplacedOf({ from }: Relation, cursor: string): string {
   return `SELECT EXISTS (SELECT 1 FROM ${from} AS _row WHERE ${field(cursor)} IS NULL OR ${field(cursor)} = 9e999)`
+}
+
+/** Whether some of its values are numbers and some are text, or bytes: in SQLite all numbers come before all text. */
+export function mixedOf({ from }: Relation, cursor: string): string {
+  const value = field(cursor)
+  const some = (condition: string): string => `EXISTS (SELECT 1 FROM ${from} AS _row WHERE ${condition})`
+  return `SELECT ${some(`${value} < ''`)} + ${some(`${value} >= '' AND ${value} < x''`)} + ${some(`${value} >= x''`)} > 1`
+}
+
+/** What values of the order may be compared with. */
+export function kindOf(text: string): string {
+  return ({ t: 'text', x: 'bytes' } as Record<string, string>)[text.charAt(0)] ?? 'a number'
 }
 
 /** A function takes 1,000 arguments, and a table may have more columns than half of that. */

@@ -3,7 +3,7 @@
 import { BizonError, messageOf } from '../../../lib/errors.ts'
 import type { Log } from '../../../lib/log.ts'
 import { type Lease, newId } from '../../../lib/state.ts'
-import { type Connection, quoteText } from '../../postgres.ts'
+import { type Connection, GUARD, quoteText } from '../../postgres.ts'
 import { tryLock } from './lease.ts'
 import { BEGIN } from './session.ts'
 
@@ -41,7 +41,9 @@ export class Guard {
     const connection = await this.#connect(this.#ended.signal)
     this.#connection = connection
     // In one message without values: the portal of a statement that has values would keep its snapshot.
-    const { rows } = await connection.query(`${BEGIN}; ${tryLock(quoteText(this.token))}`)
+    const begin = `${BEGIN}; SET LOCAL application_name = ${quoteText(GUARD)}`
+    const asked = connection.query(`${begin}; ${tryLock(quoteText(this.token))}`)
+    const { rows } = await connection.interruptible(this.#ended.signal, asked)
     if (rows[0]?.taken !== true) connection.cut()
   }
 }

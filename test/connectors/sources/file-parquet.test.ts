@@ -57,6 +57,16 @@ describe('values', () => {
     expect(await texts({ path: await fromDuckdb(`SELECT ${sql} AS v, 1 AS n`) })).toEqual([`{"v":${json},"n":1}`])
   })
 
+  it.each([
+    ["'infinity'::TIMESTAMP", /x\.parquet is damaged or not to be read, in row 2 of row group 1: /, undefined],
+    ['INTERVAL 1 DAY', /x\.parquet .* in row group 1: .*not supported/, /without columns of that type/],
+  ])('%s, which has no JSON, is told with its place', async (sql, message, hint) => {
+    const select = `SELECT NULL AS v UNION ALL SELECT ${sql}`
+    const error = await failure({ path: await fromDuckdb(`SELECT * FROM (${select}) ORDER BY v NULLS FIRST`) })
+    expect(error).toMatchObject({ code: 'source', message: expect.stringMatching(message) })
+    if (hint) expect(error.hint).toMatch(hint)
+  })
+
   it.each(['uncompressed', 'snappy', 'gzip', 'brotli'])('compressed by %s', async (codec) => {
     const path = await fromDuckdb(
       "SELECT i, repeat('x', i::INT % 50) AS s FROM range(500) t(i)",

@@ -4,6 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Page, Start } from '../../../lib/source.ts'
+import { runOf } from '../../support/load.ts'
+import { postgresDestination } from '../../support/postgres-destination.ts'
 import { dropDatabase, freshDatabase, PostgresServer, psql } from '../../support/services/postgres.ts'
 import { idsOf, listeningLog, openTable, pagesOf, positionOf, sinceOf, textsOf } from '../../support/table-source.ts'
 
@@ -15,8 +17,8 @@ afterAll(async () => {
   await dropDatabase(database)
 })
 
-async function session(name = 'writer'): Promise<Client> {
-  const client = new Client({ connectionString: url, application_name: name })
+async function session(name = 'writer', at = url): Promise<Client> {
+  const client = new Client({ connectionString: at, application_name: name })
   await client.connect()
   clients.push(client)
   return client
@@ -81,13 +83,25 @@ describe('a row that is committed late', () => {
       const first = await meanwhile(run({ url: at, table: 't' }), () => psql(at, `COMMIT PREPARED 'late'`))
       expect(idsOf(first)).toEqual(['1', '2'])
 
+      const late = await session('writer', at)
+      await late.query('BEGIN; INSERT INTO t VALUES (3, now())')
+      await psql(at, 'INSERT INTO t VALUES (4, now())')
+      const second = await meanwhile(run({ url: at, table: 't' }, sinceOf(first)), async () => {
+        await late.query(`PREPARE TRANSACTION 'later'`)
+        await sleep(400)
+        await psql(at, `COMMIT PREPARED 'later'`)
+      })
+      expect(idsOf(second)).toEqual(['3', '4'])
+
+      await late.end()
+      clients.pop()
       await server.kill('SIGINT')
       await server.own('standby.signal')
       await server.start({ max_prepared_transactions: '2' })
       await expect(run({ url: at, table: 't' })).rejects.toMatchObject({
         message: expect.stringContaining('cannot be read incrementally from a standby'),
       })
-      expect(idsOf(await pagesOf(openTable('postgres', { url: at, table: 't' })))).toEqual(['1', '2'])
+      expect(idsOf(await pagesOf(openTable('postgres', { url: at, table: 't' })))).toEqual(['1', '2', '3', '4'])
     } finally {
       await server.remove()
     }
@@ -108,17 +122,46 @@ describe('a row that is committed late', () => {
   })
 
   test('is not awaited of runs of bizon that read, or keep their lock', async () => {
-    const guard = await session('bizon')
+    const writing = postgresDestination({ url })
+    await writing.open({ ...runOf('one', 'full_refresh', 1), startOver: true }, new AbortController().signal)
     await psql(url, 'CREATE TABLE guarded (u int PRIMARY KEY); INSERT INTO guarded VALUES (1)')
-    await guard.query('BEGIN; SELECT pg_advisory_xact_lock(1)')
     await psql(url, `CREATE TABLE slow AS SELECT repeat('x', 1000) AS t FROM generate_series(1, 20000)`)
     const reading = openTable('postgres', { url, table: 'slow' }).read({}, new AbortController().signal)
     await reading.next()
     expect(idsOf(await run({ table: 'guarded', late_commit_timeout: 0 }))).toEqual(['1'])
     await reading.return()
-    await guard.query('ROLLBACK')
+    await writing.close()
   })
 })
+
+test('a run of bizon that writes is waited for, also one that has a lock', async () => {
+  const writer = await session('bizon')
+  await psql(url, 'CREATE TABLE written (u int PRIMARY KEY); INSERT INTO written VALUES (2)')
+  await writer.query('BEGIN; SELECT pg_advisory_xact_lock(1); INSERT INTO written VALUES (1)')
+  await expect(run({ table: 'written', late_commit_timeout: 0 })).rejects.toMatchObject({ retriable: true })
+  await writer.query('COMMIT')
+})
+
+test('the run after a full refresh, which left nothing to go on from, is refused rather than doubling all rows', async () => {
+  await psql(url, 'CREATE TABLE whole (u int PRIMARY KEY); INSERT INTO whole VALUES (1)')
+  const full = await pagesOf(openTable('postgres', { url, cursor_field: 'u', table: 'whole' }))
+  await expect(run({ table: 'whole' }, sinceOf(full))).rejects.toMatchObject({
+    code: 'config',
+    message: 'the last run left no u to go on from, as it was not incremental',
+    hint: expect.stringContaining('--reset'),
+  })
+})
+
+test.each(['timestamptz', 'timestamp'])(
+  'rows of long ago that come into an empty table are given: %s',
+  async (type) => {
+    await psql(url, `DROP TABLE IF EXISTS restored; CREATE TABLE restored (id int PRIMARY KEY, u ${type})`)
+    const first = await run({ table: 'restored' })
+    await psql(url, `INSERT INTO restored VALUES (1, '2020-01-01')`)
+    const second = await run({ table: 'restored' }, sinceOf(first))
+    expect([first, second].map(idsOf)).toEqual([[], ['1']])
+  },
+)
 
 describe('rows with the value at which a read ended', () => {
   test('are given by the next one, once', async () => {

@@ -4,7 +4,15 @@ import { Client } from 'pg'
 import { afterAll, describe, expect, test } from 'vitest'
 import type { BizonError } from '../../../lib/errors.ts'
 import { dropDatabase, freshDatabase, psql } from '../../support/services/postgres.ts'
-import { idsOf, listeningLog, openTable, pagesOf, positionOf, textsOf } from '../../support/table-source.ts'
+import {
+  idsOf,
+  listeningLog,
+  openTable,
+  pagesBeforeFailure,
+  pagesOf,
+  positionOf,
+  textsOf,
+} from '../../support/table-source.ts'
 
 const database = await freshDatabase()
 const { url } = database
@@ -263,6 +271,13 @@ describe('refusals', () => {
       /c4 has rows whose u is infinity/,
     ],
     [
+      'an infinite numeric cursor',
+      `CREATE TABLE endless (id int PRIMARY KEY, u numeric); INSERT INTO endless VALUES (1, 'Infinity')`,
+      { table: 'endless', cursor_field: 'u' },
+      { mode: 'incremental' },
+      /endless has rows whose u is infinity/,
+    ],
+    [
       'a key that is none',
       'CREATE TABLE c5 (a int); INSERT INTO c5 VALUES (1), (2), (2)',
       { table: 'c5', primary_key: ['a'] },
@@ -321,6 +336,14 @@ describe('refusals', () => {
     })
     expect(await read({ url: as, table: 'secret', columns: ['id', 'a'] })).toHaveLength(1)
     await psql(url, 'DROP OWNED BY reader; DROP ROLE reader')
+  })
+
+  test('two rows of one key, also by the run after the one that met them', async () => {
+    await psql(url, 'CREATE TABLE doubled (a int, b int); INSERT INTO doubled VALUES (1, 1), (2, 2), (2, 3), (3, 4)')
+    const config = { table: 'doubled', primary_key: ['a'], page_size: 1 }
+    const pages = await pagesBeforeFailure(open(config))
+    expect(idsOf(pages)).toEqual(['1'])
+    await expect(pagesOf(open(config), positionOf(pages.at(-1)))).rejects.toMatchObject({ code: 'invalid_record' })
   })
 
   test('a key that has changed since the run stood there', async () => {

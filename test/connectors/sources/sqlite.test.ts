@@ -9,7 +9,16 @@ import Sqlite from 'better-sqlite3'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { BizonError } from '../../../lib/errors.ts'
 import type { Start } from '../../../lib/source.ts'
-import { idsOf, listeningLog, openTable, pagesOf, positionOf, sinceOf, textsOf } from '../../support/table-source.ts'
+import {
+  idsOf,
+  listeningLog,
+  openTable,
+  pagesBeforeFailure,
+  pagesOf,
+  positionOf,
+  sinceOf,
+  textsOf,
+} from '../../support/table-source.ts'
 
 let folder: string
 let path: string
@@ -94,6 +103,16 @@ test('a key whose values are of several kinds, and nothing is lost where a read 
   }
 })
 
+test.each(['UTF-16le', 'UTF-16be'])('text of a file in %s', async (encoding) => {
+  await sqlite3(
+    `PRAGMA encoding = '${encoding}'; CREATE TABLE records (k TEXT PRIMARY KEY, v); INSERT INTO records VALUES ('a', 'plain'), ('é', x'00ff'), ('😀', 1.5)`,
+  )
+  const pages = await read({ page_size: 1 })
+  // In the order of the file's own bytes.
+  expect(textsOf(pages).sort()).toEqual(['{"k":"a","v":"plain"}', '{"k":"é","v":"AP8="}', '{"k":"😀","v":1.5}'])
+  expect(idsOf(await read({}, positionOf(pages[0])))).toEqual(idsOf(pages).slice(1))
+})
+
 test('a key is compared as its column says', async () => {
   await sqlite3(
     `CREATE TABLE records (k TEXT COLLATE NOCASE PRIMARY KEY); INSERT INTO records VALUES ('b'), ('A'), ('C'), ('d')`,
@@ -160,6 +179,31 @@ describe('incremental', () => {
     const first = await pagesOf(open({ cursor_field: 'u' }, { mode: 'incremental', log }))
     expect(log.said.join()).toContain('2 rows more than can be told apart have the last u')
     expect(idsOf(await increment({}, sinceOf(first)))).toEqual(['10001', '10002'])
+  })
+
+  test('is refused after a full refresh, which left nothing to go on from, rather than doubling all rows', async () => {
+    await sqlite3('CREATE TABLE records (id INTEGER PRIMARY KEY, u); INSERT INTO records VALUES (1, 1)')
+    const full = await read({ cursor_field: 'u' })
+    await expect(increment({}, sinceOf(full))).rejects.toMatchObject({
+      code: 'config',
+      message: 'the last run left no u to go on from, as it was not incremental',
+    })
+  })
+
+  test('begins with all rows after one that found none', async () => {
+    await sqlite3('CREATE TABLE records (id INTEGER PRIMARY KEY, u)')
+    const first = await increment({})
+    await sqlite3('INSERT INTO records VALUES (1, 1)')
+    expect(idsOf(await increment({}, sinceOf(first)))).toEqual(['1'])
+  })
+
+  test('is refused where the values have become of another kind, which would never come', async () => {
+    await sqlite3(`CREATE TABLE records (id INTEGER PRIMARY KEY, u); INSERT INTO records VALUES (1, '2026-01-01')`)
+    const first = await increment({})
+    await sqlite3('UPDATE records SET u = 1767225600')
+    await expect(increment({}, sinceOf(first))).rejects.toMatchObject({
+      message: expect.stringContaining('records has rows whose u is a number, and the run before ended with text'),
+    })
   })
 
   test('after a kill goes on among rows of one value', async () => {
@@ -241,6 +285,13 @@ describe('refusals', () => {
       /records has rows whose u is null/,
     ],
     [
+      'a cursor of numbers and of text',
+      `CREATE TABLE records (id INTEGER PRIMARY KEY, u); INSERT INTO records VALUES (1, '2026-01-01'), (2, 1767225600)`,
+      { cursor_field: 'u' },
+      { mode: 'incremental' },
+      /records has rows whose u is a number, and others whose is not/,
+    ],
+    [
       'a query that fails',
       'CREATE TABLE records (id INTEGER PRIMARY KEY)',
       { query: 'SELECT nope FROM records' },
@@ -272,6 +323,14 @@ describe('refusals', () => {
     await expect(read({ path: folder })).rejects.toMatchObject({
       message: `${folder}: is a folder, not a database file`,
     })
+  })
+
+  test('two rows of one key, also by the run after the one that met them', async () => {
+    await sqlite3('CREATE TABLE records (a, b); INSERT INTO records VALUES (1, 1), (2, 2), (2, 3), (3, 4)')
+    const config = { primary_key: ['a'], page_size: 1 }
+    const pages = await pagesBeforeFailure(open(config))
+    expect(idsOf(pages)).toEqual(['1'])
+    await expect(read(config, positionOf(pages.at(-1)))).rejects.toMatchObject({ code: 'invalid_record' })
   })
 
   test('a key that has changed since the run stood there', async () => {

@@ -2,6 +2,7 @@
 // server that goes away, and states that cannot be used. psql looks at what is there.
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { GUARD } from '../../../connectors/postgres.ts'
 import postgres, { PostgresDatabase } from '../../../connectors/stores/postgres.ts'
 import { SqlStore } from '../../../connectors/stores/sql.ts'
 import type { Log } from '../../../lib/log.ts'
@@ -214,6 +215,9 @@ describe('tables of the Python program', () => {
   })
 })
 
+/** Of this database: the server is shared with tests that run meanwhile. */
+const ADVISORY = "locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+
 describe('a lease', () => {
   test('whose time is over goes to whoever asks, and the process that wakes up then changes nothing', async () => {
     const store = await openStore()
@@ -253,11 +257,11 @@ describe('a lease', () => {
   test('whose second connection was lost is shown to be held again', async () => {
     const store = await openStore()
     const { lease, job } = await begun(store)
-    await psql(url, 'SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = $$advisory$$')
+    await psql(url, `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE ${ADVISORY}`)
     // Until the end of the connection has arrived here, nobody can know of it.
     for (let page = 1, held = false; !held; page++) {
       await store.saveCheckpoint(lease, job, at(job, page), 'file')
-      held = (await query('SELECT 1 FROM pg_locks WHERE locktype = $$advisory$$')).length > 0
+      held = (await query(`SELECT 1 FROM pg_locks WHERE ${ADVISORY}`)).length > 0
     }
     await expect((await openStore()).acquire(CREATURES, 'other')).rejects.toMatchObject({ code: 'locked' })
   })
@@ -280,16 +284,16 @@ describe('a lease', () => {
     }
   })
 
-  test('leaves no lock on a connection that a pooler may lend to somebody else', async () => {
+  test('leaves no lock on a connection that a pooler may lend to somebody else, and says that it only keeps one', async () => {
     const store = await openStore()
     const { lease, job } = await begun(store)
     await store.saveCheckpoint(lease, job, at(job, 1), 'file')
-    const locks = 'SELECT count(*) FROM pg_locks WHERE locktype = $$advisory$$'
+    const locks = `SELECT count(*) FROM pg_locks WHERE ${ADVISORY}`
     expect(await query(locks)).toEqual(['1'])
     expect(
-      await query(`SELECT state, query FROM pg_stat_activity WHERE pid IN (SELECT pid FROM pg_locks
-        WHERE locktype = 'advisory') AND backend_xmin IS NULL AND backend_xid IS NULL`),
-    ).toEqual([expect.stringMatching(/^idle in transaction\|/)])
+      await query(`SELECT state, application_name FROM pg_stat_activity WHERE pid IN (SELECT pid FROM pg_locks
+        WHERE ${ADVISORY}) AND backend_xmin IS NULL AND backend_xid IS NULL`),
+    ).toEqual([`idle in transaction|${GUARD}`])
     await lease.release()
     expect(await query(locks)).toEqual(['0'])
   })
@@ -409,7 +413,7 @@ describe('the server', () => {
     await expect(refused.open()).rejects.toMatchObject({
       code: 'state',
       message: expect.stringMatching(
-        /^PostgreSQL at 127\.0\.0\.1:\d+: user guest was refused: wrong password, or none$/,
+        /^PostgreSQL at 127\.0\.0\.1:\d+ \(state\): user guest was refused: wrong password, or none$/,
       ),
     })
     await expect(refused.open()).rejects.not.toThrow(/wrong-one/)
