@@ -4,7 +4,7 @@
 import type { Run } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import type { SourceRecord } from '../../../lib/record.ts'
-import { RECORD_COLUMNS, rawOf, timestampOf, timestampText } from '../record.ts'
+import { idText, RECORD_COLUMNS, rawOf, timestampOf, timestampText } from '../record.ts'
 import { Columns, schemaFor } from './columns.ts'
 import { CELL_BYTES, putCell, putQuoted, putText } from './csv-cells.ts'
 import type { Output } from './data.ts'
@@ -115,7 +115,7 @@ class BizonCells {
       const target = isLarge ? Buffer.allocUnsafe(headRoom) : out.bytes
       let to = this.#ids.put(target, isLarge ? 0 : out.used)
       target.set(times, to)
-      to = putText(id, target, to + times.length)
+      to = putText(idText(id), target, to + times.length)
       target[to++] = COMMA
       to += target.write(time, to, 'latin1')
       target[to++] = COMMA

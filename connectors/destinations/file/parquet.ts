@@ -13,7 +13,7 @@ import { faultPoint } from '../../../lib/fault.ts'
 import type { Page } from '../../../lib/source.ts'
 import { holder } from '../../../lib/state.ts'
 import { type FileLock, lockFile } from '../../lock.ts'
-import { type Libraries, loadParquet } from '../../parquet.ts'
+import { type Column, type Libraries, loadParquet } from '../../parquet.ts'
 import type { FileOptions } from '../file.ts'
 import { ensureFolder, withoutSync } from './disk.ts'
 import { partsOf } from './format.ts'
@@ -21,7 +21,7 @@ import { type PartDisk, realPartDisk } from './parquet/disk.ts'
 import { type Footer, name, OpenPart, ownParts, temporaryOf } from './parquet/parts.ts'
 import { cleanUp, nextVersions, showNext } from './parquet/publish.ts'
 import { recover, refuseForeign, show } from './parquet/recover.ts'
-import { BIZON, noColumns, type Rows, rowsOf } from './parquet/rows.ts'
+import { BIZON, columnsFor, noColumns, type Rows, rowsOf } from './parquet/rows.ts'
 import { Layout, type PartState, type Site, writesTo } from './parquet/state.ts'
 import { shortest } from './paths.ts'
 import { Sidecar } from './sidecar.ts'
@@ -58,7 +58,7 @@ export class ParquetDestination implements Destination {
     await ensureFolder(disk, layout.folder)
     this.#lock = await lockFile(layout.lock, holder(), { code: 'destination' })
     this.#keepsOthers = run.keepsOthers ?? false
-    const { state, own } = await recover(this.#site, run, libraries)
+    const { state, own } = await recover(this.#site, run, libraries, (key) => this.#columnsOf(key))
     const from = state.checkpoint ?? (run.mode === 'stream' ? run.stored : undefined)
     this.#state = state
     this.#commits = own.commits
@@ -216,7 +216,7 @@ export class ParquetDestination implements Destination {
   /** The target's part of the next commit. `named`: the run has rows for it, or says that it has none. */
   async #partOf(key: string, named: boolean): Promise<OpenPart> {
     const { disk, layout, sidecar } = this.#site
-    const { state, libraries, rows } = this.#opened()
+    const { state, libraries } = this.#opened()
     if (state.phase !== 'staging') throw new BizonError('internal', 'a published run was written to')
     const isNew = !state.targets.includes(key)
     if (isNew) await refuseForeign(this.#site, key)
@@ -230,10 +230,14 @@ export class ParquetDestination implements Destination {
     const known = this.#open.get(key)
     if (known) return known
     await ensureFolder(disk, layout.version(key, writesTo(state, key)))
-    const columns = rows.columnsOf((id) => layout.isKey(id, key)) ?? BIZON
+    const columns = this.#columnsOf(key) ?? BIZON
     const part = new OpenPart(disk, temporaryOf(this.#site, state, key, this.#commits + 1), libraries, columns)
     this.#open.set(key, part)
     return part
+  }
+
+  #columnsOf(key: string): readonly Column[] | undefined {
+    return columnsFor(this.#options, (id) => this.#site.layout.isKey(id, key))
   }
 
   async #groupWhenFull(): Promise<void> {

@@ -61,6 +61,17 @@ describe('with columns (unnest)', () => {
     )
   })
 
+  test.each([
+    ['JSON', '"x"', 'x'],
+    ['JSON', '{"a": 1}', '"{""a"": 1}"'],
+    ['JSON', 'null', ''],
+    ['INTEGER', '"no number"', 'no number'],
+    ['whatever', '1.50', '1.50'],
+  ])('its type is not looked at: in a column of type %s, %s is the cell %j', async (type, json, cell) => {
+    const recordSchemas = [{ destinationId: place.path('main'), columns: [{ name: 'a', type }] }]
+    expect(await published([raw('1', `{"a":${json}}`)], { ...columns(), recordSchemas })).toBe(`a\n${cell}\n`)
+  })
+
   test('names of columns are quoted like cells', async () => {
     const names = ['plain', 'a,b', 'say "x"', 'é']
     const record = raw('1', JSON.stringify(Object.fromEntries(names.map((name) => [name, name]))))
@@ -78,6 +89,13 @@ describe('with columns (unnest)', () => {
       expect(await place.read('main_temp.csv')).toBeUndefined()
     },
   )
+
+  test('half of a character in an id is refused, not replaced', async () => {
+    await expect(published([raw('a\ud800', '{}')], { format: 'csv', metadata: 'bizon' })).rejects.toMatchObject({
+      code: 'invalid_record',
+      message: 'record "a\\ud800": its id has half of a surrogate pair, which is no text',
+    })
+  })
 
   test('metadata none needs columns', () => {
     expect(() => place.create('full_refresh', { format: 'csv', metadata: 'none' })).toThrow(/no columns to write/)

@@ -5,6 +5,7 @@ import { copyFile, mkdir, readdir, readFile, rename, rm, symlink, truncate, writ
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { realPartDisk } from '../../../connectors/destinations/file/parquet/disk.ts'
+import { nameOf, TYPES, typeOf } from '../../../connectors/destinations/file/parquet/types.ts'
 import { ParquetDestination } from '../../../connectors/destinations/file/parquet.ts'
 import type { FileOptions } from '../../../connectors/destinations/file.ts'
 import { RawJson, type SourceRecord } from '../../../lib/record.ts'
@@ -12,7 +13,8 @@ import type { Page } from '../../../lib/source.ts'
 import { duckdb } from '../../support/duckdb.ts'
 import { first, full, more, newPlace, type Place, removePlace, stream } from '../../support/file-destination.ts'
 import { texts } from '../../support/file-source.ts'
-import { load, pagesOf } from '../../support/load.ts'
+import { load, never, pagesOf } from '../../support/load.ts'
+import { CHECKOUT } from '../../support/sandbox.ts'
 
 let place: Place
 let epoch = 0
@@ -82,6 +84,8 @@ describe('types of record_schemas', () => {
     ['time', '"12:34:56.000001"', 'TIME', '12:34:56.000001'],
     ['json', '{"a": 1.10,"b":[]}', 'JSON', '{"a": 1.10,"b":[]}'],
     ['bytes', '"AP8="', 'BLOB', '\\x00\\xFF'],
+    ['bytes', '""', 'BLOB', ''],
+    ['bytes', 'null', 'BLOB', null],
     ['int64', 'null', 'BIGINT', null],
     ['int64', '""', 'BIGINT', null],
     ['string', '""', 'VARCHAR', ''],
@@ -101,6 +105,8 @@ describe('types of record_schemas', () => {
     ['int64', '"x"'],
     ['double', '1e400'],
     ['decimal(4,2)', '123'],
+    ['numeric', '123456789012345678901234567890'],
+    ['numeric', '0.0000000001'],
     ['decimal(4,2)', '0.001'],
     ['boolean', '1'],
     ['date', '"2024-02-30"'],
@@ -117,8 +123,30 @@ describe('types of record_schemas', () => {
     await expect(failing).rejects.toThrow(`cannot hold ${json} as it is`)
   })
 
+  test('half of a character in an id is refused, not replaced', async () => {
+    await expect(published([raw('a\ud800', '{}')])).rejects.toMatchObject({
+      code: 'invalid_record',
+      message: 'record "a\\ud800": its id has half of a surrogate pair, which is no text',
+    })
+  })
+
   test.each(['geography', 'decimal(39,0)', 'decimal(2,3)', 'int64(4)'])('%s is no type', async (type) => {
     await expect(published([raw('1', '{"v":1}')], typed({ v: type }))).rejects.toMatchObject({ code: 'config' })
+  })
+
+  test('the page of the destination has them all, and what they become', async () => {
+    const page = await readFile(join(CHECKOUT, 'docs/connectors/destination-file.md'), 'utf8')
+    const [, table = ''] = page.split('| Type in `record_schemas` | Column | What fits |\n')
+    const rows = [...(table.split('\n\n')[0] ?? '').matchAll(/^\| (`.*?`) \| (.*?) \| /gm)]
+    const named = rows.flatMap(([, types = '', column = '']) =>
+      [...types.matchAll(/`(.+?)`/g)].map(([, type = '']) => ({ type, column: column.toLowerCase() })),
+    )
+    for (const { type, column } of named) {
+      const name = nameOf(typeOf(type.replace('(n)', '(9)').replace('(p,s)', '(9,2)'), 'v')).replace('(9,2)', '(p,s)')
+      expect(column, type).toContain(name === 'datetime' ? 'timestamp without zone' : name)
+    }
+    const names = named.map(({ type }) => type.replace(/\(.*/, '').toLowerCase())
+    expect([...new Set(names)].sort()).toEqual(Object.keys(TYPES).sort())
   })
 
   test('what is written is read again, to the character', async () => {
@@ -211,6 +239,136 @@ describe('what readers see', () => {
     expect(await ids()).toEqual(['a0', 'a1', 'a2', 'b0', 'b1', 'b2', 'b3', 'b4', 'b5'])
     await load(create(), { ...more('three', ++epoch), previous: 'two' }, pagesOf('c', 1))
     expect(await ids()).toHaveLength(12)
+  })
+})
+
+describe('columns are those of what is published', () => {
+  const EVERY = {
+    s: 'string',
+    y: 'bytes',
+    i: 'int64',
+    f: 'double',
+    n: 'numeric',
+    d: 'decimal(9,2)',
+    b: 'boolean',
+    a: 'date',
+    c: 'time',
+    l: 'datetime',
+    t: 'timestamp',
+    j: 'json',
+  }
+  const row = (types: { readonly [name: string]: string }, next: Page['next'] = null): Page => ({
+    records: [raw('1', `{${Object.keys(types).map((name) => `"${name}":null`)}}`)],
+    next,
+  })
+  const refused = (difference: string) => ({
+    code: 'edited',
+    message: `${place.path('main')} has other columns than the rows to add: ${difference}`,
+  })
+  const count = async (): Promise<unknown> => (await duckdb(`SELECT count(*)::INT AS n FROM ${glob()}`))[0]?.n
+
+  test.each([
+    ['incremental', more],
+    ['stream', stream],
+  ] as const)('of every type, under another name too: rows are added in mode %s', async (_, run) => {
+    await load(create(typed(EVERY)), run('one', ++epoch), [row(EVERY)])
+    const renamed = { ...EVERY, s: 'TEXT', i: 'INTEGER', f: 'FLOAT', n: 'DECIMAL(38, 9)', t: 'timestamptz', j: 'JSONB' }
+    await load(create(typed(renamed)), { ...run('two', ++epoch), previous: 'one' }, [row(EVERY)])
+    expect(await count()).toBe(2)
+  })
+
+  test.each(Object.keys(EVERY).filter((name) => name !== 's'))('column %s is not text', async (name) => {
+    const types = { [name]: EVERY[name as keyof typeof EVERY] }
+    await load(create(typed(types)), more('one', ++epoch), [row(types)])
+    const next = { ...more('two', ++epoch), previous: 'one' }
+    const failing = load(create(typed({ [name]: 'string' })), next, [])
+    const stored = types[name] === 'numeric' ? 'decimal(38,9)' : types[name]
+    await expect(failing).rejects.toMatchObject(
+      refused(`column "${name}" is of type ${stored} there, and of type string in the rows`),
+    )
+  })
+
+  const OLD = { v: 'string', n: 'decimal(9,2)' }
+  const CHANGED = [
+    [{ ...OLD, w: 'integer' }, 'column "w" is not there, and of type int64 in the rows'],
+    [{ ...OLD, v: 'integer' }, 'column "v" is of type string there, and of type int64 in the rows'],
+    [{ ...OLD, n: 'decimal(9,3)' }, 'column "n" is of type decimal(9,2) there, and of type decimal(9,3) in the rows'],
+    [{ v: 'string' }, 'column "n" is of type decimal(9,2) there, and not in the rows'],
+    [{ n: 'decimal(9,2)', v: 'string' }, 'column 1 is "v" (string) there, and "n" (decimal(9,2)) in the rows'],
+    [
+      { x: 'date', n: 'decimal(9,2)' },
+      'column "x" is not there, and of type date in the rows; column "v" is of type string there, and not in the rows',
+    ],
+  ] as const
+
+  describe.each(CHANGED)('%j', (types, difference) => {
+    test.each([
+      ['incremental', more, /another destination_id .* run with --reset/],
+      ['stream', stream, /another destination_id .* move the output and its state file away/],
+    ] as const)('is refused in mode %s before anything is read', async (_, run, hint) => {
+      await load(create(typed(OLD)), run('one', ++epoch), [row(OLD)])
+      const destination = create(typed(types))
+      await expect(destination.open({ ...run('two', ++epoch), previous: 'one' }, never)).rejects.toMatchObject({
+        ...refused(difference),
+        hint: expect.stringMatching(hint),
+      })
+      await destination.close()
+    })
+  })
+
+  test('the columns as before are added to again; a reset and a full refresh take others', async () => {
+    const wider = { ...OLD, w: 'integer' }
+    await load(create(typed(OLD)), first('one', ++epoch), [row(OLD)])
+    const two = { ...more('two', ++epoch), previous: 'one' }
+    await expect(load(create(typed(wider)), two, [row(wider)])).rejects.toThrow('column "w" is not there')
+    await load(create(typed(OLD)), { ...two, epoch: ++epoch }, [row(OLD)])
+    expect(await count()).toBe(2)
+    await load(create(typed(wider)), first('three', ++epoch), [row(wider)])
+    await load(create(typed(wider)), { ...more('four', ++epoch), previous: 'three' }, [row(wider)])
+    expect(await duckdb(`SELECT count(*)::INT AS n, typeof(any_value(w)) AS w FROM ${glob()}`)).toMatchObject([
+      { n: 2 },
+    ])
+    await load(create(typed(OLD)), full('five', ++epoch), [row(OLD)])
+    expect(await duckdb(`SELECT * FROM ${glob()}`)).toEqual([{ v: null, n: null }])
+  })
+
+  test('the six columns are not added to columns of their own, nor these to those', async () => {
+    await load(create(), more('one', ++epoch), pagesOf('a', 1))
+    const failing = load(create(typed(OLD)), { ...more('two', ++epoch), previous: 'one' }, [])
+    await expect(failing).rejects.toThrow('column "bizon_id" is of type string there, and not in the rows')
+    await load(create(typed(OLD)), first('three', ++epoch), [row(OLD)])
+    const back = load(create(), { ...more('four', ++epoch), previous: 'three' }, [])
+    await expect(back).rejects.toThrow('column "bizon_extracted_at" is not there, and of type timestamp in the rows')
+  })
+
+  test('each target is looked at', async () => {
+    const both = (types: { readonly [name: string]: string }): Partial<FileOptions> => {
+      const { recordSchemas = [] } = typed(OLD)
+      const other = { destinationId: place.path('other'), columns: [{ name: 'v', type: types.v as string }] }
+      return { unnest: true, recordSchemas: [...recordSchemas, other] }
+    }
+    const [record] = row({ v: 'string' }).records
+    const routed = { ...(record as SourceRecord), destinationId: place.path('other') }
+    await load(create(both({ v: 'string' })), more('one', ++epoch), [{ records: [routed], next: null }])
+    await expect(load(create(both({ v: 'date' })), { ...more('two', ++epoch), previous: 'one' }, [])).rejects.toThrow(
+      `${place.path('other')} has other columns than the rows to add: column "v" is of type string there`,
+    )
+  })
+
+  test.each([
+    ['full_refresh', full, 'force_ignore_checkpoint'],
+    ['incremental', more, '--reset'],
+    ['stream', stream, 'force_ignore_checkpoint'],
+  ] as const)('an unfinished run is gone on with in its own columns: %s', async (_, run, remedy) => {
+    const changed = { ...OLD, v: 'integer' }
+    const pages = [row(OLD, { at: 1 }), row(OLD)]
+    await load(create(typed(OLD)), run('one', ++epoch), pages.slice(0, 1), { publish: false })
+    await expect(load(create(typed(changed)), run('one', ++epoch), pages)).rejects.toMatchObject({
+      ...refused('column "v" is of type string there, and of type int64 in the rows'),
+      hint: expect.stringContaining(remedy),
+    })
+    await load(create(typed(OLD)), run('one', ++epoch), pages)
+    expect(await count()).toBe(2)
   })
 })
 

@@ -10,6 +10,7 @@ import type { Json } from '../../../../lib/record.ts'
 import { type Column, type Libraries, openPart, PartWriter } from '../../../parquet.ts'
 import { type DiskFile, readFrom, withFile, writeAll } from '../disk.ts'
 import { edited } from '../extent.ts'
+import { type StoredColumn, storedColumns } from './columns.ts'
 import type { PartDisk } from './disk.ts'
 import { Gathering } from './rows.ts'
 import { type PartRecord, type PartState, partName, partNumbers, type Site, TEMPORARY, writesTo } from './state.ts'
@@ -93,18 +94,22 @@ export interface Footer {
   readonly checkpoint?: Checkpoint
 }
 
+export interface PartRead {
+  readonly bytes: number
+  readonly rows: number
+  readonly columns: readonly StoredColumn[]
+  readonly footer: Footer
+}
+
 /** Of a part that has its name. Rejects when it is not whole. */
-export async function readPart(
-  disk: PartDisk,
-  path: string,
-  libraries: Libraries,
-): Promise<{ readonly bytes: number; readonly rows: number; readonly footer: Footer }> {
+export async function readPart(disk: PartDisk, path: string, libraries: Libraries): Promise<PartRead> {
   const bytes = (await disk.stat(path))?.bytes ?? 0
   try {
     const part = await withFile(disk, path, 'read', (file) =>
       openPart(libraries, bytes, (offset, length) => readFrom(file, offset, length)),
     )
-    return { bytes, rows: part.rows, footer: parseJson(part.metadata.get(FOOTER) ?? 'null') as unknown as Footer }
+    const footer = parseJson(part.metadata.get(FOOTER) ?? 'null') as unknown as Footer
+    return { bytes, rows: part.rows, columns: storedColumns(part.schema), footer }
   } catch (error) {
     if (error instanceof BizonError) throw error
     throw edited(path, `it is no whole Parquet file (${messageOf(error)})`, 'Put it back as it was.')
@@ -114,6 +119,8 @@ export async function readPart(
 export interface Own {
   /** By target. */
   readonly parts: { readonly [key: string]: readonly PartRecord[] }
+  /** Those of the last part, by target. */
+  readonly columns: { readonly [key: string]: readonly StoredColumn[] }
   /** How many commits there are. */
   readonly commits: number
   readonly checkpoint: Checkpoint | null
@@ -141,6 +148,7 @@ export async function ownParts(site: Site, state: PartState, libraries: Librarie
   let checkpoint: Checkpoint | null = null
   while (commits.has(last + 1)) last += 1
   const parts: { [key: string]: PartRecord[] } = {}
+  const columns: { [key: string]: readonly StoredColumn[] } = {}
   for (const [key, own] of found) {
     parts[key] = []
     for (const [commit, path] of [...own].sort(([a], [b]) => a - b)) {
@@ -148,15 +156,16 @@ export async function ownParts(site: Site, state: PartState, libraries: Librarie
         if (tidy) await drop(disk, path)
         continue
       }
-      const { bytes, rows, footer } = await readPart(disk, path, libraries)
+      const { bytes, rows, columns: stored, footer } = await readPart(disk, path, libraries)
       if (footer?.run !== state.number || footer.commit !== commit || footer.stream !== state.stream) {
         throw edited(path, 'its footer is of another part', 'Put it back as it was.')
       }
       parts[key].push({ name: partName(state, commit), bytes, rows })
+      columns[key] = stored
       if (commit === last && key === layout.target) checkpoint = footer.checkpoint ?? null
     }
   }
-  return { parts, commits: last, checkpoint }
+  return { parts, columns, commits: last, checkpoint }
 }
 
 async function drop(disk: PartDisk, path: string): Promise<void> {

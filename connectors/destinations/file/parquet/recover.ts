@@ -4,9 +4,10 @@
 import { join } from 'node:path'
 import type { Run } from '../../../../lib/destination.ts'
 import { BizonError } from '../../../../lib/errors.ts'
-import type { Libraries } from '../../../parquet.ts'
+import type { Column, Libraries } from '../../../parquet.ts'
 import { beginning, followsUnknown, ownState, publisherOf, replaces, standingOf, type Words } from '../../recovery.ts'
-import { type Own, ownParts } from './parts.ts'
+import { checkColumns } from './columns.ts'
+import { type Own, ownParts, readPart } from './parts.ts'
 import { checkVersion, cleanUp, pointTo } from './publish.ts'
 import { folderOf, MANIFEST, type PartState, partNumbers, type Site, type Version } from './state.ts'
 
@@ -16,9 +17,15 @@ export interface Recovered {
   readonly own: Own
 }
 
-const NONE: Own = { parts: {}, commits: 0, checkpoint: null }
+const NONE: Own = { parts: {}, columns: {}, commits: 0, checkpoint: null }
 
-export async function recover(site: Site, run: Run, libraries: Libraries): Promise<Recovered> {
+/** `columnsOf`: those of the rows that a target would get; undefined: it gets none. */
+export async function recover(
+  site: Site,
+  run: Run,
+  libraries: Libraries,
+  columnsOf: (key: string) => readonly Column[] | undefined,
+): Promise<Recovered> {
   const { sidecar, layout } = site
   const stored = await sidecar.read()
   // Once it is published the parts are those of a version, and the state has the checkpoint.
@@ -34,7 +41,10 @@ export async function recover(site: Site, run: Run, libraries: Libraries): Promi
     state = await begin(site, run, found, held)
   }
   const next = { ...(state as PartState), epoch: run.epoch }
-  if (next.phase === 'staging') await check(site, run, next)
+  if (next.phase === 'staging') {
+    await check(site, run, next)
+    await checkAllColumns(site, next, own, libraries, columnsOf)
+  }
   // The parts hold the checkpoint: in the state file it would be an older one.
   await sidecar.commit(next.phase === 'staging' ? { ...next, checkpoint: null } : next)
   await cleanUp(site, next, 'recover.cleanup')
@@ -82,6 +92,29 @@ async function check(site: Site, run: Run, state: PartState): Promise<void> {
   }
   if (replaces(state)) return
   for (const key of Object.keys(state.published)) await checkVersion(site, state, key)
+}
+
+/** Rejects when rows would get beside rows with other columns: those that the run has, or those that it adds to. */
+async function checkAllColumns(
+  { disk, layout }: Site,
+  state: PartState,
+  own: Own,
+  libraries: Libraries,
+  columnsOf: (key: string) => readonly Column[] | undefined,
+): Promise<void> {
+  const { mode } = state
+  for (const [key, found] of Object.entries(own.columns)) {
+    const columns = columnsOf(key)
+    if (columns) checkColumns(layout.home(key), found, columns, { staged: mode !== 'stream', mode })
+  }
+  if (replaces(state)) return
+  for (const [key, { folder, parts }] of Object.entries(state.published)) {
+    const columns = columnsOf(key)
+    const last = parts.at(-1)
+    if (!columns || !last) continue
+    const { columns: found } = await readPart(disk, join(layout.version(key, folder), last.name), libraries)
+    checkColumns(layout.home(key), found, columns, { staged: false, mode })
+  }
 }
 
 async function begin(site: Site, run: Run, found: PartState | undefined, held: Own): Promise<PartState> {

@@ -6,7 +6,7 @@ import { BizonError } from '../../../../lib/errors.ts'
 import { RawJson } from '../../../../lib/record.ts'
 import { idPrefixOf, idSuffixOf } from '../../../../lib/row-id.ts'
 import type { Column, Value } from '../../../parquet.ts'
-import { RECORD_COLUMNS, rawOf, timestampText } from '../../record.ts'
+import { idText, RECORD_COLUMNS, rawOf, timestampText } from '../../record.ts'
 import { Columns, schemaFor } from '../columns.ts'
 import type { FormatOptions, Part } from '../format.ts'
 import { converted, micros, nameOf, typeOf } from './types.ts'
@@ -42,7 +42,6 @@ export class Gathering {
 }
 
 export interface Rows {
-  columnsOf(isMeant: (destinationId: string) => boolean): readonly Column[] | undefined
   gather(part: Part, extractedAt: Date, file: string, into: Gathering): void
 }
 
@@ -51,18 +50,24 @@ export const BIZON: readonly Column[] = RECORD_COLUMNS.map((name) => ({
   type: { kind: name.endsWith('_at') || name === 'source_timestamp' ? 'timestamp' : 'string' },
 }))
 
+/** Of the target whose destination id is the one meant; undefined: `record_schemas` has none for it. */
+export function columnsFor(
+  { unnest, recordSchemas }: FormatOptions,
+  isMeant: (destinationId: string) => boolean,
+): readonly Column[] | undefined {
+  if (!unnest) return BIZON
+  const schema = recordSchemas.find(({ destinationId }) => isMeant(destinationId))
+  return schema?.columns.map(({ name, type }) => ({ name, type: typeOf(type, name) }))
+}
+
 /** `count`: how many rows the run has already. */
 export function rowsOf({ unnest, metadata, recordSchemas }: FormatOptions, run: Run, count: number): Rows {
   if (!unnest) {
     if (metadata === 'none') throw noColumns()
-    return { columnsOf: () => BIZON, gather: bizonRows(run, count) }
+    return { gather: bizonRows(run, count) }
   }
   const known = new Map<string, TypedRows>()
   return {
-    columnsOf(isMeant) {
-      const schema = recordSchemas.find(({ destinationId }) => isMeant(destinationId))
-      return schema?.columns.map(({ name, type }) => ({ name, type: typeOf(type, name) }))
-    },
     gather(part, _, file, into) {
       const rows = known.get(part.id) ?? new TypedRows(schemaFor(recordSchemas, part.id))
       known.set(part.id, rows)
@@ -86,7 +91,7 @@ function bizonRows(run: Run, count: number): Rows['gather'] {
     for (const { id, data, timestamp } of records) {
       const time = timestamp === undefined ? extracted : (micros(timestampText(timestamp, id)) as bigint)
       const payload = Buffer.from(rawOf(data).bytes())
-      into.add([prefix + idSuffixOf(row), extracted, loaded, id, time, payload])
+      into.add([prefix + idSuffixOf(row), extracted, loaded, idText(id), time, payload])
       row += 1
     }
   }

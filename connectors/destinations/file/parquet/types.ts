@@ -5,9 +5,9 @@ import { BizonError } from '../../../../lib/errors.ts'
 import { stringOf } from '../../../../lib/json.ts'
 import type { RawJson } from '../../../../lib/record.ts'
 import { parseTime } from '../../../../lib/time.ts'
-import type { ColumnType, Value } from '../../../parquet.ts'
+import type { ColumnType, SchemaElement, Value } from '../../../parquet.ts'
 
-const TYPES: Readonly<Record<string, ColumnType['kind']>> = {
+export const TYPES: Readonly<Record<string, ColumnType['kind']>> = {
   string: 'string',
   text: 'string',
   varchar: 'string',
@@ -69,13 +69,21 @@ export function nameOf(type: ColumnType): string {
   return type.kind === 'decimal' ? `decimal(${type.precision},${type.scale})` : type.kind
 }
 
+/** The same of a column of a part. */
+export function storedNameOf({ type = 'BYTE_ARRAY', logical_type: logical }: SchemaElement): string {
+  if (!logical) return type === 'BYTE_ARRAY' ? 'bytes' : type.toLowerCase()
+  if (logical.type === 'TIMESTAMP' && !logical.isAdjustedToUTC) return 'datetime'
+  if (logical.type !== 'DECIMAL') return logical.type.toLowerCase()
+  return nameOf({ kind: 'decimal', precision: logical.precision, scale: logical.scale })
+}
+
 /** The value, which is not null, as the column has it; undefined: it cannot. */
 export function converted(raw: RawJson, type: ColumnType): Value | undefined {
   if (type.kind === 'json') return Buffer.from(raw.bytes())
   const text = stringOf(raw) ?? raw.toString()
   if (type.kind === 'string') return /\p{Surrogate}/u.test(text) ? undefined : text
-  // An empty cell of CSV, say.
-  if (text === '') return null
+  // An empty cell of CSV, say. Bytes may be none.
+  if (text === '' && type.kind !== 'bytes') return null
   switch (type.kind) {
     case 'int64':
       return int64(text)
