@@ -49,6 +49,8 @@ export interface DestinationConfig {
   readonly bufferBytes: number
   /** Age in seconds at which what is not yet durable is flushed, also when nothing arrives; 0: no limit. */
   readonly flushTimeoutSeconds: number
+  /** Percent of its rows by which a full refresh may shrink what is published; absent: any. */
+  readonly maxShrinkPct?: number
 }
 
 export interface EngineConfig {

@@ -185,6 +185,7 @@ export class OpenLoad {
   async final(): Promise<void> {
     if (!this.#published) {
       if (!this.#durable?.end) return this.#open.pause()
+      this.#open.checkSize(this.#durable)
       await this.#destination.publish()
       this.#options.observe({ type: 'published' })
       await this.#open.succeed(this.#durable)

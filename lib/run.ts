@@ -13,6 +13,7 @@ import { type Decision, type DecisionInput, decide, type Reconciled, reconcile }
 import type { Log } from './log.ts'
 import { redactor } from './redact.ts'
 import { isMapping } from './references.ts'
+import { checkShrink } from './shrink.ts'
 import type { Start, StreamInfo } from './source.ts'
 import type { Identity, Lease, StateStore } from './state.ts'
 import { scriptsOf } from './transforms.ts'
@@ -48,6 +49,8 @@ export interface OpenRun {
   readonly reasons: readonly string[]
   /** The store's copy of what the destination holds already. */
   save(checkpoint: Checkpoint, receipt: Receipt | undefined): Promise<void>
+  /** Before the publish. Throws when a full refresh has too few rows to take the place of the one before. */
+  checkSize(end: Checkpoint): void
   /** After the publish; the watermark moves with it. */
   succeed(end: Checkpoint): Promise<void>
   /** The run stopped before its end; the next process goes on with it. */
@@ -70,10 +73,14 @@ export async function openRun({
   signal,
 }: RunParts): Promise<OpenRun> {
   const { mode, cursorField, forceIgnoreCheckpoint } = config.source
+  const { maxShrinkPct } = config.destination
   const resumable = stream.resumable ?? false
   const identity = identityOf(config)
   const configHash = await configHashOf(config)
   const past = await pastOf(store, identity)
+  const { lastSucceeded } = past
+  const replaced = mode === 'full_refresh' && lastSucceeded?.mode === mode ? lastSucceeded : undefined
+  const before = maxShrinkPct === undefined || !replaced ? undefined : (await store.lastCheckpoint(replaced))?.rows
   const only = config.source.hash === '' && !foreign ? begun?.id : undefined
   const decision = nextRun(config.source, past, { resumable, configHash, foreign, only })
   if (foreign === 'tells' && !forceIgnoreCheckpoint) await keepTold(store, past, decision)
@@ -139,6 +146,9 @@ export async function openRun({
     previous: decision.previous,
     reasons: [...decision.reasons, settled.reason],
     save,
+    checkSize({ rows }) {
+      if (before !== undefined && maxShrinkPct !== undefined) checkShrink({ rows, before, maxShrinkPct })
+    },
     async succeed({ watermark = since?.value }) {
       faultPoint('status.before')
       // A run that found nothing new hands on what it was given.

@@ -67,6 +67,7 @@ export async function destinationBlock(
       recordSchemas: plainRecordSchemas(lists),
     },
     bufferBytes: shared.buffer_size * MIB,
+    ...(shared.max_shrink_pct !== undefined && { maxShrinkPct: shared.max_shrink_pct }),
     flushTimeoutSeconds: shared.buffer_flush_timeout,
   }
 }

@@ -34,6 +34,14 @@ export const destinationConfigSchema = z.object({
     LONGEST_TIMER,
   ),
   max_concurrent_threads: size(1, 10, unused),
+  max_shrink_pct: z
+    .number()
+    .min(0)
+    .max(100)
+    .optional()
+    .describe(
+      'Full refresh: by how many percent of its rows what is published may shrink; a run with still fewer fails before it replaces anything. Default: any.',
+    ),
   record_schemas: z
     .array(recordSchema)
     .default([])

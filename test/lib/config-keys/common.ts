@@ -33,6 +33,7 @@ export const common: readonly KeyGroup[] = [
       source: [{ name: 'dummy', stream: 'plants' }, [], 'expected a mapping, got a list'],
       destination: [{ name: 'logger' }, 'logger', 'expected a mapping, got "logger"'],
       engine: [null, 5, 'expected a mapping, got 5'],
+      verify: ['yes', 'always', 'expected true or false, got "always"'],
     },
   },
   {
@@ -102,6 +103,7 @@ export const common: readonly KeyGroup[] = [
       buffer_size: ['0', -1, 'expected an integer of 0 or more, got -1'],
       buffer_flush_timeout: [0, 3_000_000, 'expected an integer from 0 to 2147483, got 3000000'],
       max_concurrent_threads: [4, 0, 'expected an integer of 1 or more, got 0'],
+      max_shrink_pct: [50, 101, 'expected a number from 0 to 100, got 101'],
       record_schemas: [[columns], {}, 'expected a list, got a mapping'],
       'record_schemas[].destination_id': ['orders', '', 'must not be empty'],
       'record_schemas[].record_schema': [[], null, 'is required'],
