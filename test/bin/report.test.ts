@@ -167,6 +167,12 @@ describe('both ends of a pipe', () => {
 describe('a run that does not succeed', () => {
   const SOURCE = `
 import { defineSource, z } from 'bizon'
+// With nothing to wait for Node would end the process.
+const hang = (signal) => new Promise((end) => {
+  process.stderr.write('READY\\n')
+  const alive = setInterval(() => {}, 1000)
+  signal.addEventListener('abort', () => end(clearInterval(alive)))
+})
 export default defineSource({
   summary: 'Two pages, and then what the test says.',
   config: z.object({ token: z.string() }),
@@ -175,7 +181,7 @@ export default defineSource({
     async *read({ position }, signal) {
       for (let n = position?.n ?? 0; n < 4; n++) {
         if (n === 2 && process.env.THEN === 'fail') throw new Error('refused with ' + token)
-        if (n === 2 && process.env.THEN === 'hang') { process.stderr.write('READY\\n'); await new Promise((end) => signal.addEventListener('abort', end)) }
+        if (n === 2 && process.env.THEN === 'hang') await hang(signal)
         yield { records: [{ id: String(n), data: { n } }], next: n === 3 ? null : { n: n + 1 } }
       }
     },
