@@ -98,9 +98,13 @@ export function isKey(buffer: Buffer, start: number, end: number, spelling: Buff
 
 /** The text of a JSON string; undefined if the value is something else. */
 export function stringOf({ buffer, start, end }: RawJson): string | undefined {
-  if (buffer[start] !== QUOTE) return undefined
-  const text = buffer.toString('utf8', start + 1, end - 1)
-  return text.includes('\\') ? (JSON.parse(buffer.toString('utf8', start, end)) as string) : text
+  return buffer[start] === QUOTE ? stringAt(buffer, start, end) : undefined
+}
+
+/** The same of what is known to be one, such as the key of a member. The range includes the quotes. */
+export function stringAt(buffer: Buffer, start: number, end: number): string {
+  const inside = buffer.toString('utf8', start + 1, end - 1)
+  return inside.includes('\\') ? (JSON.parse(`"${inside}"`) as string) : inside
 }
 
 /** Whether the valid JSON text is an object. */

@@ -30,6 +30,7 @@ import { Session, type SessionOptions, type Transaction } from './postgres/sessi
 import { beginTable } from './postgres/staging.ts'
 import { STATE_TABLE, StateRow, type TableState } from './postgres/state.ts'
 import { timestampOf } from './record.ts'
+import { checkKeyColumns } from './schemas.ts'
 
 export type { PostgresOptions } from './postgres/config.ts'
 
@@ -73,7 +74,7 @@ export class PostgresDestination implements Destination {
     this.#place = `${schema}.${target}`
     this.#row = new StateRow(schema, target)
     this.#site = { options, target, key: keyOf(options), columnsOf: (table) => this.#columnsOf(table).all }
-    if (options.unnest) this.#checkKey()
+    if (options.unnest) checkKeyColumns(options, (id) => this.#columnsOf(id).all)
     this.#batch = new Batch(this.#site, (table) => this.#begin(table))
     this.#session = new Session({
       connect: (signal) => connect(this.#address, signal, 'destination'),
@@ -291,23 +292,6 @@ export class PostgresDestination implements Destination {
 
   #nextId(): string {
     return this.#ids.prefix + idSuffixOf(this.#ids.next++)
-  }
-
-  /** With columns, the key is some of them. */
-  #checkKey(): void {
-    const { primary_key: key, cursor_field: cursor, recordSchemas } = this.#site.options
-    for (const { destinationId } of recordSchemas) {
-      const names = this.#columnsOf(destinationId).all.map(({ name }) => name)
-      const missing = [...key, ...(cursor === undefined ? [] : [cursor])].find((name) => !names.includes(name))
-      if (missing === undefined) continue
-      throw new BizonError(
-        'config',
-        `record_schemas: table ${destinationId} has no column ${missing}, by which rows are merged`,
-        {
-          hint: 'Add the column, or change primary_key and cursor_field.',
-        },
-      )
-    }
   }
 }
 

@@ -53,7 +53,7 @@ export function replaces({ mode, complete }: Pick<Held, 'mode' | 'complete'>): b
 }
 
 /** Rejects a state of another pipeline, or of a newer process. */
-export function checkIdentity(found: Held, run: Run, words: Words): void {
+function checkIdentity(found: Held, run: Run, words: Words): void {
   const theirs = nameOf(found)
   const ours = nameOf(run)
   if (theirs !== ours) {

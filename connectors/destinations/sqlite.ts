@@ -13,12 +13,13 @@ import { idPrefixOf, idSuffixOf } from '../../lib/row-id.ts'
 import type { Page } from '../../lib/source.ts'
 import { shortest } from './file/paths.ts'
 import { timestampOf } from './record.ts'
+import { checkKeyColumns } from './schemas.ts'
 import { Batch } from './sqlite/batch.ts'
 import { checkTarget } from './sqlite/check.ts'
 import { type PageFacts, TableColumns } from './sqlite/columns.ts'
 import { config, type SqliteOptions, tuning } from './sqlite/config.ts'
 import { keyOfOptions } from './sqlite/merge.ts'
-import { checkedTable, foldName, STATE_TABLE } from './sqlite/names.ts'
+import { checkedTable, isSameName, STATE_TABLE } from './sqlite/names.ts'
 import { publish } from './sqlite/publish.ts'
 import { SqliteReader, scratchFile } from './sqlite/reader.ts'
 import { recover, type Site } from './sqlite/recover.ts'
@@ -65,7 +66,7 @@ export class SqliteDestination implements Destination {
     const row = new StateRow(session, target)
     const columnsOf = (table: string): TableColumns => this.#columnsOf(table)
     this.#site = { options, session, row, target, key: keyOfOptions(options), columnsOf }
-    if (options.unnest) this.#checkKey()
+    if (options.unnest) checkKeyColumns(options, (id) => this.#columnsOf(this.#tableOf(id)).all)
     this.#batch = new Batch(this.#site)
   }
 
@@ -220,24 +221,9 @@ export class SqliteDestination implements Destination {
   #tableOf(destinationId: string): string {
     const known = this.#tables.get(destinationId)
     if (known !== undefined) return known
-    const folded = foldName(checkedTable(destinationId))
-    const table = [...this.#tables.values()].find((one) => foldName(one) === folded) ?? destinationId
+    checkedTable(destinationId)
+    const table = [...this.#tables.values()].find((one) => isSameName(one, destinationId)) ?? destinationId
     this.#tables.set(destinationId, table)
     return table
-  }
-
-  /** With columns, the key is some of them. */
-  #checkKey(): void {
-    const { primary_key: key, cursor_field: cursor, recordSchemas } = this.#site.options
-    for (const { destinationId } of recordSchemas) {
-      const names = this.#columnsOf(this.#tableOf(destinationId)).all.map(({ name }) => name)
-      const missing = [...key, ...(cursor === undefined ? [] : [cursor])].find((name) => !names.includes(name))
-      if (missing === undefined) continue
-      throw new BizonError(
-        'config',
-        `record_schemas: table ${destinationId} has no column ${missing}, by which rows are merged`,
-        { hint: 'Add the column, or change primary_key and cursor_field.' },
-      )
-    }
   }
 }

@@ -30,7 +30,7 @@ export interface Tally {
 export type Digested = 'records' | 'payloads'
 
 /** Enough to find one row by looking at all, few enough to be kept for each of many millions. */
-export const BLOCK_ROWS = 1024
+const BLOCK_ROWS = 1024
 /** Targets that are counted each. Beyond, nothing is said of any. */
 const MOST_TABLES = 1000
 

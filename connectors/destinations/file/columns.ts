@@ -3,7 +3,7 @@
 
 import type { RecordSchema } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
-import { members } from '../../../lib/json.ts'
+import { members, stringAt } from '../../../lib/json.ts'
 import { RawJson, type SourceRecord } from '../../../lib/record.ts'
 import { rawOf } from '../record.ts'
 
@@ -52,7 +52,7 @@ export class Columns {
     const values = this.#values.fill(-1)
     const extra: string[] = []
     members(buffer, start, end, (keyStart, keyEnd, valueStart, valueEnd) => {
-      const name = keyOf(buffer, keyStart, keyEnd)
+      const name = stringAt(buffer, keyStart, keyEnd)
       const at = this.#index.get(name)
       if (at === undefined) {
         extra.push(name)
@@ -82,23 +82,6 @@ export class Columns {
     line[to++] = BRACE_END
     return new RawJson(line, 0, to)
   }
-}
-
-/** The schema of a destination id. */
-export function schemaFor(schemas: readonly RecordSchema[], destinationId: string): RecordSchema {
-  const found = schemas.find((schema) => schema.destinationId === destinationId)
-  if (found) return found
-  const known = schemas.map((schema) => JSON.stringify(schema.destinationId)).join(', ')
-  throw new BizonError(
-    'config',
-    `unnest: record_schemas has no entry for destination id ${JSON.stringify(destinationId)}, only for ${known || 'none'}`,
-    { hint: 'Add an entry with that destination_id and its columns.' },
-  )
-}
-
-function keyOf(buffer: Buffer, start: number, end: number): string {
-  const inside = buffer.toString('utf8', start + 1, end - 1)
-  return inside.includes('\\') ? (JSON.parse(`"${inside}"`) as string) : inside
 }
 
 function mismatch(id: string, file: string, missing: readonly string[], extra: readonly string[]): BizonError {

@@ -5,7 +5,8 @@ import type { Run } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import type { SourceRecord } from '../../../lib/record.ts'
 import { idText, RECORD_COLUMNS, rawOf, timestampOf, timestampText } from '../record.ts'
-import { Columns, schemaFor } from './columns.ts'
+import { schemaFor } from '../schemas.ts'
+import { Columns } from './columns.ts'
 import { CELL_BYTES, putCell, putQuoted, putText } from './csv-cells.ts'
 import type { Output } from './data.ts'
 import type { Format, FormatOptions } from './format.ts'
@@ -44,7 +45,7 @@ export function csv({ unnest, metadata, recordSchemas }: FormatOptions): Format 
       const columns = new Map<string, Columns>()
       return {
         prepare({ id, records }, file) {
-          const known = columns.get(id) ?? new Columns(schemaFor(recordSchemas, id))
+          const known = columns.get(id) ?? new Columns(schemaFor(recordSchemas, id, 'destination id'))
           columns.set(id, known)
           const lines = linesOf(records, known, file)
           return async (out) => out.add(lines, 0, lines.length)

@@ -1,6 +1,7 @@
 // NDJSON: one JSON object a line.
 
-import { Columns, schemaFor } from './columns.ts'
+import { schemaFor } from '../schemas.ts'
+import { Columns } from './columns.ts'
 import type { Format, FormatOptions } from './format.ts'
 import { BizonRows, writePlain } from './rows.ts'
 
@@ -14,7 +15,7 @@ export function json({ unnest, metadata, recordSchemas }: FormatOptions): Format
         const columns = new Map<string, Columns>()
         return {
           prepare({ id, records }, file) {
-            const known = columns.get(id) ?? new Columns(schemaFor(recordSchemas, id))
+            const known = columns.get(id) ?? new Columns(schemaFor(recordSchemas, id, 'destination id'))
             columns.set(id, known)
             const lines = known.apply(records, file)
             return (out) => writePlain(lines, out)

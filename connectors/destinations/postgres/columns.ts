@@ -3,9 +3,10 @@
 
 import type { RecordSchema } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
-import { members } from '../../../lib/json.ts'
+import { members, stringAt } from '../../../lib/json.ts'
 import type { RawJson, SourceRecord } from '../../../lib/record.ts'
 import { RECORD_COLUMNS, rawOf, timestampText } from '../record.ts'
+import { isHalfPair, schemaFor } from '../schemas.ts'
 import type { PostgresOptions } from './config.ts'
 import type { CopyRows, Watch } from './copy.ts'
 import { checkedName } from './names.ts'
@@ -55,7 +56,7 @@ export class TableColumns {
 
   constructor(options: PostgresOptions, table: string) {
     const { unnest, recordSchemas, metadata } = options
-    const typed = unnest ? typedColumns(schemaFor(recordSchemas, table), table) : undefined
+    const typed = unnest ? typedColumns(schemaFor(recordSchemas, table, 'table'), table) : undefined
     this.#options = options
     this.#fields = typed && new Fields(typed)
     this.all = [...(metadata === 'bizon' ? METADATA : []), ...(typed ?? PAYLOAD)]
@@ -73,7 +74,7 @@ export class TableColumns {
     const came = rawOf(record.data)
     const raw = page.watch.nul(came) ? this.#checked(came, id, onNul) : came
     if (HALF_OR_NUL.test(id)) {
-      if (/\p{Cs}/u.test(id)) throw half(id, 'its id', 'Correct it in a transform.')
+      if (isHalfPair(id)) throw half(id, 'its id', 'Correct it in a transform.')
       if (onNul === 'fail' && id.includes('\0')) throw holdsNul(id, 'its id')
       id = id.replaceAll('\0', '')
     }
@@ -119,7 +120,7 @@ class Fields {
   add({ buffer, start, end }: RawJson, id: string, to: CopyRows): void {
     const values = this.#values.fill(-1)
     members(buffer, start, end, (keyStart, keyEnd, valueStart, valueEnd) => {
-      const name = textOf(buffer, keyStart, keyEnd)
+      const name = stringAt(buffer, keyStart, keyEnd)
       const at = this.#index.get(name)
       if (at === undefined) throw unknownField(id, name)
       values[2 * at] = valueStart
@@ -143,18 +144,12 @@ class Fields {
       to.json(buffer, start, end, true)
       return
     }
-    const text = isString ? textOf(buffer, start, end) : buffer.toString('utf8', start, end)
+    const text = isString ? stringAt(buffer, start, end) : buffer.toString('utf8', start, end)
     const changed = shape?.(text, isString)
     if (changed !== undefined) throw misshapen(id, name, buffer.toString('utf8', start, end), changed)
-    if (/\p{Cs}/u.test(text)) throw half(id, `column ${name}`, 'Correct it in a transform.')
+    if (isHalfPair(text)) throw half(id, `column ${name}`, 'Correct it in a transform.')
     to.text(text)
   }
-}
-
-/** A string of JSON, quotes included. */
-function textOf(buffer: Buffer, start: number, end: number): string {
-  const inside = buffer.toString('utf8', start + 1, end - 1)
-  return inside.includes('\\') ? (JSON.parse(`"${inside}"`) as string) : inside
 }
 
 function typedColumns({ columns }: RecordSchema, table: string): Column[] {
@@ -163,19 +158,6 @@ function typedColumns({ columns }: RecordSchema, table: string): Column[] {
     type: typeOf(type, `${table}.${name}`),
     description,
   }))
-}
-
-function schemaFor(schemas: readonly RecordSchema[], table: string): RecordSchema {
-  const found = schemas.find(({ destinationId }) => destinationId === table)
-  if (found) return found
-  const known = schemas.map(({ destinationId }) => JSON.stringify(destinationId)).join(', ')
-  throw new BizonError(
-    'config',
-    `unnest: record_schemas has no entry for table ${JSON.stringify(table)}, only for ${known || 'none'}`,
-    {
-      hint: 'Add an entry with that destination_id and its columns.',
-    },
-  )
 }
 
 function misshapen(id: string, name: string, value: string, what: string): BizonError {

@@ -3,12 +3,13 @@
 
 import type { RecordSchema } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
-import { fieldsReader, isKey, members } from '../../../lib/json.ts'
+import { fieldsReader, isKey, members, stringAt } from '../../../lib/json.ts'
 import type { RawJson, SourceRecord } from '../../../lib/record.ts'
 import { RECORD_COLUMNS, rawOf, timestampText } from '../record.ts'
+import { isHalfPair, schemaFor } from '../schemas.ts'
 import type { Cells } from './cells.ts'
 import type { SqliteOptions } from './config.ts'
-import { checkedName, foldName } from './names.ts'
+import { checkedName, foldName, isSameName } from './names.ts'
 import { declaredType, fittingText, type Kind, kindOf } from './types.ts'
 
 export interface Column {
@@ -55,7 +56,7 @@ export class TableColumns {
 
   constructor(options: SqliteOptions, table: string) {
     const { unnest, recordSchemas, metadata, primary_key: key } = options
-    const typed = unnest ? typedColumns(schemaFor(recordSchemas, table), table) : undefined
+    const typed = unnest ? typedColumns(schemaFor(recordSchemas, table, 'table', isSameName), table) : undefined
     this.#metadata = metadata === 'bizon'
     this.#fields = typed && new Fields(typed, key, table)
     this.#key = typed || key.length === 0 ? undefined : new KeyCheck(key, table)
@@ -154,7 +155,7 @@ class Fields {
   }
 
   #find(buffer: Buffer, start: number, end: number, id: string): number {
-    const name = textOf(buffer, start, end)
+    const name = stringAt(buffer, start, end)
     const at = this.#index.get(name)
     if (at !== undefined) return at
     throw invalid(
@@ -173,11 +174,11 @@ class Fields {
     } else if (kind === 'text' && !hasEscape(buffer, start, end)) {
       to.bytesOf(buffer, start + 1, end - 1)
     } else if (kind === 'text') {
-      const text = textOf(buffer, start, end)
+      const text = stringAt(buffer, start, end)
       if (isHalfPair(text)) throw halfPair(id, `column ${name}`)
       to.text(text)
     } else {
-      const text = isString ? textOf(buffer, start, end) : buffer.toString('latin1', start, end)
+      const text = isString ? stringAt(buffer, start, end) : buffer.toString('latin1', start, end)
       const value = fittingText(kind, text, isString)
       if (value === undefined) {
         const shown = buffer.toString('utf8', start, Math.min(end, start + 60))
@@ -210,33 +211,11 @@ function hasEscape(buffer: Buffer, start: number, end: number): boolean {
   return false
 }
 
-/** A string of JSON, quotes included. */
-function textOf(buffer: Buffer, start: number, end: number): string {
-  const inside = buffer.toString('utf8', start + 1, end - 1)
-  return inside.includes('\\') ? (JSON.parse(`"${inside}"`) as string) : inside
-}
-
-/** Whether UTF-8 could not hold it. */
-function isHalfPair(text: string): boolean {
-  return /\p{Cs}/u.test(text)
-}
-
 function typedColumns({ columns }: RecordSchema, table: string): Column[] {
   return columns.map(({ name, type }) => {
     const kind = kindOf(type, `${table}.${name}`)
     return { name: checkedName(name, 'column'), kind, type: declaredType(kind) }
   })
-}
-
-function schemaFor(schemas: readonly RecordSchema[], table: string): RecordSchema {
-  const found = schemas.find(({ destinationId }) => foldName(destinationId) === foldName(table))
-  if (found) return found
-  const known = schemas.map(({ destinationId }) => JSON.stringify(destinationId)).join(', ')
-  throw new BizonError(
-    'config',
-    `unnest: record_schemas has no entry for table ${JSON.stringify(table)}, only for ${known || 'none'}`,
-    { hint: 'Add an entry with that destination_id and its columns.' },
-  )
 }
 
 function invalid(id: string, table: string, what: string, hint: string): BizonError {

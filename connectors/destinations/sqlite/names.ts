@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import { BizonError } from '../../../lib/errors.ts'
+import { isHalfPair } from '../schemas.ts'
 
 export const STATE_TABLE = '_bizon_state'
 
@@ -13,6 +14,11 @@ export function quoteText(text: string): string {
   return `'${text.replaceAll("'", "''")}'`
 }
 
+/** Whether SQLite takes them for one. */
+export function isSameName(one: string, other: string): boolean {
+  return foldName(one) === foldName(other)
+}
+
 /** Equal for names that SQLite takes for one. */
 export function foldName(name: string): string {
   return name.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase())
@@ -20,7 +26,7 @@ export function foldName(name: string): string {
 
 /** The name as it is, if it can be one. `what`: `column`, `destination_id`. */
 export function checkedName(name: string, what: string): string {
-  if (name === '' || name.includes('\0') || /\p{Cs}/u.test(name)) {
+  if (name === '' || name.includes('\0') || isHalfPair(name)) {
     throw new BizonError('config', `${what} ${JSON.stringify(name)} is no name in SQLite`, {
       hint: `Choose another ${what}.`,
     })

@@ -14,7 +14,7 @@ import { beginning, followsUnknown, ownState, publisherOf, replaces, standingOf,
 import type { TableColumns } from './columns.ts'
 import type { SqliteOptions } from './config.ts'
 import type { Key } from './merge.ts'
-import { foldName, quoteName } from './names.ts'
+import { isSameName, quoteName } from './names.ts'
 import type { Session } from './session.ts'
 import { REMOVING, type StateRow, type TableState } from './state.ts'
 import { findTable, missingColumns } from './tables.ts'
@@ -112,7 +112,7 @@ async function takeBack({ session }: Site, found: TableState): Promise<void> {
 export async function checkMain(site: Site, state: TableState, table: string): Promise<void> {
   const { session, row, target, columnsOf } = site
   const found = await findTable(session, table)
-  const isTarget = foldName(table) === foldName(target)
+  const isTarget = isSameName(table, target)
   const isKnown = state.published.includes(table)
   if (!isTarget && !(await row.own(table)) && !isKnown && found && (await hasRows(session, table))) {
     throw new BizonError(

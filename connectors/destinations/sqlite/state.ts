@@ -12,7 +12,7 @@ import { parseJson, stringifyJson } from '../../../lib/json.ts'
 import type { Json } from '../../../lib/record.ts'
 import type { Row } from '../../sqlite/thread.ts'
 import { type Held, refuseNewer } from '../recovery.ts'
-import { foldName, STATE_TABLE } from './names.ts'
+import { isSameName, STATE_TABLE } from './names.ts'
 import type { Session } from './session.ts'
 
 export interface TableState extends Held {
@@ -73,7 +73,7 @@ export class StateRow {
   async read(): Promise<TableState | undefined> {
     const [row] = await this.#session.read(`SELECT * FROM ${STATE_TABLE} WHERE target = ?`, [this.#target])
     if (!row) return undefined
-    if (foldName(String(row.owner)) !== foldName(this.#target)) {
+    if (!isSameName(String(row.owner), this.#target)) {
       if (!(await this.#exists(String(row.owner)))) return undefined
       throw ownedByAnother(this.#session.path, this.#target, String(row.owner))
     }
@@ -119,11 +119,11 @@ export class StateRow {
    * Makes a table that records name this target's own. Rejects when it is another's. Resolves to whether it was its own.
    */
   async own(table: string): Promise<boolean> {
-    if (foldName(table) === foldName(this.#target)) return true
+    if (isSameName(table, this.#target)) return true
     const [row] = await this.#session.read(`SELECT owner FROM ${STATE_TABLE} WHERE target = ?`, [table])
     if (row) {
       const owner = String(row.owner)
-      if (foldName(owner) === foldName(this.#target)) return true
+      if (isSameName(owner, this.#target)) return true
       if (await this.#exists(owner)) throw ownedByAnother(this.#session.path, table, owner)
     }
     await this.#session.change(

@@ -72,7 +72,7 @@ export function declaredType(kind: Kind): string {
 }
 
 /** What SQLite does with a value that is put into a column of that type: https://sqlite.org/datatype3.html, 3.1. */
-export function affinityOf(declared: string): 'integer' | 'text' | 'blob' | 'real' | 'numeric' {
+function affinityOf(declared: string): 'integer' | 'text' | 'blob' | 'real' | 'numeric' {
   const type = declared.toUpperCase()
   if (type.includes('INT')) return 'integer'
   if (/CHAR|CLOB|TEXT/.test(type)) return 'text'

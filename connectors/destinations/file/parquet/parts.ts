@@ -16,7 +16,7 @@ import { Gathering } from './rows.ts'
 import { type PartRecord, type PartState, partName, partNumbers, type Site, TEMPORARY, writesTo } from './state.ts'
 
 /** Under which the footer has what bizon wrote. */
-export const FOOTER = 'bizon'
+const FOOTER = 'bizon'
 
 /** A part that is being written, under a temporary name. */
 export class OpenPart {

@@ -1,13 +1,14 @@
 // Records to columns of values, gathered until they make a row group. Bytes are copied: those of a page may change once it
 // was written.
 
-import type { Run } from '../../../../lib/destination.ts'
+import type { RecordSchema, Run } from '../../../../lib/destination.ts'
 import { BizonError } from '../../../../lib/errors.ts'
 import { RawJson } from '../../../../lib/record.ts'
 import { idPrefixOf, idSuffixOf } from '../../../../lib/row-id.ts'
 import type { Column, Value } from '../../../parquet.ts'
 import { idText, RECORD_COLUMNS, rawOf, timestampText } from '../../record.ts'
-import { Columns, schemaFor } from '../columns.ts'
+import { schemaFor } from '../../schemas.ts'
+import { Columns } from '../columns.ts'
 import type { FormatOptions, Part } from '../format.ts'
 import { converted, micros, nameOf, typeOf } from './types.ts'
 
@@ -69,7 +70,7 @@ export function rowsOf({ unnest, metadata, recordSchemas }: FormatOptions, run: 
   const known = new Map<string, TypedRows>()
   return {
     gather(part, _, file, into) {
-      const rows = known.get(part.id) ?? new TypedRows(schemaFor(recordSchemas, part.id))
+      const rows = known.get(part.id) ?? new TypedRows(schemaFor(recordSchemas, part.id, 'destination id'))
       known.set(part.id, rows)
       rows.gather(part, file, into)
     },
@@ -105,7 +106,7 @@ class TypedRows {
   readonly #columns: Columns
   readonly #types: readonly Column['type'][]
 
-  constructor(schema: ReturnType<typeof schemaFor>) {
+  constructor(schema: RecordSchema) {
     this.#columns = new Columns(schema)
     this.#types = schema.columns.map(({ name, type }) => typeOf(type, name))
   }
