@@ -4,6 +4,8 @@
 import * as z from 'zod'
 import { BizonError } from '../../lib/errors.ts'
 import type { JsonObject, RawJson, SourceRecord } from '../../lib/record.ts'
+import type { StreamInfo, SyncMode } from '../../lib/source.ts'
+import { suggestion } from '../../lib/suggest.ts'
 import type { Boundary, Span } from './boundary.ts'
 
 export const tableKeys = {
@@ -40,6 +42,35 @@ export const tableKeys = {
 
 /** Keys of `tableKeys` that change how is read, not what. */
 export const tableTuning = ['page_size', 'page_bytes'] as const
+
+/** What such a source declares before it has looked: any table, whose key may be given. */
+export function anyTable(options: { readonly primary_key?: readonly string[] | undefined } | undefined): StreamInfo[] {
+  const key = options?.primary_key
+  return [{ name: '*', incremental: true, resumable: true, ...(key && { primaryKey: key }) }]
+}
+
+/** Throws when an incremental read has nothing to go by. */
+export function checkCursor(cursorField: string | undefined, mode: SyncMode): void {
+  if (mode !== 'incremental' || cursorField !== undefined) return
+  throw new BizonError('config', 'sync_mode: incremental needs source.cursor_field', {
+    hint: 'Name the column whose value is greater in every new or changed row, such as updated_at.',
+  })
+}
+
+/** The column that a key of the config names. */
+export function columnNamed<Column extends { readonly name: string }>(
+  name: string,
+  key: 'primary_key' | 'cursor_field' | 'columns',
+  { label, columns }: { readonly label: string; readonly columns: readonly Column[] },
+): Column {
+  const found = columns.find((column) => column.name === name)
+  if (found) return found
+  const names = columns.map((column) => column.name)
+  throw new BizonError(
+    'config',
+    `source.${key}: ${label} has no column ${JSON.stringify(name)}${suggestion(name, names, 'columns')}`,
+  )
+}
 
 /** Where a page ends. */
 export interface Place extends JsonObject {

@@ -10,6 +10,7 @@
 //   postgres/errors.ts      what the server answers
 
 import { defineSource } from '../../lib/source.ts'
+import { anyTable } from '../keyset/pages.ts'
 import { addressIn } from '../postgres/address.ts'
 import { connect } from '../postgres.ts'
 import { checkKeys, config, tuning } from './postgres/config.ts'
@@ -21,14 +22,7 @@ export default defineSource({
     'Tables, views and queries of PostgreSQL, by key and from one moment; what is new without losing late commits.',
   config,
   tuning,
-  streams: (options) => [
-    {
-      name: '*',
-      incremental: true,
-      resumable: true,
-      ...(options?.primary_key && { primaryKey: options.primary_key }),
-    },
-  ],
+  streams: anyTable,
   create(options, context) {
     checkKeys(options, context.mode)
     const address = addressIn(options, 'source')

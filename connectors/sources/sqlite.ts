@@ -9,6 +9,7 @@
 
 import { resolve } from 'node:path'
 import { defineSource } from '../../lib/source.ts'
+import { anyTable } from '../keyset/pages.ts'
 import { checkKeys, config, tuning } from './sqlite/config.ts'
 import { withFile } from './sqlite/file.ts'
 import { look, readPages } from './sqlite/read.ts'
@@ -17,14 +18,7 @@ export default defineSource({
   summary: 'Tables, views and queries of a SQLite file, by key and from one moment, also while a program writes to it.',
   config,
   tuning,
-  streams: (options) => [
-    {
-      name: '*',
-      incremental: true,
-      resumable: true,
-      ...(options?.primary_key && { primaryKey: options.primary_key }),
-    },
-  ],
+  streams: anyTable,
   create(options, context) {
     checkKeys(options, context.mode)
     const path = resolve(options.path)

@@ -2,6 +2,7 @@
 
 import { BizonError } from '../../../lib/errors.ts'
 import { suggestion } from '../../../lib/suggest.ts'
+import { columnNamed } from '../../keyset/pages.ts'
 import { type Queries, quoteName } from '../../postgres.ts'
 import type { PostgresSourceOptions } from './config.ts'
 
@@ -34,16 +35,7 @@ export interface Relation {
 export async function describe(queries: Queries, options: PostgresSourceOptions, stream: string): Promise<Relation> {
   const found =
     options.query === undefined ? await table(queries, options, stream) : await query(queries, options.query)
-  const { label, columns } = found
-  const column = (name: string, key: string): Column => {
-    const one = columns.find((each) => each.name === name)
-    if (one) return one
-    const names = columns.map((each) => each.name)
-    throw new BizonError(
-      'config',
-      `source.${key}: ${label} has no column ${JSON.stringify(name)}${suggestion(name, names, 'columns')}`,
-    )
-  }
+  const column = (name: string, key: Parameters<typeof columnNamed>[1]): Column => columnNamed(name, key, found)
   const { primary_key, cursor_field, columns: chosen } = options
   return {
     ...found,

@@ -3,7 +3,7 @@
 import * as z from 'zod'
 import { BizonError } from '../../../lib/errors.ts'
 import type { SyncMode } from '../../../lib/source.ts'
-import { tableKeys, tableTuning } from '../../keyset/pages.ts'
+import { checkCursor, tableKeys, tableTuning } from '../../keyset/pages.ts'
 import { addressKeys, reachKeys } from '../../postgres/address.ts'
 
 export const config = z.strictObject({
@@ -50,9 +50,5 @@ export function checkKeys({ table, schema, query, cursor_field }: PostgresSource
       hint: 'Name the schema within the query, or read the table without one.',
     })
   }
-  if (mode === 'incremental' && cursor_field === undefined) {
-    throw new BizonError('config', 'sync_mode: incremental needs source.cursor_field', {
-      hint: 'Name the column whose value is greater in every new or changed row, such as updated_at.',
-    })
-  }
+  checkCursor(cursor_field, mode)
 }

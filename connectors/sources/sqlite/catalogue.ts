@@ -2,6 +2,7 @@
 
 import { BizonError, messageOf } from '../../../lib/errors.ts'
 import { suggestion } from '../../../lib/suggest.ts'
+import { columnNamed } from '../../keyset/pages.ts'
 import { type Database, sqliteCode } from '../../sqlite.ts'
 import type { SqliteSourceOptions } from './config.ts'
 
@@ -30,15 +31,8 @@ export function describe(database: Database, options: SqliteSourceOptions, strea
   const { query, path } = options
   const { label, from, columns, keyNames, isTable } =
     query === undefined ? table(database, options.table ?? stream, path) : queried(database, query)
-  const column = (name: string, key: string): Column => {
-    const one = columns.find((each) => each.name === name)
-    if (one) return one
-    const names = columns.map((each) => each.name)
-    throw new BizonError(
-      'config',
-      `source.${key}: ${label} has no column ${JSON.stringify(name)}${suggestion(name, names, 'columns')}`,
-    )
-  }
+  const column = (name: string, key: Parameters<typeof columnNamed>[1]): Column =>
+    columnNamed(name, key, { label, columns })
   const { primary_key, cursor_field, columns: chosen } = options
   return {
     label,

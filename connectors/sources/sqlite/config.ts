@@ -3,7 +3,7 @@
 import * as z from 'zod'
 import { BizonError } from '../../../lib/errors.ts'
 import type { SyncMode } from '../../../lib/source.ts'
-import { tableKeys, tableTuning } from '../../keyset/pages.ts'
+import { checkCursor, tableKeys, tableTuning } from '../../keyset/pages.ts'
 
 export const config = z.strictObject({
   path: z
@@ -37,9 +37,5 @@ export function checkKeys({ table, query, cursor_field }: SqliteSourceOptions, m
   if (query !== undefined && table !== undefined) {
     throw new BizonError('config', 'source has both query and table', { hint: 'Leave one of them out.' })
   }
-  if (mode === 'incremental' && cursor_field === undefined) {
-    throw new BizonError('config', 'sync_mode: incremental needs source.cursor_field', {
-      hint: 'Name the column whose value is greater in every new or changed row, such as updated_at.',
-    })
-  }
+  checkCursor(cursor_field, mode)
 }
