@@ -19,6 +19,23 @@ export interface Signals {
   [Symbol.dispose](): void
 }
 
+/** Watches while something works; what a signal has ended gives the signal's exit code instead of the error. */
+export async function whileWatching(
+  terminal: Pick<Terminal, 'note'>,
+  work: (signals: Signals) => Promise<number>,
+): Promise<number> {
+  const signals = watchSignals(terminal)
+  try {
+    return await work(signals)
+  } catch (error) {
+    const interrupted = signals.exitCode()
+    if (interrupted === undefined) throw error
+    return interrupted
+  } finally {
+    signals[Symbol.dispose]()
+  }
+}
+
 export function watchSignals(terminal: Pick<Terminal, 'note'>): Signals {
   const stop = new AbortController()
   const abort = new AbortController()

@@ -5,7 +5,7 @@ import type { PipelineConfig } from '../../lib/config.ts'
 import { BizonError } from '../../lib/errors.ts'
 import type { LogLevel } from '../../lib/log.ts'
 import { addCommand, requireFile } from '../program.ts'
-import { watchSignals } from '../signals.ts'
+import { whileWatching } from '../signals.ts'
 import type { LogFormat, Terminal } from '../terminal.ts'
 import {
   customDestinationOption,
@@ -67,12 +67,12 @@ async function check(filename: string, options: CheckOptions, terminal: Terminal
     }
     const config = await loadConfig(filename, count === undefined ? ['source', 'destination'] : ['source'], given)
     terminal.conceal(config.secrets ?? [])
-    level = config.engine.runner.logLevel
+    const { runner } = config.engine
+    level = runner.logLevel
     if (count === undefined) terminal.print(`ok  ${filename} is valid`)
 
-    const signals = watchSignals(terminal)
-    try {
-      const log = terminal.log({ level, format: logFormat })
+    return await whileWatching(terminal, async (signals) => {
+      const log = terminal.log({ level: runner.logLevel, format: logFormat })
       const signal = AbortSignal.any([signals.stop, signals.abort])
       if (count !== undefined) {
         for await (const line of sample(config, count, { log, signal })) terminal.print(line)
@@ -86,13 +86,7 @@ async function check(filename: string, options: CheckOptions, terminal: Terminal
       terminal.print(`ok  state ${engine.backend.type}: can be opened`)
       terminal.print(`Try: bizon run ${filename}`)
       return 0
-    } catch (error) {
-      const interrupted = signals.exitCode()
-      if (interrupted === undefined) throw error
-      return interrupted
-    } finally {
-      signals[Symbol.dispose]()
-    }
+    })
   } catch (error) {
     return terminal.fail(withoutHint(error, `bizon check ${filename}`), {
       stack: level === 'DEBUG' || level === 'TRACE',

@@ -3,7 +3,7 @@
 import type { Command } from 'commander'
 import type { LogLevel } from '../../lib/log.ts'
 import { addCommand, requireFile } from '../program.ts'
-import { watchSignals } from '../signals.ts'
+import { whileWatching } from '../signals.ts'
 import type { LogFormat, Terminal } from '../terminal.ts'
 import { quieter } from './interruption.ts'
 import {
@@ -64,11 +64,11 @@ async function plan(filename: string, options: PlanOptions, terminal: Terminal):
     const { planRun } = await import('../../lib/plan/run.ts')
     const config = await loadConfig(filename, ['source', 'destination'], given)
     terminal.conceal(config.secrets)
-    level = config.engine.runner.logLevel
-    const signals = watchSignals(terminal)
-    try {
+    const { runner } = config.engine
+    level = runner.logLevel
+    return await whileWatching(terminal, async (signals) => {
       // What a run would log of its work is no part of the plan, but for what is wrong.
-      const log = terminal.log({ level: options.logLevel ?? quieter(level), format: logFormat })
+      const log = terminal.log({ level: options.logLevel ?? quieter(runner.logLevel), format: logFormat })
       const planned = await planRun(config, { log, signal: AbortSignal.any([signals.stop, signals.abort]) })
       const { planJson, planText } = await import('./plan/text.ts')
       for (const warning of planned.warnings) log.warn(warning)
@@ -78,13 +78,7 @@ async function plan(filename: string, options: PlanOptions, terminal: Terminal):
         terminal.print(`Try: bizon run ${filename}${options.reset ? ' --reset' : ''}`)
       }
       return 0
-    } catch (error) {
-      const interrupted = signals.exitCode()
-      if (interrupted === undefined) throw error
-      return interrupted
-    } finally {
-      signals[Symbol.dispose]()
-    }
+    })
   } catch (error) {
     return terminal.fail(error, { stack: level === 'DEBUG' || level === 'TRACE' })
   }
