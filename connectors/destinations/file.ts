@@ -33,6 +33,7 @@ import { recover, type Site } from './file/recover.ts'
 import { type FileState, Sidecar } from './file/sidecar.ts'
 import { beginStaging } from './file/staging.ts'
 import { STDOUT, stdoutDestination } from './file/stdout.ts'
+import { namesEmpty } from './recovery.ts'
 
 const config = z.strictObject({
   format: z
@@ -123,9 +124,10 @@ export class FileDestination implements Destination {
     return this.#once(async () => {
       signal.throwIfAborted()
       const { output, rows } = this.#opened()
-      const parts = partsOf(page, this.#expand(page.stream?.name ?? this.#stream))
-      if (page.stream && page.records.length === 0 && this.#keepsOthers && this.#options.on_empty === 'publish') {
-        await (await this.#dataFile(this.#expand(page.stream.name))).append(NOTHING)
+      const usual = this.#expand(page.stream?.name ?? this.#stream)
+      const parts = partsOf(page, usual)
+      if (namesEmpty(page, { keepsOthers: this.#keepsOthers, onEmpty: this.#options.on_empty })) {
+        await (await this.#dataFile(usual)).append(NOTHING)
       }
       const extractedAt = page.extractedAt ?? new Date()
       const prepared = parts.map((part) => ({ id: part.id, write: rows.prepare(part, this.#nameOf(part.id)) }))

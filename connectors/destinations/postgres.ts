@@ -30,6 +30,7 @@ import { Session, type SessionOptions, type Transaction } from './postgres/sessi
 import { beginTable } from './postgres/staging.ts'
 import { STATE_TABLE, StateRow, type TableState } from './postgres/state.ts'
 import { timestampOf } from './record.ts'
+import { namesEmpty } from './recovery.ts'
 import { checkKeyColumns } from './schemas.ts'
 
 export type { PostgresOptions } from './postgres/config.ts'
@@ -119,8 +120,8 @@ export class PostgresDestination implements Destination {
         const table = this.#tableOf(record.destinationId ?? usual)
         this.#columnsOf(table).add(record, facts, this.#batch.rowsOf(table))
       }
-      const isEmpty = page.stream !== undefined && page.records.length === 0
-      const isMention = isEmpty && this.#keepsOthers && this.#site.options.on_empty === 'publish'
+      const { on_empty: onEmpty } = this.#site.options
+      const isMention = namesEmpty(page, { keepsOthers: this.#keepsOthers, onEmpty })
       if (!this.#batch.isRipe && !isMention) return
       // One segment is on its way while the next one gathers. What becomes of it, the next call tells.
       await this.#session.interruptible(signal, () => this.#sending)

@@ -10,7 +10,7 @@ import type { Checkpoint } from '../../lib/checkpoint.ts'
 import type { Run } from '../../lib/destination.ts'
 import { BizonError } from '../../lib/errors.ts'
 import { startingOver } from '../../lib/job.ts'
-import type { SyncMode } from '../../lib/source.ts'
+import type { Page, SyncMode } from '../../lib/source.ts'
 
 /** What every such state says; each destination adds what it has written, and where. */
 export interface Held {
@@ -185,6 +185,17 @@ export function emptiedTargets({
   if (keepsOthers || onEmpty === 'keep') return []
   const targets = staged.length === 0 ? [...published, target] : published
   return [...new Set(targets)].filter((one) => !staged.includes(one))
+}
+
+/**
+ * Whether a page only says that its stream has no rows, so that the stream's target is replaced by an empty one: in a run that
+ * replaces just what it names, and where `onEmpty` lets it.
+ */
+export function namesEmpty(
+  { stream, records }: Pick<Page, 'stream' | 'records'>,
+  { keepsOthers, onEmpty }: { readonly keepsOthers: boolean; readonly onEmpty: 'publish' | 'keep' },
+): boolean {
+  return stream !== undefined && records.length === 0 && keepsOthers && onEmpty === 'publish'
 }
 
 const nameOf = ({ pipeline, source, stream }: Pick<Held, 'pipeline' | 'source' | 'stream'>): string =>

@@ -13,6 +13,7 @@ import { idPrefixOf, idSuffixOf } from '../../lib/row-id.ts'
 import type { Page } from '../../lib/source.ts'
 import { shortest } from './file/paths.ts'
 import { timestampOf } from './record.ts'
+import { namesEmpty } from './recovery.ts'
 import { checkKeyColumns } from './schemas.ts'
 import { Batch } from './sqlite/batch.ts'
 import { checkTarget } from './sqlite/check.ts'
@@ -105,7 +106,7 @@ export class SqliteDestination implements Destination {
         this.#columnsOf(table).add(record, facts, this.#batch.cellsOf(table))
         if (this.#batch.isRipe) await this.#send(state, signal)
       }
-      if (page.stream && page.records.length === 0 && this.#keepsOthers) {
+      if (namesEmpty(page, { keepsOthers: this.#keepsOthers, onEmpty: this.#site.options.on_empty })) {
         this.#batch.mention(this.#tableOf(usual))
         await this.#send(state, signal)
       }

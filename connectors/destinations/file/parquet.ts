@@ -15,6 +15,7 @@ import { holder } from '../../../lib/state.ts'
 import { type FileLock, lockFile } from '../../lock.ts'
 import { type Column, type Libraries, loadParquet } from '../../parquet.ts'
 import type { FileOptions } from '../file.ts'
+import { namesEmpty } from '../recovery.ts'
 import { ensureFolder, withoutSync } from './disk.ts'
 import { partsOf } from './format.ts'
 import { type PartDisk, realPartDisk } from './parquet/disk.ts'
@@ -72,7 +73,8 @@ export class ParquetDestination implements Destination {
       const { rows } = this.#opened()
       const { layout } = this.#site
       const usual = this.#expand(page.stream?.name ?? this.#stream)
-      if (page.stream && page.records.length === 0 && this.#keepsOthers) await this.#partOf(layout.key(usual), true)
+      const isEmpty = namesEmpty(page, { keepsOthers: this.#keepsOthers, onEmpty: this.#options.on_empty })
+      if (isEmpty) await this.#partOf(layout.key(usual), true)
       for (const part of partsOf(page, usual)) {
         signal.throwIfAborted()
         const key = layout.key(part.id)

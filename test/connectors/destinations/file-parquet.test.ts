@@ -231,6 +231,10 @@ describe('what readers see', () => {
     await load(create(), full('one', ++epoch), pagesOf('a', 1))
     await load(create({ on_empty: 'keep' }), full('two', ++epoch), [{ records: [], next: null }])
     expect(await ids()).toEqual(['a0', 'a1', 'a2'])
+    // Also where a stream is named without rows.
+    const named = { ...full('three', ++epoch), keepsOthers: true }
+    await load(create({ on_empty: 'keep' }), named, [{ records: [], next: null, stream: { name: 'main' } }])
+    expect(await ids()).toEqual(['a0', 'a1', 'a2'])
   })
 
   test('a stream adds to the published version, each commit at once', async () => {

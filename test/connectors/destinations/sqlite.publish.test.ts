@@ -121,8 +121,12 @@ describe('a full refresh', () => {
 test('a program that is not ours takes the place of the tables that it names, by rows or by a page without any', async () => {
   const options = { destinationId: '{stream}' }
   const named = (stream: string, page: Page): Page => ({ ...page, stream: { name: stream } })
-  const foreign = (id: string, pages: Page[]) =>
-    load(destinationOf('full_refresh', options), { ...runOf(id, 'full_refresh', ++epoch), keepsOthers: true }, pages)
+  const foreign = (id: string, pages: Page[], also: Partial<SqliteOptions> = {}) =>
+    load(
+      destinationOf('full_refresh', { ...options, ...also }),
+      { ...runOf(id, 'full_refresh', ++epoch), keepsOthers: true },
+      pages,
+    )
   for (const table of ['named', 'emptied', 'kept']) await foreign(table, [named(table, pagesOf(table, 1)[0] as Page)])
   await foreign('next', [
     named('emptied', { records: [], next: { n: 1 } }),
@@ -130,6 +134,8 @@ test('a program that is not ours takes the place of the tables that it names, by
   ])
   expect(await idsIn(path, 'named')).toEqual(['new0', 'new1', 'new2'])
   expect(await idsIn(path, 'emptied')).toEqual([])
+  expect(await idsIn(path, 'kept')).toEqual(['kept0', 'kept1', 'kept2'])
+  await foreign('last', [named('kept', { records: [], next: null })], { on_empty: 'keep' })
   expect(await idsIn(path, 'kept')).toEqual(['kept0', 'kept1', 'kept2'])
 })
 
