@@ -2,15 +2,13 @@
 // again and again in folders of its own, killed at one operation after another, resumed, and read back by a reader that
 // has nothing to do with the writer. Nothing of the real state and targets is opened.
 
-import { copyFile, mkdir, mkdtemp, readdir, realpath, rm, stat } from 'node:fs/promises'
+import { mkdtemp, realpath, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
-import { openReader, targetOf } from '../audit/reader.ts'
-import type { ConfigOverrides, PipelineConfig } from '../config.ts'
-import { loadConfig } from '../config.ts'
+import type { ConfigOverrides } from '../config.ts'
 import { BizonError } from '../errors.ts'
-import { identityOf } from '../run.ts'
-import { type Content, contentOf, isSame, type Losses, lossesOf } from './content.ts'
+import { type Content, isSame, type Losses } from './content.ts'
+import { Place } from './place.ts'
 import { type Engine, failing, faultPoints, nameOf, type Operation, spread, stopping, systemCalls } from './points.ts'
 import {
   complaintOf,
@@ -85,15 +83,9 @@ export async function chaos(file: string, options: ChaosOptions): Promise<ChaosR
   }
 }
 
-/** A scratch folder, with what is read back of it. */
-interface Place {
-  readonly folder: string
-  readonly config: PipelineConfig
-}
-
 interface Right {
   readonly place: Place
-  /** Destination ids, as records name them. */
+  /** See `Place.targets`. */
   readonly targets: readonly string[]
   readonly content: Content
 }
@@ -165,14 +157,14 @@ class Chaos {
 
   /** Two runs that nobody disturbs: what they load must be the same, else nothing could be compared. */
   async #undisturbed(sides: readonly Side[]): Promise<[readonly Operation[], seconds: number]> {
-    const { overrides, pipe } = this.#options
+    const { overrides, pipe, signal } = this.#options
     const first = await this.#place()
     const cassette = join(this.#root, 'source.cassette')
     const records = overrides.replay === undefined ? ['--record', cassette] : []
     await this.#complete(first, { reading: records })
     if (await stat(cassette).catch(() => undefined)) this.#reading = ['--replay', cassette]
-    const targets = await targetsOf(first.config)
-    const content = await this.#contentOf(first, targets)
+    const targets = await first.targets()
+    const content = await first.content(targets, signal)
     if (content.rows === 0) {
       throw new BizonError('usage', `${this.#file}: an undisturbed run loads no rows, so that none can be lost`, {
         hint: 'Give it something to read. What comes through standard input has to be in a file.',
@@ -184,7 +176,7 @@ class Chaos {
     await this.#complete(second, this.#engine.counting(second.folder, sides))
     const seconds = (performance.now() - started) / 1000
     const operations = await this.#engine.counted(second.folder, sides)
-    if (!isSame(await this.#contentOf(second, targets), content)) {
+    if (!isSame(await second.content(targets, signal), content)) {
       throw new BizonError('source', `${this.#file}: two undisturbed runs do not load the same rows`, {
         hint: 'Let the source give the same twice: read from a file, or from a cassette: --replay (see docs/cassettes.md).',
       })
@@ -254,16 +246,14 @@ class Chaos {
       const faults: string[] = []
       const ends = await this.#execute(place, execution)
       if (!(await fired(ends))) faults.push(NOT_FIRED)
+      const { signal } = this.#options
       const { place: rightPlace, targets, content: right } = this.#right as Right
-      const ids = this.#idsOf(place, targets)
-      const seen = await this.#contentOf(place, targets)
+      const seen = await place.content(targets, signal)
       if (seen.rows > 0 && !isSame(seen, right)) faults.push(`readers saw ${seen.rows} of ${right.rows} rows`)
       const said = await this.#finish(place, execution.pipe)
       if (said !== undefined) faults.push(`the next run failed: ${said}`)
-      const isRight = isSame(await this.#contentOf(place, targets), right)
-      const losses = isRight
-        ? NONE
-        : await this.#losses({ place: rightPlace, ids: this.#idsOf(rightPlace, targets) }, { place, ids })
+      const isRight = isSame(await place.content(targets, signal), right)
+      const losses = isRight ? NONE : await place.losses(rightPlace, targets, signal)
       return { kind, at, faults, ...losses }
     } finally {
       await this.#remove(place)
@@ -273,7 +263,7 @@ class Chaos {
   /** Runs until it is done; what the last run said if it never is. */
   async #finish(place: Place, pipe: boolean): Promise<string | undefined> {
     // What came after the end of the run would be a run of its own, and load what is new.
-    if (await this.#isOver(place)) return undefined
+    if (await place.isOver()) return undefined
     let said: string | undefined
     for (let times = 0; times < RESUMES; times++) {
       const ends = await this.#execute(place, { pipe })
@@ -281,25 +271,6 @@ class Chaos {
       said = complaintOf(ends)
     }
     return said
-  }
-
-  /** Whether the run has succeeded for all that. A copy is asked: what a dead process left is the next one's to put right. */
-  async #isOver({ folder, config }: Place): Promise<boolean> {
-    if (config.source.mode !== 'incremental') return false
-    const copy = await mkdtemp(join(this.#root, 'look-'))
-    for (const name of await readdir(folder)) {
-      if (name.startsWith('state.sqlite3') && !name.endsWith('.lock'))
-        await copyFile(join(folder, name), join(copy, name))
-    }
-    const { backend } = config.engine
-    const store = backend.definition.create({ ...backend, database: join(copy, 'state') })
-    try {
-      await store.open()
-      return (await store.lastSucceeded(identityOf(config))) !== undefined
-    } finally {
-      await store.close()
-      await rm(copy, { recursive: true, force: true })
-    }
   }
 
   async #complete(place: Place, execution: Partial<Execution>): Promise<void> {
@@ -321,81 +292,25 @@ class Chaos {
 
   async #place(): Promise<Place> {
     const folder = join(this.#root, `${basename(this.#root).toLowerCase()}_${++this.#count}`)
-    await mkdir(folder)
-    const { overrides } = this.#options
-    const config = await loadConfig(this.#file, ['source', 'destination'], { ...overrides, scratch: folder })
-    const place = { folder, config }
+    const place = await Place.make(folder, this.#file, this.#options.overrides)
     this.#places.add(place)
     return place
   }
 
   async #remove(place: Place): Promise<void> {
-    if (!this.#places.delete(place)) return
-    const { definition, options } = place.config.destination
-    await definition.scratch?.(options, place.folder).remove()
-    await rm(place.folder, { recursive: true, force: true })
-  }
-
-  #idsOf({ config, folder }: Place, targets: readonly string[]): string[] {
-    const { definition, options } = config.destination
-    const usual = targetOf(options, config.source.stream)
-    // The usual target has its name by the config; others have theirs by their records.
-    return targets.map((id) => (id === USUAL ? usual : (definition.scratch?.(options, folder).idOf(id) ?? id)))
-  }
-
-  async #contentOf(place: Place, targets: readonly string[]): Promise<Content> {
-    const reader = openReader(place.config)
-    try {
-      return await contentOf(reader, this.#idsOf(place, targets), this.#options.signal)
-    } finally {
-      await reader.close()
-    }
-  }
-
-  async #losses(right: { place: Place; ids: string[] }, found: { place: Place; ids: string[] }): Promise<Losses> {
-    const readers = [openReader(right.place.config), openReader(found.place.config)] as const
-    try {
-      const [one, other] = readers
-      return await lossesOf({ reader: one, ids: right.ids }, { reader: other, ids: found.ids }, this.#options.signal)
-    } finally {
-      for (const reader of readers) await reader.close()
-    }
+    if (this.#places.delete(place)) await place.remove()
   }
 
   async #halfOfLargest(): Promise<number | undefined> {
-    const { folder } = (this.#right as Right).place
-    const files = await readdir(folder, { recursive: true, withFileTypes: true })
-    const written = files.filter((file) => file.isFile() && !file.name.startsWith('state.'))
-    const sizes = await Promise.all(
-      written.map(async ({ parentPath, name }) => (await stat(join(parentPath, name))).size),
-    )
-    const largest = Math.max(0, ...sizes)
+    const largest = await (this.#right as Right).place.largest()
     return largest < LEAST_LIMITED ? undefined : Math.floor(largest / 2)
   }
 }
 
 const NOT_FIRED = 'it did not fire'
 const NONE: Losses = { lost: 0, doubled: 0, changed: 0 }
-/** In the place of the usual target's id, which is another one in each folder. */
-const USUAL = ''
-
 const isFaulty = ({ faults, lost, doubled, changed }: Trial): boolean =>
   faults.length > 0 || lost + doubled + changed > 0
-
-/** The targets of a run, as its records name them. */
-async function targetsOf(config: PipelineConfig): Promise<string[]> {
-  const { backend } = config.engine
-  const store = backend.definition.create(backend)
-  try {
-    await store.open()
-    const job = await store.lastSucceeded(identityOf(config))
-    const tables = job && (await store.lastCheckpoint(job))?.tally?.tables
-    const usual = targetOf(config.destination.options, config.source.stream)
-    return tables ? Object.keys(tables).map((id) => (id === usual ? USUAL : id)) : [USUAL]
-  } finally {
-    await store.close()
-  }
-}
 
 function countsOf(names: readonly string[]): { [name: string]: number } {
   const counts: { [name: string]: number } = {}

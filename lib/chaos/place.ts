@@ -1,0 +1,111 @@
+// A scratch folder with a state and targets of its own: what one trial of `bizon chaos` runs in, and how it is looked at.
+
+import { copyFile, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { openReader, targetOf } from '../audit/reader.ts'
+import { type ConfigOverrides, loadConfig, type PipelineConfig } from '../config.ts'
+import { identityOf } from '../run.ts'
+import { type Content, contentOf, type Losses, lossesOf } from './content.ts'
+
+/** In the place of the usual target's id, which is another one in each folder. */
+const USUAL = ''
+
+export class Place {
+  readonly folder: string
+  /** The user's, but for where it writes. */
+  readonly config: PipelineConfig
+
+  private constructor(folder: string, config: PipelineConfig) {
+    this.folder = folder
+    this.config = config
+  }
+
+  static async make(folder: string, file: string, overrides: ConfigOverrides): Promise<Place> {
+    await mkdir(folder)
+    return new Place(folder, await loadConfig(file, ['source', 'destination'], { ...overrides, scratch: folder }))
+  }
+
+  /** The targets of the run that has succeeded here, by names that are good in every place. */
+  async targets(): Promise<string[]> {
+    const { backend } = this.config.engine
+    const store = backend.definition.create(backend)
+    try {
+      await store.open()
+      const job = await store.lastSucceeded(identityOf(this.config))
+      const tables = job && (await store.lastCheckpoint(job))?.tally?.tables
+      return tables ? Object.keys(tables).map((id) => (id === this.#usual ? USUAL : id)) : [USUAL]
+    } finally {
+      await store.close()
+    }
+  }
+
+  /** Whether the run has succeeded for all that. A copy is asked: what a dead process left is the next one's to put right. */
+  async isOver(): Promise<boolean> {
+    const { config, folder } = this
+    if (config.source.mode !== 'incremental') return false
+    const copy = await mkdtemp(`${folder}_look-`)
+    for (const name of await readdir(folder)) {
+      if (name.startsWith('state.sqlite3') && !name.endsWith('.lock'))
+        await copyFile(join(folder, name), join(copy, name))
+    }
+    const { backend } = config.engine
+    const store = backend.definition.create({ ...backend, database: join(copy, 'state') })
+    try {
+      await store.open()
+      return (await store.lastSucceeded(identityOf(config))) !== undefined
+    } finally {
+      await store.close()
+      await rm(copy, { recursive: true, force: true })
+    }
+  }
+
+  async content(targets: readonly string[], signal: AbortSignal): Promise<Content> {
+    const reader = openReader(this.config)
+    try {
+      return await contentOf(reader, this.#idsOf(targets), signal)
+    } finally {
+      await reader.close()
+    }
+  }
+
+  /** What is missing here of the right place, there too often, or not as it is there. */
+  async losses(right: Place, targets: readonly string[], signal: AbortSignal): Promise<Losses> {
+    const [theirs, own] = [openReader(right.config), openReader(this.config)]
+    try {
+      const [one, other] = [right.#idsOf(targets), this.#idsOf(targets)]
+      return await lossesOf({ reader: theirs, ids: one }, { reader: own, ids: other }, signal)
+    } finally {
+      await theirs.close()
+      await own.close()
+    }
+  }
+
+  /** Bytes of the largest file that was written, but for the state. */
+  async largest(): Promise<number> {
+    const files = await readdir(this.folder, { recursive: true, withFileTypes: true })
+    const written = files.filter((file) => file.isFile() && !file.name.startsWith('state.'))
+    const sizes = await Promise.all(
+      written.map(async ({ parentPath, name }) => (await stat(join(parentPath, name))).size),
+    )
+    return Math.max(0, ...sizes)
+  }
+
+  /** Of the folder, and of what is elsewhere. */
+  async remove(): Promise<void> {
+    const { definition, options } = this.config.destination
+    await definition.scratch?.(options, this.folder).remove()
+    await rm(this.folder, { recursive: true, force: true })
+  }
+
+  get #usual(): string {
+    return targetOf(this.config.destination.options, this.config.source.stream)
+  }
+
+  /** The usual target has its name by the config; others have theirs by their records. */
+  #idsOf(targets: readonly string[]): string[] {
+    const { definition, options } = this.config.destination
+    return targets.map((id) =>
+      id === USUAL ? this.#usual : (definition.scratch?.(options, this.folder).idOf(id) ?? id),
+    )
+  }
+}
