@@ -6,6 +6,7 @@ import type { z } from 'zod'
 import type { Reader, Scratch } from './audit/reader.ts'
 import type { Checkpoint, Receipt } from './checkpoint.ts'
 import type { Log } from './log.ts'
+import type { JsonObject } from './record.ts'
 import type { Page, SyncMode } from './source.ts'
 
 /** One run of a pipeline, as a destination sees it. */
@@ -105,6 +106,8 @@ export interface DestinationContext {
   /** The pipeline's stream: the default name of the target. */
   readonly stream: string
   readonly mode: SyncMode
+  /** JSON Schema of the stream's records, where it is known and no transform changes them. */
+  readonly schema?: JsonObject
   readonly log: Log
 }
 
@@ -126,6 +129,8 @@ export interface DestinationDefinition<Schema extends z.ZodType = z.ZodType> {
   readonly ignoredBeside?: Readonly<Record<string, string>>
   /** What `streams[].destination.table_id` must look like. Absent: any name. */
   readonly tableId?: z.ZodType<string>
+  /** It knows `unnest: columns`. Default false. */
+  readonly findsColumns?: boolean
   /** It can only add rows, so that a reset is refused. */
   readonly appendOnly?: boolean
   /** Whether records go to standard output, where nothing else may be written then. */
@@ -163,8 +168,11 @@ export interface RecordSchema {
 export interface DestinationOptions {
   /** Name of the target. `{stream}` stands for the name of the page's stream. Default `{stream}`. */
   readonly destinationId: string
-  /** Whether to write columns instead of one JSON payload. */
-  readonly unnest: boolean
+  /**
+   * Whether to write columns instead of one JSON payload: those of `recordSchemas`, or with `columns` those that the records
+   * have, or the schema of the stream says.
+   */
+  readonly unnest: boolean | 'columns'
   readonly recordSchemas: readonly RecordSchema[]
 }
 

@@ -68,11 +68,13 @@ export class OpenLoad {
     const { backend } = config.engine
     const { definition, options: own } = config.destination
     const { stream, mode } = this.config.source
+    const { schema } = source.stream
     this.#store = backend.definition.create(backend, { log })
     this.#destination = definition.create(own, {
       pipeline: config.name,
       stream,
       mode,
+      ...(schema && this.config.transforms.length === 0 && { schema }),
       log,
     })
     const of = config.verify ? digestedBy(this.config, log) : undefined

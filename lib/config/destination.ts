@@ -52,7 +52,11 @@ export async function destinationBlock(
   const options = validate(shape.config, own, inside, problems)
   const entries = (owns ? valueAt(options, ['record_schemas']) : shared?.record_schemas) ?? []
   const lists = Array.isArray(entries) ? entries : []
-  if (shared) columnRules(lists, shared.unnest, streams, shape, problems)
+  if (shared) columnRules(lists, shared.unnest === true, streams, shape, problems)
+  if (shared?.unnest === 'columns' && !shape.findsColumns) {
+    const name = problems.show([...at, 'name'], raw.name)
+    problems.add([...inside, 'unnest'], `destination ${name} writes no columns but those of record_schemas: write true`)
+  }
   if (found.definition === undefined) addNotBuilt(raw, at, found, problems)
   if (!keys || !shared || !definition) return undefined
   return {

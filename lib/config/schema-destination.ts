@@ -1,7 +1,7 @@
 // `destination`, around the connector's own keys.
 
 import * as z from 'zod'
-import { columnSchema, flag, size, text, unused } from './fields.ts'
+import { columnSchema, size, text, unused } from './fields.ts'
 
 /** In seconds; a timer that is to wait longer than 2^31 ms fires at once. */
 const LONGEST_TIMER = 2_147_483
@@ -46,7 +46,12 @@ export const destinationConfigSchema = z.object({
     .array(recordSchema)
     .default([])
     .describe('Columns for each target, for `unnest`. Default: those of `streams`.'),
-  unnest: flag('Write columns instead of one JSON payload. Default false.'),
+  unnest: z
+    .union([z.boolean(), z.literal('columns')])
+    .default(false)
+    .describe(
+      'Write columns instead of one JSON payload: `true` those of `record_schemas`, exactly; `columns` those that the records have, or the source says. Default false.',
+    ),
   authentication: z.record(z.string(), z.unknown()).optional().describe('For connectors that need it.'),
   destination_id: z
     .string()

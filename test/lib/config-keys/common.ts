@@ -110,7 +110,7 @@ export const common: readonly KeyGroup[] = [
       'record_schemas[].record_schema[].name': ['id', 5, 'expected a string, got 5; write it in quotes'],
       'record_schemas[].record_schema[].type': ['whatever', 5, 'expected a string, got 5; write it in quotes'],
       'record_schemas[].record_schema[].description': ['The id.', [], 'expected a string, got a list'],
-      unnest: ['on', 'false please', 'expected true or false, got "false please"'],
+      unnest: ['on', 'false please', 'expected "columns" or true or false, got "false please"'],
       authentication: [{ anything: 1 }, 'key', 'expected a mapping, got "key"'],
       destination_id: ['out/{stream}', 7, 'expected a string, got 7; write it in quotes'],
     },

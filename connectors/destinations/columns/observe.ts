@@ -1,0 +1,74 @@
+// The fields of records and the kinds of their values, in one pass over the text. Records of a stream mostly have the
+// same fields in the same order: a field is looked for where the record before had it, by its bytes.
+
+import { members } from '../../../lib/json.ts'
+import type { RawJson } from '../../../lib/record.ts'
+import { joined, type Kind, kindOf } from './kinds.ts'
+
+interface Field {
+  readonly name: string
+  /** As it stands in the text, quotes included. */
+  readonly spelling: Buffer
+  /** Its place among those met. */
+  readonly place: number
+  kind: Kind | undefined
+}
+
+export class Fields {
+  readonly #byName = new Map<string, Field>()
+  /** In the order in which they were first met. */
+  readonly #order: Field[] = []
+
+  /** Adds what a record has. Of members with the same name the last counts, which every kind of both takes. */
+  observe({ buffer, start, end }: RawJson): void {
+    let at = 0
+    members(buffer, start, end, (keyStart, keyEnd, valueStart, valueEnd) => {
+      const expected = this.#order[at]
+      const found = expected && isSpelled(buffer, keyStart, keyEnd, expected.spelling) ? expected : undefined
+      const field = found ?? this.#find(buffer, keyStart, keyEnd)
+      at = field.place + 1
+      const kind = kindOf(buffer, valueStart, valueEnd)
+      if (kind === undefined || kind === field.kind) return
+      field.kind = field.kind === undefined ? kind : joined(field.kind, kind)
+    })
+  }
+
+  /** Fields that had a value. */
+  seen(): Map<string, Kind> {
+    return new Map(this.#order.flatMap(({ name, kind }) => (kind === undefined ? [] : [[name, kind]])))
+  }
+
+  #find(buffer: Buffer, keyStart: number, keyEnd: number): Field {
+    const spelling = Buffer.from(buffer.subarray(keyStart, keyEnd))
+    const name = JSON.parse(spelling.toString()) as string
+    let field = this.#byName.get(name)
+    if (!field) {
+      field = { name, spelling, place: this.#order.length, kind: undefined }
+      this.#byName.set(name, field)
+      this.#order.push(field)
+    }
+    return field
+  }
+}
+
+function isSpelled(buffer: Buffer, start: number, end: number, spelling: Buffer): boolean {
+  const { length } = spelling
+  if (end - start !== length) return false
+  for (let i = 1; i < length - 1; i++) if (buffer[start + i] !== spelling[i]) return false
+  return true
+}
+
+/** The kind of the record's value of that name, if the column does not take it. */
+export function otherKind(
+  { buffer, start, end }: RawJson,
+  name: string,
+  takes: (kind: Kind) => boolean,
+): Kind | undefined {
+  let found: Kind | undefined
+  members(buffer, start, end, (keyStart, keyEnd, valueStart, valueEnd) => {
+    if (JSON.parse(buffer.toString('utf8', keyStart, keyEnd)) !== name) return
+    const kind = kindOf(buffer, valueStart, valueEnd)
+    if (kind !== undefined && !takes(kind)) found = kind
+  })
+  return found
+}

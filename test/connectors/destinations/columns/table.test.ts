@@ -1,0 +1,86 @@
+import { describe, expect, it } from 'vitest'
+import { FollowedColumns, type FollowOptions } from '../../../../connectors/destinations/columns/table.ts'
+import { RawJson, type SourceRecord } from '../../../../lib/record.ts'
+
+const records = (...texts: string[]): SourceRecord[] =>
+  texts.map((text, at) => ({ id: `r${at}`, data: RawJson.from(text) }))
+
+function table(options: Partial<FollowOptions> = {}): FollowedColumns {
+  return new FollowedColumns({ table: 't', policy: 'evolve', schema: undefined, columns: new Map(), ...options })
+}
+
+const written = (columns: FollowedColumns): object => Object.fromEntries(columns.written)
+
+describe('a new table', () => {
+  it('gets the columns of the first records, and further ones as they come', () => {
+    const columns = table()
+    expect(columns.follow(records('{"a":1}', '{"a":2,"b":"x"}'))?.added).toEqual(
+      new Map([
+        ['a', 'integer'],
+        ['b', 'text'],
+      ]),
+    )
+    expect(columns.follow(records('{"a":3,"b":"y"}'))).toBeUndefined()
+    expect(columns.follow(records('{"a":1.5,"c":true}'))).toEqual({
+      added: new Map([['c', 'boolean']]),
+      widened: new Map([['a', 'number']]),
+    })
+    expect(written(columns)).toEqual({ a: 'number', b: 'text', c: 'boolean' })
+  })
+
+  it.each(['freeze', 'fail'] as const)('is made for its first records also with %s', (policy) => {
+    const columns = table({ policy })
+    columns.follow(records('{"a":1}'))
+    expect(written(columns)).toEqual({ a: 'integer' })
+    if (policy === 'fail')
+      expect(() => columns.follow(records('{"b":1}'))).toThrow('its field "b" (integer) is no column')
+    else {
+      expect(columns.follow(records('{"b":1}'))).toBeUndefined()
+      expect([...columns.leftOut]).toEqual(['b'])
+    }
+    expect(written(columns)).toEqual({ a: 'integer' })
+  })
+
+  it('has the fields that the source names, of the kinds that it says where the values allow', () => {
+    const schema = {
+      properties: {
+        at: { type: 'string', format: 'date-time' },
+        n: { type: 'number' },
+        wrong: { type: 'boolean' },
+        never: { type: 'string' },
+      },
+    }
+    const columns = table({ schema })
+    columns.follow(records('{"at":"2024-01-01T00:00:00Z","n":1,"wrong":"x"}'))
+    expect(written(columns)).toEqual({ at: 'timestamp', n: 'number', wrong: 'text', never: 'text' })
+  })
+
+  it('has none for a field that is always null', () => {
+    const columns = table()
+    expect(columns.follow(records('{"a":null}'))).toBeUndefined()
+    expect(written(columns)).toEqual({})
+  })
+})
+
+describe('a table that is there', () => {
+  const columns = new Map([
+    ['a', 'integer'],
+    ['theirs', undefined],
+  ] as const)
+
+  it('keeps the defaults of columns of others until a record has a value for them', () => {
+    const followed = table({ columns })
+    expect(written(followed)).toEqual({ a: 'integer' })
+    expect(followed.follow(records('{"a":1}'))).toBeUndefined()
+    expect(followed.follow(records('{"a":1,"theirs":"x"}'))).toEqual({ added: new Map(), widened: new Map() })
+    expect(written(followed)).toEqual({ a: 'integer', theirs: undefined })
+    expect(followed.follow(records('{"theirs":"y"}'))).toBeUndefined()
+  })
+
+  it('names the first record that does not fit', () => {
+    const given = records('{"a":1}', '{"a":null}', '{"b":"x"}', '{"a":"x"}', '{"a":"y"}')
+    expect(() => table({ columns }).follow(given)).toThrow(
+      'record "r3" for t: its field "a" is text, and the column is integer',
+    )
+  })
+})
