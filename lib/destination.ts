@@ -108,6 +108,8 @@ export interface DestinationContext {
   readonly mode: SyncMode
   /** JSON Schema of the stream's records, where it is known and no transform changes them. */
   readonly schema?: JsonObject
+  /** Whether a transform changes the records, so that the schema of a page's stream does not say what they are. */
+  readonly isTransformed?: boolean
   readonly log: Log
 }
 

@@ -69,12 +69,14 @@ export class OpenLoad {
     const { definition, options: own } = config.destination
     const { stream, mode } = this.config.source
     const { schema } = source.stream
+    const isTransformed = this.config.transforms.length > 0
     this.#store = backend.definition.create(backend, { log })
     this.#destination = definition.create(own, {
       pipeline: config.name,
       stream,
       mode,
-      ...(schema && this.config.transforms.length === 0 && { schema }),
+      ...(schema && !isTransformed && { schema }),
+      isTransformed,
       log,
     })
     const of = config.verify ? digestedBy(this.config, log) : undefined

@@ -15,12 +15,14 @@ import { faultPoint } from '../../lib/fault.ts'
 import { idPrefixOf, idSuffixOf } from '../../lib/row-id.ts'
 import type { Page } from '../../lib/source.ts'
 import { type Address, connect, quoteName } from '../postgres.ts'
+import { policyOf } from './columns/config.ts'
 import { Batch, TooLarge } from './postgres/batch.ts'
 import { checkTarget, useOf } from './postgres/check.ts'
 import { TableColumns } from './postgres/columns.ts'
 import { addressOf, config, hashed, type PostgresOptions, tuning } from './postgres/config.ts'
 import { Watch } from './postgres/copy.ts'
 import { serverError } from './postgres/errors.ts'
+import { type Followed, Following } from './postgres/following.ts'
 import { keyOf } from './postgres/merge.ts'
 import { checkedName } from './postgres/names.ts'
 import { preparePublish, publish, publishedTable, type Site } from './postgres/publish.ts'
@@ -40,13 +42,14 @@ export default defineDestination({
   config,
   tuning,
   hashed,
+  findsColumns: true,
   parses: ({ unnest }) => (unnest ? 'unnest looks for the fields of each record' : undefined),
   create: (options, context) => new PostgresDestination(options, context),
   reader: (options) => new PostgresReader(options),
   scratch: scratchSchema,
 })
 
-type Context = Pick<DestinationContext, 'stream' | 'mode' | 'log'>
+type Context = Pick<DestinationContext, 'stream' | 'mode' | 'schema' | 'isTransformed' | 'log'>
 
 export class PostgresDestination implements Destination {
   readonly #context: Context
@@ -56,6 +59,7 @@ export class PostgresDestination implements Destination {
   readonly #row: StateRow
   readonly #session: Session
   readonly #columns = new Map<string, TableColumns>()
+  readonly #following: Following | undefined
   /** Destination ids that are known to be good names. */
   readonly #names = new Set<string>()
   readonly #batch: Batch
@@ -74,8 +78,17 @@ export class PostgresDestination implements Destination {
     const target = this.#tableOf(options.destinationId.replaceAll('{stream}', context.stream))
     this.#place = `${schema}.${target}`
     this.#row = new StateRow(schema, target)
-    this.#site = { options, target, key: keyOf(options), columnsOf: (table) => this.#columnsOf(table).all }
-    if (options.unnest) checkKeyColumns(options, (id) => this.#columnsOf(id).all)
+    policyOf(options)
+    this.#site = {
+      options,
+      target,
+      key: keyOf(options),
+      columnsOf: (table) => this.#columnsOf(table).all,
+      fixedOf: (table) => (this.#following?.fixed ?? this.#columnsOf(table)).all,
+      writtenTo: (table) => (this.#following ? { columns: this.#following.fieldsOf(table) } : {}),
+    }
+    if (options.unnest === 'columns') this.#following = new Following(this.#site, context)
+    if (options.unnest === true) checkKeyColumns(options, (id) => this.#columnsOf(id).all)
     this.#batch = new Batch(this.#site, (table) => this.#begin(table))
     this.#session = new Session({
       connect: (signal) => connect(this.#address, signal, 'destination'),
@@ -116,13 +129,14 @@ export class PostgresDestination implements Destination {
       const extractedAt = timestampOf(page.extractedAt ?? new Date())
       const facts = { extractedAt, loadedAt: timestampOf(new Date()), watch: new Watch(), nextId: () => this.#nextId() }
       const usual = this.#usual(page)
-      for (const record of page.records) {
+      const { on_empty: onEmpty } = this.#site.options
+      const isMention = namesEmpty(page, { keepsOthers: this.#keepsOthers, onEmpty })
+      const { records = page.records, isChanged = false } = (await this.#follow(page, isMention, signal)) ?? {}
+      for (const record of records) {
         const table = this.#tableOf(record.destinationId ?? usual)
         this.#columnsOf(table).add(record, facts, this.#batch.rowsOf(table))
       }
-      const { on_empty: onEmpty } = this.#site.options
-      const isMention = namesEmpty(page, { keepsOthers: this.#keepsOthers, onEmpty })
-      if (!this.#batch.isRipe && !isMention) return
+      if (!this.#batch.isRipe && !isMention && !isChanged) return
       // One segment is on its way while the next one gathers. What becomes of it, the next call tells.
       await this.#session.interruptible(signal, () => this.#sending)
       if (isMention) this.#batch.mention(this.#tableOf(usual))
@@ -146,7 +160,9 @@ export class PostgresDestination implements Destination {
           state.mode === 'stream'
             ? {
                 ...state.published,
-                ...Object.fromEntries(Object.keys(tables).map((table) => [table, publishedTable(this.#site, table)])),
+                ...Object.fromEntries(
+                  Object.entries(tables).map(([table, staged]) => [table, publishedTable(this.#site, table, staged)]),
+                ),
               }
             : state.published
         const next = { ...state, checkpoint, tables, published }
@@ -244,6 +260,25 @@ export class PostgresDestination implements Destination {
     return this.#session.aside(async (transaction) => {
       await this.#row.check(transaction, state)
       await beginTable(transaction, this.#site, state, table)
+      await this.#following?.begin(transaction, state, table)
+    })
+  }
+
+  /** Gives the tables of a page the columns that its records need, within the batch, before any of their rows. */
+  async #follow(page: Page, isMention: boolean, signal: AbortSignal): Promise<Followed | undefined> {
+    if (!this.#following) return undefined
+    const usual = this.#usual(page)
+    return this.#following.follow(page, {
+      state: this.#opened(),
+      batch: this.#batch,
+      mentioned: isMention ? this.#tableOf(usual) : undefined,
+      tableOf: ({ destinationId = usual }) => this.#tableOf(destinationId),
+      // One transaction after another.
+      transact: (work) =>
+        this.#session.interruptible(signal, async () => {
+          await this.#sending
+          await this.#session.transact(work)
+        }),
     })
   }
 
@@ -265,6 +300,7 @@ export class PostgresDestination implements Destination {
   }
 
   #columnsOf(table: string): TableColumns {
+    if (this.#following) return this.#following.columnsOf(table)
     let columns = this.#columns.get(table)
     if (!columns) {
       columns = new TableColumns(this.#site.options, table)

@@ -2,7 +2,7 @@
 // schemas". Decided for a page as a whole, before a byte of it is written.
 
 import { BizonError } from '../../../lib/errors.ts'
-import { fits, joined, type Kind, widened } from './kinds.ts'
+import { fits, type Kind, widened } from './kinds.ts'
 
 /**
  * `evolve`: new fields become columns, an integer column becomes one of any numbers. `freeze`: the columns stay, and
@@ -17,8 +17,10 @@ export type Kinds = ReadonlyMap<string, Kind | undefined>
 export interface Changes {
   /** Columns to add, with their kinds. */
   readonly added: ReadonlyMap<string, Kind>
-  /** Columns to change, with what they become. */
+  /** Columns to change, with what they become, keeping the values that they have. */
   readonly widened: ReadonlyMap<string, Kind>
+  /** Columns that must become others, with what the records have there. */
+  readonly retyped: ReadonlyMap<string, Kind>
   /** Fields that have no column, and get none. */
   readonly leftOut: readonly string[]
 }
@@ -34,11 +36,17 @@ export interface Misfit {
 
 /**
  * `seen`: the fields of some records, with the kind that takes all their values; those that are always null are not
- * among them.
+ * among them. `isReplaced`: the table has rows of this run only, so that under `evolve` a column may become another.
  */
-export function changesFor(columns: Kinds, seen: ReadonlyMap<string, Kind>, policy: Policy): Changes | Misfit {
+export function changesFor(
+  columns: Kinds,
+  seen: ReadonlyMap<string, Kind>,
+  policy: Policy,
+  isReplaced = false,
+): Changes | Misfit {
   const added = new Map<string, Kind>()
   const wider = new Map<string, Kind>()
+  const retyped = new Map<string, Kind>()
   const leftOut: string[] = []
   for (const [name, value] of seen) {
     const column = columns.get(name)
@@ -48,21 +56,28 @@ export function changesFor(columns: Kinds, seen: ReadonlyMap<string, Kind>, poli
       else leftOut.push(name)
     } else if (column !== undefined && !fits(value, column)) {
       const kind = policy === 'evolve' ? widened(column, value) : undefined
-      if (kind === undefined) return { name, value, column }
-      wider.set(name, kind)
+      if (kind !== undefined) wider.set(name, kind)
+      else if (policy === 'evolve' && isReplaced && canTurn(column)) retyped.set(name, value)
+      else return { name, value, column }
     }
   }
-  return { added, widened: wider, leftOut }
+  return { added, widened: wider, retyped, leftOut }
 }
 
 export function isMisfit(result: Changes | Misfit): result is Misfit {
   return 'name' in result
 }
 
-/** `record`: the first that has such a value. */
+/** Whether the values of such a column can be had as JSON again: those of a time have another spelling by then. */
+const canTurn = (column: Kind): boolean => column !== 'timestamp'
+
+/**
+ * `record`: the first that has such a value.
+ * `remedy`: how a column gets another type, in words that follow "or".
+ */
 export function misfitError(
   { name, value, column }: Misfit,
-  { record, table }: { record: string; table: string },
+  { record, table, remedy }: { readonly record: string; readonly table: string; readonly remedy: string },
 ): BizonError {
   const field = `record ${JSON.stringify(record)} for ${table}: its field ${JSON.stringify(name)}`
   if (column === undefined) {
@@ -74,16 +89,6 @@ export function misfitError(
   return new BizonError('invalid_record', `${field} is ${value}, and the column is ${column}`, {
     hint: canWiden
       ? 'Set on_schema_change to evolve, which widens the column, or correct it in a transform.'
-      : `Correct it in a transform, or replace the table with --reset: its columns are then chosen anew, and one of both kinds is json.`,
+      : `Correct it in a transform, or ${remedy}.`,
   })
-}
-
-/** What two groups of records have, together. */
-export function merged(one: ReadonlyMap<string, Kind>, other: ReadonlyMap<string, Kind>): Map<string, Kind> {
-  const both = new Map(one)
-  for (const [name, kind] of other) {
-    const known = both.get(name)
-    both.set(name, known === undefined ? kind : joined(known, kind))
-  }
-  return both
 }

@@ -5,6 +5,9 @@ import { members } from '../../../lib/json.ts'
 import type { RawJson } from '../../../lib/record.ts'
 import { joined, type Kind, kindOf } from './kinds.ts'
 
+/** How many fields a record may lack and the next one still be found by its bytes. */
+const NEAR = 16
+
 interface Field {
   readonly name: string
   /** As it stands in the text, quotes included. */
@@ -18,24 +21,43 @@ export class Fields {
   readonly #byName = new Map<string, Field>()
   /** In the order in which they were first met. */
   readonly #order: Field[] = []
+  #isChanged = false
 
   /** Adds what a record has. Of members with the same name the last counts, which every kind of both takes. */
   observe({ buffer, start, end }: RawJson): void {
     let at = 0
     members(buffer, start, end, (keyStart, keyEnd, valueStart, valueEnd) => {
-      const expected = this.#order[at]
-      const found = expected && isSpelled(buffer, keyStart, keyEnd, expected.spelling) ? expected : undefined
-      const field = found ?? this.#find(buffer, keyStart, keyEnd)
+      const field = this.#near(at, buffer, keyStart, keyEnd) ?? this.#find(buffer, keyStart, keyEnd)
       at = field.place + 1
       const kind = kindOf(buffer, valueStart, valueEnd)
       if (kind === undefined || kind === field.kind) return
-      field.kind = field.kind === undefined ? kind : joined(field.kind, kind)
+      const both = field.kind === undefined ? kind : joined(field.kind, kind)
+      if (both === field.kind) return
+      field.kind = both
+      this.#isChanged = true
     })
+  }
+
+  /** Whether a field or a kind came that none of the records had before the last call. */
+  changed(): boolean {
+    const is = this.#isChanged
+    this.#isChanged = false
+    return is
   }
 
   /** Fields that had a value. */
   seen(): Map<string, Kind> {
     return new Map(this.#order.flatMap(({ name, kind }) => (kind === undefined ? [] : [[name, kind]])))
+  }
+
+  /** The field of that spelling, when it is the next one, or one that follows soon. */
+  #near(at: number, buffer: Buffer, start: number, end: number): Field | undefined {
+    const last = Math.min(at + NEAR, this.#order.length)
+    for (let place = at; place < last; place++) {
+      const field = this.#order[place] as Field
+      if (isSpelled(buffer, start, end, field.spelling)) return field
+    }
+    return undefined
   }
 
   #find(buffer: Buffer, keyStart: number, keyEnd: number): Field {

@@ -11,77 +11,92 @@ export interface FollowOptions {
   /** As errors name it. */
   readonly table: string
   readonly policy: Policy
-  /** What the source says of the records. */
-  readonly schema: JsonObject | undefined
   /** The table's columns as they are; none: it is made for these records, whatever the policy. */
   readonly columns: Kinds
+  /** Those that rows are written with from the beginning: the others keep their defaults until a record has a value. */
+  readonly written: Iterable<string>
+  /** Whether the rows of this run take the place of all others: see `changesFor`. */
+  readonly isReplaced: boolean
+  /** See `misfitError`. */
+  readonly remedy: string
+}
+
+/** What must be done before some records can be written. */
+export interface Step extends Changes {
+  /** Columns that were there, and that rows are written with from here on. */
+  readonly used: ReadonlySet<string>
 }
 
 export class FollowedColumns {
   readonly #options: FollowOptions
-  readonly #declared: ReadonlyMap<string, Kind>
   readonly #kinds: Map<string, Kind | undefined>
-  /** Columns of somebody else's that records have a value for. */
-  readonly #used = new Set<string>()
+  readonly #written: Set<string>
   readonly #leftOut = new Set<string>()
-  #isNew: boolean
+  readonly #fields = new Fields()
+  #declared: { readonly schema: JsonObject | undefined; readonly kinds: ReadonlyMap<string, Kind> } = {
+    schema: undefined,
+    kinds: new Map(),
+  }
 
   constructor(options: FollowOptions) {
     this.#options = options
-    this.#declared = options.schema ? kindsOfSchema(options.schema) : new Map()
     this.#kinds = new Map(options.columns)
-    this.#isNew = this.#kinds.size === 0
+    this.#written = new Set([...options.written].filter((name) => this.#kinds.has(name)))
   }
 
-  /** The columns that rows are written with, in order: the others keep their defaults. */
+  /** The columns that rows are written with, in order. */
   get written(): Kinds {
-    return new Map([...this.#kinds].filter(([name, kind]) => kind !== undefined || this.#used.has(name)))
-  }
-
-  /** Fields that `freeze` has left out so far. */
-  get leftOut(): ReadonlySet<string> {
-    return this.#leftOut
+    return new Map([...this.#kinds].filter(([name]) => this.#written.has(name)))
   }
 
   /**
    * What must be done before these records can be written, which from here on counts as done; undefined: nothing, and they
-   * are written as those before. Rejects with the first record that no change makes room for.
+   * are written as those before. `schema`: what the source says of them. Throws at the first record that no change makes
+   * room for.
    */
-  follow(records: readonly SourceRecord[]): Pick<Changes, 'added' | 'widened'> | undefined {
-    const fields = new Fields()
-    for (const { data } of records) fields.observe(rawOf(data))
-    const seen = this.#withDeclared(fields.seen())
-    const { table, policy } = this.#options
-    const changes = changesFor(this.#kinds, seen, this.#isNew ? 'evolve' : policy)
-    if (isMisfit(changes)) {
-      const { name, column } = changes
-      const takes = (kind: Kind): boolean => column !== undefined && fits(kind, column)
-      for (const { id, data } of records) {
-        const value = otherKind(rawOf(data), name, takes)
-        if (value !== undefined) throw misfitError({ name, value, column }, { record: id, table })
-      }
-      throw misfitError(changes, { record: '', table })
-    }
-    const { added, widened, leftOut } = changes
+  follow(records: readonly SourceRecord[], schema?: JsonObject): Step | undefined {
+    for (const { data } of records) this.#fields.observe(rawOf(data))
+    const isNew = this.#kinds.size === 0
+    if (!this.#fields.changed() && !isNew) return undefined
+    const seen = this.#withDeclared(this.#fields.seen(), schema, isNew)
+    const { policy, isReplaced } = this.#options
+    const changes = changesFor(this.#kinds, seen, isNew ? 'evolve' : policy, isReplaced)
+    if (isMisfit(changes)) throw this.refusal(records, changes.name, changes.value)
+    const { added, widened, retyped } = changes
+    const leftOut = changes.leftOut.filter((name) => !this.#leftOut.has(name))
     for (const name of leftOut) this.#leftOut.add(name)
-    if (records.length > 0) this.#isNew = false
-    const used = [...seen.keys()].filter((name) => this.#isOthers(name) && !this.#used.has(name))
-    if (added.size === 0 && widened.size === 0 && used.length === 0) return undefined
-    for (const name of used) this.#used.add(name)
-    for (const [name, kind] of [...added, ...widened]) this.#kinds.set(name, kind)
-    return { added, widened }
+    const used = new Set([...seen.keys()].filter((name) => this.#kinds.has(name) && !this.#written.has(name)))
+    if (added.size + widened.size + retyped.size + used.size + leftOut.length === 0) return undefined
+    for (const [name, kind] of [...added, ...widened, ...retyped]) this.#kinds.set(name, kind)
+    for (const name of [...added.keys(), ...used]) this.#written.add(name)
+    return { added, widened, retyped, leftOut, used }
   }
 
-  #isOthers(name: string): boolean {
-    return this.#kinds.has(name) && this.#kinds.get(name) === undefined
+  /** What a column that had to become another is now. */
+  become(name: string, kind: Kind): void {
+    this.#kinds.set(name, kind)
+  }
+
+  /** Why the field has no column that takes it: names the first of the records that says so. */
+  refusal(records: readonly SourceRecord[], name: string, value: Kind): Error {
+    const column = this.#kinds.get(name)
+    const takes = (kind: Kind): boolean => column !== undefined && fits(kind, column)
+    const { table, remedy } = this.#options
+    for (const { id, data } of records) {
+      const other = otherKind(rawOf(data), name, takes)
+      if (other !== undefined) return misfitError({ name, value: other, column }, { record: id, table, remedy })
+    }
+    return misfitError({ name, value, column }, { record: '', table, remedy })
   }
 
   /** For a field that is new, the kind that the source says, if it takes what is there; all of them for a new table. */
-  #withDeclared(seen: Map<string, Kind>): Map<string, Kind> {
-    const kinds = this.#isNew ? new Map([...this.#declared, ...seen]) : seen
+  #withDeclared(seen: Map<string, Kind>, schema: JsonObject | undefined, isNew: boolean): Map<string, Kind> {
+    if (schema !== this.#declared.schema) this.#declared = { schema, kinds: schema ? kindsOfSchema(schema) : new Map() }
+    const { kinds: declared } = this.#declared
+    const kinds = isNew ? new Map([...declared, ...seen]) : seen
     for (const [name, kind] of seen) {
-      const declared = this.#declared.get(name)
-      if (declared !== undefined && !this.#kinds.has(name) && fits(kind, declared)) kinds.set(name, declared)
+      const said = declared.get(name)
+      if (said !== undefined && !this.#kinds.has(name) && fits(kind, said)) kinds.set(name, said)
     }
     return kinds
   }

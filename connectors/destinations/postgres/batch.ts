@@ -3,9 +3,11 @@
 // that is sent all the same, and can then be done once only.
 
 import { faultPoint } from '../../../lib/fault.ts'
+import type { Step } from '../columns/table.ts'
 import type { Column } from './columns.ts'
 import { CopyRows, type Segment } from './copy.ts'
 import { recordError, swallowed } from './errors.ts'
+import { carryOut } from './follow.ts'
 import { derivedName, qualified } from './names.ts'
 import type { Site } from './publish.ts'
 import type { Transaction } from './session.ts'
@@ -22,11 +24,15 @@ const NOTHING: Segment = { chunks: [], ids: [], bytes: 0 }
 interface Sent {
   readonly table: string
   readonly segment: Segment
+  /** Those that the rows of the segment have. */
+  readonly columns: readonly Column[]
+  /** What the table is given before further rows come, instead of rows. */
+  readonly step?: Step
 }
 
 export class Batch {
   readonly #site: Site
-  readonly #waiting = new Map<string, CopyRows>()
+  readonly #waiting = new Map<string, { readonly rows: CopyRows; readonly columns: readonly Column[] }>()
   /** In the order in which they were sent. */
   #segments: Sent[] = []
   #bytes = 0
@@ -45,18 +51,18 @@ export class Batch {
   }
 
   rowsOf(table: string): CopyRows {
-    let rows = this.#waiting.get(table)
-    if (!rows) {
-      rows = new CopyRows()
-      this.#waiting.set(table, rows)
+    let waiting = this.#waiting.get(table)
+    if (!waiting) {
+      waiting = { rows: new CopyRows(), columns: this.#site.columnsOf(table) }
+      this.#waiting.set(table, waiting)
     }
-    return rows
+    return waiting.rows
   }
 
   /** Whether so much waits that it should be sent. */
   get isRipe(): boolean {
     let bytes = 0
-    for (const rows of this.#waiting.values()) bytes += rows.bytes
+    for (const { rows } of this.#waiting.values()) bytes += rows.bytes
     return bytes >= SEGMENT_BYTES
   }
 
@@ -64,14 +70,20 @@ export class Batch {
   mention(table: string): void {
     if (this.#rows.has(table)) return
     this.#rows.set(table, 0)
-    this.#segments.push({ table, segment: NOTHING })
+    this.#segments.push({ table, segment: NOTHING, columns: this.#site.columnsOf(table) })
+  }
+
+  /** What gathers from here on needs the columns that rows have now; what waits has those before. */
+  change(table: string, step: Step): void {
+    this.gather()
+    this.#segments.push({ table, segment: NOTHING, columns: this.#site.columnsOf(table), step })
   }
 
   /** What waits becomes segments. */
   gather(): void {
-    for (const [table, rows] of this.#waiting) {
+    for (const [table, { rows, columns }] of this.#waiting) {
       const segment = rows.take()
-      this.#segments.push({ table, segment })
+      this.#segments.push({ table, segment, columns })
       this.#bytes += segment.bytes
       this.#rows.set(table, (this.#rows.get(table) ?? 0) + segment.ids.length)
     }
@@ -86,8 +98,13 @@ export class Batch {
     }
     const sent = this.#sent
     for (; sent.count < this.#segments.length; sent.count++) {
-      const { table, segment } = this.#segments[sent.count] as Sent
-      const columns = this.#site.columnsOf(table)
+      const { table, segment, columns, step } = this.#segments[sent.count] as Sent
+      if (step) {
+        await this.begin(table)
+        const into = sent.into.get(table) ?? this.#lasting(state, table)
+        await carryOut(transaction, this.#site, { table, into, state, columns, step })
+        continue
+      }
       const into = sent.into.get(table) ?? (await this.#tableFor(transaction, state, table, columns))
       sent.into.set(table, into)
       if (segment.chunks.length === 0) continue
@@ -107,7 +124,11 @@ export class Batch {
     const tables: Record<string, StagedTable> = { ...state.tables }
     for (const [table, rows] of this.#rows) {
       const before = tables[table]
-      tables[table] = { staging: before?.staging ?? stagingName(state, table), rows: (before?.rows ?? 0) + rows }
+      tables[table] = {
+        staging: before?.staging ?? stagingName(state, table),
+        rows: (before?.rows ?? 0) + rows,
+        ...this.#site.writtenTo(table),
+      }
     }
     return tables
   }
@@ -133,8 +154,23 @@ export class Batch {
 
   #forget(): void {
     this.#canRepeat = false
-    this.#segments = this.#segments.map(({ table }) => ({ table, segment: NOTHING }))
+    this.#segments = this.#segments.map((sent) => ({ ...sent, segment: NOTHING }))
     this.#bytes = 0
+  }
+
+  /** Makes a table ready, once. */
+  async begin(table: string): Promise<void> {
+    if (this.#begun.has(table)) return
+    await this.#begin(table)
+    this.#begun.add(table)
+  }
+
+  /** The table that takes the rows and outlasts the transaction; undefined: there is none, rows are merged. */
+  #lasting(state: TableState, table: string): string | undefined {
+    const { options, key } = this.#site
+    const staging = stagingName(state, table)
+    if (staging !== null) return qualified(options.schema, staging)
+    return key ? undefined : qualified(options.schema, table)
   }
 
   /** The table that takes the rows: a staging table; a stream's is the published one, or one to merge from. */
@@ -145,13 +181,9 @@ export class Batch {
     columns: readonly Column[],
   ): Promise<string> {
     const { options, key } = this.#site
-    if (!this.#begun.has(table)) {
-      await this.#begin(table)
-      this.#begun.add(table)
-    }
-    const staging = stagingName(state, table)
-    if (staging !== null) return qualified(options.schema, staging)
-    if (!key) return qualified(options.schema, table)
+    await this.begin(table)
+    const lasting = this.#lasting(state, table)
+    if (lasting !== undefined || !key) return lasting ?? qualified(options.schema, table)
     const temporary = qualified('pg_temp', derivedName(table, 'batch', state.run))
     await createTable(transaction, temporary, columns, 'ON COMMIT DROP')
     await key.prepare(transaction, temporary)

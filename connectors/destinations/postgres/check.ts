@@ -31,14 +31,14 @@ export interface Asked {
 /** Rejects when the table cannot be used so. Resolves to undefined when there is none. */
 export async function checkTable(
   connection: Queries,
-  { options: { schema }, key }: Site,
+  { options: { schema, unnest }, key }: Site,
   table: string,
   { use, columns, mayReplace, isNew = false }: Asked,
 ): Promise<FoundTable | undefined> {
   const name = `${schema}.${table}`
   const found = await findTable(connection, schema, table)
   if (!found) return undefined
-  const missing = missingColumns(found, columns ?? [], name)
+  const missing = missingColumns(found, columns ?? [], name, unnest === 'columns')
   if (isNew) await checkEmpty(connection, schema, table, 'Rename or drop it, or let the records name another table.')
   else if (use !== 'add' && !mayReplace)
     await checkEmpty(connection, schema, table, 'Rename it, or run with --reset to replace it.')
@@ -200,5 +200,5 @@ export async function checkTarget(
       hint: `GRANT CREATE, USAGE ON SCHEMA ${quoteName(schema)} TO ${quoteName(user)}`,
     })
   }
-  await checkTable(connection, site, target, { use, columns: site.columnsOf(target), mayReplace: true })
+  await checkTable(connection, site, target, { use, columns: site.fixedOf(target), mayReplace: true })
 }

@@ -1,9 +1,9 @@
 // The columns of a table, and how a record fills them: what bizon knows of it, then its JSON text whole, or with
-// `unnest: true` a column for each field of the schema.
+// `unnest` a column for each field: those of the schema, or those that follow the records (follow.ts).
 
 import type { RecordSchema } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
-import { members, stringAt } from '../../../lib/json.ts'
+import { isKey, members, stringAt } from '../../../lib/json.ts'
 import type { RawJson, SourceRecord } from '../../../lib/record.ts'
 import { RECORD_COLUMNS, rawOf, timestampText } from '../record.ts'
 import { isHalfPair, schemaFor } from '../schemas.ts'
@@ -54,11 +54,13 @@ export class TableColumns {
   /** Undefined: the payload whole. */
   readonly #fields: Fields | undefined
 
-  constructor(options: PostgresOptions, table: string) {
+  /** `followed`: with `unnest: columns`, those of the records' fields as they are now. */
+  constructor(options: PostgresOptions, table: string, followed: readonly Column[] = []) {
     const { unnest, recordSchemas, metadata } = options
-    const typed = unnest ? typedColumns(schemaFor(recordSchemas, table, 'table'), table) : undefined
+    const listed = unnest === true ? typedColumns(schemaFor(recordSchemas, table, 'table'), table) : undefined
+    const typed = unnest === 'columns' ? followed : listed
     this.#options = options
-    this.#fields = typed && new Fields(typed)
+    this.#fields = typed && new Fields(typed, unnest === true)
     this.all = [...(metadata === 'bizon' ? METADATA : []), ...(typed ?? PAYLOAD)]
     const twice = this.all.find(({ name }, at) => this.all.findIndex((other) => other.name === name) !== at)
     if (twice !== undefined) {
@@ -91,6 +93,12 @@ export class TableColumns {
     to.end()
   }
 
+  /** The record with its JSON text as it is written. */
+  textOf(record: SourceRecord, watch: Watch): SourceRecord & { readonly data: RawJson } {
+    const data = rawOf(record.data)
+    return { ...record, data: watch.nul(data) ? this.#checked(data, record.id, this.#options.on_nul) : data }
+  }
+
   #checked(raw: RawJson, id: string, onNul: 'fail' | 'strip'): RawJson {
     const stripped = withoutNul(raw)
     if (stripped === raw) return raw
@@ -107,11 +115,17 @@ class Fields {
   readonly #columns: readonly Column[]
   readonly #shapes: readonly (Shape | undefined)[]
   readonly #index: ReadonlyMap<string, number>
+  /** The names as JSON writes them. */
+  readonly #spellings: readonly Buffer[]
+  /** Whether a field without a column fails the run. */
+  readonly #isComplete: boolean
   /** Start and end of each column's value in the record at hand; -1 when it has none. */
   readonly #values: Int32Array
 
-  constructor(columns: readonly Column[]) {
+  constructor(columns: readonly Column[], isComplete: boolean) {
     this.#columns = columns
+    this.#isComplete = isComplete
+    this.#spellings = columns.map(({ name }) => Buffer.from(JSON.stringify(name)))
     this.#shapes = columns.map(({ type }) => shapeOf(type))
     this.#index = new Map(columns.map(({ name }, at) => [name, at]))
     this.#values = new Int32Array(2 * columns.length)
@@ -119,10 +133,12 @@ class Fields {
 
   add({ buffer, start, end }: RawJson, id: string, to: CopyRows): void {
     const values = this.#values.fill(-1)
+    // Records mostly have their fields in the order of the columns.
+    let next = 0
     members(buffer, start, end, (keyStart, keyEnd, valueStart, valueEnd) => {
-      const name = stringAt(buffer, keyStart, keyEnd)
-      const at = this.#index.get(name)
-      if (at === undefined) throw unknownField(id, name)
+      const at = this.#isNamed(next, buffer, keyStart, keyEnd) ? next : this.#find(buffer, keyStart, keyEnd, id)
+      if (at === undefined) return
+      next = at + 1
       values[2 * at] = valueStart
       values[2 * at + 1] = valueEnd
     })
@@ -130,6 +146,18 @@ class Fields {
       if (at > 0) to.next()
       this.#value(at, column, buffer, id, to)
     }
+  }
+
+  #isNamed(at: number, buffer: Buffer, start: number, end: number): boolean {
+    const spelling = this.#spellings[at]
+    return spelling !== undefined && isKey(buffer, start, end, spelling, (this.#columns[at] as Column).name)
+  }
+
+  #find(buffer: Buffer, start: number, end: number, id: string): number | undefined {
+    const name = stringAt(buffer, start, end)
+    const at = this.#index.get(name)
+    if (at === undefined && this.#isComplete) throw unknownField(id, name)
+    return at
   }
 
   #value(at: number, { name, type }: Column, buffer: Buffer, id: string, to: CopyRows): void {
@@ -140,7 +168,7 @@ class Fields {
     }
     const isString = buffer[start] === QUOTE
     const shape = this.#shapes[at]
-    if (type === 'jsonb' || (!isString && !shape)) {
+    if (type === 'jsonb' || type === 'json' || (!isString && !shape)) {
       to.json(buffer, start, end, true)
       return
     }

@@ -3,6 +3,7 @@
 import * as z from 'zod'
 import type { DestinationOptions } from '../../../lib/destination.ts'
 import { type Address, addressIn, addressKeys, reachKeys } from '../../postgres/address.ts'
+import { onSchemaChange } from '../columns/config.ts'
 
 const names = (what: string) => z.array(z.string().min(1)).describe(what)
 
@@ -38,6 +39,7 @@ export const config = z.strictObject({
     .enum(['publish', 'keep'])
     .default('publish')
     .describe('A complete extract without rows: `publish` an empty table, or `keep` the rows before.'),
+  on_schema_change: onSchemaChange,
   on_nul: z
     .enum(['fail', 'strip'])
     .default('fail')
@@ -66,6 +68,7 @@ export const tuning = [
   'create_schema',
   'replace_strategy',
   'on_empty',
+  'on_schema_change',
   'lock_timeout',
   'reconnect_timeout',
 ] as const

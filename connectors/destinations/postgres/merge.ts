@@ -12,7 +12,7 @@ import { countRows, listOf, tableOfIndex } from './tables.ts'
 /** Names of the constraints by which a staging table refuses a row without a key, or with a cursor of another type. */
 export const NO_NULL = '_bizon_key_is_not_null'
 export const CURSOR = '_bizon_cursor_has_its_type'
-const ARRIVAL = '_bizon_arrival'
+export const ARRIVAL = '_bizon_arrival'
 
 const CURSOR_TYPES = { timestamp: 'timestamptz', number: 'numeric' } as const
 
@@ -35,6 +35,13 @@ export class Key {
          ${version === undefined ? '' : `ADD CONSTRAINT ${CURSOR} CHECK (${version} IS NULL OR ${version} IS NOT NULL),`}
          ADD COLUMN ${ARRIVAL} bigint GENERATED ALWAYS AS IDENTITY`,
     )
+  }
+
+  /** Whether a table with such columns can have it. */
+  isIn(columns: ReadonlyMap<string, unknown>): boolean {
+    const { primary_key: key, cursor_field: cursor, unnest } = this.#options
+    if (unnest !== 'columns') return true
+    return [...key, ...(cursor === undefined ? [] : [cursor])].every((name) => columns.has(name))
   }
 
   /** Leaves one row for each key, and nothing that is only for staging. */

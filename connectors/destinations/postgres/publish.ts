@@ -11,6 +11,7 @@ import { checkTable, type Use, useOf } from './check.ts'
 import type { Column } from './columns.ts'
 import type { PostgresOptions } from './config.ts'
 import { swallowed } from './errors.ts'
+import { alterTable, stagedColumns } from './follow.ts'
 import type { Key } from './merge.ts'
 import { qualified } from './names.ts'
 import { replaceByRename } from './replace.ts'
@@ -25,7 +26,12 @@ export interface Site {
   /** Table of the configured destination id. */
   readonly target: string
   readonly key: Key | undefined
+  /** Those that rows are written with, as far as they are known. */
   columnsOf(table: string): readonly Column[]
+  /** Those that rows are written with whatever the records are. */
+  fixedOf(table: string): readonly Column[]
+  /** What the state says of the columns of a table with rows of this run. */
+  writtenTo(table: string): Pick<StagedTable, 'columns'>
 }
 
 /** Columns and indexes of tables that go on being there. Repeatable. */
@@ -35,11 +41,12 @@ export async function preparePublish(transaction: Transaction, site: Site, state
   const use = useOf(state, options)
   if (use === 'swap') return
   for (const table of Object.keys(state.tables)) {
-    if (!(await checkTable(transaction, site, table, asked(site, state, table, use)))) continue
-    await prepareTable(transaction, schema, table, site.columnsOf(table))
+    const found = await checkTable(transaction, site, table, asked(site, state, table, use))
+    if (!found) continue
+    await prepareTable(transaction, schema, table, site.fixedOf(table), options.unnest === 'columns')
     await dropStaleIndex(transaction, site, state, table)
     // Rows that are about to be replaced may have one key twice.
-    if (key && use === 'add') await key.ensureIndex(transaction, schema, table)
+    if (key?.isIn(found.columns) && use === 'add') await key.ensureIndex(transaction, schema, table)
   }
 }
 
@@ -63,8 +70,8 @@ function staleIndex({ key }: Site, { published }: TableState, table: string): st
 }
 
 /** What the state says of a table that has this run's rows. */
-export function publishedTable({ key }: Site, table: string): PublishedTable {
-  return { index: key?.indexOf(table) ?? null }
+export function publishedTable({ key }: Site, table: string, { columns }: StagedTable): PublishedTable {
+  return { index: key?.indexOf(table) ?? null, ...(columns && { columns }) }
 }
 
 /**
@@ -82,7 +89,7 @@ export async function publish(
   const published: Record<string, PublishedTable> = { ...state.published }
   for (const [table, staged] of tables) {
     await publishTable(transaction, site, table, staged, state, use)
-    published[table] = publishedTable(site, table)
+    published[table] = publishedTable(site, table, staged)
     faultPoint('publish.mid')
   }
   if (replaces(state)) await emptyOthers(transaction, site, state, keepsOthers, published)
@@ -91,7 +98,7 @@ export async function publish(
 
 const asked = (site: Site, { mode, published }: TableState, table: string, use: Use) => ({
   use,
-  columns: site.columnsOf(table),
+  columns: site.fixedOf(table),
   mayReplace: mode === 'full_refresh' || Object.hasOwn(published, table),
 })
 
@@ -103,10 +110,8 @@ async function publishTable(
   state: TableState,
   use: Use,
 ): Promise<void> {
-  const { options, key } = site
-  const { schema } = options
+  const { schema, unnest } = site.options
   const staging = stagingOf(staged, table)
-  const columns = site.columnsOf(table)
   const [main, next] = [qualified(schema, table), qualified(schema, staging)]
   const isThere = (await findTable(transaction, schema, table)) !== undefined
   // First of all, so that what is found is still so at the end. Readers go on reading.
@@ -114,32 +119,51 @@ async function publishTable(
   if (isThere) await checkTable(transaction, site, table, asked(site, state, table, use))
   const count = await countRows(transaction, next)
   if (count !== staged.rows) throw miscounted(schema, staging, count, staged, state)
+  const follows = unnest === 'columns' ? await stagedColumns(transaction, site, next, staged) : undefined
+  const columns = follows?.columns ?? site.columnsOf(table)
+  // A table for which no row came may not have the columns of the key.
+  const key = follows?.hasKey === false ? undefined : site.key
   if (key) await key.deduplicate(transaction, next)
   if (use === 'add') {
-    await prepareTable(transaction, schema, table, columns)
+    await prepareTable(transaction, schema, table, follows ? site.fixedOf(table) : columns, follows !== undefined)
+    if (follows) await alterTable(transaction, main, columns)
     if (key) await key.ensureIndex(transaction, schema, table)
     if (key) await key.merge(transaction, schema, table, next, columns)
-    else await fill(transaction, site, table, next)
+    else await fill(transaction, { schema, table, columns, from: next })
     await transaction.query(`DROP TABLE ${next}`)
     return
   }
   if (isThere && use === 'fill') {
     await removeRows(transaction, main, table)
-    await fill(transaction, site, table, next)
+    if (follows) await alterTable(transaction, main, columns)
+    await fill(transaction, { schema, table, columns, from: next })
     await transaction.query(`DROP TABLE ${next}`)
     if (key) await key.ensureIndex(transaction, schema, table)
     return
   }
   // Before it takes the place: while the index is built, readers still have the other one.
-  if (isThere) await checkShape(transaction, schema, table, staging)
+  if (isThere) await checkShape(transaction, schema, table, staging, follows !== undefined)
   if (key) await key.ensureIndex(transaction, schema, table, staging)
   if (isThere) await replaceByRename(transaction, schema, table, staging, staleIndex(site, state, table))
   else await transaction.query(`COMMENT ON TABLE ${next} IS NULL; ALTER TABLE ${next} RENAME TO ${quoteName(table)}`)
 }
 
-async function fill(transaction: Transaction, site: Site, table: string, from: string): Promise<void> {
-  const list = listOf(site.columnsOf(table))
-  const main = qualified(site.options.schema, table)
+async function fill(
+  transaction: Transaction,
+  {
+    schema,
+    table,
+    columns,
+    from,
+  }: {
+    readonly schema: string
+    readonly table: string
+    readonly columns: readonly Column[]
+    readonly from: string
+  },
+): Promise<void> {
+  const list = listOf(columns)
+  const main = qualified(schema, table)
   const sent = await countRows(transaction, from)
   const { count } = await transaction.query(`INSERT INTO ${main} (${list}) SELECT ${list} FROM ${from}`)
   if (count !== sent) throw swallowed(table, count, sent)

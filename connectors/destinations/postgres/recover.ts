@@ -132,7 +132,7 @@ async function checkMains(
     const isKnown = Object.hasOwn(state.published, table)
     const found = await checkTable(transaction, site, table, {
       use,
-      columns: table === target ? site.columnsOf(table) : undefined,
+      columns: table === target ? site.fixedOf(table) : undefined,
       mayReplace: state.mode === 'full_refresh' || isKnown,
     })
     if (found || use !== 'add' || !isKnown) continue

@@ -5,6 +5,7 @@
 import { faultPoint } from '../../../lib/fault.ts'
 import { quoteName, quoteText } from '../../postgres.ts'
 import { checkTable, useOf } from './check.ts'
+import { prepareKey, writtenBefore } from './follow.ts'
 import { derivedName, qualified } from './names.ts'
 import { claimTable } from './owners.ts'
 import { dropStaleIndex, type Site } from './publish.ts'
@@ -26,16 +27,17 @@ export async function beginTable(
 ): Promise<void> {
   const { options, target, key } = site
   const { schema } = options
-  const columns = site.columnsOf(table)
+  const columns = site.fixedOf(table)
+  const follows = options.unnest === 'columns'
   const isKnown = Object.hasOwn(state.published, table)
   const isNew = table !== target && (await claimTable(transaction, schema, table, target, state)) && !isKnown
   const mayReplace = state.mode === 'full_refresh' || isKnown
   const found = await checkTable(transaction, site, table, { use: useOf(state, options), columns, mayReplace, isNew })
   const name = stagingName(state, table)
   if (name === null) {
-    await prepareTable(transaction, schema, table, columns)
+    await prepareTable(transaction, schema, table, columns, follows)
     await dropStaleIndex(transaction, site, state, table)
-    if (key) await key.ensureIndex(transaction, schema, table)
+    if (key?.isIn(found?.columns ?? new Map())) await key.ensureIndex(transaction, schema, table)
     return
   }
   if (key) await key.hasIndex(transaction, schema, table)
@@ -46,9 +48,15 @@ export async function beginTable(
     await transaction.query(
       `CREATE TABLE ${staging} (LIKE ${qualified(schema, table)} INCLUDING ALL EXCLUDING INDEXES)`,
     )
-    await prepareTable(transaction, schema, name, columns)
-  } else await createTable(transaction, staging, columns)
-  if (key) await key.prepare(transaction, staging)
+    await prepareTable(transaction, schema, name, columns, follows)
+  } else {
+    const before = follows ? writtenBefore(state, table) : []
+    const types = found?.columns ?? new Map<string, string>()
+    const known = before.flatMap((name) => ({ name, type: types.get(name) ?? '' })).filter(({ type }) => type !== '')
+    await createTable(transaction, staging, [...columns, ...known])
+  }
+  if (follows) await prepareKey(transaction, site, staging)
+  else if (key) await key.prepare(transaction, staging)
   await transaction.query(
     `COMMENT ON TABLE ${staging} IS ${quoteText(`${markOf(target)}rows of ${table}, of run ${state.run}`)}`,
   )

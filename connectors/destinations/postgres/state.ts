@@ -27,11 +27,15 @@ export interface StagedTable {
   /** Null: the rows are in the published table. */
   readonly staging: string | null
   readonly rows: number
+  /** With `unnest: columns`: those of records that rows were written with. */
+  readonly columns?: readonly string[]
 }
 
 export interface PublishedTable {
   /** Name of the index by which rows are merged; null: none was made. */
   readonly index: string | null
+  /** With `unnest: columns`: those of records that rows have been written with. */
+  readonly columns?: readonly string[]
 }
 
 export const REMOVING = 'delete the row'

@@ -23,7 +23,7 @@ export async function findTable(connection: Queries, schema: string, table: stri
   const { rows } = await connection.query(
     `SELECT c.relkind::text AS kind, pg_get_userbyid(c.relowner)::text AS owner,
        pg_has_role(c.relowner, 'USAGE') AS owned,
-       (SELECT coalesce(json_object_agg(attname, format_type(atttypid, atttypmod)), '{}')::text FROM pg_attribute
+       (SELECT coalesce(json_object_agg(attname, format_type(atttypid, atttypmod) ORDER BY attnum), '{}')::text FROM pg_attribute
         WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped) AS columns,
        ARRAY(SELECT attname::text FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
          AND (attgenerated <> '' OR attidentity = 'a')) AS computed,
@@ -46,8 +46,13 @@ export async function findTable(connection: Queries, schema: string, table: stri
   }
 }
 
-/** Rejects what rows cannot be written to. Resolves to the columns that it lacks. */
-export function missingColumns(found: FoundTable, columns: readonly Column[], name: string): readonly Column[] {
+/** Rejects what rows cannot be written to. `isPart`: rows have other columns too. Resolves to the columns that it lacks. */
+export function missingColumns(
+  found: FoundTable,
+  columns: readonly Column[],
+  name: string,
+  isPart = false,
+): readonly Column[] {
   if (found.kind !== 'r' && found.kind !== 'p') {
     throw new BizonError('destination', `${name} is not a table`, { hint: 'Choose another destination_id.' })
   }
@@ -59,7 +64,7 @@ export function missingColumns(found: FoundTable, columns: readonly Column[], na
     })
   }
   const demanding = found.demanding.find((one) => columns.every(({ name: column }) => column !== one))
-  if (demanding !== undefined && columns.length > 0) {
+  if (demanding !== undefined && columns.length > 0 && !isPart) {
     throw new BizonError('destination', `${name}: column ${demanding} is NOT NULL, and records have none`, {
       hint: 'Give the column a DEFAULT, or choose another destination_id.',
     })
@@ -73,11 +78,12 @@ export async function prepareTable(
   schema: string,
   table: string,
   columns: readonly Column[],
+  isPart = false,
 ): Promise<void> {
   const name = qualified(schema, table)
   const found = await findTable(connection, schema, table)
   if (found === undefined) return createTable(connection, name, columns)
-  const missing = missingColumns(found, columns, `${schema}.${table}`)
+  const missing = missingColumns(found, columns, `${schema}.${table}`, isPart)
   if (missing.length === 0) return
   const added = missing.map((column) => `ADD COLUMN IF NOT EXISTS ${definitionOf(column)}`)
   await connection.query(`ALTER TABLE ${name} ${added.join(', ')}${comments(name, missing)}`)
@@ -115,7 +121,7 @@ export async function countRows(connection: Queries, name: string): Promise<numb
   return Number(rows[0]?.count)
 }
 
-const definitionOf = ({ name, type }: Column): string => `${quoteName(name)} ${type}`
+export const definitionOf = ({ name, type }: Column): string => `${quoteName(name)} ${type}`
 
 function comments(table: string, columns: readonly Column[]): string {
   return columns

@@ -50,7 +50,7 @@ export class SqliteReader implements Reader {
       const select = database.prepare(`SELECT ${columns} FROM ${quoteName(destinationId)}`).safeIntegers()
       let [rows, bytes]: [StoredRow[], number] = [[], 0]
       for (const row of select.iterate() as IterableIterator<Record<string, unknown>>) {
-        const stored = storedOf(row, unnest)
+        const stored = storedOf(row, unnest !== false)
         rows.push(stored)
         bytes += stored.data?.byteLength ?? 0
         if (bytes < BATCH_BYTES) continue

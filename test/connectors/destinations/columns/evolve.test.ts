@@ -16,11 +16,12 @@ const COLUMNS = new Map<string, Kind | undefined>([
 ])
 
 /** In short: what happens to a table that has all these columns. */
-function outcome(name: string, value: Kind, policy: Policy): string {
-  const changes = changesFor(COLUMNS, new Map([[name, value]]), policy)
+function outcome(name: string, value: Kind, policy: Policy, isReplaced = false): string {
+  const changes = changesFor(COLUMNS, new Map([[name, value]]), policy, isReplaced)
   if (isMisfit(changes)) return 'fails'
-  const { added, widened, leftOut } = changes
+  const { added, widened, retyped, leftOut } = changes
   if (added.size > 0) return `adds ${added.get(name)}`
+  if (retyped.size > 0) return 'becomes another'
   if (widened.size > 0) return `widens to ${widened.get(name)}`
   return leftOut.length > 0 ? 'leaves out' : 'takes it'
 }
@@ -52,9 +53,28 @@ describe.each([
   ] as const)('%s: %s', (policy, expected) => expect(outcome(name, value, policy)).toBe(expected))
 })
 
+describe('in a table that is replaced', () => {
+  test.each([
+    ['count', 'text', 'becomes another'],
+    ['name', 'integer', 'becomes another'],
+    ['day', 'integer', 'becomes another'],
+    // Its text would be another by then.
+    ['at', 'integer', 'fails'],
+    ['count', 'number', 'widens to number'],
+  ] as const)('a column %s with %s %s', (name, value, expected) => {
+    expect(outcome(name, value, 'evolve', true)).toBe(expected)
+    expect(outcome(name, value, 'freeze', true)).toBe('fails')
+  })
+})
+
 describe('a column that is gone from the records', () => {
   test.each(['evolve', 'freeze', 'fail'] as const)('%s: it is null', (policy) => {
-    expect(changesFor(COLUMNS, new Map(), policy)).toEqual({ added: new Map(), widened: new Map(), leftOut: [] })
+    expect(changesFor(COLUMNS, new Map(), policy)).toEqual({
+      added: new Map(),
+      widened: new Map(),
+      retyped: new Map(),
+      leftOut: [],
+    })
   })
 })
 
@@ -71,12 +91,13 @@ test('all changes of a page are found together', () => {
       ['two', 'json'],
     ]),
     widened: new Map([['count', 'number']]),
+    retyped: new Map(),
     leftOut: [],
   })
 })
 
 describe('the error', () => {
-  const where = { record: 'r1', table: 'public.t' }
+  const where = { record: 'r1', table: 'public.t', remedy: 'replace the table with --reset' }
 
   it('names the record, the field, both types and the remedy', () => {
     const error = misfitError({ name: 'name', value: 'integer', column: 'text' }, where)
