@@ -233,6 +233,10 @@ export const points: { readonly [name: string]: Point } = {
     happened: 'one file, folder or table has been replaced, or added to',
     next: 'what is done is recognised, undone, or done over; the rest is done',
   },
+  'ddl.after': {
+    happened: 'the table that takes the rows has the columns that they need, COMMIT is not sent',
+    next: 'its columns are as they were, and are changed again',
+  },
   'publish.after': {
     happened: 'everything is published, and the state file or row says so',
     next: 'the job is finished',
