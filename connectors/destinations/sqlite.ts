@@ -9,8 +9,11 @@ import type { Checkpoint, Receipt } from '../../lib/checkpoint.ts'
 import { type Destination, type DestinationContext, defineDestination, type Run } from '../../lib/destination.ts'
 import { BizonError } from '../../lib/errors.ts'
 import { faultPoint } from '../../lib/fault.ts'
+import type { SourceRecord } from '../../lib/record.ts'
 import { idPrefixOf, idSuffixOf } from '../../lib/row-id.ts'
 import type { Page } from '../../lib/source.ts'
+import { policyOf } from './columns/config.ts'
+import { kindsOfSchema } from './columns/kinds.ts'
 import { shortest } from './file/paths.ts'
 import { timestampOf } from './record.ts'
 import { namesEmpty } from './recovery.ts'
@@ -19,9 +22,10 @@ import { Batch } from './sqlite/batch.ts'
 import { checkTarget } from './sqlite/check.ts'
 import { type PageFacts, TableColumns } from './sqlite/columns.ts'
 import { config, type SqliteOptions, tuning } from './sqlite/config.ts'
+import { columnsOfKinds, FollowedTable } from './sqlite/follow.ts'
 import { keyOfOptions } from './sqlite/merge.ts'
 import { checkedTable, isSameName, STATE_TABLE } from './sqlite/names.ts'
-import { publish } from './sqlite/publish.ts'
+import { kindsAfter, publish } from './sqlite/publish.ts'
 import { SqliteReader, scratchFile } from './sqlite/reader.ts'
 import { recover, type Site } from './sqlite/recover.ts'
 import { type Seams, Session } from './sqlite/session.ts'
@@ -33,6 +37,7 @@ export default defineDestination({
   summary: 'Tables in a SQLite file, appended to, merged or replaced exactly once.',
   config,
   tuning,
+  findsColumns: true,
   parses({ unnest, primary_key: key }) {
     if (unnest) return 'unnest looks for the fields of each record'
     return key.length > 0 ? 'primary_key looks for its fields in each record' : undefined
@@ -42,12 +47,15 @@ export default defineDestination({
   scratch: scratchFile,
 })
 
-type Context = Pick<DestinationContext, 'stream' | 'mode'>
+type Context = Pick<DestinationContext, 'stream' | 'mode' | 'schema' | 'isTransformed'> &
+  Partial<Pick<DestinationContext, 'log'>>
 
 export class SqliteDestination implements Destination {
   readonly #context: Context
   readonly #site: Site
   readonly #columns = new Map<string, TableColumns>()
+  /** With `unnest: columns`: the tables that this process has written to. */
+  readonly #followed = new Map<string, FollowedTable>()
   /** The spelling of a table that is used, by destination id: `Events` is `events`. */
   readonly #tables = new Map<string, string>()
   readonly #batch: Batch
@@ -65,9 +73,21 @@ export class SqliteDestination implements Destination {
     const target = this.#tableOf(options.destinationId.replaceAll('{stream}', context.stream))
     const session = new Session({ path, target, durability, lockTimeoutSeconds }, seams)
     const row = new StateRow(session, target)
-    const columnsOf = (table: string): TableColumns => this.#columnsOf(table)
-    this.#site = { options, session, row, target, key: keyOfOptions(options), columnsOf }
-    if (options.unnest) checkKeyColumns(options, (id) => this.#columnsOf(this.#tableOf(id)).all)
+    policyOf(options)
+    const follows = options.unnest === 'columns'
+    const fixed = follows ? new TableColumns(options, target) : undefined
+    this.#site = {
+      options,
+      session,
+      row,
+      target,
+      key: keyOfOptions(options),
+      columnsOf: (table) => this.#columnsOf(table),
+      fixedOf: (table) => (fixed ?? this.#columnsOf(table)).all,
+      writtenTo: (table) => (follows ? { kinds: this.#followed.get(table)?.kinds ?? {} } : {}),
+      followed: follows ? (state, table) => this.#followedTable(state, table) : undefined,
+    }
+    if (options.unnest === true) checkKeyColumns(options, (id) => this.#columnsOf(this.#tableOf(id)).all)
     this.#batch = new Batch(this.#site)
   }
 
@@ -101,6 +121,7 @@ export class SqliteDestination implements Destination {
         nextId: () => this.#ids.prefix + idSuffixOf(this.#ids.next++),
       }
       const usual = this.#usual(page)
+      if (this.#site.followed) await this.#follow(page, state, signal)
       for (const record of page.records) {
         const table = this.#tableOf(record.destinationId ?? usual)
         this.#columnsOf(table).add(record, facts, this.#batch.cellsOf(table))
@@ -124,7 +145,8 @@ export class SqliteDestination implements Destination {
       const tables = this.#batch.tables(state)
       const published =
         state.mode === 'stream' ? [...new Set([...state.published, ...Object.keys(tables)])] : state.published
-      const next = { ...state, checkpoint, tables, published }
+      const isSeen = state.mode === 'stream' && this.#site.followed !== undefined
+      const next = { ...state, checkpoint, tables, published, ...(isSeen && { kinds: kindsAfter(state, tables) }) }
       faultPoint('commit.before')
       await this.#commit(next, await row.replace(next))
       this.#batch.done()
@@ -178,6 +200,50 @@ export class SqliteDestination implements Destination {
     this.#sending.catch(() => {})
   }
 
+  /** `unnest: columns`: gives each table of the page the columns that its records need, before any of their rows. */
+  async #follow(page: Page, state: TableState, signal: AbortSignal): Promise<void> {
+    const usual = this.#usual(page)
+    const byTable = new Map<string, SourceRecord[]>()
+    if (namesEmpty(page, { keepsOthers: this.#keepsOthers, onEmpty: this.#site.options.on_empty }))
+      byTable.set(this.#tableOf(usual), [])
+    for (const record of page.records) {
+      const table = this.#tableOf(record.destinationId ?? usual)
+      const some = byTable.get(table)
+      if (some) some.push(record)
+      else byTable.set(table, [record])
+    }
+    const { schema: own, isTransformed, log } = this.#context
+    const schema = page.stream ? page.stream.schema : own
+    for (const [table, records] of byTable) {
+      const followed = this.#followed.get(table) ?? (await this.#sent(() => this.#followedTable(state, table)))
+      const step = followed.follow(records, isTransformed ? undefined : schema)
+      if (!step) continue
+      if (step.leftOut.length > 0) {
+        const names = step.leftOut.map((name) => JSON.stringify(name)).join(', ')
+        log?.warn(`${table}: fields without a column are left out, since on_schema_change is freeze: ${names}`)
+      }
+      // Rows that wait have the columns as they were.
+      await this.#send(state, signal)
+      await this.#sent(async () => {
+        await this.#site.session.begin(signal)
+        await followed.carryOut(step, state)
+      })
+      this.#batch.change(table)
+    }
+  }
+
+  /** Once nothing is on its way any more. */
+  async #sent<T>(work: () => Promise<T>): Promise<T> {
+    await this.#sending
+    return work()
+  }
+
+  async #followedTable(state: TableState, table: string): Promise<FollowedTable> {
+    const followed = this.#followed.get(table) ?? (await FollowedTable.begin(this.#site, state, table))
+    this.#followed.set(table, followed)
+    return followed
+  }
+
   async #commit(state: TableState, sha256: string): Promise<void> {
     await this.#site.session.commit()
     this.#site.row.written(sha256)
@@ -207,9 +273,13 @@ export class SqliteDestination implements Destination {
   }
 
   #columnsOf(table: string): TableColumns {
+    const followed = this.#followed.get(table)
+    if (followed) return followed.columns
     let columns = this.#columns.get(table)
     if (!columns) {
-      columns = new TableColumns(this.#site.options, table)
+      // Of a table that no record came for: what the source says.
+      const { schema = {}, isTransformed } = this.#context
+      columns = new TableColumns(this.#site.options, table, columnsOfKinds(kindsOfSchema(isTransformed ? {} : schema)))
       this.#columns.set(table, columns)
     }
     return columns

@@ -9,7 +9,7 @@ export type Mode = 'full_refresh' | 'incremental' | 'stream'
 
 export interface Kind {
   readonly name: string
-  /** Those of `records` once the earlier run has ended, and in the end. */
+  /** Those of `records` once the earlier run has ended, and in the end, sorted. */
   readonly columns: { readonly before: string; readonly after: string }
   prepare(mode: Mode, files: Files): Promise<Place>
 }
@@ -20,13 +20,12 @@ export interface Place {
   /** To its end, or until so many rows are durable. */
   finish(stopAt: number | undefined, execution?: Execution): Promise<Ended>
   look(): Promise<Seen>
-  change(sql: string): Promise<void>
   remove(): Promise<void>
 }
 
 export interface Seen {
   readonly rows: readonly object[]
-  readonly columns: string
+  readonly columns: readonly string[]
   readonly tables: readonly string[]
   /** Rows of the run's last checkpoint. */
   readonly durable: number
@@ -45,6 +44,8 @@ const lines = (from: number, to: number): string =>
 const rowOf = (n: number): object => ({ a: null, b: null, c: null, ...recordOf(n) })
 const rowsTo = (count: number, form: (n: number) => object): object[] =>
   Array.from({ length: count }, (_, n) => form(n))
+
+const sorted = (columns: readonly string[]): string => [...columns].sort().join(', ')
 
 /** Text that is the same for the same rows, whatever the order of their columns. */
 const textOf = (rows: readonly object[]): string =>
@@ -81,7 +82,9 @@ export async function crash(
       complaints.push(...(await between(kind, trial, mode)))
     }
     if (same !== undefined) await appendFile(trial.place.path('source.ndjson'), lines(20, ROWS))
-    const { code, stderr } = await trial.finish(isStream ? ROWS : undefined, twin)
+    const { code, stderr } = await trial
+      .finish(isStream ? ROWS : undefined, twin)
+      .catch((error: unknown) => ({ code: undefined, stderr: String(error) }))
     if (code !== (isStream ? 143 : 0)) return [...complaints, `the next run ended with ${code}: ${stderr}`]
     complaints.push(...(await after(kind, trial, same === undefined ? rowOf : withoutB)))
     return complaints.map((complaint) => `${mode}, ${failpoints.join(', then ')}: ${complaint}`)
@@ -99,15 +102,15 @@ async function between(kind: Kind, trial: Place, mode: Mode): Promise<string[]> 
     const used = new Set(
       rows.flatMap((row) => Object.entries(row).flatMap(([name, value]) => (value === null ? [] : [name]))),
     )
-    const names = columns === '' ? [] : columns.split(', ').map((column) => column.split(' ')[0])
+    const names = columns.map((column) => column.split(' ')[0])
     const idle = names.filter((name = '') => !used.has(name))
     return [
       ...(rows.length === durable ? [] : [`there are ${rows.length} rows, and the checkpoint is at ${durable}`]),
       ...(idle.length === 0 ? [] : [`column ${idle} is there before its rows`]),
     ]
   }
-  const isNew = columns === kind.columns.after && rows.length === ROWS
-  const isOld = columns === kind.columns.before && rows.length === EARLIER
+  const isNew = sorted(columns) === kind.columns.after && rows.length === ROWS
+  const isOld = sorted(columns) === kind.columns.before && rows.length === EARLIER
   return isNew || isOld ? [] : [`readers see ${rows.length} rows with ${columns}`]
 }
 
@@ -116,7 +119,7 @@ async function after(kind: Kind, trial: Place, form: (n: number) => object): Pro
   const complaints: string[] = []
   const [is, wanted] = [textOf(rows), textOf(rowsTo(ROWS, form))]
   if (is !== wanted) complaints.push(`records: ${differenceOf(is, wanted)}`)
-  if (columns !== kind.columns.after) complaints.push(`the columns are ${columns}`)
+  if (sorted(columns) !== kind.columns.after) complaints.push(`the columns are ${columns}`)
   if (String(tables) !== '_bizon_state,records') complaints.push(`there are ${tables}`)
   return complaints
 }

@@ -63,12 +63,22 @@ export class Batch {
     return this.#insert(gathered, state, signal)
   }
 
+  /** The table has other columns from here on. What waits must have been sent. */
+  change(table: string): void {
+    this.#waiting.delete(table)
+    this.#inserts.delete(table)
+  }
+
   /** What the state says of tables once this batch is committed. */
   tables(state: TableState): TableState['tables'] {
     const tables: Record<string, StagedTable> = { ...state.tables }
     for (const [table, rows] of this.#rows) {
       const before = tables[table]
-      tables[table] = { staging: before?.staging ?? stagingOf(state, table), rows: (before?.rows ?? 0) + rows }
+      tables[table] = {
+        staging: before?.staging ?? stagingOf(state, table),
+        rows: (before?.rows ?? 0) + rows,
+        ...this.#site.writtenTo(table),
+      }
     }
     return tables
   }
@@ -99,7 +109,13 @@ export class Batch {
 
   /** Makes the table that takes the rows: a staging table, new with the first of them; a stream's is the published one. */
   async #tableFor(state: TableState, table: string): Promise<string> {
-    const { session, key } = this.#site
+    const { session, key, followed } = this.#site
+    if (followed) {
+      const { into, columns } = await followed(state, table)
+      const names = columns.all.map(({ name }) => name)
+      const isMerged = key !== undefined && state.mode === 'stream'
+      return insertOf(into, names, true, isMerged ? `WHERE true ${key.conflict(table, columns.all)}` : undefined)
+    }
     const { all, nullable } = this.#site.columnsOf(table)
     const names = all.map(({ name }) => name)
     if (!(table in state.tables)) await checkMain(this.#site, state, table)

@@ -10,7 +10,7 @@ import { findTable, missingColumns } from './tables.ts'
 
 /** Rejects, saying why not. */
 export async function checkTarget(site: Site, signal: AbortSignal): Promise<void> {
-  const { session, row, target, columnsOf } = site
+  const { session, row, target, fixedOf } = site
   const { path } = session
   checkFolder(path)
   await loadSqlite('destination')
@@ -21,7 +21,7 @@ export async function checkTarget(site: Site, signal: AbortSignal): Promise<void
   await session.look(async () => {
     await row.checkFile()
     const found = await findTable(session, target)
-    if (found) missingColumns(found, columnsOf(target).all, target)
+    if (found) missingColumns(found, fixedOf(target), target, site.options.unnest === 'columns')
   })
 }
 

@@ -1,5 +1,5 @@
 // The columns of a table, and how a record fills them: what bizon knows of it, then its JSON text whole, or with
-// `unnest: true` a column for each field of the schema.
+// `unnest` a column for each field: those of the schema, or those that follow the records (follow.ts).
 
 import type { RecordSchema } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
@@ -54,11 +54,14 @@ export class TableColumns {
   /** Of the payload whole: the fields of the key, which must be there. */
   readonly #key: KeyCheck | undefined
 
-  constructor(options: SqliteOptions, table: string) {
+  /** `followed`: with `unnest: columns`, those of the records' fields as they are now. */
+  constructor(options: SqliteOptions, table: string, followed: readonly Column[] = []) {
     const { unnest, recordSchemas, metadata, primary_key: key } = options
-    const typed = unnest ? typedColumns(schemaFor(recordSchemas, table, 'table', isSameName), table) : undefined
+    const listed =
+      unnest === true ? typedColumns(schemaFor(recordSchemas, table, 'table', isSameName), table) : undefined
+    const typed = unnest === 'columns' ? followed : listed
     this.#metadata = metadata === 'bizon'
-    this.#fields = typed && new Fields(typed, key, table)
+    this.#fields = typed && new Fields(typed, key, table, unnest === true)
     this.#key = typed || key.length === 0 ? undefined : new KeyCheck(key, table)
     this.nullable = typed !== undefined
     this.all = [...(this.#metadata ? METADATA : []), ...(typed ?? PAYLOAD)]
@@ -118,11 +121,14 @@ class Fields {
   /** The names as JSON writes them. */
   readonly #spellings: readonly Buffer[]
   readonly #table: string
+  /** Whether a field without a column fails the run. */
+  readonly #isComplete: boolean
   /** Start and end of each column's value in the record at hand; -1 when it has none. */
   readonly #values: Int32Array
 
-  constructor(columns: readonly Column[], key: readonly string[], table: string) {
+  constructor(columns: readonly Column[], key: readonly string[], table: string, isComplete: boolean) {
     this.#columns = columns
+    this.#isComplete = isComplete
     this.#isKey = columns.map(({ name }) => key.includes(name))
     this.#index = new Map(columns.map(({ name }, at) => [name, at]))
     this.#spellings = columns.map(({ name }) => Buffer.from(JSON.stringify(name)))
@@ -136,6 +142,7 @@ class Fields {
     let next = 0
     members(buffer, start, end, (keyStart, keyEnd, valueStart, valueEnd) => {
       const at = this.#isNamed(next, buffer, keyStart, keyEnd) ? next : this.#find(buffer, keyStart, keyEnd, id)
+      if (at === undefined) return
       next = at + 1
       values[2 * at] = valueStart
       values[2 * at + 1] = valueEnd
@@ -154,10 +161,10 @@ class Fields {
     return spelling !== undefined && isKey(buffer, start, end, spelling, (this.#columns[at] as Column).name)
   }
 
-  #find(buffer: Buffer, start: number, end: number, id: string): number {
+  #find(buffer: Buffer, start: number, end: number, id: string): number | undefined {
     const name = stringAt(buffer, start, end)
     const at = this.#index.get(name)
-    if (at !== undefined) return at
+    if (at !== undefined || !this.#isComplete) return at
     throw invalid(
       id,
       this.#table,

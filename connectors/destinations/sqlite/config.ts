@@ -2,6 +2,7 @@
 
 import * as z from 'zod'
 import type { DestinationOptions } from '../../../lib/destination.ts'
+import { onSchemaChange } from '../columns/config.ts'
 
 export const config = z.strictObject({
   path: z
@@ -40,6 +41,7 @@ export const config = z.strictObject({
     .enum(['publish', 'keep'])
     .default('publish')
     .describe('A complete extract without rows: `publish` an empty table, or `keep` the rows before.'),
+  on_schema_change: onSchemaChange,
   lock_timeout: z
     .number()
     .int()
@@ -52,4 +54,4 @@ export const config = z.strictObject({
 export type SqliteOptions = z.output<typeof config> & DestinationOptions
 
 /** Keys that change how rows get there, not which. */
-export const tuning = ['durability', 'on_empty', 'lock_timeout'] as const
+export const tuning = ['durability', 'on_empty', 'on_schema_change', 'lock_timeout'] as const

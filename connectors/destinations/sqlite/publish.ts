@@ -5,7 +5,10 @@ import { BizonError } from '../../../lib/errors.ts'
 import { faultPoint } from '../../../lib/fault.ts'
 import { startingOver } from '../../../lib/job.ts'
 import { emptiedTargets, replaces } from '../recovery.ts'
-import { dropKeys, isKeyIndex } from './merge.ts'
+import { alterTable, kindsIn } from './alter.ts'
+import type { Column } from './columns.ts'
+import { columnsFor, hasKey, isOwn } from './follow.ts'
+import { dropKeys, isKeyIndex, type Key } from './merge.ts'
 import { quoteName } from './names.ts'
 import type { Site } from './recover.ts'
 import type { StagedTable, TableState } from './state.ts'
@@ -13,6 +16,7 @@ import {
   countOf,
   creationOf,
   emptyTable,
+  type FoundTable,
   findTable,
   listOf,
   missingColumns,
@@ -27,25 +31,68 @@ import {
 export async function publish(site: Site, state: TableState, keepsOthers: boolean): Promise<TableState> {
   const tables = Object.entries(state.tables)
   for (const [table, staged] of tables) {
-    const staging = await stagedIn(site, table, staged, state)
-    if (replaces(state)) await replace(site, table, staging)
-    else await append(site, table, staging, staged)
+    const all = site.followed ? columnsFor(site, staged.kinds ?? {}) : site.columnsOf(table).all
+    const from: Staged = { table, staging: await stagedIn(site, table, staged, state, all), all, rows: staged.rows }
+    if (all.length === 0) await leaveEmpty(site, table, state)
+    else if (replaces(state)) await replace(site, from, state)
+    else await append(site, from, state)
     faultPoint('publish.mid')
   }
   const published = new Set([...state.published, ...tables.map(([table]) => table)])
   if (replaces(state)) await emptyOthers(site, state, keepsOthers, published)
-  return { ...state, phase: 'published', published: [...published], publishedBy: state.run }
+  const next = { ...state, phase: 'published', published: [...published], publishedBy: state.run } as const
+  return site.followed ? { ...next, kinds: kindsAfter(state, state.tables) } : next
 }
 
-async function replace(site: Site, table: string, staging: string): Promise<void> {
+/** What the columns of published tables keep, once these are. */
+export function kindsAfter({ kinds = {} }: TableState, tables: TableState['tables']): NonNullable<TableState['kinds']> {
+  const staged = Object.entries(tables).map(([table, { kinds: own = {} }]) => [table, { ...kinds[table], ...own }])
+  return { ...kinds, ...Object.fromEntries(staged) }
+}
+
+interface Staged {
+  readonly table: string
+  readonly staging: string
+  readonly all: readonly Column[]
+  readonly rows: number
+}
+
+/** No record came, and of no column anything is known: there is no table to take the place of another. */
+async function leaveEmpty({ session }: Site, table: string, state: TableState): Promise<void> {
+  if (replaces(state) && (await findTable(session, table))) await emptyTable(session, table)
+}
+
+/** What this run needs of the published table, where it goes on being there. */
+async function prepare(site: Site, { table, all }: Staged, state: TableState): Promise<void> {
   const { session, key } = site
-  const { all } = site.columnsOf(table)
+  if (!site.followed) return prepareTable(session, table, all)
+  const kinds = kindsIn(await findTable(session, table), state.kinds?.[table] ?? {})
+  await alterTable(session, { table, columns: all, kinds, mayTurn: false, key })
+}
+
+const keyOf = (site: Site, { all }: Staged): Key | undefined =>
+  site.followed && !hasKey(site, all) ? undefined : site.key
+
+async function replace(site: Site, from: Staged, state: TableState): Promise<void> {
+  const { session } = site
+  const { table, staging, all } = from
+  const key = keyOf(site, from)
   const found = await findTable(session, table)
   if (key) await key.deduplicate(session, staging, all)
   if (!found) await rename(site, staging, table)
-  else if (found.sql === creationOf(table, all) && !found.hasTriggers) await replaceByRename(site, table, staging)
-  else await refill(site, table, staging)
+  else if (canGive(site, found, from, state)) await replaceByRename(site, table, staging)
+  else await refill(site, from, state)
   if (key) await key.ensureIndex(session, table)
+}
+
+/** Whether the table has nothing but what this program gave it, and indexes. */
+function canGive(site: Site, found: FoundTable, { table, all }: Staged, { kinds }: TableState): boolean {
+  if (!site.followed) return found.sql === creationOf(table, all) && !found.hasTriggers
+  return isOwn(
+    found,
+    kinds?.[table] ?? {},
+    site.fixedOf(table).map(({ name }) => name),
+  )
 }
 
 /** The table has nothing but what this program gave it, and indexes. Views name it, and go on doing so. */
@@ -63,21 +110,22 @@ async function replaceByRename(site: Site, table: string, staging: string): Prom
 }
 
 /** The same table with other rows: what people have given it stays, and its triggers see each row go and come. */
-async function refill(site: Site, table: string, staging: string): Promise<void> {
+async function refill(site: Site, from: Staged, state: TableState): Promise<void> {
   const { session } = site
-  await dropKeys(session, table)
-  await prepareTable(session, table, site.columnsOf(table).all)
-  await emptyTable(session, table)
-  await moveRows(site, table, staging, await countOf(session, staging))
+  await dropKeys(session, from.table)
+  await prepare(site, from, state)
+  await emptyTable(session, from.table)
+  await moveRows(site, { ...from, rows: await countOf(session, from.staging) })
 }
 
-async function append(site: Site, table: string, staging: string, { rows }: StagedTable): Promise<void> {
-  const { session, key } = site
-  const { all } = site.columnsOf(table)
-  await prepareTable(session, table, all)
+async function append(site: Site, from: Staged, state: TableState): Promise<void> {
+  const { session } = site
+  const { table, staging, all } = from
+  const key = keyOf(site, from)
+  await prepare(site, from, state)
   if (!key) {
     await dropKeys(session, table)
-    await moveRows(site, table, staging, rows)
+    await moveRows(site, from)
     return
   }
   await key.ensureIndex(session, table)
@@ -85,8 +133,8 @@ async function append(site: Site, table: string, staging: string, { rows }: Stag
   await session.change(`DROP TABLE ${quoteName(staging)}`)
 }
 
-async function moveRows({ session, columnsOf }: Site, table: string, staging: string, rows: number): Promise<void> {
-  const list = listOf(columnsOf(table).all)
+async function moveRows({ session }: Site, { table, staging, all, rows }: Staged): Promise<void> {
+  const list = listOf(all)
   const count = await session.change(
     `INSERT INTO ${quoteName(table)} (${list}) SELECT ${list} FROM ${quoteName(staging)} ORDER BY rowid`,
   )
@@ -101,9 +149,11 @@ async function emptyOthers(site: Site, state: TableState, keepsOthers: boolean, 
   const others = state.published
   for (const table of emptiedTargets({ target, staged, published: others, keepsOthers, onEmpty: options.on_empty })) {
     const found = await findTable(session, table)
+    const { all } = site.columnsOf(table)
+    const isMade = !found && table === target && all.length > 0
     if (found) await emptyTable(session, table)
-    else if (table === target) await session.change(creationOf(table, site.columnsOf(table).all))
-    if (found || table === target) published.add(table)
+    else if (isMade) await session.change(creationOf(table, all))
+    if (found || isMade) published.add(table)
     else published.delete(table)
     faultPoint('publish.mid')
   }
@@ -114,17 +164,23 @@ async function rename({ session }: Site, from: string, to: string): Promise<void
 }
 
 /** The staging table, with every row that was put there. */
-async function stagedIn(site: Site, table: string, staged: StagedTable, { mode }: TableState): Promise<string> {
+async function stagedIn(
+  site: Site,
+  table: string,
+  staged: StagedTable,
+  { mode }: TableState,
+  all: readonly Column[],
+): Promise<string> {
   const { session } = site
   const { staging, rows } = staged
   if (staging === null) throw new BizonError('internal', `the rows of ${table} are not staged`)
   const found = await findTable(session, staging)
   const count = found ? await countOf(session, staging) : 0
-  if (!found || count !== rows) {
+  if ((!found && all.length > 0) || count !== rows) {
     throw new BizonError('edited', `${staging} of ${session.path} has ${count} rows, and this run put ${rows} there`, {
       hint: `Put it back as it was. Or ${startingOver(mode)}.`,
     })
   }
-  missingColumns(found, site.columnsOf(table).all, staging)
+  if (found) missingColumns(found, all, staging)
   return staging
 }

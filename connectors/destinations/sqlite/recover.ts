@@ -11,12 +11,13 @@ import { faultPoint } from '../../../lib/fault.ts'
 import { startingOver } from '../../../lib/job.ts'
 import { idPrefixOf } from '../../../lib/row-id.ts'
 import { beginning, followsUnknown, ownState, publisherOf, replaces, standingOf, type Words } from '../recovery.ts'
-import type { TableColumns } from './columns.ts'
+import type { Column, TableColumns } from './columns.ts'
 import type { SqliteOptions } from './config.ts'
+import type { FollowedTable } from './follow.ts'
 import type { Key } from './merge.ts'
 import { isSameName, quoteName } from './names.ts'
 import type { Session } from './session.ts'
-import { REMOVING, type StateRow, type TableState } from './state.ts'
+import { REMOVING, type StagedTable, type StateRow, type TableState } from './state.ts'
 import { findTable, missingColumns } from './tables.ts'
 
 /** What recovering, writing and publishing work with. */
@@ -27,7 +28,14 @@ export interface Site {
   /** Table of the configured destination id. */
   readonly target: string
   readonly key: Key | undefined
+  /** Those that rows are written with, as far as they are known. */
   columnsOf(table: string): TableColumns
+  /** Those that rows are written with whatever the records are. */
+  fixedOf(table: string): readonly Column[]
+  /** What the state says of the columns of a table with rows of this run. */
+  writtenTo(table: string): Pick<StagedTable, 'kinds'>
+  /** With `unnest: columns`: the table as it follows its records, made ready for their rows when it is first asked for. */
+  readonly followed: ((state: TableState, table: string) => Promise<FollowedTable>) | undefined
 }
 
 /** The state to go on from, still to be written in the same transaction. */
@@ -67,7 +75,7 @@ async function begin(site: Site, run: Run, found: TableState | undefined): Promi
   const published = found?.published ?? []
   // Without the row nobody else knows whose the tables are that records named.
   if (found) await site.row.release(published)
-  return { ...beginning(run), tables: {}, published, publishedBy }
+  return { ...beginning(run), tables: {}, published, publishedBy, ...(found?.kinds && { kinds: found.kinds }) }
 }
 
 async function dropStaged({ session }: Site, found: TableState): Promise<void> {
@@ -110,7 +118,7 @@ async function takeBack({ session }: Site, found: TableState): Promise<void> {
  * record may not choose to write anywhere.
  */
 export async function checkMain(site: Site, state: TableState, table: string): Promise<void> {
-  const { session, row, target, columnsOf } = site
+  const { session, row, target, fixedOf } = site
   const found = await findTable(session, table)
   const isTarget = isSameName(table, target)
   const isKnown = state.published.includes(table)
@@ -129,7 +137,7 @@ export async function checkMain(site: Site, state: TableState, table: string): P
       hint: `Put it back, or set destination_id back. Or ${startingOver(state.mode)}.`,
     })
   }
-  if (isTarget || table in state.tables) missingColumns(found, columnsOf(table).all, table)
+  if (isTarget || table in state.tables) missingColumns(found, fixedOf(table), table, site.options.unnest === 'columns')
   // A first incremental run replaces only what this pipeline published; a full refresh replaces whatever is there.
   if (state.mode !== 'incremental' || !state.complete || isKnown || !(await hasRows(session, table))) return
   throw new BizonError('edited', `table ${table} exists, and ${row.place} does not say that this pipeline wrote it`, {

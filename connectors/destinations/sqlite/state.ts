@@ -14,18 +14,26 @@ import type { Row } from '../../sqlite/thread.ts'
 import { type Held, refuseNewer } from '../recovery.ts'
 import { isSameName, STATE_TABLE } from './names.ts'
 import type { Session } from './session.ts'
+import type { Kind } from './types.ts'
 
 export interface TableState extends Held {
   /** What the run has written, by table: in staging tables, or in stream mode in the published ones. */
   readonly tables: { readonly [table: string]: StagedTable }
   /** Tables that this pipeline has published. */
   readonly published: readonly string[]
+  /** With `unnest: columns`: what the columns of published tables keep, by table. */
+  readonly kinds?: { readonly [table: string]: Kinds }
 }
+
+/** By the name of the column. */
+export type Kinds = { readonly [column: string]: Kind }
 
 export interface StagedTable {
   /** Null: the rows are in the published table. */
   readonly staging: string | null
   readonly rows: number
+  /** With `unnest: columns`: what the columns keep that rows were written with. */
+  readonly kinds?: Kinds
 }
 
 export const REMOVING = 'delete the row'

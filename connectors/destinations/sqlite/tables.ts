@@ -16,6 +16,7 @@ interface FoundColumn {
 }
 
 export interface FoundTable {
+  readonly name: string
   readonly sql: string
   readonly hasTriggers: boolean
   readonly columns: readonly FoundColumn[]
@@ -24,7 +25,7 @@ export interface FoundTable {
 /** Undefined: there is none. Rejects what is there and is no table. */
 export async function findTable(session: Session, table: string): Promise<FoundTable | undefined> {
   const [row] = await session.read(
-    `SELECT s.type, s.sql, (SELECT type FROM pragma_table_list(s.name) WHERE schema = 'main') AS kind,
+    `SELECT s.name, s.type, s.sql, (SELECT type FROM pragma_table_list(s.name) WHERE schema = 'main') AS kind,
        EXISTS (SELECT 1 FROM sqlite_schema t WHERE t.type = 'trigger' AND t.tbl_name = s.name COLLATE NOCASE) AS triggers
      FROM sqlite_schema s WHERE s.name = ? COLLATE NOCASE`,
     [table],
@@ -40,6 +41,7 @@ export async function findTable(session: Session, table: string): Promise<FoundT
     [table],
   )
   return {
+    name: String(row.name),
     sql: String(row.sql),
     hasTriggers: row.triggers === 1,
     columns: columns.map(({ name, type, hidden, needed, value, pk }) => ({
@@ -51,8 +53,18 @@ export async function findTable(session: Session, table: string): Promise<FoundT
   }
 }
 
-/** Rejects what rows cannot be written to. Resolves to the columns that it lacks. */
-export function missingColumns(found: FoundTable, columns: readonly Column[], table: string): readonly Column[] {
+/** Whether it has nothing but columns and indexes. */
+export function isPlain({ name, sql, columns, hasTriggers }: FoundTable): boolean {
+  return !hasTriggers && sql === creationOf(name, columns)
+}
+
+/** Rejects what rows cannot be written to. `isPart`: rows have other columns too. Resolves to the columns that it lacks. */
+export function missingColumns(
+  found: FoundTable,
+  columns: readonly Column[],
+  table: string,
+  isPart = false,
+): readonly Column[] {
   const there = new Map(found.columns.map((column) => [foldName(column.name), column]))
   for (const { name, type } of columns) {
     const column = there.get(foldName(name))
@@ -66,7 +78,7 @@ export function missingColumns(found: FoundTable, columns: readonly Column[], ta
     there.delete(foldName(name))
   }
   const demanding = [...there.values()].find((column) => column.demanding)
-  if (demanding) {
+  if (demanding && !isPart) {
     throw new BizonError('destination', `${table}: column ${demanding.name} is NOT NULL, and records have none`, {
       hint: 'Give the column a DEFAULT, or choose another destination_id.',
     })
@@ -88,11 +100,11 @@ export async function prepareTable(session: Session, table: string, columns: rea
 }
 
 /** CREATE TABLE, just as SQLite keeps it: by that a table is known to be nothing but what this program made. */
-export function creationOf(table: string, columns: readonly Column[]): string {
+export function creationOf(table: string, columns: readonly Pick<Column, 'name' | 'type'>[]): string {
   return `CREATE TABLE ${quoteName(table)} (${columns.map(definitionOf).join(', ')})`
 }
 
-const definitionOf = ({ name, type }: Column): string => `${quoteName(name)} ${type}`
+export const definitionOf = ({ name, type }: Pick<Column, 'name' | 'type'>): string => `${quoteName(name)} ${type}`
 
 export const listOf = (columns: readonly Pick<Column, 'name'>[]): string =>
   columns.map(({ name }) => quoteName(name)).join(', ')

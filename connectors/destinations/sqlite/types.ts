@@ -88,6 +88,24 @@ export function keepsAs(declared: string, ours: string): boolean {
   return should === 'text' ? is === 'blob' : should === 'integer' && is === 'numeric'
 }
 
+/** What a column of somebody else's keeps unchanged; undefined: SQLite might make a number of a text. */
+export function kindKeptBy(declared: string): Kind | undefined {
+  switch (affinityOf(declared)) {
+    case 'integer':
+      return 'integer'
+    case 'text':
+    case 'blob':
+      return 'text'
+    case 'real':
+      return 'float'
+    case 'numeric':
+      // Neither a day nor a time looks like a number.
+      if (/^BOOL(EAN)?$/i.test(declared)) return 'boolean'
+      if (/^DATE$/i.test(declared)) return 'date'
+      return /^(?:DATETIME|TIMESTAMP)$/i.test(declared) ? 'time' : undefined
+  }
+}
+
 const INTEGER = /^-?(?:0|[1-9]\d{0,18})$/
 const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/
 const DAY = /^\d{4}-\d\d-\d\d$/

@@ -1,0 +1,80 @@
+// Columns that a table is given: new ones, and those of another type, which SQLite cannot change but for a copy of their
+// values under another name.
+
+import { BizonError } from '../../../lib/errors.ts'
+import type { Column } from './columns.ts'
+import { dropKeys, type Key } from './merge.ts'
+import { foldName, quoteName } from './names.ts'
+import type { Session } from './session.ts'
+import type { Kinds } from './state.ts'
+import { creationOf, definitionOf, type FoundTable, findTable } from './tables.ts'
+import { declaredType, type Kind, keepsAs, kindKeptBy } from './types.ts'
+
+/** What the columns of a table keep: what its state says, if that may still be; else what their types let through unchanged. */
+export function kindsIn(found: FoundTable | undefined, known: Kinds): ReadonlyMap<string, Kind | undefined> {
+  return new Map(
+    (found?.columns ?? []).map(({ name, type }) => {
+      const kind = Object.hasOwn(known, name) ? known[name] : undefined
+      return [name, kind !== undefined && keepsAs(type, declaredType(kind)) ? kind : kindKeptBy(type)]
+    }),
+  )
+}
+
+export interface Altered {
+  readonly table: string
+  /** All that it is to have. */
+  readonly columns: readonly Column[]
+  /** What those that it has keep. */
+  readonly kinds: ReadonlyMap<string, Kind | undefined>
+  /** Whether a column may become any other; else only a wider one. */
+  readonly mayTurn: boolean
+  readonly key: Key | undefined
+}
+
+/** Within the transaction. Rejects when a column is there and keeps something else. */
+export async function alterTable(session: Session, { table, columns, kinds, mayTurn }: Altered): Promise<void> {
+  const found = await findTable(session, table)
+  if (!found) {
+    await session.change(creationOf(table, columns))
+    return
+  }
+  for (const column of columns) {
+    const there = found.columns.find(({ name }) => foldName(name) === foldName(column.name))
+    const is = kinds.get(column.name)
+    if (!there) await session.change(`ALTER TABLE ${quoteName(table)} ADD COLUMN ${definitionOf(column)}`)
+    else if (there.computed) throw another(table, column, 'computed')
+    else if (is !== undefined && is !== column.kind && (mayTurn || isWider(is, column.kind))) {
+      await turn(session, table, column, is)
+    } else if (
+      is !== column.kind &&
+      !(is === 'decimal' && column.kind === 'integer') &&
+      !keepsAs(there.type, column.type)
+    ) {
+      throw another(table, column, there.type || 'without a type')
+    }
+  }
+}
+
+const isWider = (is: Kind, wanted: Kind): boolean => is === 'integer' && wanted === 'decimal'
+
+async function turn(session: Session, table: string, column: Column, is: Kind): Promise<void> {
+  const [name, old, temporary] = [quoteName(table), quoteName(column.name), quoteName(`${column.name}__bizon_turned`)]
+  // A column with an index cannot be dropped; ours is made again.
+  await dropKeys(session, table)
+  await session.change(`ALTER TABLE ${name} ADD COLUMN ${temporary} ${column.type}`)
+  await session.change(`UPDATE ${name} SET ${temporary} = ${castOf(old, is, column.kind)} WHERE ${old} IS NOT NULL`)
+  await session.change(`ALTER TABLE ${name} DROP COLUMN ${old}`)
+  await session.change(`ALTER TABLE ${name} RENAME COLUMN ${temporary} TO ${old}`)
+}
+
+/** The text that a column of the other kind would have got. */
+function castOf(column: string, is: Kind, wanted: Kind): string {
+  if (wanted !== 'json' || is === 'integer' || is === 'decimal') return `CAST(${column} AS TEXT)`
+  return is === 'boolean' ? `CASE ${column} WHEN 1 THEN 'true' ELSE 'false' END` : `json_quote(${column})`
+}
+
+function another(table: string, { name, type }: Column, is: string): BizonError {
+  return new BizonError('destination', `${table}: column ${name} is ${is}, not ${type}`, {
+    hint: 'Choose another destination_id, or change the type of the column.',
+  })
+}
