@@ -94,9 +94,10 @@ export class TableColumns {
   }
 
   /** The record with its JSON text as it is written. */
-  textOf(record: SourceRecord, watch: Watch): SourceRecord & { readonly data: RawJson } {
-    const data = rawOf(record.data)
-    return { ...record, data: watch.nul(data) ? this.#checked(data, record.id, this.#options.on_nul) : data }
+  textOf(record: SourceRecord, watch: Watch): SourceRecord {
+    const came = rawOf(record.data)
+    const data = watch.nul(came) ? this.#checked(came, record.id, this.#options.on_nul) : came
+    return data === record.data ? record : { ...record, data }
   }
 
   #checked(raw: RawJson, id: string, onNul: 'fail' | 'strip'): RawJson {

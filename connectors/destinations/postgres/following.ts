@@ -2,7 +2,7 @@
 // tables lack goes into the batch before them.
 
 import type { DestinationContext } from '../../../lib/destination.ts'
-import type { RawJson, SourceRecord } from '../../../lib/record.ts'
+import type { SourceRecord } from '../../../lib/record.ts'
 import type { Page } from '../../../lib/source.ts'
 import { kindsOfSchema } from '../columns/kinds.ts'
 import type { Batch } from './batch.ts'
@@ -64,7 +64,7 @@ export class Following {
   async follow(page: Page, around: Around): Promise<Followed> {
     const watch = new Watch()
     const records = page.records.map((record) => this.fixed.textOf(record, watch))
-    const byTable = new Map<string, (SourceRecord & { data: RawJson })[]>()
+    const byTable = new Map<string, SourceRecord[]>()
     if (around.mentioned !== undefined) byTable.set(around.mentioned, [])
     for (const record of records) {
       const table = around.tableOf(record)

@@ -25,7 +25,7 @@ export class PostgresReader implements Reader {
     this.#options = options
     const { metadata, unnest, primary_key: key, on_nul: onNul, on_empty: onEmpty } = options
     const changed = unnest
-      ? 'with unnest: true values have the types of their columns'
+      ? 'with unnest values have the types of their columns'
       : onNul === 'strip'
         ? 'on_nul: strip changes values'
         : undefined

@@ -22,7 +22,7 @@ export class SqliteReader implements Reader {
     const { path, metadata, unnest, primary_key: key, on_empty: onEmpty } = options
     this.#path = resolve(path)
     this.#options = options
-    const changed = unnest ? 'with unnest: true values have the types of their columns' : undefined
+    const changed = unnest ? 'with unnest values have the types of their columns' : undefined
     const why = key.length > 0 ? 'rows are merged by primary_key, so that newer ones take the place of others' : changed
     this.keeps = {
       of: unnest ? 'counts' : metadata === 'bizon' ? 'records' : 'payloads',
