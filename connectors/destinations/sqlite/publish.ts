@@ -149,8 +149,8 @@ async function emptyOthers(site: Site, state: TableState, keepsOthers: boolean, 
   const others = state.published
   for (const table of emptiedTargets({ target, staged, published: others, keepsOthers, onEmpty: options.on_empty })) {
     const found = await findTable(session, table)
-    const { all } = site.columnsOf(table)
-    const isMade = !found && table === target && all.length > 0
+    const all = found || table !== target ? [] : site.columnsOf(table).all
+    const isMade = all.length > 0
     if (found) await emptyTable(session, table)
     else if (isMade) await session.change(creationOf(table, all))
     if (found || isMade) published.add(table)

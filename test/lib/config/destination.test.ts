@@ -122,6 +122,13 @@ describe('each key of `destination` is checked', () => {
       ['config.yml:8:21 destination.config.authentication: expected a mapping, got "x"'],
     ],
     [
+      'columns that follow the records, in a file',
+      withConfig('unnest: columns'),
+      [
+        'config.yml:8:13 destination.config.unnest: destination "file" writes no columns but those of record_schemas: write true',
+      ],
+    ],
+    [
       'unnest alone',
       withConfig('unnest: true'),
       [
