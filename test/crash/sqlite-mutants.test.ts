@@ -113,9 +113,9 @@ const mutants: Readonly<Record<string, Mutant & { readonly found: readonly Case[
     replacements: [
       {
         file: 'connectors/destinations/sqlite/publish.ts',
-        find: 'else await append(site, table, staging, staged)',
+        find: 'else await append(site, from, state)',
         replace:
-          'else await append(site, table, staging, staged)\n    await site.session.commit()\n    await site.session.begin()',
+          'else await append(site, from, state)\n    await site.session.commit()\n    await site.session.begin()',
       },
     ],
     found: [kills(sqliteAppend, 'publish.mid')],
