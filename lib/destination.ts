@@ -5,6 +5,7 @@
 import type { z } from 'zod'
 import type { Reader, Scratch } from './audit/reader.ts'
 import type { Checkpoint, Receipt } from './checkpoint.ts'
+import type { Links, NameRules } from './child-tables/names.ts'
 import type { Log } from './log.ts'
 import type { JsonObject } from './record.ts'
 import type { Page, SyncMode } from './source.ts'
@@ -133,6 +134,8 @@ export interface DestinationDefinition<Schema extends z.ZodType = z.ZodType> {
   readonly tableId?: z.ZodType<string>
   /** It knows `unnest: columns`. Default false. */
   readonly findsColumns?: boolean
+  /** It knows `unnest: tables`. Absent: it does not. */
+  readonly childTables?: ChildTables<z.output<Schema>>
   /** It can only add rows, so that a reset is refused. */
   readonly appendOnly?: boolean
   /** Whether records go to standard output, where nothing else may be written then. */
@@ -156,6 +159,17 @@ export interface DestinationDefinition<Schema extends z.ZodType = z.ZodType> {
   ): Scratch<z.output<Schema> & DestinationOptions>
 }
 
+/**
+ * Of a destination that finds columns: each record may come as rows of several tables, which name each other by their
+ * `bizon_id`. It must number rows in the order of the page, and publish all tables at once.
+ */
+export interface ChildTables<Config> extends NameRules {
+  /** Why this config has none; undefined: it has. */
+  refuses?(config: Config): string | undefined
+  /** What the columns are called that name other rows. */
+  links(config: Config): Links
+}
+
 /** A column list for one target, as `record_schemas` gives it. */
 export interface RecordSchema {
   readonly destinationId: string
@@ -175,6 +189,11 @@ export interface DestinationOptions {
    * have, or the schema of the stream says.
    */
   readonly unnest: boolean | 'columns'
+  /**
+   * `unnest: tables`: how deep records are taken apart before they come, each as rows of several tables. `unnest` is then
+   * `columns`.
+   */
+  readonly unnestDepth?: number
   readonly recordSchemas: readonly RecordSchema[]
 }
 

@@ -5,8 +5,10 @@ import { checkApart } from './apart.ts'
 import { digestedBy, targetOf } from './audit/reader.ts'
 import { Tallying } from './audit/tally.ts'
 import { type Checkpoint, isPage, payloadBytesOf } from './checkpoint.ts'
+import { scalarFields, withChildTables } from './child-tables.ts'
 import { type ConfigInput, type ConfigOf, loadConfig, type PipelineConfig } from './config.ts'
 import type { Destination } from './destination.ts'
+import { BizonError } from './errors.ts'
 import type { Observer, Outcome } from './events.ts'
 import type { OpenSource, ReadOptions } from './extract.ts'
 import { faultPoint } from './fault.ts'
@@ -14,8 +16,9 @@ import type { Log } from './log.ts'
 import type { Meter } from './meter.ts'
 import type { Delivery } from './queue.ts'
 import { redactLog } from './redact.ts'
+import { idPrefixOf } from './row-id.ts'
 import { identityOf, type OpenRun, openRun, publishedEnd, transformsHashOf } from './run.ts'
-import type { Start } from './source.ts'
+import type { Page, Start } from './source.ts'
 import { holder, type Lease, type StateStore } from './state.ts'
 import { transformsOf } from './transforms.ts'
 import { closeAll, Signpost } from './wait.ts'
@@ -35,6 +38,8 @@ export interface Opening {
   readonly standing: ReadOptions['standing']
   /** Resolves when the page after so many may be asked for; absent: at any time. */
   readonly ready: ((pages: number) => Promise<void>) | undefined
+  /** Makes rows of several tables of the records, the last step before rows are counted; absent: records are rows. */
+  readonly rows: ((pages: AsyncIterable<Page>) => AsyncGenerator<Page, void, void>) | undefined
 }
 
 /** A destination with its state: opened before the first page, closed after the last, whatever happens between. */
@@ -68,7 +73,8 @@ export class OpenLoad {
     const { backend } = config.engine
     const { definition, options: own } = config.destination
     const { stream, mode } = this.config.source
-    const { schema } = source.stream
+    const { schema: whole } = source.stream
+    const schema = whole && own.unnestDepth !== undefined ? scalarFields(whole) : whole
     const isTransformed = this.config.transforms.length > 0
     this.#store = backend.definition.create(backend, { log })
     this.#destination = definition.create(own, {
@@ -91,6 +97,7 @@ export class OpenLoad {
     const { log, observe } = this.#options
     const signal = stop ? AbortSignal.any([this.#options.signal, stop]) : this.#options.signal
     checkApart(this.config, this.#source, this.#destination)
+    this.#checkChildTables()
     await this.#store.open()
     const lease = await this.#store.acquire(identityOf(this.config), holder())
     this.#lease = lease
@@ -136,7 +143,29 @@ export class OpenLoad {
       start: run.start,
       standing: { from: run.from, previous: run.previous },
       ready: oneAtATime ? (pages) => this.#pagesWritten(pages) : undefined,
+      rows: this.#rowsFrom(run),
     }
+  }
+
+  /** What replaces some streams and leaves others would leave their child tables, too: nobody knows whose those are. */
+  #checkChildTables(): void {
+    const { source, destination } = this.config
+    if (destination.options.unnestDepth === undefined || !this.#source.foreign || source.mode !== 'full_refresh') return
+    throw new BizonError('config', 'unnest: tables cannot replace tables by what another program sends', {
+      hint: 'Load it without --replace, which adds rows; or with unnest: columns.',
+    })
+  }
+
+  #rowsFrom({ id, from }: OpenRun): Opening['rows'] {
+    const { definition, options } = this.config.destination
+    const { unnestDepth: depth } = options
+    const { childTables: names } = definition
+    if (depth === undefined || !names) return undefined
+    const { name: pipeline, ...identity } = identityOf(this.config)
+    const idPrefix = idPrefixOf(id, { pipeline, ...identity })
+    const usual = (stream = this.config.source.stream): string => targetOf(options, stream)
+    const links = names.links(options)
+    return (pages) => withChildTables(pages, { depth, names, links, idPrefix, rows: from.rows, usual })
   }
 
   /** What the pipe holds is published already: its producer had not heard of it. */
@@ -147,7 +176,7 @@ export class OpenLoad {
     this.#options.meter?.begin({ config: this.config, run: end.run, from: end, reasons: [reason] })
     observe({ type: 'start', job: end.run, from: end, reasons: [reason] })
     this.#published = end
-    return { from: end, start: {}, standing: { from: end }, ready: undefined }
+    return { from: end, start: {}, standing: { from: end }, ready: undefined, rows: undefined }
   }
 
   /** Whether both ends and the state store can be reached. Creates the tables of the state; loads nothing. */

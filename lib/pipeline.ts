@@ -38,20 +38,23 @@ export async function pipeline(...stages: Stages): Promise<Outcome> {
     opened = sink
     const given = meter && ((at: number, records: number) => meter.transforming(at, records))
     scripts = await openTransforms(sink.config.transforms, { log, signal, secrets: sink.config.secrets, given })
-    const { from: standing, start, standing: place, ready } = await sink.open(stop)
+    const { from: standing, start, standing: place, ready, rows } = await sink.open(stop)
     const turn = ready && meter ? (pages: number) => meter.spent('destination', ready(pages)) : ready
     const broken: unknown[] = [] // by the source: what it gave before that is kept, and the run fails after it
     const failed = (error: unknown): void => void broken.push(error)
     const queue = await openQueue(sink.config.engine.queue, signal)
 
+    const steps = [...scripts.steps, ...transforms]
     const extracting = firstHalf({
       signal,
       pages: (inner) => {
         if (standing.end) return nothing()
         const pages = source.read(start, { signal: inner, stop, standing: place, ready: turn, failed })
-        return meter ? meter.reading(pages) : pages
+        const read = meter ? meter.reading(pages) : pages
+        // Rows are made after the transforms, in parts that wait to be asked for: a record may be many of them.
+        return rows ? rows(transformed(read, steps, signal)) : read
       },
-      transforms: [...scripts.steps, ...transforms],
+      transforms: rows ? [] : steps,
       checkpoints: checkpoints(standing, checkpointing ?? checkpointsOf(sink.config)),
       into: {
         write: (item) => (meter ? meter.spent('destination', queue.put(item, signal)) : queue.put(item, signal)),
@@ -97,6 +100,17 @@ export interface FirstHalf {
   readonly transforms: readonly Transform[]
   readonly checkpoints: ThroughSteps<Page, Item>
   readonly into: WritableSteps<Item>
+}
+
+async function* transformed(
+  pages: AsyncIterable<Page>,
+  steps: readonly Transform[],
+  signal: AbortSignal,
+): AsyncGenerator<Page, void, void> {
+  for await (let page of pages) {
+    for (const apply of steps) page = await applyTransform(apply, page, signal)
+    yield page
+  }
 }
 
 /** Pages through transforms and barriers into whatever leads to the loader: a queue, or a pipe to another process. */

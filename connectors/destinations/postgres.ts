@@ -15,6 +15,7 @@ import { faultPoint } from '../../lib/fault.ts'
 import { idPrefixOf, idSuffixOf } from '../../lib/row-id.ts'
 import type { Page } from '../../lib/source.ts'
 import { type Address, connect, quoteName } from '../postgres.ts'
+import { linksOf, refusesChildTables } from './child-tables.ts'
 import { policyOf } from './columns/config.ts'
 import { Batch, TooLarge } from './postgres/batch.ts'
 import { checkTarget, useOf } from './postgres/check.ts'
@@ -24,7 +25,7 @@ import { Watch } from './postgres/copy.ts'
 import { serverError } from './postgres/errors.ts'
 import { type Followed, Following } from './postgres/following.ts'
 import { keyOf } from './postgres/merge.ts'
-import { checkedName } from './postgres/names.ts'
+import { checkedName, LONGEST } from './postgres/names.ts'
 import { preparePublish, publish, publishedTable, type Site } from './postgres/publish.ts'
 import { PostgresReader, scratchSchema } from './postgres/reader.ts'
 import { recover } from './postgres/recover.ts'
@@ -43,6 +44,7 @@ export default defineDestination({
   tuning,
   hashed,
   findsColumns: true,
+  childTables: { longestName: LONGEST, refuses: refusesChildTables, links: linksOf },
   parses: ({ unnest }) => (unnest ? 'unnest looks for the fields of each record' : undefined),
   create: (options, context) => new PostgresDestination(options, context),
   reader: (options) => new PostgresReader(options),

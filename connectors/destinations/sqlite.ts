@@ -12,6 +12,7 @@ import { faultPoint } from '../../lib/fault.ts'
 import type { SourceRecord } from '../../lib/record.ts'
 import { idPrefixOf, idSuffixOf } from '../../lib/row-id.ts'
 import type { Page } from '../../lib/source.ts'
+import { linksOf, refusesChildTables } from './child-tables.ts'
 import { policyOf } from './columns/config.ts'
 import { kindsOfSchema } from './columns/kinds.ts'
 import { shortest } from './file/paths.ts'
@@ -24,7 +25,7 @@ import { type PageFacts, TableColumns } from './sqlite/columns.ts'
 import { config, type SqliteOptions, tuning } from './sqlite/config.ts'
 import { columnsOfKinds, FollowedTable } from './sqlite/follow.ts'
 import { keyOfOptions } from './sqlite/merge.ts'
-import { checkedTable, isSameName, STATE_TABLE } from './sqlite/names.ts'
+import { checkedTable, foldName, isSameName, STATE_TABLE } from './sqlite/names.ts'
 import { kindsAfter, publish } from './sqlite/publish.ts'
 import { SqliteReader, scratchFile } from './sqlite/reader.ts'
 import { recover, type Site } from './sqlite/recover.ts'
@@ -37,6 +38,7 @@ export default defineDestination({
   summary: 'Tables in a SQLite file, appended to, merged or replaced exactly once.',
   config,
   tuning,
+  childTables: { foldName, refuses: refusesChildTables, links: linksOf },
   findsColumns: true,
   parses({ unnest, primary_key: key }) {
     if (unnest) return 'unnest looks for the fields of each record'

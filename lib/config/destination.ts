@@ -1,5 +1,6 @@
 // `destination` of a config: the keys that all destinations share beside those of the connector it names.
 
+import type * as z from 'zod'
 import type { DestinationConfig } from '../config.ts'
 import type { DestinationDefinition, RecordSchema } from '../destination.ts'
 import { isMapping } from '../references.ts'
@@ -13,6 +14,7 @@ import { checkKeys, validate } from './validate.ts'
 import { keysOf, leavesAt, valueAt } from './zod.ts'
 
 const MIB = 1024 * 1024
+const DEFAULT_DEPTH = 10
 
 /** `destination`, or undefined when there are problems. */
 export async function destinationBlock(
@@ -57,6 +59,7 @@ export async function destinationBlock(
     const name = problems.show([...at, 'name'], raw.name)
     problems.add([...inside, 'unnest'], `destination ${name} writes no columns but those of record_schemas: write true`)
   }
+  const depth = shared && depthOf(shared, { shape, options, name: problems.show([...at, 'name'], raw.name) }, problems)
   if (found.definition === undefined) addNotBuilt(raw, at, found, problems)
   if (!keys || !shared || !definition) return undefined
   return {
@@ -67,13 +70,28 @@ export async function destinationBlock(
     options: {
       ...(isMapping(options) && options),
       destinationId: shared.destination_id,
-      unnest: shared.unnest,
+      unnest: shared.unnest === 'tables' ? 'columns' : shared.unnest,
+      ...(depth !== undefined && { unnestDepth: depth }),
       recordSchemas: plainRecordSchemas(lists),
     },
     bufferBytes: shared.buffer_size * MIB,
     ...(shared.max_shrink_pct !== undefined && { maxShrinkPct: shared.max_shrink_pct }),
     flushTimeoutSeconds: shared.buffer_flush_timeout,
   }
+}
+
+/** How deep records are taken apart; undefined: they are not. */
+function depthOf(
+  { unnest, unnest_depth: depth }: z.output<typeof destinationConfigSchema>,
+  { shape, options, name }: { readonly shape: DestinationShape; readonly options: unknown; readonly name: string },
+  problems: Problems,
+): number | undefined {
+  const at: ConfigPath = ['destination', 'config']
+  if (unnest !== 'tables') return undefined
+  const { childTables } = shape
+  const why = childTables ? options && childTables.refuses?.(options) : `destination ${name} has no child tables`
+  if (why) problems.add([...at, 'unnest'], `tables cannot be: ${why}`)
+  return depth ?? DEFAULT_DEPTH
 }
 
 const loadCustom = async (file: string): Promise<DestinationDefinition> =>

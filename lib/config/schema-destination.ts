@@ -1,6 +1,7 @@
 // `destination`, around the connector's own keys.
 
 import * as z from 'zod'
+import { MAX_DEPTH } from '../json.ts'
 import { columnSchema, size, text, unused } from './fields.ts'
 
 /** In seconds; a timer that is to wait longer than 2^31 ms fires at once. */
@@ -47,10 +48,19 @@ export const destinationConfigSchema = z.object({
     .default([])
     .describe('Columns for each target, for `unnest`. Default: those of `streams`.'),
   unnest: z
-    .union([z.boolean(), z.literal('columns')])
+    .union([z.boolean(), z.enum(['columns', 'tables'])])
     .default(false)
     .describe(
-      'Write columns instead of one JSON payload: `true` those of `record_schemas`, exactly; `columns` those that the records have, or the source says. Default false.',
+      'Write columns instead of one JSON payload: `true` those of `record_schemas`, exactly; `columns` those that the records have, or the source says; `tables` the same, with nested objects as columns `a__b`, and nested lists as rows of child tables `table__list`. Default false.',
+    ),
+  unnest_depth: z
+    .number()
+    .int()
+    .min(1)
+    .max(MAX_DEPTH)
+    .optional()
+    .describe(
+      'With `unnest: tables`: how many levels of nested values are taken apart, 1 being those that stand in the record itself; deeper ones stay JSON. Default 10.',
     ),
   authentication: z.record(z.string(), z.unknown()).optional().describe('For connectors that need it.'),
   destination_id: z

@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto'
 import { BizonError } from '../../../lib/errors.ts'
 import { quoteName } from '../../postgres.ts'
 
-const LONGEST = 63
+export const LONGEST = 63
 
 export function qualified(schema: string, table: string): string {
   return `${quoteName(schema)}.${quoteName(table)}`

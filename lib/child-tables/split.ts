@@ -1,0 +1,237 @@
+// Records to rows: `unnest: tables`. A record becomes a row of its table, its lists rows of child tables, its objects
+// columns; all of it over the JSON text, so that every value stays as it was written.
+//
+//   {"id":7,"to":{"city":"Rom"},"items":[{"sku":"a"},{"sku":"b"}]}   of orders
+//
+//   orders         {"id":7,"to__city":"Rom"}
+//   orders__items  {"_bizon_parent_id":…,"_bizon_root_id":…,"_bizon_index":0,"sku":"a"}, and one with 1 and "b"
+//
+// Rows come in an order that only depends on the records: a row, then those of its first list, each with its own lists
+// behind it, then those of the next.
+
+import { members, scanValue, skipWhitespace } from '../json.ts'
+import { RawJson, type SourceRecord, textOf } from '../record.ts'
+import { idSuffixOf } from '../row-id.ts'
+import type { Links, NameRules } from './names.ts'
+import { type Shape, type Table, Tables, VALUE } from './shape.ts'
+import { RowText } from './text.ts'
+
+export interface SplitOptions {
+  /** How many values around another are taken apart; what is deeper stays JSON. */
+  readonly depth: number
+  readonly names: NameRules
+  readonly links: Links
+  /** The first half of each `bizon_id` of the run. */
+  readonly idPrefix: string
+  /** The number of the first row to come. */
+  readonly row: number
+}
+
+/** A list whose rows are still to come. */
+interface Pending {
+  readonly table: Table
+  readonly buffer: Buffer
+  /** Behind the last item that was taken, or behind the bracket. */
+  at: number
+  readonly end: number
+  index: number
+  readonly parent: string
+  readonly root: string
+  readonly record: SourceRecord
+}
+
+/** A list in a row that is being written. */
+interface Found {
+  readonly table: Table
+  readonly start: number
+  readonly end: number
+}
+
+const COMMA = 0x2c
+const BRACKET = 0x5b
+const BRACKET_END = 0x5d
+const BRACE = 0x7b
+
+export class Splitter {
+  readonly #depth: number
+  readonly #idPrefix: string
+  readonly #tables: Tables
+  readonly #links: Links
+  readonly #text = new RowText()
+  /** The last is the next. */
+  readonly #pending: Pending[] = []
+  /** In the order in which they stand in the row. */
+  #found: Found[] = []
+  #row: number
+  #objects = 0
+
+  constructor({ depth, names, links, idPrefix, row }: SplitOptions) {
+    this.#links = links
+    this.#depth = depth
+    this.#idPrefix = idPrefix
+    this.#tables = new Tables(names, links)
+    this.#row = row
+  }
+
+  /** The record's own row; it has the record's destination id, or this one. Others follow: see `next`. */
+  record(record: SourceRecord, destinationId: string): SourceRecord {
+    const table = this.#tables.root(record.destinationId ?? destinationId)
+    const data = record.data instanceof RawJson ? record.data : RawJson.from(textOf(record.data))
+    const { buffer, start, end } = data
+    this.#text.begin()
+    const isWhole = !this.#members(table.row, buffer, start, end, '{')
+    if (isWhole) {
+      this.#row += 1
+      return record.data === data ? record : { ...record, data }
+    }
+    this.#text.ascii(this.#text.mark === 0 ? '{}' : '}')
+    const id = this.#takeId()
+    this.#later(buffer, record, id, id)
+    return { ...record, data: this.#text.take() }
+  }
+
+  /** The next row of the record's lists. */
+  next(): SourceRecord | undefined {
+    for (let list = this.#pending.at(-1); list; list = this.#pending.at(-1)) {
+      const { buffer, table } = list
+      const at = skipWhitespace(buffer, list.at, list.end)
+      if (buffer[at] === BRACKET_END) {
+        this.#pending.pop()
+        continue
+      }
+      const start = buffer[at] === COMMA ? skipWhitespace(buffer, at + 1, list.end) : at
+      list.at = scanValue(buffer, start, list.end)
+      return this.#item(list, table, start, list.at)
+    }
+    return undefined
+  }
+
+  #item(list: Pending, table: Table, start: number, end: number): SourceRecord {
+    const { buffer, record, parent, root } = list
+    const text = this.#text
+    text.begin()
+    const { parent: toParent, root: toRoot, index } = this.#links
+    text.ascii(`{"${toParent}":"${parent}","${toRoot}":"${root}","${index}":${list.index++}`)
+    const first = buffer[start]
+    if (first === BRACE) this.#members(table.row, buffer, start, end, ',')
+    else if (first === BRACKET && table.level < this.#depth) this.#found.push({ table: table.lists, start, end })
+    else {
+      text.ascii(`,"${VALUE}":`)
+      text.copy(buffer, start, end)
+    }
+    text.ascii('}')
+    const id = this.#takeId()
+    this.#later(buffer, record, id, root)
+    return { ...record, data: text.take(), destinationId: table.name }
+  }
+
+  /**
+   * Writes the columns of an object, the first behind `before`. False: it is the object as it stands, and nothing is
+   * written.
+   */
+  #members(shape: Shape, buffer: Buffer, start: number, end: number, before: string): boolean {
+    const mark = this.#text.mark
+    const found = this.#found.length
+    const isChanged = this.#write(shape, buffer, start, end, before)
+    if (isChanged !== undefined) return isChanged
+    // Of members with the same name the last counts.
+    this.#text.back(mark)
+    this.#found.length = found
+    return this.#write(shape, buffer, start, end, before, overtaken(shape, buffer, start, end)) ?? true
+  }
+
+  /** Undefined: two members have one name, and `without` does not say which of them count. */
+  #write(
+    shape: Shape,
+    buffer: Buffer,
+    start: number,
+    end: number,
+    before: string,
+    without?: ReadonlySet<number>,
+  ): boolean | undefined {
+    const text = this.#text
+    const object = ++this.#objects
+    const { isRow } = shape
+    const isRecord = isRow && before === '{'
+    let separator = before
+    let place = 0
+    let isTwice = false
+    let isChanged = !isRecord || without !== undefined
+    // Columns that follow each other in the row as in the text are copied at once.
+    let [from, to] = [-1, -1]
+    const copyRun = (): void => {
+      if (from < 0) return
+      text.ascii(separator)
+      text.copy(buffer, from, to)
+      separator = ','
+      from = -1
+    }
+    members(buffer, start, end, (keyStart, keyEnd, valueStart, valueEnd) => {
+      const field = shape.field(buffer, keyStart, keyEnd, place)
+      place = field.place + 1
+      if (without?.has(keyStart)) return copyRun()
+      if (field.seenIn === object) isTwice = true
+      field.seenIn = object
+      const first = buffer[valueStart]
+      const isNested = (first === BRACE || first === BRACKET) && shape.level < this.#depth
+      if (!isNested) {
+        const column = field.column ?? shape.columnOf(field)
+        if (isRow) {
+          if (from < 0) from = keyStart
+          to = valueEnd
+          return
+        }
+        text.ascii(separator)
+        text.copy(column, 0, column.length)
+        text.copy(buffer, valueStart, valueEnd)
+        separator = ','
+        return
+      }
+      copyRun()
+      isChanged = true
+      if (first === BRACKET) {
+        if (hasItems(buffer, valueStart, valueEnd))
+          this.#found.push({ table: field.list ?? shape.listOf(field), start: valueStart, end: valueEnd })
+        return
+      }
+      const inner = field.object ?? shape.objectOf(field)
+      const written = text.mark
+      this.#members(inner, buffer, valueStart, valueEnd, separator)
+      if (text.mark !== written) separator = ','
+    })
+    if (isTwice && without === undefined && (isChanged || !isRecord)) return undefined
+    if (!isChanged) return false
+    copyRun()
+    return true
+  }
+
+  /** The lists that the row was found to have come next, the first first. */
+  #later(buffer: Buffer, record: SourceRecord, parent: string, root: string): void {
+    for (let at = this.#found.length - 1; at >= 0; at--) {
+      const { table, start, end } = this.#found[at] as Found
+      this.#pending.push({ table, buffer, at: start + 1, end, index: 0, parent, root, record })
+    }
+    this.#found = []
+  }
+
+  #takeId(): string {
+    return this.#idPrefix + idSuffixOf(this.#row++)
+  }
+}
+
+/** Where members begin that a later one of the same name takes the place of. */
+function overtaken(shape: Shape, buffer: Buffer, start: number, end: number): Set<number> {
+  const last = new Map<string, number>()
+  const found = new Set<number>()
+  members(buffer, start, end, (keyStart, keyEnd) => {
+    const { name } = shape.field(buffer, keyStart, keyEnd, 0)
+    const before = last.get(name)
+    if (before !== undefined) found.add(before)
+    last.set(name, keyStart)
+  })
+  return found
+}
+
+function hasItems(buffer: Buffer, start: number, end: number): boolean {
+  return buffer[skipWhitespace(buffer, start + 1, end)] !== BRACKET_END
+}

@@ -1,0 +1,63 @@
+// `unnest: tables` in a config: who knows it, and with which other keys.
+
+import { describe, expect, it } from 'vitest'
+import { linksOf } from '../../../connectors/destinations/child-tables.ts'
+import { loadConfig, type PipelineConfig } from '../../../lib/config.ts'
+
+const TARGETS = {
+  sqlite: { path: 'target.sqlite3' },
+  postgres: { url: 'postgres://me@localhost/db' },
+  file: { format: 'json' },
+}
+
+const configOf = (name: keyof typeof TARGETS, keys: object): Promise<PipelineConfig> =>
+  loadConfig(
+    {
+      name: 'orders',
+      source: { name: 'file', stream: 'orders', path: 'orders.ndjson' },
+      destination: { name, config: { ...TARGETS[name], ...keys } },
+    },
+    ['source', 'destination'],
+  ) as Promise<PipelineConfig>
+
+describe.each(['sqlite', 'postgres'] as const)('%s', (name) => {
+  it.each([
+    [{ unnest: 'tables' }, 10],
+    [{ unnest: 'tables', unnest_depth: 3 }, 3],
+  ])('takes %o', async (keys, depth) => {
+    const { options } = (await configOf(name, keys)).destination
+    expect(options).toMatchObject({ unnest: 'columns', unnestDepth: depth })
+  })
+
+  it('has none of it without', async () => {
+    expect((await configOf(name, { unnest_depth: 3 })).destination.options).not.toHaveProperty('unnestDepth')
+  })
+
+  it.each([
+    [{ metadata: 'none' }, 'with metadata none rows have no id by which those of child tables could name them'],
+    [
+      { primary_key: ['id'] },
+      'with primary_key rows are merged, and rows of lists have no key; add rows, or replace them',
+    ],
+    [{ on_empty: 'keep' }, 'with on_empty keep a child table would keep rows whose parents are gone'],
+  ])('refuses it with %o', async (keys, why) => {
+    await expect(configOf(name, { unnest: 'tables', ...keys })).rejects.toMatchObject({
+      code: 'config',
+      message: expect.stringContaining(`destination.config.unnest: tables cannot be: ${why}`),
+    })
+  })
+})
+
+it('is refused where there are no child tables', async () => {
+  await expect(configOf('file', { unnest: 'tables' })).rejects.toMatchObject({
+    code: 'config',
+    message: expect.stringContaining(
+      'destination.config.unnest: tables cannot be: destination "file" has no child tables',
+    ),
+  })
+})
+
+it('names rows as readers of the other columns expect', () => {
+  expect(Object.values(linksOf({ metadata: 'dlt' }))).toEqual(['_dlt_parent_id', '_dlt_root_id', '_dlt_list_idx'])
+  expect(Object.values(linksOf({ metadata: 'bizon' }))).toEqual(['_bizon_parent_id', '_bizon_root_id', '_bizon_index'])
+})
