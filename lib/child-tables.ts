@@ -42,11 +42,11 @@ function* parts(page: Page, splitter: Splitter, usual: string): Generator<Page, 
   let weight = 0
   for (let at = 0; at < wait; at++) {
     const record = page.records[at] as SourceRecord
-    let row: SourceRecord | undefined = named(record, () => splitter.record(record, usual))
+    let row = rowOf(record, splitter, usual)
     while (row) {
       records.push(row)
       weight += sizeOf(row.data) + RECORD_BYTES
-      row = named(record, () => splitter.next())
+      row = rowOf(record, splitter)
       if (weight < PART_BYTES || (!row && at === wait - 1)) continue
       yield { ...rest, records, more: true }
       records = []
@@ -56,13 +56,13 @@ function* parts(page: Page, splitter: Splitter, usual: string): Generator<Page, 
   yield { ...rest, records, ...(release && { release }) }
 }
 
-/** A failure says which record it was. */
-function named<Result>({ id }: SourceRecord, work: () => Result): Result {
+/** The record's own row, or without `usual` the next one of its lists. A failure says which record it was. */
+function rowOf(record: SourceRecord, splitter: Splitter, usual?: string): SourceRecord | undefined {
   try {
-    return work()
+    return usual === undefined ? splitter.next() : splitter.record(record, usual)
   } catch (error) {
     if (!(error instanceof BizonError)) throw error
     const { code, hint, message } = error
-    throw new BizonError(code, `record ${JSON.stringify(id)}: ${message}`, { ...(hint !== undefined && { hint }) })
+    throw new BizonError(code, `record ${JSON.stringify(record.id)}: ${message}`, { hint })
   }
 }

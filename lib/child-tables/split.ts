@@ -11,7 +11,6 @@
 
 import { members, scanValue, skipWhitespace } from '../json.ts'
 import { RawJson, type SourceRecord, textOf } from '../record.ts'
-import { idSuffixOf } from '../row-id.ts'
 import type { Links, NameRules } from './names.ts'
 import { type Shape, type Table, Tables, VALUE } from './shape.ts'
 import { RowText } from './text.ts'
@@ -35,8 +34,9 @@ interface Pending {
   at: number
   readonly end: number
   index: number
-  readonly parent: string
-  readonly root: string
+  /** Numbers of rows. */
+  readonly parent: number
+  readonly root: number
   readonly record: SourceRecord
 }
 
@@ -51,12 +51,14 @@ const COMMA = 0x2c
 const BRACKET = 0x5b
 const BRACKET_END = 0x5d
 const BRACE = 0x7b
+const BRACE_END = 0x7d
+const VALUE_KEY = Buffer.from(`,"${VALUE}":`)
 
 export class Splitter {
   readonly #depth: number
-  readonly #idPrefix: string
   readonly #tables: Tables
-  readonly #links: Links
+  /** What stands before the number of a row's parent, between that and the root's, and before the index. */
+  readonly #head: { readonly parent: Buffer; readonly root: Buffer; readonly index: Buffer }
   readonly #text = new RowText()
   /** The last is the next. */
   readonly #pending: Pending[] = []
@@ -66,9 +68,12 @@ export class Splitter {
   #objects = 0
 
   constructor({ depth, names, links, idPrefix, row }: SplitOptions) {
-    this.#links = links
     this.#depth = depth
-    this.#idPrefix = idPrefix
+    this.#head = {
+      parent: Buffer.from(`{"${links.parent}":"${idPrefix}`),
+      root: Buffer.from(`","${links.root}":"${idPrefix}`),
+      index: Buffer.from(`","${links.index}":`),
+    }
     this.#tables = new Tables(names, links)
     this.#row = row
   }
@@ -79,14 +84,11 @@ export class Splitter {
     const data = record.data instanceof RawJson ? record.data : RawJson.from(textOf(record.data))
     const { buffer, start, end } = data
     this.#text.begin()
-    const isWhole = !this.#members(table.row, buffer, start, end, '{')
-    if (isWhole) {
-      this.#row += 1
-      return record.data === data ? record : { ...record, data }
-    }
-    this.#text.ascii(this.#text.mark === 0 ? '{}' : '}')
-    const id = this.#takeId()
-    this.#later(buffer, record, id, id)
+    const row = this.#row++
+    if (!this.#members(table.row, buffer, start, end, BRACE)) return record.data === data ? record : { ...record, data }
+    if (this.#text.mark === 0) this.#text.byte(BRACE)
+    this.#text.byte(BRACE_END)
+    this.#later(buffer, record, row, row)
     return { ...record, data: this.#text.take() }
   }
 
@@ -110,26 +112,31 @@ export class Splitter {
     const { buffer, record, parent, root } = list
     const text = this.#text
     text.begin()
-    const { parent: toParent, root: toRoot, index } = this.#links
-    text.ascii(`{"${toParent}":"${parent}","${toRoot}":"${root}","${index}":${list.index++}`)
+    text.all(this.#head.parent)
+    text.hex(parent)
+    text.all(this.#head.root)
+    text.hex(root)
+    text.all(this.#head.index)
+    text.digits(list.index++)
     const first = buffer[start]
-    if (first === BRACE) this.#members(table.row, buffer, start, end, ',')
+    if (first === BRACE) this.#members(table.row, buffer, start, end, COMMA)
     else if (first === BRACKET && table.level < this.#depth) this.#found.push({ table: table.lists, start, end })
     else {
-      text.ascii(`,"${VALUE}":`)
+      text.all(VALUE_KEY)
       text.copy(buffer, start, end)
     }
-    text.ascii('}')
-    const id = this.#takeId()
-    this.#later(buffer, record, id, root)
-    return { ...record, data: text.take(), destinationId: table.name }
+    text.byte(BRACE_END)
+    this.#later(buffer, record, this.#row++, root)
+    const { id, timestamp } = record
+    const row = { id, data: text.take(), destinationId: table.name }
+    return timestamp === undefined ? row : { ...row, timestamp }
   }
 
   /**
    * Writes the columns of an object, the first behind `before`. False: it is the object as it stands, and nothing is
    * written.
    */
-  #members(shape: Shape, buffer: Buffer, start: number, end: number, before: string): boolean {
+  #members(shape: Shape, buffer: Buffer, start: number, end: number, before: number): boolean {
     const mark = this.#text.mark
     const found = this.#found.length
     const isChanged = this.#write(shape, buffer, start, end, before)
@@ -146,13 +153,13 @@ export class Splitter {
     buffer: Buffer,
     start: number,
     end: number,
-    before: string,
+    before: number,
     without?: ReadonlySet<number>,
   ): boolean | undefined {
     const text = this.#text
     const object = ++this.#objects
     const { isRow } = shape
-    const isRecord = isRow && before === '{'
+    const isRecord = isRow && before === BRACE
     let separator = before
     let place = 0
     let isTwice = false
@@ -161,9 +168,9 @@ export class Splitter {
     let [from, to] = [-1, -1]
     const copyRun = (): void => {
       if (from < 0) return
-      text.ascii(separator)
+      text.byte(separator)
       text.copy(buffer, from, to)
-      separator = ','
+      separator = COMMA
       from = -1
     }
     members(buffer, start, end, (keyStart, keyEnd, valueStart, valueEnd) => {
@@ -181,10 +188,10 @@ export class Splitter {
           to = valueEnd
           return
         }
-        text.ascii(separator)
-        text.copy(column, 0, column.length)
+        text.byte(separator)
+        text.all(column)
         text.copy(buffer, valueStart, valueEnd)
-        separator = ','
+        separator = COMMA
         return
       }
       copyRun()
@@ -197,7 +204,7 @@ export class Splitter {
       const inner = field.object ?? shape.objectOf(field)
       const written = text.mark
       this.#members(inner, buffer, valueStart, valueEnd, separator)
-      if (text.mark !== written) separator = ','
+      if (text.mark !== written) separator = COMMA
     })
     if (isTwice && without === undefined && (isChanged || !isRecord)) return undefined
     if (!isChanged) return false
@@ -206,16 +213,13 @@ export class Splitter {
   }
 
   /** The lists that the row was found to have come next, the first first. */
-  #later(buffer: Buffer, record: SourceRecord, parent: string, root: string): void {
+  #later(buffer: Buffer, record: SourceRecord, parent: number, root: number): void {
+    if (this.#found.length === 0) return
     for (let at = this.#found.length - 1; at >= 0; at--) {
       const { table, start, end } = this.#found[at] as Found
       this.#pending.push({ table, buffer, at: start + 1, end, index: 0, parent, root, record })
     }
     this.#found = []
-  }
-
-  #takeId(): string {
-    return this.#idPrefix + idSuffixOf(this.#row++)
   }
 }
 

@@ -6,6 +6,9 @@ import { RawJson } from '../record.ts'
 const ROOM = 1 << 16
 /** Bytes that are sooner copied here than by a call. */
 const SHORT = 48
+const HEX_DIGITS = 16
+const ZERO = 0x30
+const LETTER_A = 0x61
 
 export class RowText {
   #buffer = Buffer.allocUnsafeSlow(ROOM)
@@ -26,9 +29,32 @@ export class RowText {
     this.#end = this.#start + mark
   }
 
-  ascii(text: string): void {
+  byte(byte: number): void {
+    this.#makeRoom(1)
+    this.#buffer[this.#end++] = byte
+  }
+
+  /** A whole number, in decimal digits. */
+  digits(number: number): void {
+    const text = String(number)
     this.#makeRoom(text.length)
-    this.#end += this.#buffer.write(text, this.#end, 'latin1')
+    for (let i = 0; i < text.length; i++) this.#buffer[this.#end++] = text.charCodeAt(i)
+  }
+
+  /** The same in sixteen hexadecimal digits. */
+  hex(number: number): void {
+    this.#makeRoom(HEX_DIGITS)
+    this.#end += HEX_DIGITS
+    let rest = number
+    for (let at = this.#end - 1; at >= this.#end - HEX_DIGITS; at--) {
+      const digit = rest % 16
+      this.#buffer[at] = digit < 10 ? ZERO + digit : LETTER_A + digit - 10
+      rest = (rest - digit) / 16
+    }
+  }
+
+  all(source: Buffer): void {
+    this.copy(source, 0, source.length)
   }
 
   copy(source: Buffer, start: number, end: number): void {
