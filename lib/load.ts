@@ -8,7 +8,6 @@ import { type Checkpoint, isPage, payloadBytesOf } from './checkpoint.ts'
 import { scalarFields, withChildTables } from './child-tables.ts'
 import { type ConfigInput, type ConfigOf, loadConfig, type PipelineConfig } from './config.ts'
 import type { Destination } from './destination.ts'
-import { BizonError } from './errors.ts'
 import type { Observer, Outcome } from './events.ts'
 import type { OpenSource, ReadOptions } from './extract.ts'
 import { faultPoint } from './fault.ts'
@@ -97,7 +96,6 @@ export class OpenLoad {
     const { log, observe } = this.#options
     const signal = stop ? AbortSignal.any([this.#options.signal, stop]) : this.#options.signal
     checkApart(this.config, this.#source, this.#destination)
-    this.#checkChildTables()
     await this.#store.open()
     const lease = await this.#store.acquire(identityOf(this.config), holder())
     this.#lease = lease
@@ -145,15 +143,6 @@ export class OpenLoad {
       ready: oneAtATime ? (pages) => this.#pagesWritten(pages) : undefined,
       rows: this.#rowsFrom(run),
     }
-  }
-
-  /** What replaces some streams and leaves others would leave their child tables, too: nobody knows whose those are. */
-  #checkChildTables(): void {
-    const { source, destination } = this.config
-    if (destination.options.unnestDepth === undefined || !this.#source.foreign || source.mode !== 'full_refresh') return
-    throw new BizonError('config', 'unnest: tables cannot replace tables by what another program sends', {
-      hint: 'Load it without --replace, which adds rows; or with unnest: columns.',
-    })
   }
 
   #rowsFrom({ id, from }: OpenRun): Opening['rows'] {

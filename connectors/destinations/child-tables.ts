@@ -1,19 +1,17 @@
 // `unnest: tables` in a database: when rows of several tables may stand for one record, and how they name each other.
 
-import type { Links } from '../../lib/child-tables/names.ts'
+import { type Links, under } from '../../lib/child-tables/names.ts'
 
 interface Options {
   readonly metadata: string
   readonly primary_key: readonly string[]
-  readonly on_empty: 'publish' | 'keep'
 }
 
 /** Why this config has no child tables; undefined: it has. */
-export function refusesChildTables({ metadata, primary_key: key, on_empty: onEmpty }: Options): string | undefined {
+export function refusesChildTables({ metadata, primary_key: key }: Options): string | undefined {
   if (metadata === 'none') return 'with metadata none rows have no id by which those of child tables could name them'
   if (key.length > 0)
     return 'with primary_key rows are merged, and rows of lists have no key; add rows, or replace them'
-  if (onEmpty === 'keep') return 'with on_empty keep a child table would keep rows whose parents are gone'
   return undefined
 }
 
@@ -22,4 +20,30 @@ export function linksOf({ metadata }: Pick<Options, 'metadata'>): Links {
   return metadata === 'dlt'
     ? { parent: '_dlt_parent_id', root: '_dlt_root_id', index: '_dlt_list_idx' }
     : { parent: '_bizon_parent_id', root: '_bizon_root_id', index: '_bizon_index' }
+}
+
+/**
+ * Child tables without a row in this run, though it replaces their parents: what they hold is of lists that are empty or gone.
+ * `roots`: those of all tables that have rows of records, not of their lists.
+ */
+export function orphanedTables({
+  staged,
+  published,
+  roots,
+  fold = (name) => name,
+}: {
+  readonly staged: readonly string[]
+  readonly published: readonly string[]
+  readonly roots: readonly string[]
+  /** Equal for names that are one. */
+  readonly fold?: (name: string) => string
+}): string[] {
+  const isStaged = new Set(staged.map(fold))
+  // `orders__old__items` is of `orders__old`, where that has records, and else of `orders`.
+  const byLength = [...roots].sort((one, other) => other.length - one.length)
+  return published.filter((table) => {
+    const name = fold(table)
+    const root = byLength.find((one) => name.startsWith(under(fold(one), '')))
+    return root !== undefined && isStaged.has(fold(root)) && !isStaged.has(name) && !roots.includes(table)
+  })
 }

@@ -20,13 +20,19 @@ export interface Links {
   readonly index: string
 }
 
+/** What stands at the end of a name that was too long. */
+export const CUT_BYTES = 11
+
 /** `orders` and `items` make `orders__items`. */
 export const under = (outer: string, inner: string): string => `${outer}__${inner}`
 
 /** The name, or as much of its beginning as fits, and a hash of all of it: the same for the same name, always. */
 export function fitting(name: string, longest = Number.POSITIVE_INFINITY): string {
   if (Buffer.byteLength(name) <= longest) return name
-  const end = `_${createHash('sha256').update(name).digest('hex').slice(0, 10)}`
+  const end = `_${createHash('sha256')
+    .update(name)
+    .digest('hex')
+    .slice(0, CUT_BYTES - 1)}`
   const letters = [...name]
   while (Buffer.byteLength(letters.join('')) + end.length > longest) letters.pop()
   return letters.join('') + end

@@ -3,7 +3,7 @@
 
 import { BizonError } from '../errors.ts'
 import { stringAt } from '../json.ts'
-import { fitting, type Links, type NameRules, under } from './names.ts'
+import { CUT_BYTES, fitting, type Links, type NameRules, under } from './names.ts'
 
 /** Column of a list item that is no object. */
 export const VALUE = 'value'
@@ -57,10 +57,20 @@ export class Tables {
   /** `path`: the names on the way as they make one; `names`: each. */
   child({ path, names, level }: Pick<Table, 'path' | 'names' | 'level'>, owner: Owner): Table {
     const name = this.fit(path)
+    this.#checkRoot(names[0] as string)
     this.#owners.own(this.fold(name), name, owner, `the list ${shown(names)}`)
     const table = new Table(this, { name, path, names, level })
     for (const link of Object.values(this.links)) table.own(link, this, 'the link of that name')
     return table
+  }
+
+  /** Rejects a name that leaves no room: the names of child tables begin with it. */
+  #checkRoot(root: string): void {
+    const most = (this.#rules.longestName ?? Number.POSITIVE_INFINITY) - CUT_BYTES - 2
+    if (Buffer.byteLength(root) <= most) return
+    throw new BizonError('config', `unnest: tables: table ${root} has lists, and its name more than ${most} bytes`, {
+      hint: 'Choose a shorter destination_id.',
+    })
   }
 
   fit(name: string): string {

@@ -1,7 +1,7 @@
 // `unnest: tables` in a config: who knows it, and with which other keys.
 
 import { describe, expect, it } from 'vitest'
-import { linksOf } from '../../../connectors/destinations/child-tables.ts'
+import { linksOf, orphanedTables } from '../../../connectors/destinations/child-tables.ts'
 import { loadConfig, type PipelineConfig } from '../../../lib/config.ts'
 
 const TARGETS = {
@@ -39,7 +39,6 @@ describe.each(['sqlite', 'postgres'] as const)('%s', (name) => {
       { primary_key: ['id'] },
       'with primary_key rows are merged, and rows of lists have no key; add rows, or replace them',
     ],
-    [{ on_empty: 'keep' }, 'with on_empty keep a child table would keep rows whose parents are gone'],
   ])('refuses it with %o', async (keys, why) => {
     await expect(configOf(name, { unnest: 'tables', ...keys })).rejects.toMatchObject({
       code: 'config',
@@ -60,4 +59,28 @@ it('is refused where there are no child tables', async () => {
 it('names rows as readers of the other columns expect', () => {
   expect(Object.values(linksOf({ metadata: 'dlt' }))).toEqual(['_dlt_parent_id', '_dlt_root_id', '_dlt_list_idx'])
   expect(Object.values(linksOf({ metadata: 'bizon' }))).toEqual(['_bizon_parent_id', '_bizon_root_id', '_bizon_index'])
+})
+
+describe('a child table is without parents', () => {
+  const roots = ['orders', 'orders__old', 'refunds']
+  it.each([
+    ['when they are replaced', ['orders'], ['orders__items', 'orders__items__tags']],
+    ['when none of them is there any more', ['orders', 'orders__items'], ['orders__items__tags']],
+    ['of its own records', ['orders__old'], ['orders__old__items']],
+    ['when all are replaced', roots, ['orders__items', 'orders__items__tags', 'orders__old__items', 'refunds__items']],
+    ['never when nothing is', [], []],
+  ])('%s', (_, staged, expected) => {
+    const published = [...roots, 'orders__items', 'orders__items__tags', 'orders__old__items', 'refunds__items']
+    expect(orphanedTables({ staged, published, roots })).toEqual(expected)
+  })
+
+  it('whatever spelling', () => {
+    const found = orphanedTables({
+      staged: ['Orders'],
+      published: ['ORDERS', 'orders__Items'],
+      roots: ['ORDERS'],
+      fold: (name) => name.toLowerCase(),
+    })
+    expect(found).toEqual(['orders__Items'])
+  })
 })

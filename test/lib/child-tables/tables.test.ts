@@ -195,6 +195,15 @@ describe('names', () => {
     expect(String(error)).toMatch(/record "r[01]": /)
   })
 
+  it('of tables that leave no room for those of their lists are refused', async () => {
+    const page = (bytes: number) => ({ records: recordsOf(['{"l":[1]}']), stream: { name: 'x'.repeat(bytes) } })
+    await expect(pagesOf([page(50)], { names: { longestName: 63 } })).resolves.toHaveLength(1)
+    await expect(pagesOf([page(51)], { names: { longestName: 63 } })).rejects.toMatchObject({
+      code: 'config',
+      message: `record "r0": unnest: tables: table ${'x'.repeat(51)} has lists, and its name more than 50 bytes`,
+    })
+  })
+
   it('of two spellings are two where the destination has two', async () => {
     expect((await rowsOf(['{"l":[1],"L":[1]}'])).map((row) => row.split(' ')[0])).toEqual([
       '',
