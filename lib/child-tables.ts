@@ -4,12 +4,13 @@
 
 import { RECORD_BYTES } from './checkpoint.ts'
 import type { Links, NameRules } from './child-tables/names.ts'
+import { scalarFields } from './child-tables/schema.ts'
 import { Splitter } from './child-tables/split.ts'
 import { BizonError } from './errors.ts'
 import { type SourceRecord, sizeOf } from './record.ts'
-import type { Page } from './source.ts'
+import type { Page, StreamInfo } from './source.ts'
 
-export { scalarFields } from './child-tables/schema.ts'
+export { scalarFields }
 
 export interface ChildTablesOptions {
   readonly depth: number
@@ -32,7 +33,17 @@ export async function* withChildTables(
   { usual, rows, ...options }: ChildTablesOptions,
 ): AsyncGenerator<Page, void, void> {
   const splitter = new Splitter({ ...options, row: rows })
-  for await (const page of pages) yield* parts(page, splitter, usual(page.stream?.name))
+  const streams = new WeakMap<StreamInfo, StreamInfo>()
+  for await (const page of pages) {
+    const { stream } = page
+    if (stream && !streams.has(stream)) streams.set(stream, flat(stream))
+    const flattened = stream && streams.get(stream)
+    yield* parts({ ...page, ...(flattened && { stream: flattened }) }, splitter, usual(stream?.name))
+  }
+}
+
+function flat({ schema, ...stream }: StreamInfo): StreamInfo {
+  return { ...stream, ...(schema && { schema: scalarFields(schema) }) }
 }
 
 function* parts(page: Page, splitter: Splitter, usual: string): Generator<Page, void, void> {

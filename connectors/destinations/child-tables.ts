@@ -1,6 +1,7 @@
 // `unnest: tables` in a database: when rows of several tables may stand for one record, and how they name each other.
 
 import { type Links, under } from '../../lib/child-tables/names.ts'
+import type { DestinationOptions } from '../../lib/destination.ts'
 
 interface Options {
   readonly metadata: string
@@ -24,26 +25,31 @@ export function linksOf({ metadata }: Pick<Options, 'metadata'>): Links {
 
 /**
  * Child tables without a row in this run, though it replaces their parents: what they hold is of lists that are empty or gone.
- * `roots`: those of all tables that have rows of records, not of their lists.
  */
-export function orphanedTables({
-  staged,
-  published,
-  roots,
-  fold = (name) => name,
-}: {
-  readonly staged: readonly string[]
-  readonly published: readonly string[]
-  readonly roots: readonly string[]
-  /** Equal for names that are one. */
-  readonly fold?: (name: string) => string
-}): string[] {
+export function orphanedTables(
+  { metadata, unnestDepth }: Pick<Options, 'metadata'> & Pick<DestinationOptions, 'unnestDepth'>,
+  { staged, published, columnsOf, fold = (name) => name }: Orphaning,
+): string[] {
+  if (unnestDepth === undefined) return []
+  const { root: link } = linksOf({ metadata })
   const isStaged = new Set(staged.map(fold))
+  const roots = [...new Set([...staged, ...published])].filter((table) => !columnsOf(table)?.includes(link))
   // `orders__old__items` is of `orders__old`, where that has records, and else of `orders`.
-  const byLength = [...roots].sort((one, other) => other.length - one.length)
+  roots.sort((one, other) => other.length - one.length)
   return published.filter((table) => {
     const name = fold(table)
-    const root = byLength.find((one) => name.startsWith(under(fold(one), '')))
+    const root = roots.find((one) => name.startsWith(under(fold(one), '')))
     return root !== undefined && isStaged.has(fold(root)) && !isStaged.has(name) && !roots.includes(table)
   })
+}
+
+interface Orphaning {
+  /** Tables that this run replaces. */
+  readonly staged: readonly string[]
+  /** Those that were published before. */
+  readonly published: readonly string[]
+  /** Columns that rows of a table were written with. */
+  readonly columnsOf: (table: string) => readonly string[] | undefined
+  /** Equal for names that are one. */
+  readonly fold?: (name: string) => string
 }

@@ -274,6 +274,7 @@ export class PostgresDestination implements Destination {
       state: this.#opened(),
       batch: this.#batch,
       mentioned: isMention ? this.#tableOf(usual) : undefined,
+      usual: this.#tableOf(usual),
       tableOf: ({ destinationId = usual }) => this.#tableOf(destinationId),
       // One transaction after another.
       transact: (work) =>

@@ -166,7 +166,7 @@ export function followsUnknown(state: Pick<Held, 'mode' | 'complete' | 'publishe
 
 /**
  * The targets that a run which replaces leaves empty, having no rows for them. `keepsOthers`: those that it does not name
- * stay as they are. `onEmpty`: `keep` lets every one keep its rows.
+ * stay as they are. `onEmpty`: `keep` lets every one keep its rows. `orphans`: those that may not, whatever else.
  */
 export function emptiedTargets({
   target,
@@ -174,6 +174,7 @@ export function emptiedTargets({
   published,
   keepsOthers,
   onEmpty,
+  orphans = [],
 }: {
   /** The configured one. */
   readonly target: string
@@ -181,8 +182,9 @@ export function emptiedTargets({
   readonly published: readonly string[]
   readonly keepsOthers: boolean
   readonly onEmpty: 'publish' | 'keep'
+  readonly orphans?: readonly string[]
 }): string[] {
-  if (keepsOthers || onEmpty === 'keep') return []
+  if (keepsOthers || onEmpty === 'keep') return [...orphans]
   const targets = staged.length === 0 ? [...published, target] : published
   return [...new Set(targets)].filter((one) => !staged.includes(one))
 }

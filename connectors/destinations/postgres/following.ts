@@ -27,6 +27,8 @@ export interface Around {
   readonly batch: Batch
   /** A table without rows, that is replaced. */
   readonly mentioned: string | undefined
+  /** The table of records that name none. */
+  readonly usual: string
   readonly tableOf: (record: SourceRecord) => string
   readonly transact: (work: (transaction: Transaction) => Promise<void>) => Promise<void>
 }
@@ -80,13 +82,15 @@ export class Following {
   }
 
   async #followTable(table: string, records: readonly SourceRecord[], page: Page, around: Around): Promise<boolean> {
-    const { state, batch, transact } = around
+    const { state, batch, usual, transact } = around
     const { schema, isTransformed, log } = this.#context
     const place = `${this.#site.options.schema}.${table}`
     if (!this.#tables.has(table)) await transact(() => batch.begin(table))
     const followed = this.#tables.get(table) as FollowedTable
     const before = followed.kinds
-    const step = followed.follow(records, isTransformed ? undefined : page.stream ? page.stream.schema : schema)
+    const isOfRecords = this.#site.options.unnestDepth === undefined || table === usual
+    const said = page.stream ? page.stream.schema : schema
+    const step = followed.follow(records, isTransformed || !isOfRecords ? undefined : said)
     if (!step) return false
     if (step.leftOut.length > 0) {
       const names = step.leftOut.map((name) => JSON.stringify(name)).join(', ')

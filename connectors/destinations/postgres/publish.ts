@@ -6,6 +6,7 @@ import { BizonError } from '../../../lib/errors.ts'
 import { faultPoint } from '../../../lib/fault.ts'
 import { startingOver } from '../../../lib/job.ts'
 import { quoteName } from '../../postgres.ts'
+import { orphanedTables } from '../child-tables.ts'
 import { emptiedTargets, replaces } from '../recovery.ts'
 import { checkTable, type Use, useOf } from './check.ts'
 import type { Column } from './columns.ts'
@@ -179,7 +180,9 @@ async function emptyOthers(
 ): Promise<void> {
   const { schema, on_empty: onEmpty } = site.options
   const [staged, others] = [Object.keys(state.tables), Object.keys(state.published)]
-  const empty = emptiedTargets({ target: site.target, staged, published: others, keepsOthers, onEmpty })
+  const columnsOf = (table: string): readonly string[] | undefined => published[table]?.columns
+  const orphans = orphanedTables(site.options, { staged, published: others, columnsOf })
+  const empty = emptiedTargets({ target: site.target, staged, published: others, keepsOthers, onEmpty, orphans })
   for (const table of empty) {
     const name = qualified(schema, table)
     if (await findTable(transaction, schema, table)) {

@@ -62,25 +62,33 @@ it('names rows as readers of the other columns expect', () => {
 })
 
 describe('a child table is without parents', () => {
+  const options = { metadata: 'bizon', unnestDepth: 10 }
   const roots = ['orders', 'orders__old', 'refunds']
+  const children = ['orders__items', 'orders__items__tags', 'orders__old__items', 'refunds__items']
+  const columnsOf = (table: string) => (roots.includes(table) ? ['id'] : ['_bizon_root_id', 'sku'])
+  const published = [...roots, ...children]
+
   it.each([
     ['when they are replaced', ['orders'], ['orders__items', 'orders__items__tags']],
     ['when none of them is there any more', ['orders', 'orders__items'], ['orders__items__tags']],
-    ['of its own records', ['orders__old'], ['orders__old__items']],
-    ['when all are replaced', roots, ['orders__items', 'orders__items__tags', 'orders__old__items', 'refunds__items']],
+    ['of records of their own', ['orders__old'], ['orders__old__items']],
+    ['when all are replaced', roots, children],
     ['never when nothing is', [], []],
   ])('%s', (_, staged, expected) => {
-    const published = [...roots, 'orders__items', 'orders__items__tags', 'orders__old__items', 'refunds__items']
-    expect(orphanedTables({ staged, published, roots })).toEqual(expected)
+    expect(orphanedTables(options, { staged, published, columnsOf })).toEqual(expected)
   })
 
-  it('whatever spelling', () => {
-    const found = orphanedTables({
+  it('in whatever spelling', () => {
+    const found = orphanedTables(options, {
       staged: ['Orders'],
       published: ['ORDERS', 'orders__Items'],
-      roots: ['ORDERS'],
+      columnsOf: (table) => (/items/i.test(table) ? ['_bizon_root_id'] : []),
       fold: (name) => name.toLowerCase(),
     })
     expect(found).toEqual(['orders__Items'])
+  })
+
+  it('only where there are child tables', () => {
+    expect(orphanedTables({ metadata: 'bizon' }, { staged: ['orders'], published, columnsOf })).toEqual([])
   })
 })
