@@ -59,7 +59,7 @@ function* parts(page: Page, splitter: Splitter, usual: string): Generator<Page, 
       weight += sizeOf(row.data) + RECORD_BYTES
       row = rowOf(record, splitter)
       if (weight < PART_BYTES || (!row && at === wait - 1)) continue
-      yield { ...rest, records, more: true }
+      yield { ...rest, records, more: true, isPart: true }
       records = []
       weight = 0
     }

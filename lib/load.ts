@@ -186,7 +186,7 @@ export class OpenLoad {
       await this.#destination.write(item, signal)
       item.release?.()
       const bytes = payloadBytesOf(item)
-      this.#counts.pages += 1
+      if (!item.isPart) this.#counts.pages += 1
       this.#counts.rows += item.records.length
       this.#counts.bytes += bytes
       this.#written.change()

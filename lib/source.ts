@@ -47,6 +47,8 @@ export interface Page {
    * its buffers again. Not called for a page that a transform or a script has seen.
    */
   readonly release?: () => void
+  /** More of a page that the source gave as one follows. Set by the engine. */
+  readonly isPart?: boolean
   /** When the page was asked for. Set by the engine. */
   readonly extractedAt?: Date
 }

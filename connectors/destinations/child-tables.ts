@@ -2,6 +2,8 @@
 
 import { type Links, under } from '../../lib/child-tables/names.ts'
 import type { DestinationOptions } from '../../lib/destination.ts'
+import { members, stringAt } from '../../lib/json.ts'
+import type { RawJson } from '../../lib/record.ts'
 
 interface Options {
   readonly metadata: string
@@ -21,6 +23,19 @@ export function linksOf({ metadata }: Pick<Options, 'metadata'>): Links {
   return metadata === 'dlt'
     ? { parent: '_dlt_parent_id', root: '_dlt_root_id', index: '_dlt_list_idx' }
     : { parent: '_bizon_parent_id', root: '_bizon_root_id', index: '_bizon_index' }
+}
+
+const ID_BYTES = 32
+const RUN_BYTES = 16
+const ZERO = 0x30
+
+/** What a row says of others without the run that they are of, so that the rows of two runs can be compared. Writes to the buffer. */
+export function hideRun({ buffer, start, end }: RawJson, { parent, root }: Links): void {
+  members(buffer, start, end, (keyStart, keyEnd, valueStart, valueEnd) => {
+    if (valueEnd - valueStart !== ID_BYTES + 2) return
+    const name = stringAt(buffer, keyStart, keyEnd)
+    if (name === parent || name === root) buffer.fill(ZERO, valueStart + 1, valueStart + 1 + RUN_BYTES)
+  })
 }
 
 /**

@@ -6,6 +6,7 @@ import type { Keeps, Reader, Scratch, StoredRow } from '../../../lib/audit/reade
 import { RawJson } from '../../../lib/record.ts'
 import { never } from '../../../lib/wait.ts'
 import { type Connection, connect, quoteName } from '../../postgres.ts'
+import { hideRun, linksOf } from '../child-tables.ts'
 import { METADATA } from './columns.ts'
 import { addressOf, type PostgresOptions } from './config.ts'
 import { serverError } from './errors.ts'
@@ -44,7 +45,8 @@ export class PostgresReader implements Reader {
   }
 
   async *read(destinationId: string, signal: AbortSignal): AsyncGenerator<readonly StoredRow[], void, void> {
-    const { schema, metadata, unnest } = this.#options
+    const { schema, metadata, unnest, unnestDepth } = this.#options
+    const links = unnestDepth === undefined ? undefined : linksOf(this.#options)
     try {
       this.#connection ??= await connect(addressOf(this.#options), signal, 'destination')
       const connection = this.#connection
@@ -65,6 +67,7 @@ export class PostgresReader implements Reader {
           let bytes = 0
           const found = rows.map((row): StoredRow => {
             const data = row.data === null ? undefined : RawJson.from(String(row.data))
+            if (data && links) hideRun(data, links)
             bytes += data?.byteLength ?? 0
             return {
               ...(row.bizon_id !== null && { rowId: String(row.bizon_id) }),

@@ -1,8 +1,9 @@
 // `unnest: tables` in a config: who knows it, and with which other keys.
 
 import { describe, expect, it } from 'vitest'
-import { linksOf, orphanedTables } from '../../../connectors/destinations/child-tables.ts'
+import { hideRun, linksOf, orphanedTables } from '../../../connectors/destinations/child-tables.ts'
 import { loadConfig, type PipelineConfig } from '../../../lib/config.ts'
+import { RawJson } from '../../../lib/record.ts'
 
 const TARGETS = {
   sqlite: { path: 'target.sqlite3' },
@@ -59,6 +60,14 @@ it('is refused where there are no child tables', async () => {
 it('names rows as readers of the other columns expect', () => {
   expect(Object.values(linksOf({ metadata: 'dlt' }))).toEqual(['_dlt_parent_id', '_dlt_root_id', '_dlt_list_idx'])
   expect(Object.values(linksOf({ metadata: 'bizon' }))).toEqual(['_bizon_parent_id', '_bizon_root_id', '_bizon_index'])
+})
+
+it('says of a row what is the same in every run', () => {
+  const id = '0123456789abcdef00000000000000a7'
+  const row = RawJson.from(`{"_bizon_parent_id": "${id}", "x": "${id}", "_bizon_root_id":"${id}", "_bizon_index": 1}`)
+  hideRun(row, linksOf({ metadata: 'bizon' }))
+  const hidden = '000000000000000000000000000000a7'
+  expect(row.parse()).toEqual({ _bizon_parent_id: hidden, x: id, _bizon_root_id: hidden, _bizon_index: 1 })
 })
 
 describe('a child table is without parents', () => {

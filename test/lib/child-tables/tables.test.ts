@@ -231,9 +231,10 @@ describe('a page', () => {
         1.1 * 2 ** 20,
       )
     }
-    expect(pages.slice(0, -1).every(({ more, release }) => more === true && release === undefined)).toBe(true)
+    expect(pages.slice(0, -1).every(({ more, isPart, release }) => more && isPart && release === undefined)).toBe(true)
     expect(pages.at(-1)).toMatchObject({ next: { at: 3 }, watermark: 5 })
-    expect(pages.at(-1)?.more).toBeUndefined()
+    expect(pages.at(-1)).not.toMatchObject({ more: true })
+    expect(pages.at(-1)).not.toMatchObject({ isPart: true })
     pages.at(-1)?.release?.()
     expect(released).toBe(1)
   })
