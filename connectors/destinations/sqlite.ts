@@ -216,9 +216,11 @@ export class SqliteDestination implements Destination {
     }
     const { schema: own, isTransformed, log } = this.#context
     const schema = page.stream ? page.stream.schema : own
+    const isOfRecords = (table: string): boolean =>
+      this.#site.options.unnestDepth === undefined || table === this.#tableOf(usual)
     for (const [table, records] of byTable) {
       const followed = this.#followed.get(table) ?? (await this.#sent(() => this.#followedTable(state, table)))
-      const step = followed.follow(records, isTransformed ? undefined : schema)
+      const step = followed.follow(records, isTransformed || !isOfRecords(table) ? undefined : schema)
       if (!step) continue
       if (step.leftOut.length > 0) {
         const names = step.leftOut.map((name) => JSON.stringify(name)).join(', ')

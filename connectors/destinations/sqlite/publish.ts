@@ -4,12 +4,13 @@
 import { BizonError } from '../../../lib/errors.ts'
 import { faultPoint } from '../../../lib/fault.ts'
 import { startingOver } from '../../../lib/job.ts'
+import { orphanedTables } from '../child-tables.ts'
 import { emptiedTargets, replaces } from '../recovery.ts'
 import { alterTable, kindsIn } from './alter.ts'
 import type { Column } from './columns.ts'
 import { columnsFor, hasKey, isOwn } from './follow.ts'
 import { dropKeys, isKeyIndex, type Key } from './merge.ts'
-import { quoteName } from './names.ts'
+import { foldName, quoteName } from './names.ts'
 import type { Site } from './recover.ts'
 import type { StagedTable, TableState } from './state.ts'
 import {
@@ -147,7 +148,10 @@ async function emptyOthers(site: Site, state: TableState, keepsOthers: boolean, 
   const { session, target, options } = site
   const staged = Object.keys(state.tables)
   const others = state.published
-  for (const table of emptiedTargets({ target, staged, published: others, keepsOthers, onEmpty: options.on_empty })) {
+  const columnsOf = (table: string): string[] => Object.keys(state.kinds?.[table] ?? state.tables[table]?.kinds ?? {})
+  const orphans = orphanedTables(options, { staged, published: others, columnsOf, fold: foldName })
+  const onEmpty = options.on_empty
+  for (const table of emptiedTargets({ target, staged, published: others, keepsOthers, onEmpty, orphans })) {
     const found = await findTable(session, table)
     const all = found || table !== target ? [] : site.columnsOf(table).all
     const isMade = all.length > 0

@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path'
 import { type Keeps, payloadOf, type Reader, type Scratch, type StoredRow } from '../../../lib/audit/reader.ts'
 import { openFile } from '../../sources/sqlite/file.ts'
 import { sqliteError } from '../../sqlite.ts'
+import { hideRun, linksOf } from '../child-tables.ts'
 import { shortest } from '../file/paths.ts'
 import { METADATA } from './columns.ts'
 import type { SqliteOptions } from './config.ts'
@@ -45,12 +46,14 @@ export class SqliteReader implements Reader {
       const { database } = file
       const found = database.prepare('SELECT 1 FROM sqlite_schema WHERE type = ? AND name = ? COLLATE NOCASE')
       if (!found.get('table', destinationId)) return
-      const { metadata, unnest } = this.#options
+      const { metadata, unnest, unnestDepth } = this.#options
+      const links = unnestDepth === undefined ? undefined : linksOf(this.#options)
       const columns = unnest ? '*' : metadata === 'bizon' ? 'bizon_id, source_record_id, source_data' : 'source_data'
       const select = database.prepare(`SELECT ${columns} FROM ${quoteName(destinationId)}`).safeIntegers()
       let [rows, bytes]: [StoredRow[], number] = [[], 0]
       for (const row of select.iterate() as IterableIterator<Record<string, unknown>>) {
         const stored = storedOf(row, unnest !== false)
+        if (stored.data && links) hideRun(stored.data, links)
         rows.push(stored)
         bytes += stored.data?.byteLength ?? 0
         if (bytes < BATCH_BYTES) continue
