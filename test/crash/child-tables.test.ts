@@ -12,10 +12,10 @@ const modes = ['full_refresh', 'incremental'] as const
 
 /** By day: within a page, behind a checkpoint and before the next, and between the tables of the publish. */
 const BY_DAY: { readonly [scenario: string]: readonly string[] } = {
-  'sqlite full_refresh': ['stage.mid@9', 'commit.before@4', 'commit.after@4', 'publish.mid@1', 'publish.mid@6'],
-  'sqlite incremental': ['commit.after@3', 'publish.mid@2'],
-  'postgres full_refresh': ['stage.after@4', 'publish.mid@2', 'publish.after'],
-  'postgres incremental': ['commit.after@3', 'publish.mid@2'],
+  'sqlite full_refresh': ['stage.mid@9', 'commit.after@4', 'publish.mid@2'],
+  'sqlite incremental': ['commit.after@3'],
+  'postgres full_refresh': ['commit.after@4', 'publish.mid@2'],
+  'postgres incremental': ['commit.after@3'],
 }
 
 const prepared = new Map<string, Promise<Trial>>()
@@ -48,7 +48,7 @@ describe.each(databases)('%s', (database) => {
     async (mode) => {
       const trial = await prepare(database, mode)
       const points = NIGHTLY ? await pointsOf(trial) : (BY_DAY[`${database} ${mode}`] ?? [])
-      expect(points.length).toBeGreaterThan(1)
+      expect(points).not.toEqual([])
       expect(await eachOf(points, (point) => crash(trial, [point]))).toEqual([])
     },
     TEST_LIMIT_MS,
@@ -59,7 +59,7 @@ test(
   'killed again and again',
   async () => {
     const trial = await prepare('sqlite', 'full_refresh')
-    expect(await crash(trial, ['commit.after@3', 'stage.mid@2', 'commit.before@3', 'publish.mid@3'])).toEqual([])
+    expect(await crash(trial, ['commit.after@3', 'stage.mid@2', 'publish.mid@3'])).toEqual([])
   },
   TEST_LIMIT_MS,
 )
@@ -77,9 +77,9 @@ const mutants = [
     replacements: [
       {
         file: 'connectors/destinations/sqlite/publish.ts',
-        find: '    else await append(site, table, staging, staged)\n',
+        find: '    else await append(site, from, state)\n',
         replace:
-          '    else await append(site, table, staging, staged)\n    await site.session.commit()\n    await site.session.begin()\n',
+          '    else await append(site, from, state)\n    await site.session.commit()\n    await site.session.begin()\n',
       },
     ],
     found: 'publish.mid@2',

@@ -42,6 +42,7 @@ function pipelineOf({ database, mode }: Scenario): string {
   const target = database === 'sqlite' ? 'path: data.sqlite3' : 'url: env://PG_URL'
   return pipelineFile({ mode })
     .replace('stream: records', 'stream: orders')
+    .replace('page_bytes: 4096', 'page_bytes: 1500')
     .replace(
       /^destination:\n(.*\n)*?(?=engine:)/m,
       `destination:\n  name: ${database}\n  config:\n    ${target}\n    unnest: tables\n    buffer_size: 0\n`,
