@@ -13,6 +13,7 @@ export type {
 } from './config/input.ts'
 export { type ConfigInput, type ConfigOverrides, loadConfig, type PipelineConfig } from './config.ts'
 export {
+  type ChildTables,
   type Destination,
   type DestinationContext,
   type DestinationDefinition,

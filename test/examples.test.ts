@@ -144,6 +144,14 @@ describe('an example', () => {
     expect(stdout).toBe("'2012-01-01'|'0.0'|12.8\n")
   })
 
+  test('tables.yml gives the things that were ordered, each with its order', () => {
+    expect(linesOf(finished.get('tables.yml')?.stdout ?? '').filter((line) => /^\d+\|/.test(line))).toEqual([
+      '1|Ada|tea|6.2',
+      '1|Ada|cup|12.5',
+      '2|Zoë|tea|3.1',
+    ])
+  })
+
   test('sqlite-source.yml gives exact numbers, and the order that has changed once more', async () => {
     expect(linesOf(await output('shop-orders.json'))).toEqual([
       '{"id":1,"customer":"Ada","total":19.9,"paid_cents":1990,"updated_at":"2026-03-01T09:00:00.000001Z"}',
