@@ -115,9 +115,9 @@ function extras({ type, const: only, enum: words, pattern, format, maxLength }: 
 const flat = (schema: JsonSchema): readonly JsonSchema[] =>
   schema.anyOf && Object.keys(schema).length === 1 ? schema.anyOf : [schema]
 
-/** Where text is one of the choices, it is not taken for a number or a boolean. */
+/** Where any text is one of the choices, it is not taken for a number or a boolean. */
 function asText(options: readonly JsonSchema[], choice: readonly JsonSchema[]): readonly JsonSchema[] {
-  if (!options.some(({ type }) => type === 'string')) return choice
+  if (!options.some(({ type, enum: words }) => type === 'string' && words === undefined)) return choice
   const texts = [integerText, numberText, booleanText].map(({ $ref }) => $ref)
   return choice.map((one) => (texts.includes(one.$ref) ? reference : one))
 }

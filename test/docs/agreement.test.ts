@@ -34,6 +34,7 @@ const ONLY_THE_LOADER: readonly { readonly rule: string; readonly said: RegExp }
   { rule: 'a transform has one script', said: /needs one of python|a step has one script/ },
   { rule: 'a custom connector is in a file that can be read', said: /(source|destination)_file_path: / },
   { rule: 'unnest needs columns', said: /true needs columns/ },
+  { rule: 'a destination has tables', said: /writes no columns but those of record_schemas|has no child tables/ },
   { rule: 'topics may be given by streams', said: /source\.topics: is required/ },
   { rule: 'bounds of a number that is written as text', said: /expected an? \w+ (from|of|above) .*, got 1000$/ },
 ]
