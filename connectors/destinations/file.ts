@@ -23,7 +23,7 @@ import { type FileLock, lockFile } from '../lock.ts'
 import { type DataFile, DataFiles, Output } from './file/data.ts'
 import { type Disk, ensureFolder, realDisk, sizeOfFile, withoutSync } from './file/disk.ts'
 import { type Format, formatOf, partsOf, type Rows } from './file/format.ts'
-import { appendableExtent, checkHeader } from './file/mains.ts'
+import { appendableExtent, checkFirstColumn, checkHeader } from './file/mains.ts'
 import { ParquetDestination } from './file/parquet.ts'
 import { Paths, shortest } from './file/paths.ts'
 import { planFiles } from './file/plan.ts'
@@ -33,6 +33,7 @@ import { recover, type Site } from './file/recover.ts'
 import { type FileState, Sidecar } from './file/sidecar.ts'
 import { beginStaging } from './file/staging.ts'
 import { STDOUT, stdoutDestination } from './file/stdout.ts'
+import { METADATA } from './naming.ts'
 import { namesEmpty } from './recovery.ts'
 
 const config = z.strictObject({
@@ -43,9 +44,11 @@ const config = z.strictObject({
       '`json`: one JSON object a line (NDJSON), named .json. `csv`: a header and rows, named .csv; an empty cell is null, `""` the empty text. `parquet`: a folder of files, read by `<destination_id>/current/*.parquet`; needs `npm install hyparquet hyparquet-writer`.',
     ),
   metadata: z
-    .enum(['bizon', 'none'])
+    .enum(METADATA)
     .default('bizon')
-    .describe('`bizon`: six columns, the record in `source_data`. `none`: the record alone, byte for byte as it came.'),
+    .describe(
+      '`bizon`: six columns, the record in `source_data`; with `unnest` none. `none`: the record alone, byte for byte as it came. `airbyte`, `dlt`: columns with the names of these programs, for models that read them; `dlt` needs `unnest`. See docs/metadata.md.',
+    ),
   durability: z
     .enum(['power_loss', 'process'])
     .default('power_loss')
@@ -111,6 +114,7 @@ export class FileDestination implements Destination {
       paths.claim(key, state.mode)
       const [staging, header] = [paths.staging(key, state.mode), paths.header(key)]
       await checkHeader(disk, staging, bytes, header)
+      if (bytes > 0) await checkFirstColumn(disk, staging, paths.firstColumn)
       await this.#data.add(key, staging, bytes, false, header)
     }
     // A stream that the Python program began is gone on with where it says; it staged nothing that could be used.
@@ -130,11 +134,14 @@ export class FileDestination implements Destination {
         await (await this.#dataFile(usual)).append(NOTHING)
       }
       const extractedAt = page.extractedAt ?? new Date()
-      const prepared = parts.map((part) => ({ id: part.id, write: rows.prepare(part, this.#nameOf(part.id)) }))
+      const prepared = parts.map((part) => ({
+        id: part.id,
+        write: rows.prepare(part, this.#nameOf(part.id), extractedAt),
+      }))
       for (const { id, write } of prepared) {
         signal.throwIfAborted()
         await output.to(await this.#dataFile(id))
-        await write(output, extractedAt)
+        await write(output)
       }
     })
   }
@@ -180,7 +187,10 @@ export class FileDestination implements Destination {
     const { disk, paths } = this.#site
     const main = paths.main(paths.target)
     await sizeOfFile(disk, main)
-    if (this.#mode !== 'full_refresh' && (await disk.stat(main))) await disk.checkWritable(main)
+    if (this.#mode !== 'full_refresh' && (await disk.stat(main))) {
+      await disk.checkWritable(main)
+      await checkFirstColumn(disk, main, paths.firstColumn)
+    }
     let folder = paths.folder
     while (!(await disk.stat(folder))) folder = dirname(folder)
     if ((await disk.stat(folder))?.kind !== 'folder') {

@@ -15,6 +15,7 @@ import { faultPoint } from '../../lib/fault.ts'
 import { idPrefixOf, idSuffixOf } from '../../lib/row-id.ts'
 import type { Page } from '../../lib/source.ts'
 import { type Address, connect, quoteName } from '../postgres.ts'
+import { namingOf } from './naming.ts'
 import { Batch, TooLarge } from './postgres/batch.ts'
 import { checkTarget, useOf } from './postgres/check.ts'
 import { TableColumns } from './postgres/columns.ts'
@@ -74,7 +75,8 @@ export class PostgresDestination implements Destination {
     const target = this.#tableOf(options.destinationId.replaceAll('{stream}', context.stream))
     this.#place = `${schema}.${target}`
     this.#row = new StateRow(schema, target)
-    this.#site = { options, target, key: keyOf(options), columnsOf: (table) => this.#columnsOf(table).all }
+    const columnsOf = (table: string) => this.#columnsOf(table).all
+    this.#site = { options, target, key: keyOf(options), naming: namingOf(options), columnsOf }
     if (options.unnest) checkKeyColumns(options, (id) => this.#columnsOf(id).all)
     this.#batch = new Batch(this.#site, (table) => this.#begin(table))
     this.#session = new Session({
@@ -114,7 +116,13 @@ export class PostgresDestination implements Destination {
       const state = this.#opened()
       if (state.phase !== 'staging') throw new BizonError('internal', 'a published run was written to')
       const extractedAt = timestampOf(page.extractedAt ?? new Date())
-      const facts = { extractedAt, loadedAt: timestampOf(new Date()), watch: new Watch(), nextId: () => this.#nextId() }
+      const facts = {
+        extractedAt,
+        loadedAt: timestampOf(new Date()),
+        run: state.run,
+        watch: new Watch(),
+        nextId: () => this.#nextId(),
+      }
       const usual = this.#usual(page)
       for (const record of page.records) {
         const table = this.#tableOf(record.destinationId ?? usual)

@@ -12,12 +12,13 @@ import { faultPoint } from '../../lib/fault.ts'
 import { idPrefixOf, idSuffixOf } from '../../lib/row-id.ts'
 import type { Page } from '../../lib/source.ts'
 import { shortest } from './file/paths.ts'
+import { namingOf, type PageFacts } from './naming.ts'
 import { timestampOf } from './record.ts'
 import { namesEmpty } from './recovery.ts'
 import { checkKeyColumns } from './schemas.ts'
 import { Batch } from './sqlite/batch.ts'
 import { checkTarget } from './sqlite/check.ts'
-import { type PageFacts, TableColumns } from './sqlite/columns.ts'
+import { TableColumns } from './sqlite/columns.ts'
 import { config, type SqliteOptions, tuning } from './sqlite/config.ts'
 import { keyOfOptions } from './sqlite/merge.ts'
 import { checkedTable, isSameName, STATE_TABLE } from './sqlite/names.ts'
@@ -66,7 +67,7 @@ export class SqliteDestination implements Destination {
     const session = new Session({ path, target, durability, lockTimeoutSeconds }, seams)
     const row = new StateRow(session, target)
     const columnsOf = (table: string): TableColumns => this.#columnsOf(table)
-    this.#site = { options, session, row, target, key: keyOfOptions(options), columnsOf }
+    this.#site = { options, session, row, target, key: keyOfOptions(options), naming: namingOf(options), columnsOf }
     if (options.unnest) checkKeyColumns(options, (id) => this.#columnsOf(this.#tableOf(id)).all)
     this.#batch = new Batch(this.#site)
   }
@@ -98,6 +99,7 @@ export class SqliteDestination implements Destination {
       const facts: PageFacts = {
         extractedAt: timestampOf(page.extractedAt ?? new Date()),
         loadedAt: timestampOf(new Date()),
+        run: state.run,
         nextId: () => this.#ids.prefix + idSuffixOf(this.#ids.next++),
       }
       const usual = this.#usual(page)
@@ -153,7 +155,7 @@ export class SqliteDestination implements Destination {
   }
 
   check(signal: AbortSignal): Promise<void> {
-    return checkTarget(this.#site, signal)
+    return checkTarget(this.#site, this.#context.mode, signal)
   }
 
   outputs(): readonly string[] {

@@ -123,8 +123,8 @@ class Table {
     this.#reader = reader
     this.#id = id
     this.place = reader.place(id)
-    const { of, inOrder } = reader.keeps
-    const own = of === 'payloads' && !inOrder ? together(parts) : parts
+    const { of, inOrder, ids } = reader.keeps
+    const own = of === 'payloads' && !inOrder && !ids ? together(parts) : parts
     this.#slots = own.map((part) => ({ part, ...EMPTY }))
     for (const slot of this.#slots) {
       const { run } = slot.part
@@ -137,8 +137,8 @@ class Table {
 
   /** Rows without ids are known by their place: one that is missing shifts all that follow. */
   get isShifted(): boolean {
-    const { of, inOrder } = this.#reader.keeps
-    return of !== 'records' && inOrder
+    const { of, inOrder, ids } = this.#reader.keeps
+    return of !== 'records' && inOrder && !ids
   }
 
   async read(signal: AbortSignal): Promise<void> {
@@ -198,9 +198,9 @@ class Table {
   }
 
   #slotOf(row: StoredRow): { slot: Slot; number: number } | 'pending' | undefined {
-    const { of, inOrder } = this.#reader.keeps
+    const { of, inOrder, ids } = this.#reader.keeps
     if (row.rowId !== undefined) return this.#slotOfId(row.rowId)
-    if (of === 'records') return undefined
+    if (of === 'records' || ids) return undefined
     if (!inOrder) return this.#slots[0] && { slot: this.#slots[0], number: 0 }
     let slot = this.#slots[this.#next]
     while (slot && slot.rows >= slot.part.rows) slot = this.#slots[++this.#next]

@@ -26,6 +26,8 @@ export interface Keeps {
   readonly of: Digested | 'counts'
   /** Rows that are not there any more are nothing wrong, because others came in their place: nothing can be compared. */
   readonly merges?: boolean
+  /** Rows come back with the id of the row; without `of: 'records'` that of the record is not kept. */
+  readonly ids?: boolean
   /** Rows come back in the order in which they were written. */
   readonly inOrder: boolean
   /** A run that loads all there is, and finds nothing, leaves what was there. */

@@ -17,7 +17,7 @@ import { type Column, type Libraries, loadParquet } from '../../parquet.ts'
 import type { FileOptions } from '../file.ts'
 import { namesEmpty } from '../recovery.ts'
 import { ensureFolder, withoutSync } from './disk.ts'
-import { partsOf } from './format.ts'
+import { namingOfFile, partsOf } from './format.ts'
 import { type PartDisk, realPartDisk } from './parquet/disk.ts'
 import { type Footer, name, OpenPart, ownParts, temporaryOf } from './parquet/parts.ts'
 import { cleanUp, nextVersions, showNext } from './parquet/publish.ts'
@@ -44,7 +44,7 @@ export class ParquetDestination implements Destination {
 
   /** `disk` is for tests. */
   constructor(options: FileOptions, { stream }: { readonly stream: string }, disk: PartDisk = realPartDisk) {
-    if (options.metadata === 'none' && !options.unnest) throw noColumns()
+    if (namingOfFile(options).columns.length === 0 && !options.unnest) throw noColumns()
     this.#options = options
     this.#stream = stream
     const layout = new Layout(this.#expand(stream))

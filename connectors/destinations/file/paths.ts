@@ -6,7 +6,7 @@ import { BizonError } from '../../../lib/errors.ts'
 import type { SyncMode } from '../../../lib/source.ts'
 import type { Format } from './format.ts'
 
-type PathFormat = Pick<Format, 'extension' | 'label' | 'header'>
+type PathFormat = Pick<Format, 'extension' | 'label' | 'header' | 'firstColumn'>
 
 const SUFFIX = { full_refresh: '_temp', incremental: '_incremental', stream: '' } as const
 
@@ -77,6 +77,11 @@ export class Paths {
   /** Where rows wait until they are published; in stream mode there is no waiting. */
   staging(key: string, mode: SyncMode): string {
     return join(this.folder, key) + SUFFIX[mode] + this.#format.extension
+  }
+
+  /** What each line of its files begins with; undefined: whatever the record begins with. */
+  get firstColumn(): string | undefined {
+    return this.#format.firstColumn
   }
 
   /** What its files begin with. */

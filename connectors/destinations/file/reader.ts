@@ -5,7 +5,11 @@ import { createReadStream } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { type Keeps, payloadOf, type Reader, type Scratch, type StoredRow } from '../../../lib/audit/reader.ts'
 import { BizonError, messageOf, systemCode } from '../../../lib/errors.ts'
+import { members, stringAt, stringOf } from '../../../lib/json.ts'
+import { RawJson } from '../../../lib/record.ts'
 import type { FileOptions } from '../file.ts'
+import type { Naming } from '../naming.ts'
+import { namingOfFile } from './format.ts'
 import { shortest } from './paths.ts'
 import { STDOUT } from './stdout.ts'
 
@@ -14,9 +18,12 @@ const CHUNK_BYTES = 1 << 18
 
 export class FileReader implements Reader {
   readonly keeps: Keeps
-  readonly #sixColumns: boolean
+  readonly #naming: Naming
+  /** Whether a line is the record alone, or its columns. */
+  readonly #isPlain: boolean
 
-  constructor({ format, destinationId, metadata, unnest, on_empty: onEmpty }: FileOptions) {
+  constructor(options: FileOptions) {
+    const { format, destinationId, unnest, on_empty: onEmpty } = options
     if (destinationId === STDOUT) {
       throw new BizonError('usage', 'what goes to standard output cannot be read back', {
         hint: 'Choose a destination_id that is a file.',
@@ -27,10 +34,14 @@ export class FileReader implements Reader {
         hint: 'Load to format: json to have it proved; or compare with the program that reads them.',
       })
     }
-    this.#sixColumns = metadata === 'bizon' && !unnest
+    const naming = namingOfFile(options)
+    this.#naming = naming
+    this.#isPlain = unnest || naming.columns.length === 0
+    const { rowId, recordId } = naming
     this.keeps = {
-      of: this.#sixColumns ? 'records' : 'payloads',
+      of: recordId === undefined ? 'payloads' : 'records',
       inOrder: true,
+      ...(rowId !== undefined && { ids: true }),
       ...(onEmpty === 'keep' && { onEmpty }),
     }
   }
@@ -43,7 +54,7 @@ export class FileReader implements Reader {
     const path = `${resolve(destinationId)}.json`
     try {
       for await (const lines of linesOf(path, signal)) {
-        yield lines.map((line) => (this.#sixColumns ? columnsOf(line) : { data: payloadOf(line) }))
+        yield lines.map((line) => storedOf(line, this.#naming, this.#isPlain))
       }
     } catch (error) {
       signal.throwIfAborted()
@@ -78,18 +89,41 @@ async function* linesOf(path: string, signal: AbortSignal): AsyncGenerator<Buffe
   if (rest.length > 0) yield [Buffer.concat(rest)]
 }
 
-function columnsOf(line: Buffer): StoredRow {
+function storedOf(line: Buffer, naming: Naming, isPlain: boolean): StoredRow {
+  const whole = payloadOf(line)
+  if (naming.columns.length === 0 || !whole) return { data: whole }
   try {
-    const row = JSON.parse(line.toString()) as Record<string, unknown>
-    const { bizon_id: rowId, source_record_id: recordId, source_data: data } = row
+    if (!isPlain && !naming.isNested) return parsedOf(line, naming)
+    const found = new Map<string, RawJson>()
+    members(line, 0, line.length, (keyStart, keyEnd, start, end) => {
+      found.set(stringAt(line, keyStart, keyEnd), new RawJson(line, start, end))
+    })
+    const id = naming.rowId === undefined ? undefined : found.get(naming.rowId)
+    const rowId = id && stringOf(id)
     return {
-      ...(typeof rowId === 'string' && { rowId }),
-      ...(typeof recordId === 'string' && { recordId }),
-      data: typeof data === 'string' ? payloadOf(Buffer.from(data)) : undefined,
+      ...(rowId !== undefined && { rowId }),
+      data: isPlain ? withoutFacts(found, naming) : found.get(naming.payload),
     }
   } catch {
     return { data: undefined }
   }
+}
+
+/** The payload is the text in a string. */
+function parsedOf(line: Buffer, naming: Naming): StoredRow {
+  const row = JSON.parse(line.toString()) as Record<string, unknown>
+  const [rowId, recordId, data] = [naming.rowId, naming.recordId, naming.payload].map((name) => row[name ?? ''])
+  return {
+    ...(typeof rowId === 'string' && { rowId }),
+    ...(typeof recordId === 'string' && { recordId }),
+    data: typeof data === 'string' ? payloadOf(Buffer.from(data)) : undefined,
+  }
+}
+
+/** The record's own members. */
+function withoutFacts(found: ReadonlyMap<string, RawJson>, { columns }: Naming): RawJson | undefined {
+  const own = [...found].filter(([name]) => columns.every((column) => column.name !== name))
+  return payloadOf(Buffer.from(`{${own.map(([name, value]) => `${JSON.stringify(name)}:${value}`).join(',')}}`))
 }
 
 /** The same files in another folder, whatever their names. */

@@ -3,6 +3,7 @@
 
 import { BizonError } from '../../../lib/errors.ts'
 import { type Queries, quoteName } from '../../postgres.ts'
+import { checkNaming } from '../naming.ts'
 import { type Held, replaces } from '../recovery.ts'
 import type { Column } from './columns.ts'
 import type { PostgresOptions } from './config.ts'
@@ -31,13 +32,15 @@ export interface Asked {
 /** Rejects when the table cannot be used so. Resolves to undefined when there is none. */
 export async function checkTable(
   connection: Queries,
-  { options: { schema }, key }: Site,
+  { options, key }: Site,
   table: string,
   { use, columns, mayReplace, isNew = false }: Asked,
 ): Promise<FoundTable | undefined> {
+  const { schema } = options
   const name = `${schema}.${table}`
   const found = await findTable(connection, schema, table)
   if (!found) return undefined
+  if (use === 'add' && columns) checkNaming(options, name, [...found.columns.keys()])
   const missing = missingColumns(found, columns ?? [], name)
   if (isNew) await checkEmpty(connection, schema, table, 'Rename or drop it, or let the records name another table.')
   else if (use !== 'add' && !mayReplace)

@@ -3,6 +3,7 @@
 import * as z from 'zod'
 import type { DestinationOptions } from '../../../lib/destination.ts'
 import { type Address, addressIn, addressKeys, reachKeys } from '../../postgres/address.ts'
+import { METADATA, METADATA_DESCRIPTION } from '../naming.ts'
 
 const names = (what: string) => z.array(z.string().min(1)).describe(what)
 
@@ -10,10 +11,7 @@ export const config = z.strictObject({
   ...addressKeys,
   schema: z.string().min(1).default('public').describe('Schema of the tables.'),
   create_schema: z.boolean().default(false).describe('Create the schema when it is missing. Default false.'),
-  metadata: z
-    .enum(['bizon', 'none'])
-    .default('bizon')
-    .describe('`bizon`: id and times of a record in columns of their own. `none`: its data alone.'),
+  metadata: z.enum(METADATA).default('bizon').describe(METADATA_DESCRIPTION),
   primary_key: names(
     'Fields by which rows are merged, none of them null: of two rows with one key the newer stays. Default: rows are added.',
   ).default([]),

@@ -6,6 +6,7 @@ import { BizonError } from '../../../lib/errors.ts'
 import { faultPoint } from '../../../lib/fault.ts'
 import { startingOver } from '../../../lib/job.ts'
 import { quoteName } from '../../postgres.ts'
+import type { Naming } from '../naming.ts'
 import { emptiedTargets, replaces } from '../recovery.ts'
 import { checkTable, type Use, useOf } from './check.ts'
 import type { Column } from './columns.ts'
@@ -25,6 +26,7 @@ export interface Site {
   /** Table of the configured destination id. */
   readonly target: string
   readonly key: Key | undefined
+  readonly naming: Naming
   columnsOf(table: string): readonly Column[]
 }
 

@@ -6,7 +6,7 @@ import type { Keeps, Reader, Scratch, StoredRow } from '../../../lib/audit/reade
 import { RawJson } from '../../../lib/record.ts'
 import { never } from '../../../lib/wait.ts'
 import { type Connection, connect, quoteName } from '../../postgres.ts'
-import { METADATA } from './columns.ts'
+import { type Naming, namingOf } from '../naming.ts'
 import { addressOf, type PostgresOptions } from './config.ts'
 import { serverError } from './errors.ts'
 import { qualified } from './names.ts'
@@ -19,11 +19,13 @@ const MOST_ROWS = 5000
 export class PostgresReader implements Reader {
   readonly keeps: Keeps
   readonly #options: PostgresOptions
+  readonly #naming: Naming
   #connection: Connection | undefined
 
   constructor(options: PostgresOptions) {
     this.#options = options
-    const { metadata, unnest, primary_key: key, on_nul: onNul, on_empty: onEmpty } = options
+    this.#naming = namingOf(options)
+    const { unnest, primary_key: key, on_nul: onNul, on_empty: onEmpty } = options
     const changed = unnest
       ? 'with unnest: true values have the types of their columns'
       : onNul === 'strip'
@@ -31,7 +33,8 @@ export class PostgresReader implements Reader {
         : undefined
     const why = key.length > 0 ? 'rows are merged by primary_key, so that newer ones take the place of others' : changed
     this.keeps = {
-      of: changed !== undefined ? 'counts' : metadata === 'bizon' ? 'records' : 'payloads',
+      of: changed !== undefined ? 'counts' : this.#naming.recordId === undefined ? 'payloads' : 'records',
+      ...(this.#naming.rowId !== undefined && { ids: true }),
       inOrder: false,
       ...(key.length > 0 && { merges: true }),
       ...(onEmpty === 'keep' && { onEmpty }),
@@ -44,19 +47,18 @@ export class PostgresReader implements Reader {
   }
 
   async *read(destinationId: string, signal: AbortSignal): AsyncGenerator<readonly StoredRow[], void, void> {
-    const { schema, metadata, unnest } = this.#options
+    const { schema, unnest } = this.#options
+    const { columns, rowId = 'NULL', recordId = 'NULL', payload } = this.#naming
     try {
       this.#connection ??= await connect(addressOf(this.#options), signal, 'destination')
       const connection = this.#connection
       const ask = (sql: string) => connection.interruptible(signal, connection.query(sql))
       await ask('BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY')
       if (await findTable(connection, schema, destinationId)) {
-        const ids = metadata === 'bizon' ? 'bizon_id, source_record_id' : 'NULL AS bizon_id, NULL AS source_record_id'
-        const own = METADATA.map(({ name }) => `'${name}'`).join(', ')
-        const whole = metadata === 'bizon' ? `to_jsonb(t) - ARRAY[${own}]` : 'to_jsonb(t)'
-        const data = unnest ? whole : 'source_data'
+        const own = columns.map(({ name }) => `'${name}'`).join(', ')
+        const data = unnest ? `to_jsonb(t.*) - ARRAY[${own}]::text[]` : payload
         await ask(
-          `DECLARE rows NO SCROLL CURSOR FOR SELECT ${ids}, (${data})::text AS data
+          `DECLARE rows NO SCROLL CURSOR FOR SELECT ${rowId} AS row_id, ${recordId} AS record_id, (${data})::text AS data
            FROM ${qualified(schema, destinationId)} AS t`,
         )
         for (let count = 1; ; ) {
@@ -67,8 +69,8 @@ export class PostgresReader implements Reader {
             const data = row.data === null ? undefined : RawJson.from(String(row.data))
             bytes += data?.byteLength ?? 0
             return {
-              ...(row.bizon_id !== null && { rowId: String(row.bizon_id) }),
-              ...(row.source_record_id !== null && { recordId: String(row.source_record_id) }),
+              ...(row.row_id !== null && { rowId: String(row.row_id) }),
+              ...(row.record_id !== null && { recordId: String(row.record_id) }),
               data,
             }
           })

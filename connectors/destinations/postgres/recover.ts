@@ -9,6 +9,7 @@ import type { Run } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import { startingOver } from '../../../lib/job.ts'
 import { idPrefixOf, idSuffixOf } from '../../../lib/row-id.ts'
+import { checkNaming } from '../naming.ts'
 import { beginning, followsUnknown, ownState, publisherOf, standingOf, type Words } from '../recovery.ts'
 import { checkTable, useOf } from './check.ts'
 import { qualified } from './names.ts'
@@ -54,8 +55,9 @@ async function resume(transaction: Transaction, site: Site, run: Run, found: Tab
 async function removeAhead(transaction: Transaction, site: Site, run: Run, found: TableState): Promise<void> {
   const rows = found.checkpoint?.rows ?? 0
   if (found.mode !== 'stream' || site.key || (run.stored?.rows ?? 0) <= rows) return
-  const { schema, metadata } = site.options
-  if (metadata === 'none') {
+  const { schema } = site.options
+  const { rowId } = site.naming
+  if (rowId === undefined) {
     throw new BizonError(
       'edited',
       `the state of ${schema}.${site.target} is an older copy: it ends at row ${rows}, and ${run.stored?.rows} were durable`,
@@ -64,7 +66,8 @@ async function removeAhead(transaction: Transaction, site: Site, run: Run, found
   }
   const prefix = idPrefixOf(found.run, found)
   for (const table of new Set([...Object.keys(found.tables), ...Object.keys(found.published)])) {
-    await transaction.query(`DELETE FROM ${qualified(schema, table)} WHERE bizon_id COLLATE "C" BETWEEN $1 AND $2`, [
+    await checkRows(transaction, site, table)
+    await transaction.query(`DELETE FROM ${qualified(schema, table)} WHERE ${rowId} COLLATE "C" BETWEEN $1 AND $2`, [
       prefix + idSuffixOf(rows),
       `${prefix}${'f'.repeat(16)}`,
     ])
@@ -94,7 +97,7 @@ async function publisherAfter(
   found: TableState,
 ): Promise<string | null> {
   // Merging rows a second time changes nothing; others are known by their ids.
-  const canUndo = site.key !== undefined || site.options.metadata === 'bizon'
+  const canUndo = site.key !== undefined || site.naming.rowId !== undefined
   const hasWritten = Object.keys(found.tables).length > 0
   const standing = standingOf(found, run, { hasWritten, canUndo }, wordsOf(site, row))
   if (standing === 'stays') return publisherOf(found, hasWritten)
@@ -102,11 +105,14 @@ async function publisherAfter(
   return run.previous ?? null
 }
 
-async function takeBack(transaction: Transaction, { options }: Site, found: TableState): Promise<void> {
+async function takeBack(transaction: Transaction, site: Site, found: TableState): Promise<void> {
+  const { options, naming } = site
+  const { rowId } = naming
   const prefix = idPrefixOf(found.run, found)
   for (const [table, { rows }] of Object.entries(found.tables)) {
     const main = qualified(options.schema, table)
-    const { count } = await transaction.query(`DELETE FROM ${main} WHERE left(bizon_id, 16) = $1`, [prefix])
+    await checkRows(transaction, site, table)
+    const { count } = await transaction.query(`DELETE FROM ${main} WHERE left(${rowId}, 16) = $1`, [prefix])
     if (count === rows) continue
     throw new BizonError(
       'edited',
@@ -114,6 +120,12 @@ async function takeBack(transaction: Transaction, { options }: Site, found: Tabl
       { hint: `Put the table back as it was. Or ${startingOver('incremental')}.` },
     )
   }
+}
+
+/** Rejects unless the rows of a table are known by the column that this config knows them by. */
+async function checkRows(transaction: Transaction, { options }: Site, table: string): Promise<void> {
+  const found = await findTable(transaction, options.schema, table)
+  if (found) checkNaming(options, `${options.schema}.${table}`, [...found.columns.keys()])
 }
 
 /** Before the source is asked for anything: can the published tables take what this run brings? */

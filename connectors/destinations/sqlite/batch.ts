@@ -5,9 +5,9 @@ import { faultPoint } from '../../../lib/fault.ts'
 import { Cells, insertOf, type Segment } from './cells.ts'
 import { dropKeys } from './merge.ts'
 import { derivedName } from './names.ts'
-import { checkMain, type Site } from './recover.ts'
+import { checkMain, checkRows, type Site } from './recover.ts'
 import type { StagedTable, TableState } from './state.ts'
-import { creationOf, prepareTable, swallowed } from './tables.ts'
+import { creationOf, findTable, prepareTable, swallowed } from './tables.ts'
 
 const SEGMENT_BYTES = 1 << 20
 
@@ -104,6 +104,8 @@ export class Batch {
     const names = all.map(({ name }) => name)
     if (!(table in state.tables)) await checkMain(this.#site, state, table)
     if (state.mode === 'stream') {
+      const found = await findTable(session, table)
+      if (found) checkRows(this.#site.options, found, table)
       await prepareTable(session, table, all)
       if (key) await key.ensureIndex(session, table)
       else await dropKeys(session, table)

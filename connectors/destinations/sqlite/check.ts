@@ -3,13 +3,14 @@
 import { accessSync, constants, existsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { BizonError } from '../../../lib/errors.ts'
+import type { SyncMode } from '../../../lib/source.ts'
 import { loadSqlite } from '../../sqlite.ts'
-import type { Site } from './recover.ts'
+import { checkRows, type Site } from './recover.ts'
 import { checkFolder } from './session.ts'
 import { findTable, missingColumns } from './tables.ts'
 
 /** Rejects, saying why not. */
-export async function checkTarget(site: Site, signal: AbortSignal): Promise<void> {
+export async function checkTarget(site: Site, mode: SyncMode, signal: AbortSignal): Promise<void> {
   const { session, row, target, columnsOf } = site
   const { path } = session
   checkFolder(path)
@@ -21,6 +22,7 @@ export async function checkTarget(site: Site, signal: AbortSignal): Promise<void
   await session.look(async () => {
     await row.checkFile()
     const found = await findTable(session, target)
+    if (found && mode !== 'full_refresh') checkRows(site.options, found, target)
     if (found) missingColumns(found, columnsOf(target).all, target)
   })
 }

@@ -2,6 +2,7 @@
 
 import * as z from 'zod'
 import type { DestinationOptions } from '../../../lib/destination.ts'
+import { METADATA, METADATA_DESCRIPTION } from '../naming.ts'
 
 export const config = z.strictObject({
   path: z
@@ -11,10 +12,7 @@ export const config = z.strictObject({
       'The database file; it is created when it is missing, its folder is not. Relative to the working directory.',
     )
     .meta({ examples: ['warehouse.sqlite3'] }),
-  metadata: z
-    .enum(['bizon', 'none'])
-    .default('bizon')
-    .describe('`bizon`: id and times of a record in columns of their own. `none`: its data alone.'),
+  metadata: z.enum(METADATA).default('bizon').describe(METADATA_DESCRIPTION),
   primary_key: z
     .array(z.string().min(1))
     .describe(

@@ -7,7 +7,7 @@ import { startingOver } from '../../../lib/job.ts'
 import { emptiedTargets, replaces } from '../recovery.ts'
 import { dropKeys, isKeyIndex } from './merge.ts'
 import { quoteName } from './names.ts'
-import type { Site } from './recover.ts'
+import { checkRows, type Site } from './recover.ts'
 import type { StagedTable, TableState } from './state.ts'
 import {
   countOf,
@@ -74,6 +74,8 @@ async function refill(site: Site, table: string, staging: string): Promise<void>
 async function append(site: Site, table: string, staging: string, { rows }: StagedTable): Promise<void> {
   const { session, key } = site
   const { all } = site.columnsOf(table)
+  const found = await findTable(session, table)
+  if (found) checkRows(site.options, found, table)
   await prepareTable(session, table, all)
   if (!key) {
     await dropKeys(session, table)

@@ -10,6 +10,7 @@ import { BizonError } from '../../../lib/errors.ts'
 import { faultPoint } from '../../../lib/fault.ts'
 import { startingOver } from '../../../lib/job.ts'
 import { idPrefixOf } from '../../../lib/row-id.ts'
+import { checkNaming, type Naming } from '../naming.ts'
 import { beginning, followsUnknown, ownState, publisherOf, replaces, standingOf, type Words } from '../recovery.ts'
 import type { TableColumns } from './columns.ts'
 import type { SqliteOptions } from './config.ts'
@@ -17,7 +18,7 @@ import type { Key } from './merge.ts'
 import { isSameName, quoteName } from './names.ts'
 import type { Session } from './session.ts'
 import { REMOVING, type StateRow, type TableState } from './state.ts'
-import { findTable, missingColumns } from './tables.ts'
+import { type FoundTable, findTable, missingColumns } from './tables.ts'
 
 /** What recovering, writing and publishing work with. */
 export interface Site {
@@ -27,6 +28,7 @@ export interface Site {
   /** Table of the configured destination id. */
   readonly target: string
   readonly key: Key | undefined
+  readonly naming: Naming
   columnsOf(table: string): TableColumns
 }
 
@@ -81,7 +83,7 @@ async function dropStaged({ session }: Site, found: TableState): Promise<void> {
 /** The run whose rows are published, once an append is taken back that is not to stay. */
 async function publisherAfter(site: Site, run: Run, found: TableState): Promise<string | null> {
   // Merging rows a second time changes nothing; others are known by their ids.
-  const canUndo = site.key !== undefined || site.options.metadata === 'bizon'
+  const canUndo = site.key !== undefined || site.naming.rowId !== undefined
   const hasWritten = Object.keys(found.tables).length > 0
   const standing = standingOf(found, run, { hasWritten, canUndo }, wordsOf(site))
   if (standing === 'stays') return publisherOf(found, hasWritten)
@@ -89,12 +91,14 @@ async function publisherAfter(site: Site, run: Run, found: TableState): Promise<
   return run.previous ?? null
 }
 
-async function takeBack({ session }: Site, found: TableState): Promise<void> {
+async function takeBack({ session, options, naming }: Site, found: TableState): Promise<void> {
+  const { rowId } = naming
   const prefix = idPrefixOf(found.run, found)
   for (const [table, { rows }] of Object.entries(found.tables)) {
     const there = await findTable(session, table)
+    if (there) checkRows(options, there, table)
     const count = there
-      ? await session.change(`DELETE FROM ${quoteName(table)} WHERE substr(bizon_id, 1, 16) = ?`, [prefix])
+      ? await session.change(`DELETE FROM ${quoteName(table)} WHERE substr(${rowId}, 1, 16) = ?`, [prefix])
       : 0
     if (count === rows) continue
     throw new BizonError(
@@ -129,12 +133,20 @@ export async function checkMain(site: Site, state: TableState, table: string): P
       hint: `Put it back, or set destination_id back. Or ${startingOver(state.mode)}.`,
     })
   }
-  if (isTarget || table in state.tables) missingColumns(found, columnsOf(table).all, table)
+  const isWritten = isTarget || table in state.tables
+  if (isWritten && !replaces(state)) checkRows(site.options, found, table)
+  if (isWritten) missingColumns(found, columnsOf(table).all, table)
   // A first incremental run replaces only what this pipeline published; a full refresh replaces whatever is there.
   if (state.mode !== 'incremental' || !state.complete || isKnown || !(await hasRows(session, table))) return
   throw new BizonError('edited', `table ${table} exists, and ${row.place} does not say that this pipeline wrote it`, {
     hint: 'Rename it, or run with --reset to replace it.',
   })
+}
+
+/** Rejects unless the rows of a table have the columns of this config's `metadata`, or none of another's. */
+export function checkRows(options: SqliteOptions, { columns }: FoundTable, table: string): void {
+  const names = columns.map(({ name }) => name)
+  checkNaming(options, `table ${table}`, names, isSameName)
 }
 
 async function hasRows(session: Session, table: string): Promise<boolean> {
