@@ -30,11 +30,11 @@ import { planFiles } from './file/plan.ts'
 import { publish } from './file/publish.ts'
 import { FileReader, scratchFiles } from './file/reader.ts'
 import { recover, type Site } from './file/recover.ts'
-import { type FileState, Sidecar } from './file/sidecar.ts'
+import { type FileState, Sidecar, type StagedFile } from './file/sidecar.ts'
 import { beginStaging } from './file/staging.ts'
 import { STDOUT, stdoutDestination } from './file/stdout.ts'
 import { METADATA } from './naming.ts'
-import { namesEmpty } from './recovery.ts'
+import { isDirect, namesEmpty, VISIBILITIES, VISIBILITY_DESCRIPTION } from './recovery.ts'
 
 const config = z.strictObject({
   format: z
@@ -53,6 +53,7 @@ const config = z.strictObject({
     .enum(['power_loss', 'process'])
     .default('power_loss')
     .describe('What a checkpoint survives: `power_loss`, or without fsync only the end of the `process`.'),
+  visibility: z.enum(VISIBILITIES).default('run').describe(`${VISIBILITY_DESCRIPTION} Not with \`format: parquet\`.`),
   on_empty: z
     .enum(['publish', 'keep'])
     .default('publish')
@@ -99,7 +100,7 @@ export class FileDestination implements Destination {
     this.#format = formatOf(options)
     const paths = new Paths(this.#expand(stream), this.#format)
     const safe = options.durability === 'process' ? withoutSync(disk) : disk
-    this.#site = { disk: safe, paths, sidecar: new Sidecar(safe, paths.sidecar) }
+    this.#site = { disk: safe, paths, sidecar: new Sidecar(safe, paths.sidecar), visibility: options.visibility }
     this.#data = new DataFiles(safe)
   }
 
@@ -111,8 +112,8 @@ export class FileDestination implements Destination {
     this.#keepsOthers = run.keepsOthers ?? false
     const state = await recover(this.#site, run)
     for (const [key, { bytes }] of Object.entries(state.phase === 'staging' ? state.files : {})) {
-      paths.claim(key, state.mode)
-      const [staging, header] = [paths.staging(key, state.mode), paths.header(key)]
+      paths.claim(key, state)
+      const [staging, header] = [paths.staging(key, state), paths.header(key)]
       await checkHeader(disk, staging, bytes, header)
       if (bytes > 0) await checkFirstColumn(disk, staging, paths.firstColumn)
       await this.#data.add(key, staging, bytes, false, header)
@@ -154,7 +155,12 @@ export class FileDestination implements Destination {
       faultPoint('fsync.before')
       await this.#data.sync()
       faultPoint('fsync.after')
-      await this.#commit({ ...state, checkpoint, files: { ...state.files, ...this.#data.extents() } })
+      const files: Record<string, StagedFile> = { ...state.files }
+      for (const [key, extent] of Object.entries(this.#data.extents())) {
+        const mainBefore = files[key]?.mainBefore
+        files[key] = { ...extent, ...(mainBefore !== undefined && { mainBefore }) }
+      }
+      await this.#commit({ ...state, checkpoint, files })
       // Says that there is a state file to be found: its absence is then an accident, not a fresh start.
       return { state: basename(this.#site.paths.sidecar) }
     })
@@ -218,7 +224,7 @@ export class FileDestination implements Destination {
     const { paths } = this.#site
     const { target } = paths
     const modes = ['stream', 'full_refresh', 'incremental'] as const
-    return [...modes.map((mode) => paths.staging(target, mode)), paths.sidecar, paths.lock]
+    return [...modes.map((mode) => paths.staging(target, { mode })), paths.sidecar, paths.lock]
   }
 
   #opened(): { state: FileState; output: Output; rows: Rows } {
@@ -257,16 +263,17 @@ export class FileDestination implements Destination {
     if (known) return known
     const { state } = this.#opened()
     if (state.phase !== 'staging') throw new BizonError('internal', 'a published run was written to')
-    const path = paths.staging(key, state.mode)
-    paths.claim(key, state.mode)
+    const path = paths.staging(key, state)
+    paths.claim(key, state)
     await ensureFolder(disk, dirname(path))
-    if (state.mode !== 'stream') {
+    if (!isDirect(state)) {
       this.#state = await beginStaging(this.#site, state, [key])
       return this.#data.add(key, path, 0, true, paths.header(key))
     }
     // Rows go straight behind what is there already: how much that is must be durable before the first of them.
     const extent = await appendableExtent(this.#site, state, key)
-    await this.#commit({ ...state, files: { ...state.files, [key]: extent } })
+    const file = state.direct ? { ...extent, mainBefore: extent.bytes } : extent
+    await this.#commit({ ...state, files: { ...state.files, [key]: file } })
     return this.#data.add(key, path, extent.bytes, true, paths.header(key))
   }
 

@@ -31,7 +31,7 @@ import { Session, type SessionOptions, type Transaction } from './postgres/sessi
 import { beginTable } from './postgres/staging.ts'
 import { STATE_TABLE, StateRow, type TableState } from './postgres/state.ts'
 import { timestampOf } from './record.ts'
-import { namesEmpty } from './recovery.ts'
+import { isDirect, namesEmpty } from './recovery.ts'
 import { checkKeyColumns } from './schemas.ts'
 
 export type { PostgresOptions } from './postgres/config.ts'
@@ -150,13 +150,12 @@ export class PostgresDestination implements Destination {
         await this.#batch.merge(transaction, state)
         faultPoint('stage.after')
         const tables = this.#batch.tables(state)
-        const published =
-          state.mode === 'stream'
-            ? {
-                ...state.published,
-                ...Object.fromEntries(Object.keys(tables).map((table) => [table, publishedTable(this.#site, table)])),
-              }
-            : state.published
+        const published = isDirect(state)
+          ? {
+              ...state.published,
+              ...Object.fromEntries(Object.keys(tables).map((table) => [table, publishedTable(this.#site, table)])),
+            }
+          : state.published
         const next = { ...state, checkpoint, tables, published }
         faultPoint('commit.before')
         return [next, await this.#row.replace(transaction, next)]
@@ -173,10 +172,12 @@ export class PostgresDestination implements Destination {
       if (!state.checkpoint?.end) throw new BizonError('internal', 'publish was called before the end was flushed')
       if (state.mode === 'stream' || state.phase === 'published') return
       faultPoint('publish.before')
-      await this.#session.transact(async (transaction) => {
-        await preparePublish(transaction, this.#site, state)
-        await this.#session.commit(transaction)
-      })
+      if (!state.direct) {
+        await this.#session.transact(async (transaction) => {
+          await preparePublish(transaction, this.#site, state)
+          await this.#session.commit(transaction)
+        })
+      }
       await this.#commit(async (transaction) => {
         const published = await publish(transaction, this.#site, state, { keepsOthers: this.#keepsOthers })
         return [published, await this.#row.replace(transaction, published)]

@@ -14,7 +14,7 @@ import type { Page } from '../../lib/source.ts'
 import { shortest } from './file/paths.ts'
 import { namingOf, type PageFacts } from './naming.ts'
 import { timestampOf } from './record.ts'
-import { namesEmpty } from './recovery.ts'
+import { isDirect, namesEmpty } from './recovery.ts'
 import { checkKeyColumns } from './schemas.ts'
 import { Batch } from './sqlite/batch.ts'
 import { checkTarget } from './sqlite/check.ts'
@@ -124,8 +124,7 @@ export class SqliteDestination implements Destination {
       await session.begin()
       faultPoint('stage.after')
       const tables = this.#batch.tables(state)
-      const published =
-        state.mode === 'stream' ? [...new Set([...state.published, ...Object.keys(tables)])] : state.published
+      const published = isDirect(state) ? [...new Set([...state.published, ...Object.keys(tables)])] : state.published
       const next = { ...state, checkpoint, tables, published }
       faultPoint('commit.before')
       await this.#commit(next, await row.replace(next))

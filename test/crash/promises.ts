@@ -1,6 +1,7 @@
 // What is promised, for each destination and mode, and what a kill at each point leaves. The tests prove each row, and
 // `npm run docs` prints them into docs/delivery.md, so that the page cannot promise what no test has shown.
 
+import type { batchScenarios } from './batches.ts'
 import type { formatScenarios } from './formats.ts'
 import type { postgresScenarios } from './postgres.ts'
 import type { scenarios } from './scenario.ts'
@@ -20,6 +21,7 @@ export interface DeliveryPromise {
     | keyof typeof postgresScenarios
     | keyof typeof sqliteScenarios
     | keyof typeof formatScenarios
+    | keyof typeof batchScenarios
     | 'logger'
   )[]
 }
@@ -48,6 +50,14 @@ export const promises: readonly DeliveryPromise[] = [
     repeats: 'nothing',
     readers: 'the old content, then a growing part of what is added',
     proof: ['incrementalAppend', 'pageByPage'],
+  },
+  {
+    destination: '`file`',
+    mode: '`incremental`, adding, `visibility: batch`',
+    delivery: 'exactly once',
+    repeats: 'nothing',
+    readers: 'the old content, then a growing part of what is added',
+    proof: ['fileBatch'],
   },
   {
     destination: '`file`',
@@ -123,6 +133,14 @@ export const promises: readonly DeliveryPromise[] = [
   },
   {
     destination: '`postgres`',
+    mode: '`incremental`, adding or merging, `visibility: batch`',
+    delivery: 'exactly once',
+    repeats: 'nothing',
+    readers: 'the old content, then a growing part of what is added',
+    proof: ['postgresBatch'],
+  },
+  {
+    destination: '`postgres`',
     mode: '`stream`',
     delivery: 'exactly once',
     repeats: 'nothing',
@@ -152,6 +170,14 @@ export const promises: readonly DeliveryPromise[] = [
     repeats: 'nothing; of each key there is the newest row',
     readers: 'the old content or the new',
     proof: ['sqliteMerge'],
+  },
+  {
+    destination: '`sqlite`',
+    mode: '`incremental`, adding or merging, `visibility: batch`',
+    delivery: 'exactly once',
+    repeats: 'nothing',
+    readers: 'the old content, then a growing part of what is added',
+    proof: ['sqliteBatch'],
   },
   {
     destination: '`sqlite`',

@@ -6,7 +6,7 @@ import { BizonError } from '../../../lib/errors.ts'
 import { startingOver } from '../../../lib/job.ts'
 import type { SyncMode } from '../../../lib/source.ts'
 import { checkRowId } from '../naming.ts'
-import { followsUnknown, replaces } from '../recovery.ts'
+import { followsUnknown, isDirect, replaces } from '../recovery.ts'
 import { type Disk, readFrom, sizeOfFile, withFile } from './disk.ts'
 import { checkExtent, type Extent, extentOf, readTail } from './extent.ts'
 import type { Site } from './recover.ts'
@@ -18,7 +18,7 @@ export async function checkMains(site: Site, run: Run, state: FileState): Promis
   if (followsUnknown(state, run, Object.keys(state.published).length)) await checkAppendable(site)
   const keys = new Set([site.paths.target, ...Object.keys(state.published)])
   for (const key of keys) {
-    if (key in state.files && state.mode === 'stream') continue
+    if (key in state.files && isDirect(state)) continue
     if (replaces(state)) await checkReplaceable(site, state, key)
     else await appendableExtent(site, state, key)
   }

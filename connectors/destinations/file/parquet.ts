@@ -45,6 +45,15 @@ export class ParquetDestination implements Destination {
   /** `disk` is for tests. */
   constructor(options: FileOptions, { stream }: { readonly stream: string }, disk: PartDisk = realPartDisk) {
     if (namingOfFile(options).columns.length === 0 && !options.unnest) throw noColumns()
+    if (options.visibility === 'batch') {
+      throw new BizonError(
+        'config',
+        'destination.config.visibility: files of format parquet are shown at the end of a run',
+        {
+          hint: 'Leave visibility at run, or choose another format.',
+        },
+      )
+    }
     this.#options = options
     this.#stream = stream
     const layout = new Layout(this.#expand(stream))

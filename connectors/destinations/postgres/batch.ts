@@ -3,6 +3,7 @@
 // that is sent all the same, and can then be done once only.
 
 import { faultPoint } from '../../../lib/fault.ts'
+import { isDirect } from '../recovery.ts'
 import type { Column } from './columns.ts'
 import { CopyRows, type Segment } from './copy.ts'
 import { recordError, swallowed } from './errors.ts'
@@ -112,10 +113,10 @@ export class Batch {
     return tables
   }
 
-  /** Rows of a stream that were put into a temporary table, for the merge. */
+  /** Rows that were put into a temporary table rather than a staging table, for the merge. */
   async merge(transaction: Transaction, state: TableState): Promise<void> {
     const { key, options } = this.#site
-    if (!key || state.mode !== 'stream') return
+    if (!key || !isDirect(state)) return
     for (const [table, into] of this.#sent?.into ?? []) {
       await key.deduplicate(transaction, into)
       await key.merge(transaction, options.schema, table, into, this.#site.columnsOf(table))
@@ -137,7 +138,7 @@ export class Batch {
     this.#bytes = 0
   }
 
-  /** The table that takes the rows: a staging table; a stream's is the published one, or one to merge from. */
+  /** The table that takes the rows: a staging table; where they are to be seen at once the published one, or one to merge from. */
   async #tableFor(
     transaction: Transaction,
     state: TableState,

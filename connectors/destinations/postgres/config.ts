@@ -4,6 +4,7 @@ import * as z from 'zod'
 import type { DestinationOptions } from '../../../lib/destination.ts'
 import { type Address, addressIn, addressKeys, reachKeys } from '../../postgres/address.ts'
 import { METADATA, METADATA_DESCRIPTION } from '../naming.ts'
+import { VISIBILITIES, VISIBILITY_DESCRIPTION } from '../recovery.ts'
 
 const names = (what: string) => z.array(z.string().min(1)).describe(what)
 
@@ -32,6 +33,7 @@ export const config = z.strictObject({
     .describe(
       'How a table is replaced: `rename` puts a new one in its place at once; `truncate_insert` removes the rows of the same one, on which views may depend, and fills it.',
     ),
+  visibility: z.enum(VISIBILITIES).default('run').describe(VISIBILITY_DESCRIPTION),
   on_empty: z
     .enum(['publish', 'keep'])
     .default('publish')

@@ -79,6 +79,7 @@ export async function publish(
   state: TableState,
   { keepsOthers }: { readonly keepsOthers: boolean },
 ): Promise<TableState> {
+  if (state.direct) return { ...state, phase: 'published', publishedBy: state.run }
   const tables = Object.entries(state.tables)
   const use = useOf(state, site.options)
   const published: Record<string, PublishedTable> = { ...state.published }

@@ -10,8 +10,18 @@ import { BizonError } from '../../../lib/errors.ts'
 import { startingOver } from '../../../lib/job.ts'
 import { idPrefixOf, idSuffixOf } from '../../../lib/row-id.ts'
 import { checkNaming } from '../naming.ts'
-import { beginning, followsUnknown, ownState, publisherOf, standingOf, type Words } from '../recovery.ts'
+import {
+  beginning,
+  followsUnknown,
+  isDirect,
+  ownState,
+  publisherOf,
+  showsBatches,
+  standingOf,
+  type Words,
+} from '../recovery.ts'
 import { checkTable, useOf } from './check.ts'
+import type { PostgresOptions } from './config.ts'
 import { qualified } from './names.ts'
 import { releaseTables } from './owners.ts'
 import type { Site } from './publish.ts'
@@ -22,7 +32,8 @@ import { findTable } from './tables.ts'
 
 /** The state to go on from, still to be written in the same transaction. */
 export async function recover(transaction: Transaction, site: Site, row: StateRow, run: Run): Promise<TableState> {
-  const found = await row.read(transaction)
+  const read = await row.read(transaction)
+  const found = read && { ...read, direct: isShown(read, site.options) }
   const own = ownState(found, run, wordsOf(site, row))
   const state = own ? await resume(transaction, site, run, own) : await begin(transaction, site, row, run, found)
   await dropStaged(
@@ -32,6 +43,13 @@ export async function recover(transaction: Transaction, site: Site, row: StateRo
   )
   if (state.phase === 'staging') await checkMains(transaction, site, row, run, state)
   return { ...state, epoch: run.epoch }
+}
+
+/** Whether its rows are in the published tables: as their names say, and without any as this run would have it. */
+function isShown(state: TableState, { visibility }: PostgresOptions): boolean {
+  const [first] = Object.values(state.tables)
+  if (state.mode !== 'incremental') return false
+  return first ? first.staging === null : showsBatches(state, visibility)
 }
 
 async function resume(transaction: Transaction, site: Site, run: Run, found: TableState): Promise<TableState> {
@@ -49,12 +67,12 @@ async function resume(transaction: Transaction, site: Site, run: Run, found: Tab
 }
 
 /**
- * The store remembers more of a stream than the state row does: a copy of that, or of the whole database, was put back.
+ * The store remembers more of rows that are published than the state row does: a copy of that, or of the whole database, was put back.
  * Rows behind the row's checkpoint come again, so that none may be there.
  */
 async function removeAhead(transaction: Transaction, site: Site, run: Run, found: TableState): Promise<void> {
   const rows = found.checkpoint?.rows ?? 0
-  if (found.mode !== 'stream' || site.key || (run.stored?.rows ?? 0) <= rows) return
+  if (!isDirect(found) || site.key || (run.stored?.rows ?? 0) <= rows) return
   const { schema } = site.options
   const { rowId } = site.naming
   if (rowId === undefined) {
@@ -85,7 +103,8 @@ async function begin(
   const published = found?.published ?? {}
   // Without the row nobody else knows whose the tables are that records named.
   if (found) await releaseTables(transaction, site.options.schema, site.target, Object.keys(published))
-  return { ...beginning(run), tables: {}, published, publishedBy }
+  const direct = showsBatches(run, site.options.visibility)
+  return { ...beginning(run), direct, tables: {}, published, publishedBy }
 }
 
 /** The run whose rows are published, once an append is taken back that is not to stay. */

@@ -4,6 +4,7 @@
 
 import { faultPoint } from '../../../lib/fault.ts'
 import { quoteName, quoteText } from '../../postgres.ts'
+import { isDirect } from '../recovery.ts'
 import { checkTable, useOf } from './check.ts'
 import { derivedName, qualified } from './names.ts'
 import { claimTable } from './owners.ts'
@@ -13,8 +14,8 @@ import type { TableState } from './state.ts'
 import { createTable, findTable, prepareTable } from './tables.ts'
 
 /** Of the table for the rows of another; null: they go to that one at once. */
-export function stagingName({ mode, run }: Pick<TableState, 'mode' | 'run'>, table: string): string | null {
-  return mode === 'stream' ? null : derivedName(table, 'staging', run)
+export function stagingName(state: Pick<TableState, 'mode' | 'direct' | 'run'>, table: string): string | null {
+  return isDirect(state) ? null : derivedName(table, 'staging', state.run)
 }
 
 /** Makes what takes the rows of a table that this run has not written to: at a second time, what is missing of it. */

@@ -2,6 +2,7 @@
 // megabyte: one is on its way while the next one gathers.
 
 import { faultPoint } from '../../../lib/fault.ts'
+import { isDirect } from '../recovery.ts'
 import { Cells, insertOf, type Segment } from './cells.ts'
 import { dropKeys } from './merge.ts'
 import { derivedName } from './names.ts'
@@ -87,23 +88,20 @@ export class Batch {
       this.#inserts.set(table, insert)
       if (!segment) continue
       const count = await session.insert(insert, segment)
-      if (
-        count !== segment.rows &&
-        !(key && state.mode === 'stream' && this.#site.options.cursor_field !== undefined)
-      ) {
+      if (count !== segment.rows && !(key && isDirect(state) && this.#site.options.cursor_field !== undefined)) {
         throw swallowed(table, count, segment.rows)
       }
       faultPoint('stage.mid')
     }
   }
 
-  /** Makes the table that takes the rows: a staging table, new with the first of them; a stream's is the published one. */
+  /** Makes the table that takes the rows: a staging table, new with the first of them; where they are to be seen at once the published one. */
   async #tableFor(state: TableState, table: string): Promise<string> {
     const { session, key } = this.#site
     const { all, nullable } = this.#site.columnsOf(table)
     const names = all.map(({ name }) => name)
     if (!(table in state.tables)) await checkMain(this.#site, state, table)
-    if (state.mode === 'stream') {
+    if (isDirect(state)) {
       const found = await findTable(session, table)
       if (found) checkRows(this.#site.options, found, table)
       await prepareTable(session, table, all)
@@ -118,6 +116,6 @@ export class Batch {
   }
 }
 
-function stagingOf({ mode, run }: TableState, table: string): string | null {
-  return mode === 'stream' ? null : derivedName(table, 'staging', run)
+function stagingOf(state: TableState, table: string): string | null {
+  return isDirect(state) ? null : derivedName(table, 'staging', state.run)
 }

@@ -3,6 +3,7 @@
 import * as z from 'zod'
 import type { DestinationOptions } from '../../../lib/destination.ts'
 import { METADATA, METADATA_DESCRIPTION } from '../naming.ts'
+import { VISIBILITIES, VISIBILITY_DESCRIPTION } from '../recovery.ts'
 
 export const config = z.strictObject({
   path: z
@@ -30,6 +31,7 @@ export const config = z.strictObject({
     .describe(
       'How `cursor_field` is compared: `value` as it is, numbers as numbers and text letter by letter; `timestamp` or `number` also where it is text.',
     ),
+  visibility: z.enum(VISIBILITIES).default('run').describe(VISIBILITY_DESCRIPTION),
   durability: z
     .enum(['power_loss', 'process'])
     .default('power_loss')

@@ -25,6 +25,7 @@ import {
  * stay as they are; else they are emptied.
  */
 export async function publish(site: Site, state: TableState, keepsOthers: boolean): Promise<TableState> {
+  if (state.direct) return { ...state, phase: 'published', publishedBy: state.run }
   const tables = Object.entries(state.tables)
   for (const [table, staged] of tables) {
     const staging = await stagedIn(site, table, staged, state)

@@ -11,7 +11,16 @@ import { faultPoint } from '../../../lib/fault.ts'
 import { startingOver } from '../../../lib/job.ts'
 import { idPrefixOf } from '../../../lib/row-id.ts'
 import { checkNaming, type Naming } from '../naming.ts'
-import { beginning, followsUnknown, ownState, publisherOf, replaces, standingOf, type Words } from '../recovery.ts'
+import {
+  beginning,
+  followsUnknown,
+  ownState,
+  publisherOf,
+  replaces,
+  showsBatches,
+  standingOf,
+  type Words,
+} from '../recovery.ts'
 import type { TableColumns } from './columns.ts'
 import type { SqliteOptions } from './config.ts'
 import type { Key } from './merge.ts'
@@ -69,7 +78,8 @@ async function begin(site: Site, run: Run, found: TableState | undefined): Promi
   const published = found?.published ?? []
   // Without the row nobody else knows whose the tables are that records named.
   if (found) await site.row.release(published)
-  return { ...beginning(run), tables: {}, published, publishedBy }
+  const direct = showsBatches(run, site.options.visibility)
+  return { ...beginning(run), direct, tables: {}, published, publishedBy }
 }
 
 async function dropStaged({ session }: Site, found: TableState): Promise<void> {

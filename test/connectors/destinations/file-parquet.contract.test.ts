@@ -33,6 +33,7 @@ destinationContract('file, parquet', {
         format: 'parquet',
         metadata: 'bizon',
         durability: 'process',
+        visibility: 'run',
         on_empty: 'publish',
         destinationId: join(folder, 'out', 'main'),
         unnest: false,

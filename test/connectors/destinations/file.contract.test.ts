@@ -27,6 +27,7 @@ const optionsIn = (folder: string, format: 'json' | 'csv'): FileOptions => ({
   format,
   metadata: 'bizon',
   durability: DURABILITY[format],
+  visibility: 'run',
   on_empty: 'publish',
   destinationId: join(folder, 'out', 'main'),
   unnest: false,

@@ -64,7 +64,7 @@ const file = (format: FileOptions['format']): Target['create'] => {
   return (mode, { metadata, unnest }) => {
     const destinationId = join(folder, 'main')
     const options = { format, metadata, unnest, destinationId, ...schemas(destinationId) } as FileOptions
-    const whole: FileOptions = { ...options, durability: 'process', on_empty: 'publish' }
+    const whole: FileOptions = { ...options, durability: 'process', visibility: 'run', on_empty: 'publish' }
     return format === 'parquet'
       ? new ParquetDestination(whole, { stream: 'main' })
       : new FileDestination(whole, { stream: 'main', mode })
