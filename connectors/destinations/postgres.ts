@@ -27,12 +27,13 @@ import { checkedName } from './postgres/names.ts'
 import { preparePublish, publish, publishedTable, type Site } from './postgres/publish.ts'
 import { PostgresReader, scratchSchema } from './postgres/reader.ts'
 import { recover } from './postgres/recover.ts'
+import { Scope } from './postgres/scope.ts'
 import { Session, type SessionOptions, type Transaction } from './postgres/session.ts'
 import { beginTable } from './postgres/staging.ts'
 import { STATE_TABLE, StateRow, type TableState } from './postgres/state.ts'
 import { timestampOf } from './record.ts'
 import { isDirect, namesEmpty } from './recovery.ts'
-import { checkKeyColumns } from './schemas.ts'
+import { checkKeyColumns, checkScope } from './schemas.ts'
 
 export type { PostgresOptions } from './postgres/config.ts'
 
@@ -71,12 +72,14 @@ export class PostgresDestination implements Destination {
   constructor(options: PostgresOptions, context: Context, more: Pick<SessionOptions, 'before' | 'otherRunMs'> = {}) {
     this.#context = context
     this.#address = addressOf(options)
+    checkScope(options, context.mode)
     const schema = checkedName(options.schema, 'schema')
     const target = this.#tableOf(options.destinationId.replaceAll('{stream}', context.stream))
     this.#place = `${schema}.${target}`
     this.#row = new StateRow(schema, target)
     const columnsOf = (table: string) => this.#columnsOf(table).all
-    this.#site = { options, target, key: keyOf(options), naming: namingOf(options), columnsOf }
+    const scope = options.replace_scope.length === 0 ? undefined : new Scope(options)
+    this.#site = { options, target, key: keyOf(options), scope, naming: namingOf(options), columnsOf }
     if (options.unnest) checkKeyColumns(options, (id) => this.#columnsOf(id).all)
     this.#batch = new Batch(this.#site, (table) => this.#begin(table))
     this.#session = new Session({

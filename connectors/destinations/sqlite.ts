@@ -15,7 +15,7 @@ import { shortest } from './file/paths.ts'
 import { namingOf, type PageFacts } from './naming.ts'
 import { timestampOf } from './record.ts'
 import { isDirect, namesEmpty } from './recovery.ts'
-import { checkKeyColumns } from './schemas.ts'
+import { checkKeyColumns, checkScope } from './schemas.ts'
 import { Batch } from './sqlite/batch.ts'
 import { checkTarget } from './sqlite/check.ts'
 import { TableColumns } from './sqlite/columns.ts'
@@ -25,6 +25,7 @@ import { checkedTable, isSameName, STATE_TABLE } from './sqlite/names.ts'
 import { publish } from './sqlite/publish.ts'
 import { SqliteReader, scratchFile } from './sqlite/reader.ts'
 import { recover, type Site } from './sqlite/recover.ts'
+import { Scope } from './sqlite/scope.ts'
 import { type Seams, Session } from './sqlite/session.ts'
 import { StateRow, type TableState } from './sqlite/state.ts'
 
@@ -62,12 +63,23 @@ export class SqliteDestination implements Destination {
   /** `seams` are for tests. */
   constructor(options: SqliteOptions, context: Context, seams?: Seams) {
     this.#context = context
+    checkScope(options, context.mode)
     const { path, durability, lock_timeout: lockTimeoutSeconds } = options
     const target = this.#tableOf(options.destinationId.replaceAll('{stream}', context.stream))
     const session = new Session({ path, target, durability, lockTimeoutSeconds }, seams)
     const row = new StateRow(session, target)
     const columnsOf = (table: string): TableColumns => this.#columnsOf(table)
-    this.#site = { options, session, row, target, key: keyOfOptions(options), naming: namingOf(options), columnsOf }
+    const scope = options.replace_scope.length === 0 ? undefined : new Scope(options)
+    this.#site = {
+      options,
+      session,
+      row,
+      target,
+      key: keyOfOptions(options),
+      scope,
+      naming: namingOf(options),
+      columnsOf,
+    }
     if (options.unnest) checkKeyColumns(options, (id) => this.#columnsOf(this.#tableOf(id)).all)
     this.#batch = new Batch(this.#site)
   }

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { committed, expectRecorded, region } from '../support/recorded.ts'
-import { batchScenarios } from './batches.ts'
+import { batchScenarios, scopeScenarios } from './batches.ts'
 import { formatScenarios } from './formats.ts'
 import { jq, stateOf } from './oracle.ts'
 import { pointNames } from './points.ts'
@@ -40,6 +40,7 @@ describe('docs/delivery.md', () => {
       ...postgresScenarios,
       ...sqliteScenarios,
       ...batchScenarios,
+      ...scopeScenarios,
     }
     expect([...proofs].sort()).toEqual([...Object.keys(every), 'logger'].sort())
     for (const { readers, proof } of promises) {

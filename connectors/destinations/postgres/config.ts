@@ -5,6 +5,7 @@ import type { DestinationOptions } from '../../../lib/destination.ts'
 import { type Address, addressIn, addressKeys, reachKeys } from '../../postgres/address.ts'
 import { METADATA, METADATA_DESCRIPTION } from '../naming.ts'
 import { VISIBILITIES, VISIBILITY_DESCRIPTION } from '../recovery.ts'
+import { SCOPE_DESCRIPTION } from '../schemas.ts'
 
 const names = (what: string) => z.array(z.string().min(1)).describe(what)
 
@@ -27,6 +28,7 @@ export const config = z.strictObject({
     .describe(
       'How `cursor_field` is compared: `value` as it is, numbers as numbers and text letter by letter; `timestamp` or `number` also where it is text.',
     ),
+  replace_scope: names(SCOPE_DESCRIPTION).default([]),
   replace_strategy: z
     .enum(['rename', 'truncate_insert'])
     .default('rename')

@@ -15,6 +15,7 @@ import { swallowed } from './errors.ts'
 import type { Key } from './merge.ts'
 import { qualified } from './names.ts'
 import { replaceByRename } from './replace.ts'
+import type { Scope } from './scope.ts'
 import type { Transaction } from './session.ts'
 import { checkShape } from './shape.ts'
 import type { PublishedTable, StagedTable, TableState } from './state.ts'
@@ -26,6 +27,8 @@ export interface Site {
   /** Table of the configured destination id. */
   readonly target: string
   readonly key: Key | undefined
+  /** By what rows are replaced that are not all replaced; undefined: by nothing. */
+  readonly scope: Scope | undefined
   readonly naming: Naming
   columnsOf(table: string): readonly Column[]
 }
@@ -106,14 +109,15 @@ async function publishTable(
   state: TableState,
   use: Use,
 ): Promise<void> {
-  const { options, key } = site
+  const { options, key, scope } = site
   const { schema } = options
   const staging = stagingOf(staged, table)
   const columns = site.columnsOf(table)
   const [main, next] = [qualified(schema, table), qualified(schema, staging)]
   const isThere = (await findTable(transaction, schema, table)) !== undefined
   // First of all, so that what is found is still so at the end. Readers go on reading.
-  if (isThere) await transaction.query(`LOCK TABLE ${main} IN ${use === 'add' ? '' : 'SHARE '}ROW EXCLUSIVE MODE`)
+  if (isThere)
+    await transaction.query(`LOCK TABLE ${main} IN ${use === 'add' && !scope ? '' : 'SHARE '}ROW EXCLUSIVE MODE`)
   if (isThere) await checkTable(transaction, site, table, asked(site, state, table, use))
   const count = await countRows(transaction, next)
   if (count !== staged.rows) throw miscounted(schema, staging, count, staged, state)
@@ -121,6 +125,10 @@ async function publishTable(
   if (use === 'add') {
     await prepareTable(transaction, schema, table, columns)
     if (key) await key.ensureIndex(transaction, schema, table)
+    if (scope) {
+      await scope.clear(transaction, main, next, table)
+      faultPoint('publish.mid')
+    }
     if (key) await key.merge(transaction, schema, table, next, columns)
     else await fill(transaction, site, table, next)
     await transaction.query(`DROP TABLE ${next}`)

@@ -25,18 +25,20 @@ export class PostgresReader implements Reader {
   constructor(options: PostgresOptions) {
     this.#options = options
     this.#naming = namingOf(options)
-    const { unnest, primary_key: key, on_nul: onNul, on_empty: onEmpty } = options
+    const { unnest, primary_key: key, replace_scope: scope, on_nul: onNul, on_empty: onEmpty } = options
     const changed = unnest
       ? 'with unnest: true values have the types of their columns'
       : onNul === 'strip'
         ? 'on_nul: strip changes values'
         : undefined
-    const why = key.length > 0 ? 'rows are merged by primary_key, so that newer ones take the place of others' : changed
+    const isReplaced = key.length > 0 || scope.length > 0
+    const by = key.length > 0 ? 'merged by primary_key' : 'replaced by replace_scope'
+    const why = isReplaced ? `rows are ${by}, so that newer ones take the place of others` : changed
     this.keeps = {
       of: changed !== undefined ? 'counts' : this.#naming.recordId === undefined ? 'payloads' : 'records',
       ...(this.#naming.rowId !== undefined && { ids: true }),
       inOrder: false,
-      ...(key.length > 0 && { merges: true }),
+      ...(isReplaced && { merges: true }),
       ...(onEmpty === 'keep' && { onEmpty }),
       ...(why !== undefined && { why }),
     }

@@ -115,12 +115,13 @@ async function publisherAfter(
   run: Run,
   found: TableState,
 ): Promise<string | null> {
-  // Merging rows a second time changes nothing; others are known by their ids.
-  const canUndo = site.key !== undefined || site.naming.rowId !== undefined
+  // Merging rows, or replacing them, a second time changes nothing; others are known by their ids.
+  const isRepeatable = site.key !== undefined || site.scope !== undefined
+  const canUndo = isRepeatable || site.naming.rowId !== undefined
   const hasWritten = Object.keys(found.tables).length > 0
   const standing = standingOf(found, run, { hasWritten, canUndo }, wordsOf(site, row))
   if (standing === 'stays') return publisherOf(found, hasWritten)
-  if (!site.key) await takeBack(transaction, site, found)
+  if (!isRepeatable) await takeBack(transaction, site, found)
   return run.previous ?? null
 }
 

@@ -4,6 +4,7 @@ import * as z from 'zod'
 import type { DestinationOptions } from '../../../lib/destination.ts'
 import { METADATA, METADATA_DESCRIPTION } from '../naming.ts'
 import { VISIBILITIES, VISIBILITY_DESCRIPTION } from '../recovery.ts'
+import { SCOPE_DESCRIPTION } from '../schemas.ts'
 
 export const config = z.strictObject({
   path: z
@@ -20,6 +21,7 @@ export const config = z.strictObject({
       'Fields by which rows are merged, none of them null: of two rows with one key the newer stays. Default: rows are added.',
     )
     .default([]),
+  replace_scope: z.array(z.string().min(1)).describe(SCOPE_DESCRIPTION).default([]),
   cursor_field: z
     .string()
     .min(1)

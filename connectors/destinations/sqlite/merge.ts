@@ -111,7 +111,7 @@ export function isKeyIndex(table: string, name: string): boolean {
 }
 
 /** A string whatever its escapes; a number as it is written, since a double would make one of two. */
-function keyOf(data: string, name: string): string {
+export function keyOf(data: string, name: string): string {
   const path = pathOf(name)
   return `CASE json_type(${data}, ${path}) WHEN 'text' THEN json_quote(json_extract(${data}, ${path})) ELSE ${data} -> ${path} END`
 }

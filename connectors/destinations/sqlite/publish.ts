@@ -80,6 +80,10 @@ async function append(site: Site, table: string, staging: string, { rows }: Stag
   await prepareTable(session, table, all)
   if (!key) {
     await dropKeys(session, table)
+    if (site.scope) {
+      await site.scope.clear(session, table, staging)
+      faultPoint('publish.mid')
+    }
     await moveRows(site, table, staging, rows)
     return
   }

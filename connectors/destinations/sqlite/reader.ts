@@ -20,17 +20,19 @@ export class SqliteReader implements Reader {
   readonly #naming: Naming
 
   constructor(options: SqliteOptions) {
-    const { path, unnest, primary_key: key, on_empty: onEmpty } = options
+    const { path, unnest, primary_key: key, replace_scope: scope, on_empty: onEmpty } = options
     this.#path = resolve(path)
     this.#options = options
     this.#naming = namingOf(options)
     const changed = unnest ? 'with unnest: true values have the types of their columns' : undefined
-    const why = key.length > 0 ? 'rows are merged by primary_key, so that newer ones take the place of others' : changed
+    const isReplaced = key.length > 0 || scope.length > 0
+    const by = key.length > 0 ? 'merged by primary_key' : 'replaced by replace_scope'
+    const why = isReplaced ? `rows are ${by}, so that newer ones take the place of others` : changed
     this.keeps = {
       of: unnest ? 'counts' : this.#naming.recordId === undefined ? 'payloads' : 'records',
       ...(this.#naming.rowId !== undefined && { ids: true }),
       inOrder: false,
-      ...(key.length > 0 && { merges: true }),
+      ...(isReplaced && { merges: true }),
       ...(onEmpty === 'keep' && { onEmpty }),
       ...(why !== undefined && { why }),
     }

@@ -25,6 +25,7 @@ import type { TableColumns } from './columns.ts'
 import type { SqliteOptions } from './config.ts'
 import type { Key } from './merge.ts'
 import { isSameName, quoteName } from './names.ts'
+import type { Scope } from './scope.ts'
 import type { Session } from './session.ts'
 import { REMOVING, type StateRow, type TableState } from './state.ts'
 import { type FoundTable, findTable, missingColumns } from './tables.ts'
@@ -37,6 +38,8 @@ export interface Site {
   /** Table of the configured destination id. */
   readonly target: string
   readonly key: Key | undefined
+  /** By what rows are replaced that are not all replaced; undefined: by nothing. */
+  readonly scope: Scope | undefined
   readonly naming: Naming
   columnsOf(table: string): TableColumns
 }
@@ -92,12 +95,13 @@ async function dropStaged({ session }: Site, found: TableState): Promise<void> {
 
 /** The run whose rows are published, once an append is taken back that is not to stay. */
 async function publisherAfter(site: Site, run: Run, found: TableState): Promise<string | null> {
-  // Merging rows a second time changes nothing; others are known by their ids.
-  const canUndo = site.key !== undefined || site.naming.rowId !== undefined
+  // Merging rows, or replacing them, a second time changes nothing; others are known by their ids.
+  const isRepeatable = site.key !== undefined || site.scope !== undefined
+  const canUndo = isRepeatable || site.naming.rowId !== undefined
   const hasWritten = Object.keys(found.tables).length > 0
   const standing = standingOf(found, run, { hasWritten, canUndo }, wordsOf(site))
   if (standing === 'stays') return publisherOf(found, hasWritten)
-  if (!site.key) await takeBack(site, found)
+  if (!isRepeatable) await takeBack(site, found)
   return run.previous ?? null
 }
 
