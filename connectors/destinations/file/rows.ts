@@ -98,8 +98,14 @@ export class RowIds {
 /** How a payload stands in its line: the text of it in a string; as it is under a name; or its members behind the columns. */
 type Form = 'text' | 'nested' | 'members'
 
-/** What a line begins with: bytes, and what is another in each row. */
-type Step = Buffer | 'rowId' | 'recordId' | 'timestamp'
+/** What a line begins with: what is the same in each row of a page, and between it what is another in each. */
+interface Head {
+  /** One more than the facts. */
+  readonly same: readonly Buffer[]
+  readonly facts: readonly ('rowId' | 'recordId' | 'timestamp')[]
+  /** Bytes of what is the same. */
+  readonly bytes: number
+}
 
 /** The columns of a naming, then the payload. */
 export class NamedRows {
@@ -119,8 +125,7 @@ export class NamedRows {
   async write(records: readonly SourceRecord[], extractedAt: Date, out: Output): Promise<void> {
     const extracted = timestampOf(extractedAt)
     const page = { extractedAt: extracted, loadedAt: timestampOf(new Date()), run: this.#run, nextId: () => '' }
-    const steps = stepsOf(this.#naming, this.#form, page)
-    const constant = steps.reduce((bytes, step) => bytes + (typeof step === 'string' ? 0 : step.length), 0)
+    const head = headOf(this.#naming, this.#form, page)
     const isText = this.#form === 'text'
     let breaks: LineBreaks | undefined
     for (const record of records) {
@@ -131,15 +136,15 @@ export class NamedRows {
       }
       const { id } = record
       const time = record.timestamp === undefined ? extracted : timestampText(record.timestamp, id)
-      const headRoom = constant + 6 * id.length + time.length + 128
+      const headRoom = head.bytes + 6 * id.length + time.length + 128
       if (headRoom + 2 * raw.byteLength > out.free) {
         await out.drain()
         if (headRoom + 2 * raw.byteLength > out.free) {
-          await this.#writeLarge(steps, id, time, headRoom, raw, out)
+          await this.#writeLarge(head, id, time, headRoom, raw, out)
           continue
         }
       }
-      out.used = this.#head(steps, id, time, out.bytes, out.used)
+      out.used = this.#head(head, id, time, out.bytes, out.used)
       if (isText) out.used = put(TEXT_END, out.bytes, escapeInto(raw.buffer, raw.start, raw.end, out.bytes, out.used))
       else if (this.#form === 'members') this.#members(raw, out)
       else {
@@ -149,16 +154,9 @@ export class NamedRows {
     }
   }
 
-  async #writeLarge(
-    steps: readonly Step[],
-    id: string,
-    time: string,
-    headRoom: number,
-    raw: RawJson,
-    out: Output,
-  ): Promise<void> {
-    const head = Buffer.allocUnsafe(headRoom)
-    await out.add(head, 0, this.#head(steps, id, time, head, 0))
+  async #writeLarge(head: Head, id: string, time: string, room: number, raw: RawJson, out: Output): Promise<void> {
+    const start = Buffer.allocUnsafe(room)
+    await out.add(start, 0, this.#head(head, id, time, start, 0))
     if (this.#form !== 'text') {
       // Large enough to have members.
       if (this.#form === 'members') await out.add(COMMA, 0, 1)
@@ -181,26 +179,29 @@ export class NamedRows {
     out.used = put(MEMBERS_END, out.bytes, out.used)
   }
 
-  #head(steps: readonly Step[], id: string, time: string, target: Buffer, at: number): number {
-    let to = at
-    for (const step of steps) {
-      if (step === 'rowId') to = this.#ids.put(target, to)
-      else if (step === 'recordId') to = putString(id, target, to)
-      else if (step === 'timestamp') to = putAscii(time, target, to)
-      else to = put(step, target, to)
+  #head({ same, facts }: Head, id: string, time: string, target: Buffer, at: number): number {
+    let to = put(same[0] as Buffer, target, at)
+    for (let i = 0; i < facts.length; i++) {
+      const fact = facts[i]
+      if (fact === 'rowId') to = this.#ids.put(target, to)
+      else if (fact === 'recordId') to = putString(id, target, to)
+      else to = putAscii(time, target, to)
+      to = put(same[i + 1] as Buffer, target, to)
     }
     return to
   }
 }
 
-function stepsOf({ columns, payload }: Naming, form: Form, page: PageFacts): Step[] {
-  const steps: Step[] = []
+function headOf({ columns, payload }: Naming, form: Form, page: PageFacts): Head {
+  const same: Buffer[] = []
+  const facts: Head['facts'][number][] = []
   let text = '{'
   for (const [at, { name, fact }] of columns.entries()) {
     text += `${at > 0 ? ',' : ''}${JSON.stringify(name)}:`
     const type = FACT_TYPES[fact]
     if (fact === 'rowId' || fact === 'recordId' || fact === 'timestamp') {
-      steps.push(Buffer.from(`${text}"`), fact)
+      same.push(Buffer.from(`${text}"`))
+      facts.push(fact)
       text = '"'
     } else {
       const value = factText(fact, NO_RECORD, page)
@@ -208,7 +209,8 @@ function stepsOf({ columns, payload }: Naming, form: Form, page: PageFacts): Ste
     }
   }
   if (form !== 'members') text += `,${JSON.stringify(payload)}:${form === 'text' ? '"' : ''}`
-  return [...steps, Buffer.from(text)]
+  same.push(Buffer.from(text))
+  return { same, facts, bytes: same.reduce((bytes, one) => bytes + one.length, 0) }
 }
 
 const NO_RECORD = { id: '' }
