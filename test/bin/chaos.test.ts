@@ -160,6 +160,28 @@ describe('a pipeline to a file', () => {
   )
 })
 
+describe('other files', () => {
+  const to = (format: string): string => pipelineFile({ mode: 'full_refresh', destination: [`format: ${format}`] })
+
+  test(
+    'Parquet: nothing is lost',
+    async () => {
+      const { code, stdout, stderr } = await chaos(await folder(to('parquet')), kills(2))
+      expect({ code, stdout, stderr }).toMatchObject({ code: 0, stdout: expect.stringMatching(LINE) })
+    },
+    TEST_LIMIT_MS,
+  )
+
+  test(
+    'CSV, of a program that commits the checkpoint before its rows: the loss is found',
+    async () => {
+      const { code, stdout } = await chaos(await folder(to('csv')), ['--kills', '3', '--seed', '1'], twin.program)
+      expect({ code, stdout }).toMatchObject({ code: 1, stdout: expect.stringMatching(/ lost [1-9]/) })
+    },
+    TEST_LIMIT_MS,
+  )
+})
+
 test(
   'a pipeline to SQLite loses nothing; the real file stays as it was',
   async () => {

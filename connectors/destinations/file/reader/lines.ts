@@ -1,0 +1,54 @@
+// NDJSON read back line by line.
+
+import { createReadStream } from 'node:fs'
+import { payloadOf, type StoredRow } from '../../../../lib/audit/reader.ts'
+
+const LF = 0x0a
+const CHUNK_BYTES = 1 << 18
+
+/** `sixColumns`: the record is in `source_data`; else the line is the record. */
+export async function* readLines(
+  path: string,
+  sixColumns: boolean,
+  signal: AbortSignal,
+): AsyncGenerator<StoredRow[], void, void> {
+  for await (const lines of linesOf(path, signal)) {
+    yield lines.map((line) => (sixColumns ? columnsOf(line) : { data: payloadOf(line) }))
+  }
+}
+
+async function* linesOf(path: string, signal: AbortSignal): AsyncGenerator<Buffer[], void, void> {
+  let rest: Buffer[] = []
+  for await (const chunk of createReadStream(path, { highWaterMark: CHUNK_BYTES, signal }) as AsyncIterable<Buffer>) {
+    const end = chunk.lastIndexOf(LF)
+    if (end < 0) {
+      rest.push(chunk)
+      continue
+    }
+    const whole = rest.length === 0 ? chunk : Buffer.concat([...rest, chunk])
+    const until = whole.lastIndexOf(LF)
+    rest = until + 1 < whole.length ? [whole.subarray(until + 1)] : []
+    const lines: Buffer[] = []
+    for (let at = 0; at <= until; ) {
+      const next = whole.indexOf(LF, at)
+      lines.push(whole.subarray(at, next))
+      at = next + 1
+    }
+    yield lines
+  }
+  if (rest.length > 0) yield [Buffer.concat(rest)]
+}
+
+function columnsOf(line: Buffer): StoredRow {
+  try {
+    const row = JSON.parse(line.toString()) as Record<string, unknown>
+    const { bizon_id: rowId, source_record_id: recordId, source_data: data } = row
+    return {
+      ...(typeof rowId === 'string' && { rowId }),
+      ...(typeof recordId === 'string' && { recordId }),
+      data: typeof data === 'string' ? payloadOf(Buffer.from(data)) : undefined,
+    }
+  } catch {
+    return { data: undefined }
+  }
+}
