@@ -3,7 +3,8 @@
 import { realpathSync } from 'node:fs'
 import { dirname, extname, join } from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import type { ChaosReport, Trial } from '../../lib/chaos/chaos.ts'
+import type { ChaosReport } from '../../lib/chaos/chaos.ts'
+import type { Trial } from '../../lib/chaos/trial.ts'
 import { BizonError } from '../../lib/errors.ts'
 import { addCommand, requireFile } from '../program.ts'
 import { requireReport, writeReport } from '../report.ts'
@@ -22,6 +23,7 @@ import {
 interface ChaosOptions {
   readonly kills?: number
   readonly seed?: number
+  readonly only?: string
   readonly engine: 'points' | 'strace'
   readonly pipe?: true
   readonly report?: string
@@ -58,6 +60,7 @@ export function addChaos(program: Command, terminal: Terminal): void {
     .addOption(
       new Option('--seed <n>', 'which of them; the same number chooses the same (default: any)').argParser(whole),
     )
+    .option('--only <text>', 'kill only at operations whose name has this in it, such as "second run: publish"')
     .addOption(
       new Option(
         '--engine <engine>',
@@ -82,7 +85,7 @@ export function addChaos(program: Command, terminal: Terminal): void {
 }
 
 async function chaos(filename: string, options: ChaosOptions, terminal: Terminal): Promise<number> {
-  const { kills, engine, pipe = false, report: path, quiet } = options
+  const { kills, engine, only, pipe = false, report: path, quiet } = options
   const { customSource, customDestination, envFile, replay } = options
   const seed = options.seed ?? Math.floor(Math.random() * 1_000_000)
   const signals = watchSignals({ note: () => {} })
@@ -113,6 +116,7 @@ async function chaos(filename: string, options: ChaosOptions, terminal: Terminal
       overrides,
       pipe,
       engine,
+      only,
       ...(kills !== undefined && { kills }),
       seconds: SECONDS,
       seed,

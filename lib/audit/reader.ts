@@ -26,6 +26,8 @@ export interface Keeps {
   readonly of: Digested | 'counts'
   /** Rows that are not there any more are nothing wrong, because others came in their place: nothing can be compared. */
   readonly merges?: boolean
+  /** Readers may see a part of what a run adds before it has ended; of what it replaces never. */
+  readonly addsInView?: boolean
   /** Rows come back in the order in which they were written. */
   readonly inOrder: boolean
   /** A run that loads all there is, and finds nothing, leaves what was there. */
@@ -54,6 +56,8 @@ export function payloadOf(text: Buffer): RawJson | undefined {
 /** A target to try things on. */
 export interface Scratch<Config = DestinationOptions> {
   readonly config: Config
+  /** All of it is in the folder, so that a copy of that is a copy of the target. Absent: not, or nobody knows. */
+  readonly kept?: 'folder'
   /** The same of a destination id that a record names. */
   idOf(destinationId: string): string
   /** Removes what is not in the folder. */

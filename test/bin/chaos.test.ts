@@ -25,7 +25,7 @@ const places: Workspace[] = []
 let twin: Twin
 let scratch: string
 beforeAll(async () => {
-  twin = await buildTwin('chaos', mutants.checkpointBeforeData.replacements)
+  twin = await buildTwin('chaos', [...mutants.checkpointBeforeData.replacements, ...mutants.appendTwice.replacements])
   scratch = await mkdtemp(join(tmpdir(), 'bizon-scratch-'))
 }, TEST_LIMIT_MS)
 afterAll(async () => {
@@ -139,7 +139,7 @@ describe('a pipeline to a file', () => {
     'as a pipe, either side is killed',
     async () => {
       const place = await folder(plain)
-      const { code, stdout, stderr } = await chaos(place, [...kills(2), '--pipe'])
+      const { code, stdout, stderr } = await chaos(place, [...kills(4), '--pipe'])
       expect({ code, stdout, stderr }).toMatchObject({ code: 0, stdout: expect.stringMatching(LINE) })
       expect(stderr).toMatch(/killed at:.*extract: /)
       expect(stderr).toMatch(/killed at:.*load: /)
@@ -155,6 +155,30 @@ describe('a pipeline to a file', () => {
       const { code, stdout, stderr } = await chaos(place, [...kills(3), '--engine', 'strace'])
       expect({ code, stdout, stderr }).toMatchObject({ code: 0, stdout: expect.stringMatching(LINE) })
       expect(stderr).toMatch(/killed at:.*(?:fsync|fdatasync|rename|unlink|ftruncate) \d/)
+    },
+    TEST_LIMIT_MS,
+  )
+})
+
+describe('a run that finds something loaded', () => {
+  const adds = pipelineFile({ mode: 'incremental' })
+
+  test(
+    'of a program that adds once more what it was killed in adding: rows are doubled, which a first run cannot show',
+    async () => {
+      const place = await folder(adds)
+      const args = ['--only', 'second run: publish.mid', '--report', 'report.json']
+      const { code, stdout } = await chaos(place, args, twin.program)
+      expect({ code, stdout }).toMatchObject({ code: 1, stdout: expect.stringMatching(/ doubled [1-9]/) })
+      const report = JSON.parse((await place.read('report.json'))?.toString() ?? '')
+      expect(report).toMatchObject({
+        rows: 60,
+        killed: 1,
+        histogram: { 'second run: publish.mid': 1 },
+        faulty: expect.arrayContaining([
+          expect.objectContaining({ kind: 'kill', at: 'second run: publish.mid@1', doubled: 30 }),
+        ]),
+      })
     },
     TEST_LIMIT_MS,
   )
@@ -183,12 +207,12 @@ describe('other files', () => {
 })
 
 test(
-  'a pipeline to SQLite loses nothing; the real file stays as it was',
+  'a pipeline that merges in SQLite loses nothing; the real file stays as it was',
   async () => {
     const place = await folder(
-      plain.replace(
+      pipelineFile({ mode: 'incremental' }).replace(
         /^destination:\n(.*\n)*?(?=engine:)/m,
-        'destination:\n  name: sqlite\n  config:\n    path: data.sqlite3\n    buffer_size: 0\n',
+        'destination:\n  name: sqlite\n  config:\n    path: data.sqlite3\n    buffer_size: 0\n    primary_key: [id]\n',
       ),
     )
     expect(await place.bizon()).toMatchObject({ code: 0 })

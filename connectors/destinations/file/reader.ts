@@ -37,6 +37,7 @@ export class FileReader implements Reader {
     this.keeps = {
       of: why !== undefined ? 'counts' : this.#sixColumns ? 'records' : 'payloads',
       inOrder: true,
+      addsInView: format !== 'parquet',
       ...(onEmpty === 'keep' && { onEmpty }),
       ...(why !== undefined && { why }),
     }
@@ -72,6 +73,7 @@ export function scratchFiles(options: FileOptions, folder: string): Scratch<File
       destinationId: idOf(options.destinationId),
       recordSchemas: options.recordSchemas.map((schema) => ({ ...schema, destinationId: idOf(schema.destinationId) })),
     },
+    kept: 'folder',
     idOf,
     remove: async () => {},
   }

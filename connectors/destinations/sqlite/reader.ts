@@ -92,6 +92,7 @@ function fieldsOf(row: Record<string, unknown>) {
 export function scratchFile(options: SqliteOptions, folder: string): Scratch<SqliteOptions> {
   return {
     config: { ...options, path: join(folder, 'target.sqlite3') },
+    kept: 'folder',
     idOf: (destinationId) => destinationId,
     remove: async () => {},
   }
