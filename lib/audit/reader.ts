@@ -56,8 +56,11 @@ export function payloadOf(text: Buffer): RawJson | undefined {
 /** A target to try things on. */
 export interface Scratch<Config = DestinationOptions> {
   readonly config: Config
-  /** All of it is in the folder, so that a copy of that is a copy of the target. Absent: not, or nobody knows. */
-  readonly kept?: 'folder'
+  /**
+   * `folder`: all of it is there, so that a copy of that is a copy of the target. `server`: behind connections, which
+   * `bizon chaos` may cut (lib/fault.ts). Absent: neither is known.
+   */
+  readonly kept?: 'folder' | 'server'
   /** The same of a destination id that a record names. */
   idOf(destinationId: string): string
   /** Removes what is not in the folder. */

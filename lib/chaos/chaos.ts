@@ -6,7 +6,7 @@
 import { chosenOf } from './choice.ts'
 import type { Losses } from './content.ts'
 import { Ground, type GroundOptions } from './ground.ts'
-import { othersIn } from './others.ts'
+import { OTHERS, type Other, othersIn } from './others.ts'
 import { nameOf } from './points.ts'
 import { wasKilled } from './process.ts'
 import { firstRound, secondRound } from './round.ts'
@@ -19,8 +19,17 @@ export interface ChaosOptions extends GroundOptions {
   readonly seconds: number
   /** Kills nowhere else than at operations whose name has this text. */
   readonly only?: string | undefined
+  /** What else is tried. */
+  readonly with: readonly Other[]
   /** Told after each trial: how many are done, of how many, and what is wrong so far. */
   readonly progress: (done: number, of: number, faults: number) => void
+}
+
+/** Trials of one kind. */
+export interface Tried extends Losses {
+  readonly kind: Trial['kind']
+  readonly tried: number
+  readonly faulty: number
 }
 
 export interface ChaosReport extends Losses {
@@ -37,8 +46,8 @@ export interface ChaosReport extends Losses {
   readonly histogram: { readonly [operation: string]: number }
   /** Those in which something is wrong. */
   readonly faulty: readonly Trial[]
-  /** How often each other disturbance was tried. */
-  readonly also: { readonly [kind: string]: number }
+  /** What else was done to a run, how often, and what came of it; part of the sums above. */
+  readonly also: readonly Tried[]
   /** What was not tried, and why. */
   readonly leftOut: readonly string[]
   readonly seconds: number
@@ -68,10 +77,10 @@ async function tryAll(ground: Ground, options: ChaosOptions): Promise<ChaosRepor
     trials.push({ kind: 'undisturbed', at: `${title}its rows`, faults: ['not the rows of one run'], ...second.wrong })
   }
   const rounds = typeof second === 'string' ? [first] : [first, second.round]
-  const others = await othersIn(ground, first)
+  const others = await othersIn(ground, rounds, options.with)
   const took = rounds.reduce((total, round) => total + round.seconds, 0) / rounds.length
-  const fitting = Math.max(5, Math.floor((options.seconds * AT_A_TIME) / (RUNS_OF_A_TRIAL * took)))
-  const chosen = chosenOf(rounds, ground.sides, { ...options, kills: options.kills ?? fitting })
+  const fitting = Math.floor((options.seconds * AT_A_TIME) / (RUNS_OF_A_TRIAL * took)) - others.work.length
+  const chosen = chosenOf(rounds, ground.sides, { ...options, kills: options.kills ?? Math.max(5, fitting) })
   const kills = chosen.map(
     ({ round, operation }) =>
       () =>
@@ -88,7 +97,6 @@ async function tryAll(ground: Ground, options: ChaosOptions): Promise<ChaosRepor
     progress(++done, all.length, trials.filter(isFaulty).length)
   })
   const killed = trials.filter(({ kind, faults }) => kind === 'kill' && !faults.includes(NOT_FIRED))
-  const sum = (what: keyof Losses): number => trials.reduce((total, trial) => total + trial[what], 0)
   return {
     report_version: 1,
     pipeline: first.place.config.name,
@@ -98,19 +106,27 @@ async function tryAll(ground: Ground, options: ChaosOptions): Promise<ChaosRepor
     rows: first.content.rows,
     operations: rounds.reduce((total, { operations }) => total + operations.length, 0),
     killed: killed.length,
-    lost: sum('lost'),
-    doubled: sum('doubled'),
-    changed: sum('changed'),
+    ...lossesIn(trials),
     histogram: countsOf(
       chosen.map(
         ({ round: { title }, operation: { side, name } }) => `${title}${side === 'run' ? '' : `${side}: `}${name}`,
       ),
     ),
     faulty: trials.filter(isFaulty),
-    also: countsOf(trials.flatMap(({ kind }) => (kind === 'kill' || kind === 'undisturbed' ? [] : [kind]))),
+    also: [...new Set(options.with.map((other) => OTHERS[other]))].flatMap((kind) => {
+      const own = trials.filter((trial) => trial.kind === kind)
+      return own.length === 0
+        ? []
+        : [{ kind, tried: own.length, faulty: own.filter(isFaulty).length, ...lossesIn(own) }]
+    }),
     leftOut: [...others.leftOut, ...(typeof second === 'string' ? [second] : [])],
     seconds: (performance.now() - started) / 1000,
   }
+}
+
+function lossesIn(trials: readonly Trial[]): Losses {
+  const sum = (what: keyof Losses): number => trials.reduce((total, trial) => total + trial[what], 0)
+  return { lost: sum('lost'), doubled: sum('doubled'), changed: sum('changed') }
 }
 
 function countsOf(names: readonly string[]): { [name: string]: number } {

@@ -2,7 +2,7 @@
 
 import { copyFile, cp, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { openReader, targetOf } from '../audit/reader.ts'
+import { openReader, type Scratch, targetOf } from '../audit/reader.ts'
 import { type ConfigOverrides, loadConfig, type PipelineConfig } from '../config.ts'
 import { identityOf } from '../run.ts'
 import { type Content, contentOf, type Losses, lossesOf } from './content.ts'
@@ -28,15 +28,15 @@ export class Place {
     file: string,
     { overrides, like }: { readonly overrides: ConfigOverrides; readonly like?: Place | undefined },
   ): Promise<Place> {
-    if (like?.isInFolder) await cp(like.folder, folder, { recursive: true, verbatimSymlinks: true })
+    if (like?.kept === 'folder') await cp(like.folder, folder, { recursive: true, verbatimSymlinks: true })
     else await mkdir(folder)
     return new Place(folder, await loadConfig(file, ['source', 'destination'], { ...overrides, scratch: folder }))
   }
 
-  /** Whether a copy of the folder is a copy of what was loaded. */
-  get isInFolder(): boolean {
+  /** See `Scratch.kept`. */
+  get kept(): Scratch['kept'] {
     const { definition, options } = this.config.destination
-    return definition.scratch?.(options, this.folder).kept === 'folder'
+    return definition.scratch?.(options, this.folder).kept
   }
 
   /** See `Keeps.merges`. */

@@ -78,7 +78,7 @@ export async function secondRound(
   const rest: Share = { from: restOf(loaded, half) }
   const begin = async (): Promise<Place> => {
     const place = await ground.place(loaded)
-    if (!loaded.isInFolder) {
+    if (loaded.kept !== 'folder') {
       keepShare(place.folder, { from: 0, to: half })
       await ground.complete(place)
     }

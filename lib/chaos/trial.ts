@@ -7,12 +7,10 @@ import type { Place } from './place.ts'
 import type { Ended, Execution } from './process.ts'
 import type { Round } from './round.ts'
 
-export const KINDS = ['kill', 'SIGTERM', 'disk full', 'pipe cut', 'undisturbed'] as const
-
 /** What was done to a run, and what came of it. */
 export interface Trial extends Losses {
   readonly at: string
-  readonly kind: (typeof KINDS)[number]
+  readonly kind: 'kill' | 'SIGTERM' | 'disk full' | 'connections cut' | 'pipe cut' | 'undisturbed'
   /** In words: it did not fire, was not resumed, or readers saw a part. */
   readonly faults: readonly string[]
 }

@@ -95,6 +95,7 @@ export function scratchSchema(options: PostgresOptions, folder: string): Scratch
   const schema = basename(folder)
   return {
     config: { ...options, schema, create_schema: true },
+    kept: 'server',
     idOf: (destinationId) => destinationId,
     async remove() {
       const connection = await connect(addressOf(options), never, 'destination')
