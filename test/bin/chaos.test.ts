@@ -25,7 +25,15 @@ const places: Workspace[] = []
 let twin: Twin
 let scratch: string
 beforeAll(async () => {
-  twin = await buildTwin('chaos', [...mutants.checkpointBeforeData.replacements, ...mutants.appendTwice.replacements])
+  twin = await buildTwin('chaos', [
+    ...mutants.checkpointBeforeData.replacements,
+    ...mutants.appendTwice.replacements,
+    {
+      file: 'connectors/destinations/postgres/batch.ts',
+      find: 'this.#sent = { transaction, count: 0, into: new Map() }',
+      replace: 'this.#sent = { transaction, count: this.#sent?.count ?? 0, into: new Map() }',
+    },
+  ])
   scratch = await mkdtemp(join(tmpdir(), 'bizon-scratch-'))
 }, TEST_LIMIT_MS)
 afterAll(async () => {
