@@ -9,12 +9,18 @@
 
 import { createHash } from 'node:crypto'
 import type { Checkpoint, Receipt } from '../../lib/checkpoint.ts'
-import { type Destination, type DestinationContext, defineDestination, type Run } from '../../lib/destination.ts'
+import {
+  type Destination,
+  type DestinationContext,
+  type DestinationPlan,
+  defineDestination,
+  type Run,
+} from '../../lib/destination.ts'
 import { BizonError } from '../../lib/errors.ts'
 import { faultPoint } from '../../lib/fault.ts'
 import { idPrefixOf, idSuffixOf } from '../../lib/row-id.ts'
 import type { Page } from '../../lib/source.ts'
-import { type Address, connect, quoteName } from '../postgres.ts'
+import { type Address, type Connection, connect, quoteName } from '../postgres.ts'
 import { Batch, TooLarge } from './postgres/batch.ts'
 import { checkTarget, useOf } from './postgres/check.ts'
 import { TableColumns } from './postgres/columns.ts'
@@ -23,6 +29,7 @@ import { Watch } from './postgres/copy.ts'
 import { serverError } from './postgres/errors.ts'
 import { keyOf } from './postgres/merge.ts'
 import { checkedName } from './postgres/names.ts'
+import { planTables } from './postgres/plan.ts'
 import { preparePublish, publish, publishedTable, type Site } from './postgres/publish.ts'
 import { PostgresReader, scratchSchema } from './postgres/reader.ts'
 import { recover } from './postgres/recover.ts'
@@ -54,6 +61,7 @@ export class PostgresDestination implements Destination {
   readonly #site: Site
   readonly #place: string
   readonly #row: StateRow
+  readonly #lockKey: bigint
   readonly #session: Session
   readonly #columns = new Map<string, TableColumns>()
   /** Destination ids that are known to be good names. */
@@ -77,9 +85,10 @@ export class PostgresDestination implements Destination {
     this.#site = { options, target, key: keyOf(options), columnsOf: (table) => this.#columnsOf(table).all }
     if (options.unnest) checkKeyColumns(options, (id) => this.#columnsOf(id).all)
     this.#batch = new Batch(this.#site, (table) => this.#begin(table))
+    this.#lockKey = keyOfLock(JSON.stringify([schema, target]))
     this.#session = new Session({
       connect: (signal) => connect(this.#address, signal, 'destination'),
-      lockKey: keyOfLock(JSON.stringify([schema, target])),
+      lockKey: this.#lockKey,
       target: this.#place,
       lockTimeoutSeconds: options.lock_timeout,
       reconnectSeconds: options.reconnect_timeout,
@@ -183,14 +192,22 @@ export class PostgresDestination implements Destination {
   }
 
   async check(signal: AbortSignal): Promise<void> {
-    const { options, target } = this.#site
+    const { mode } = this.#context
+    const asked = { use: useOf({ mode, complete: false }, this.#site.options), user: this.#address.user }
+    await this.#look(signal, (connection) => checkTarget(connection, this.#site, asked))
+  }
+
+  plan(run: Run, signal: AbortSignal): Promise<DestinationPlan> {
+    const planned = { site: this.#site, row: this.#row, run, user: this.#address.user, lockKey: this.#lockKey }
+    return this.#look(signal, (connection) => planTables(connection, planned))
+  }
+
+  async #look<T>(signal: AbortSignal, work: (connection: Connection) => Promise<T>): Promise<T> {
     const connection = await connect(this.#address, signal, 'destination')
     try {
-      const { mode } = this.#context
-      const asked = { use: useOf({ mode, complete: false }, options), user: this.#address.user }
-      await connection.interruptible(signal, checkTarget(connection, this.#site, asked))
+      return await connection.interruptible(signal, work(connection))
     } catch (error) {
-      throw serverError(error, `${options.schema}.${target}`)
+      throw serverError(error, this.#place)
     } finally {
       await connection.close()
     }

@@ -6,7 +6,13 @@
 //   open    → lock, then put right what a dead process left (sqlite/recover.ts)
 
 import type { Checkpoint, Receipt } from '../../lib/checkpoint.ts'
-import { type Destination, type DestinationContext, defineDestination, type Run } from '../../lib/destination.ts'
+import {
+  type Destination,
+  type DestinationContext,
+  type DestinationPlan,
+  defineDestination,
+  type Run,
+} from '../../lib/destination.ts'
 import { BizonError } from '../../lib/errors.ts'
 import { faultPoint } from '../../lib/fault.ts'
 import { idPrefixOf, idSuffixOf } from '../../lib/row-id.ts'
@@ -21,6 +27,7 @@ import { type PageFacts, TableColumns } from './sqlite/columns.ts'
 import { config, type SqliteOptions, tuning } from './sqlite/config.ts'
 import { keyOfOptions } from './sqlite/merge.ts'
 import { checkedTable, isSameName, STATE_TABLE } from './sqlite/names.ts'
+import { planTables } from './sqlite/plan.ts'
 import { publish } from './sqlite/publish.ts'
 import { SqliteReader, scratchFile } from './sqlite/reader.ts'
 import { recover, type Site } from './sqlite/recover.ts'
@@ -154,6 +161,10 @@ export class SqliteDestination implements Destination {
 
   check(signal: AbortSignal): Promise<void> {
     return checkTarget(this.#site, signal)
+  }
+
+  plan(run: Run): Promise<DestinationPlan> {
+    return planTables(this.#site, run)
   }
 
   outputs(): readonly string[] {

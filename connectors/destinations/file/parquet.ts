@@ -7,7 +7,7 @@
 
 import { basename, dirname, join } from 'node:path'
 import type { Checkpoint, Receipt } from '../../../lib/checkpoint.ts'
-import type { Destination, Run } from '../../../lib/destination.ts'
+import type { Destination, DestinationPlan, Run } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import { faultPoint } from '../../../lib/fault.ts'
 import type { Page } from '../../../lib/source.ts'
@@ -20,6 +20,7 @@ import { ensureFolder, withoutSync } from './disk.ts'
 import { partsOf } from './format.ts'
 import { type PartDisk, realPartDisk } from './parquet/disk.ts'
 import { type Footer, name, OpenPart, ownParts, temporaryOf } from './parquet/parts.ts'
+import { planParts } from './parquet/plan.ts'
 import { cleanUp, nextVersions, showNext } from './parquet/publish.ts'
 import { recover, refuseForeign, show } from './parquet/recover.ts'
 import { BIZON, columnsFor, noColumns, type Rows, rowsOf } from './parquet/rows.ts'
@@ -183,6 +184,11 @@ export class ParquetDestination implements Destination {
       )
     }
     await disk.checkWritable(folder)
+  }
+
+  plan(run: Run): Promise<DestinationPlan> {
+    const columnsOf = (key: string): readonly Column[] | undefined => this.#columnsOf(key)
+    return planParts(this.#site, run, { onEmpty: this.#options.on_empty, columnsOf })
   }
 
   outputs(): readonly string[] {

@@ -9,18 +9,18 @@ import type { Run } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import { startingOver } from '../../../lib/job.ts'
 import { idPrefixOf, idSuffixOf } from '../../../lib/row-id.ts'
+import type { Queries } from '../../postgres.ts'
 import { beginning, followsUnknown, ownState, publisherOf, standingOf, type Words } from '../recovery.ts'
 import { checkTable, useOf } from './check.ts'
 import { qualified } from './names.ts'
 import { releaseTables } from './owners.ts'
 import type { Site } from './publish.ts'
-import type { Transaction } from './session.ts'
 import { dropStaged } from './staging.ts'
 import { REMOVING, type StateRow, type TableState } from './state.ts'
 import { findTable } from './tables.ts'
 
 /** The state to go on from, still to be written in the same transaction. */
-export async function recover(transaction: Transaction, site: Site, row: StateRow, run: Run): Promise<TableState> {
+export async function recover(transaction: Queries, site: Site, row: StateRow, run: Run): Promise<TableState> {
   const found = await row.read(transaction)
   const own = ownState(found, run, wordsOf(site, row))
   const state = own ? await resume(transaction, site, run, own) : await begin(transaction, site, row, run, found)
@@ -33,7 +33,7 @@ export async function recover(transaction: Transaction, site: Site, row: StateRo
   return { ...state, epoch: run.epoch }
 }
 
-async function resume(transaction: Transaction, site: Site, run: Run, found: TableState): Promise<TableState> {
+async function resume(transaction: Queries, site: Site, run: Run, found: TableState): Promise<TableState> {
   const { options } = site
   if (found.phase === 'published') return found
   for (const [table, { staging }] of Object.entries(found.tables)) {
@@ -51,7 +51,7 @@ async function resume(transaction: Transaction, site: Site, run: Run, found: Tab
  * The store remembers more of a stream than the state row does: a copy of that, or of the whole database, was put back.
  * Rows behind the row's checkpoint come again, so that none may be there.
  */
-async function removeAhead(transaction: Transaction, site: Site, run: Run, found: TableState): Promise<void> {
+async function removeAhead(transaction: Queries, site: Site, run: Run, found: TableState): Promise<void> {
   const rows = found.checkpoint?.rows ?? 0
   if (found.mode !== 'stream' || site.key || (run.stored?.rows ?? 0) <= rows) return
   const { schema, metadata } = site.options
@@ -72,7 +72,7 @@ async function removeAhead(transaction: Transaction, site: Site, run: Run, found
 }
 
 async function begin(
-  transaction: Transaction,
+  transaction: Queries,
   site: Site,
   row: StateRow,
   run: Run,
@@ -87,7 +87,7 @@ async function begin(
 
 /** The run whose rows are published, once an append is taken back that is not to stay. */
 async function publisherAfter(
-  transaction: Transaction,
+  transaction: Queries,
   site: Site,
   row: StateRow,
   run: Run,
@@ -102,7 +102,7 @@ async function publisherAfter(
   return run.previous ?? null
 }
 
-async function takeBack(transaction: Transaction, { options }: Site, found: TableState): Promise<void> {
+async function takeBack(transaction: Queries, { options }: Site, found: TableState): Promise<void> {
   const prefix = idPrefixOf(found.run, found)
   for (const [table, { rows }] of Object.entries(found.tables)) {
     const main = qualified(options.schema, table)
@@ -117,13 +117,7 @@ async function takeBack(transaction: Transaction, { options }: Site, found: Tabl
 }
 
 /** Before the source is asked for anything: can the published tables take what this run brings? */
-async function checkMains(
-  transaction: Transaction,
-  site: Site,
-  row: StateRow,
-  run: Run,
-  state: TableState,
-): Promise<void> {
+async function checkMains(transaction: Queries, site: Site, row: StateRow, run: Run, state: TableState): Promise<void> {
   const { options, target } = site
   const names = Object.keys(state.published)
   const use = useOf(state, options)

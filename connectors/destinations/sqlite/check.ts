@@ -12,17 +12,22 @@ import { findTable, missingColumns } from './tables.ts'
 export async function checkTarget(site: Site, signal: AbortSignal): Promise<void> {
   const { session, row, target, columnsOf } = site
   const { path } = session
-  checkFolder(path)
-  await loadSqlite('destination')
-  checkWritable(dirname(path))
+  await checkReach(path)
   if (!existsSync(path)) return
-  checkWritable(path)
   signal.throwIfAborted()
   await session.look(async () => {
     await row.checkFile()
     const found = await findTable(session, target)
     if (found) missingColumns(found, columnsOf(target).all, target)
   })
+}
+
+/** Whether the file could be opened for writing, or made. */
+export async function checkReach(path: string): Promise<void> {
+  checkFolder(path)
+  await loadSqlite('destination')
+  checkWritable(dirname(path))
+  if (existsSync(path)) checkWritable(path)
 }
 
 function checkWritable(path: string): void {

@@ -9,8 +9,10 @@ import { BizonError } from '../../../lib/errors.ts'
 import { holder } from '../../../lib/state.ts'
 import { never, sleep } from '../../../lib/wait.ts'
 import { type FileLock, lockFile } from '../../lock.ts'
+import { openFile } from '../../sources/sqlite/file.ts'
 import { type Answer, type Row, SqliteThread, type Value } from '../../sqlite/thread.ts'
 import { isBusy, sqliteError } from '../../sqlite.ts'
+import { countOfDelete, type Note } from '../plan.ts'
 import type { Segment } from './cells.ts'
 import { foldName } from './names.ts'
 
@@ -45,6 +47,8 @@ export class Session {
   /** Bytes that have gone into the log since it was last emptied. */
   #logged = 0
   #closed = false
+  /** What would be changed, where nothing may be. */
+  #notes: Note[] | undefined
 
   constructor(options: SessionOptions, seams: Seams = {}) {
     this.#options = options
@@ -67,15 +71,24 @@ export class Session {
     await this.#patiently(signal, () => this.#prepare(thread))
   }
 
-  /** Opens the database for reading alone, and without the lock, while the work is done. */
-  async look(work: () => Promise<void>): Promise<void> {
+  /**
+   * Opens the database for reading alone, and without the lock, while the work is done; what that would change is noted. One
+   * that does not exist is empty.
+   */
+  async look<T>(work: () => Promise<T>, notes: Note[] = []): Promise<T> {
     const thread = this.#seams.thread ?? new SqliteThread()
     this.#thread = thread
+    this.#notes = notes
+    const isThere = existsSync(this.path)
+    const file = isThere ? { path: this.path, readonly: true } : { path: ':memory:' }
     try {
-      await this.#told(thread.open({ path: this.path, busyTimeoutMs: BUSY_MS, readonly: true }))
-      await work()
+      await this.#told(thread.open({ ...file, busyTimeoutMs: BUSY_MS }))
+      await this.#checkEncoding(thread)
+      return await work()
     } finally {
       await this.close()
+      // An empty log that reading has made beside the file is taken away again.
+      if (isThere) (await openFile({ path: this.path, busy_timeout: 0 }, 'destination')).close()
     }
   }
 
@@ -94,6 +107,7 @@ export class Session {
 
   /** One statement within the transaction. Resolves to how many rows it changed. */
   async change(sql: string, values: readonly Value[] = []): Promise<number> {
+    if (this.#notes) return this.#note(this.#notes, sql, values)
     this.#before(sql)
     return (await this.#told(this.#use().query(sql, values))).changes
   }
@@ -144,13 +158,25 @@ export class Session {
     this.#thread?.query('PRAGMA wal_checkpoint(PASSIVE)').catch(() => {})
   }
 
-  async #prepare(thread: SqliteThread): Promise<void> {
+  async #note(notes: Note[], sql: string, values: readonly Value[]): Promise<number> {
+    const counting = countOfDelete(sql)
+    const [row] = counting === undefined ? [] : await this.read(counting, values)
+    const count = Number(row?.count ?? 0)
+    notes.push({ sql, count })
+    return count
+  }
+
+  async #checkEncoding(thread: SqliteThread): Promise<void> {
     const encoding = (await thread.query('PRAGMA encoding')).rows[0]?.encoding
     if (encoding !== 'UTF-8') {
       throw new BizonError('destination', `${this.path}: the database holds text as ${encoding}, not as UTF-8`, {
         hint: 'Name another file, or make this one anew: sqlite3 OLD .dump | sqlite3 NEW.',
       })
     }
+  }
+
+  async #prepare(thread: SqliteThread): Promise<void> {
+    await this.#checkEncoding(thread)
     const mode = (await thread.query('PRAGMA journal_mode')).rows[0]?.journal_mode
     if (mode !== 'wal') {
       this.#before('PRAGMA journal_mode = WAL')
