@@ -83,12 +83,16 @@ export class Session {
     const file = isThere ? { path: this.path, readonly: true } : { path: ':memory:' }
     try {
       await this.#told(thread.open({ ...file, busyTimeoutMs: BUSY_MS }))
-      await this.#checkEncoding(thread)
+      await this.#checkEncoding(thread).catch((error: unknown) => {
+        throw this.#words(error)
+      })
       return await work()
     } finally {
       await this.close()
       // An empty log that reading has made beside the file is taken away again.
-      if (isThere) (await openFile({ path: this.path, busy_timeout: 0 }, 'destination')).close()
+      const reading = { path: this.path, busy_timeout: 0 }
+      const leave = isThere && (await openFile(reading, 'destination').catch(() => undefined))
+      if (leave) leave.close()
     }
   }
 
