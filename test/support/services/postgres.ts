@@ -93,6 +93,11 @@ export class PostgresServer {
     }
   }
 
+  /** Undefined while it does not run. */
+  get pid(): number | undefined {
+    return this.#child?.pid
+  }
+
   /** Makes an empty file of the data folder that only the server may read. Resolves to its path. */
   async own(name: string): Promise<string> {
     const path = join(this.folder, 'data', name)
