@@ -125,12 +125,14 @@ const BY_NIGHT = [
 ]
 const subjects = NIGHTLY ? [...BY_DAY, ...BY_NIGHT] : BY_DAY
 
-/** Numbers that depend on the seed alone. */
+/** mulberry32: numbers from 0 to 1 that depend on the seed alone. */
 function numbers(seed: number): () => number {
-  let state = seed >>> 0
+  let state = seed | 0
   return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return state / 2 ** 32
+    state = (state + 0x6d2b79f5) | 0
+    let bits = Math.imul(state ^ (state >>> 15), 1 | state)
+    bits = (bits + Math.imul(bits ^ (bits >>> 7), 61 | bits)) ^ bits
+    return ((bits ^ (bits >>> 14)) >>> 0) / 2 ** 32
   }
 }
 

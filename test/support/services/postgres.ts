@@ -30,7 +30,7 @@ export class PostgresServer {
   }
 
   static async create(): Promise<PostgresServer> {
-    const folder = await mkdtemp(join(tmpdir(), 'bizon-postgres-'))
+    const folder = await mkdtemp(join(process.env.BIZON_TEST_DISK ?? tmpdir(), 'bizon-postgres-'))
     const data = join(folder, 'data')
     await mkdir(data, { mode: 0o700 })
     const owner = await ownerOf()
