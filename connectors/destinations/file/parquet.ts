@@ -10,6 +10,7 @@ import type { Checkpoint, Receipt } from '../../../lib/checkpoint.ts'
 import type { Destination, Run } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import { faultPoint } from '../../../lib/fault.ts'
+import { memorySizes } from '../../../lib/memory.ts'
 import type { Page } from '../../../lib/source.ts'
 import { holder } from '../../../lib/state.ts'
 import { type FileLock, lockFile } from '../../lock.ts'
@@ -26,9 +27,6 @@ import { BIZON, columnsFor, noColumns, type Rows, rowsOf } from './parquet/rows.
 import { Layout, type PartState, type Site, writesTo } from './parquet/state.ts'
 import { shortest } from './paths.ts'
 import { Sidecar } from './sidecar.ts'
-
-/** Rows that are gathered, of all targets together, before they are written. */
-const GROUP_BYTES = 8 << 20
 
 export class ParquetDestination implements Destination {
   readonly #options: FileOptions
@@ -245,7 +243,7 @@ export class ParquetDestination implements Destination {
   async #groupWhenFull(): Promise<void> {
     let bytes = 0
     for (const { gathering } of this.#open.values()) bytes += gathering.bytes
-    if (bytes < GROUP_BYTES) return
+    if (bytes < memorySizes().gathered) return
     for (const part of this.#open.values()) await part.group()
   }
 

@@ -3,6 +3,7 @@
 // that is sent all the same, and can then be done once only.
 
 import { faultPoint } from '../../../lib/fault.ts'
+import { memorySizes } from '../../../lib/memory.ts'
 import type { Column } from './columns.ts'
 import { CopyRows, type Segment } from './copy.ts'
 import { recordError, swallowed } from './errors.ts'
@@ -12,10 +13,6 @@ import type { Transaction } from './session.ts'
 import { stagingName } from './staging.ts'
 import type { StagedTable, TableState } from './state.ts'
 import { createTable, listOf } from './tables.ts'
-
-const SEGMENT_BYTES = 4 << 20
-/** What is kept for a second time, at most. */
-const REPLAY_BYTES = 16 << 20
 
 const NOTHING: Segment = { chunks: [], ids: [], bytes: 0 }
 
@@ -57,7 +54,7 @@ export class Batch {
   get isRipe(): boolean {
     let bytes = 0
     for (const rows of this.#waiting.values()) bytes += rows.bytes
-    return bytes >= SEGMENT_BYTES
+    return 2 * bytes >= memorySizes().gathered
   }
 
   /** The table is replaced also when no row comes for it. */
@@ -99,7 +96,8 @@ export class Batch {
       }
       faultPoint('stage.mid')
     }
-    if (this.#bytes > REPLAY_BYTES) this.#forget()
+    // What is kept for a second time, at most.
+    if (this.#bytes > 2 * memorySizes().gathered) this.#forget()
   }
 
   /** What the state says of tables once this batch is committed. */

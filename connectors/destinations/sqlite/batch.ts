@@ -2,7 +2,7 @@
 // megabyte: one is on its way while the next one gathers.
 
 import { faultPoint } from '../../../lib/fault.ts'
-import { Cells, insertOf, type Segment } from './cells.ts'
+import { Cells, insertOf, type Segment, Spare } from './cells.ts'
 import { dropKeys } from './merge.ts'
 import { derivedName } from './names.ts'
 import { checkMain, type Site } from './recover.ts'
@@ -20,6 +20,7 @@ interface Gathered {
 export class Batch {
   readonly #site: Site
   readonly #waiting = new Map<string, Cells>()
+  readonly #spare = new Spare()
   #mentioned: string[] = []
   #rows = new Map<string, number>()
   /** INSERT into the table that takes the rows, which is there, in the transaction that is open. */
@@ -32,7 +33,7 @@ export class Batch {
   cellsOf(table: string): Cells {
     let cells = this.#waiting.get(table)
     if (!cells) {
-      cells = new Cells(this.#site.columnsOf(table).all.length)
+      cells = new Cells(this.#site.columnsOf(table).all.length, this.#spare)
       this.#waiting.set(table, cells)
     }
     return cells

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto'
 import { existsSync, realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { BizonError } from '../../../lib/errors.ts'
+import { memorySizes } from '../../../lib/memory.ts'
 import { holder } from '../../../lib/state.ts'
 import { never, sleep } from '../../../lib/wait.ts'
 import { type FileLock, lockFile } from '../../lock.ts'
@@ -98,11 +99,13 @@ export class Session {
     return (await this.#told(this.#use().query(sql, values))).changes
   }
 
-  /** The same with a segment, whose memory it takes. */
-  async insert(sql: string, { data, index, end }: Segment): Promise<number> {
+  /** The same with a segment, whose memory then serves the next ones. */
+  async insert(sql: string, { data, index, end, spare }: Segment): Promise<number> {
     this.#before('INSERT')
     this.#logged += data.length + end
-    return (await this.#told(this.#use().send(sql, { data, index, end }))).changes
+    const { changes, lent } = await this.#told(this.#use().send(sql, { data, index, end }))
+    spare.keep(lent)
+    return changes
   }
 
   async commit(): Promise<void> {
@@ -164,7 +167,7 @@ export class Session {
     // FULL: a commit is on disk before it counts. Renaming must leave views and triggers as their authors wrote them.
     const synchronous = this.#options.durability === 'power_loss' ? 'FULL' : 'OFF'
     await thread.exec(
-      `PRAGMA synchronous = ${synchronous}; PRAGMA foreign_keys = OFF; PRAGMA legacy_alter_table = ON; PRAGMA cache_size = -32768; PRAGMA wal_autocheckpoint = 16384`,
+      `PRAGMA synchronous = ${synchronous}; PRAGMA foreign_keys = OFF; PRAGMA legacy_alter_table = ON; PRAGMA cache_size = -${(4 * memorySizes().gathered) >> 10}; PRAGMA wal_autocheckpoint = 16384`,
     )
   }
 
