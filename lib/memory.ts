@@ -22,9 +22,11 @@ export interface Sizes {
   readonly gathered: number
   /** Of a record. */
   readonly record: number
+  /** Of an answer over HTTP, which is records. */
+  readonly answer: number
 }
 
-let sizes: Sizes = { readAhead: 4 * MIB, gathered: 8 * MIB, record: Infinity }
+let sizes: Sizes = { readAhead: 4 * MIB, gathered: 8 * MIB, record: Infinity, answer: Infinity }
 let limit: Limit | undefined
 
 interface Limit {
@@ -46,6 +48,7 @@ export function limitMemory(bytes: number): void {
     readAhead: Math.min(sizes.readAhead, share),
     gathered: Math.min(sizes.gathered, share),
     record: share,
+    answer: 8 * share,
   }
   setFlagsFromString('--expose-gc')
   limit = { bytes, high: BASE_BYTES + room / 8, step: room / 16, collect: runInNewContext('gc') as () => void }

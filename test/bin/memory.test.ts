@@ -4,6 +4,7 @@ import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { FaultServer } from '../support/fault-server.ts'
 import { CHECKOUT, type Finished, runIn } from '../support/sandbox.ts'
 import { freshDatabase } from '../support/services/postgres.ts'
 
@@ -96,6 +97,29 @@ describe('a record that there is no room for', () => {
     await writeFile(join(folder, filename), JSON.stringify(text))
     const { code, stderr } = await runIn(folder, `${BIZON} run ${filename} --quiet --max-memory 150M`)
     expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining('--max-memory') })
+  })
+
+  test('nor is an answer over HTTP', async () => {
+    const api = await FaultServer.start()
+    try {
+      api.on('/items', { json: [{ n: 1, text: 'y'.repeat(14 * MIB) }] })
+      const source = {
+        name: 'rest',
+        stream: 'items',
+        sync_mode: 'full_refresh',
+        base_url: api.url,
+        endpoints: { items: { path: 'items', id: 'n' } },
+      }
+      const engine = { backend: { type: 'sqlite_in_memory', config: {} } }
+      await writeFile(join(folder, 'rest.yml'), JSON.stringify({ name: 'rest', source, destination: file(), engine }))
+      const { code, stderr } = await runIn(folder, `${BIZON} run rest.yml --quiet --max-memory 150M`)
+      expect({ code, stderr }).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(/larger than 12 MiB.*or raise --max-memory/s),
+      })
+    } finally {
+      await api.close()
+    }
   })
 
   test('of the pipe is refused too', async () => {
