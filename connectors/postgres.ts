@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 import type { Client, DatabaseError, QueryResult } from 'pg'
 import type { SslMode } from '../lib/config/schema-tls.ts'
 import { BizonError, type ErrorCode, messageOf, systemCode } from '../lib/errors.ts'
+import { cuttable } from '../lib/fault.ts'
 
 export interface Address {
   readonly host: string
@@ -86,6 +87,7 @@ export class Connection implements Queries {
   readonly #streams: CopyStreams
   #lost = false
   #closing: Promise<void> | undefined
+  readonly #forget: () => void
 
   constructor(client: Client, streams: CopyStreams) {
     this.#client = client
@@ -93,6 +95,7 @@ export class Connection implements Queries {
     // Also told while nobody is waiting for an answer.
     client.on('error', () => this.#lose())
     client.on('end', () => this.#lose())
+    this.#forget = cuttable(() => connectionOf(client).stream.destroy())
   }
 
   get lost(): boolean {
@@ -194,6 +197,7 @@ export class Connection implements Queries {
 
   #lose(): void {
     this.#lost = true
+    this.#forget()
   }
 }
 

@@ -173,7 +173,8 @@ function explain(code: string, path: string): readonly [reason: string, hint: st
   if (code.startsWith('SQLITE_FULL')) return ['the disk is full', 'Make room, then try again.']
   if (!/^SQLITE_(?:CANTOPEN|IOERR)/.test(code)) return undefined
   if (isFolder(path)) return ['is a folder, not a database file', 'Name a file.']
-  if (!code.startsWith('SQLITE_CANTOPEN')) return undefined
+  if (!code.startsWith('SQLITE_CANTOPEN'))
+    return ['disk I/O error', 'See whether the disk has room and works, then try again.']
   return ['cannot be opened', 'See whether the file and its folder exist and may be read and written.']
 }
 

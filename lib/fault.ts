@@ -1,7 +1,8 @@
 // Named points where tests, and `bizon chaos`, make a process fail. Inert unless one of these is set:
 //   BIZON_FAILPOINT=<name>[@<n>]:<action>     n: at its n-th passing, from 1 (default 1)
 //   BIZON_FAULTS_TO=<path>                    a line for each passing is added to this file
-// Actions: kill (SIGKILL to self), term (SIGTERM to self), stop (SIGSTOP to self, until SIGCONT), throw.
+// Actions: kill (SIGKILL to self), term (SIGTERM to self), stop (SIGSTOP to self, until SIGCONT), throw, enospc (fail as a
+// write to a full disk does), cut (all connections to servers, see `cuttable`).
 // The names are those of the steps of a run; see docs/delivery.md.
 
 import { appendFileSync } from 'node:fs'
@@ -30,14 +31,35 @@ export function faultPoint(name: string): void {
   if (fault === null || fault.name !== name || --fault.countdown > 0) return
   armed = null
   if (fault.action === 'throw') throw new BizonError('internal', `fault injected at ${name}`)
-  process.kill(process.pid, SIGNALS[fault.action])
+  if (fault.action === 'enospc') throw diskFull()
+  if (fault.action === 'cut') cutAll(name)
+  else process.kill(process.pid, SIGNALS[fault.action])
+}
+
+const connections = new Set<() => void>()
+
+/** For action `cut`: cuts a connection to a server, as a network does, without a word to either side. Returns what forgets it. */
+export function cuttable(cut: () => void): () => void {
+  connections.add(cut)
+  return () => connections.delete(cut)
+}
+
+function cutAll(name: string): void {
+  if (connections.size === 0) throw new BizonError('usage', `BIZON_FAILPOINT: no connection is open at ${name}`)
+  for (const cut of [...connections]) cut()
+}
+
+function diskFull(): NodeJS.ErrnoException {
+  const message = 'ENOSPC: no space left on device, write'
+  return Object.assign(new Error(message), { code: 'ENOSPC', errno: -28, syscall: 'write' })
 }
 
 function parse(text: string | undefined): Fault | null {
   if (!text) return null
-  const match = /^([a-z_.]+)(?:@(\d+))?:(kill|term|stop|throw)$/.exec(text)
+  const match = /^([a-z_.]+)(?:@(\d+))?:(kill|term|stop|throw|enospc|cut)$/.exec(text)
   if (!match) {
-    throw new BizonError('usage', `BIZON_FAILPOINT: ${JSON.stringify(text)} is not <name>[@<n>]:<kill|term|stop|throw>`)
+    const form = '<name>[@<n>]:<kill|term|stop|throw|enospc|cut>'
+    throw new BizonError('usage', `BIZON_FAILPOINT: ${JSON.stringify(text)} is not ${form}`)
   }
   return {
     name: match[1] as string,

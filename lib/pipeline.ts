@@ -7,8 +7,9 @@
 //
 // The destination is asked first where to go on. A checkpoint that says `end` is the only way to `publish`.
 
-import { bytesOf, checkpoints, type Item } from './checkpoint.ts'
+import { bytesOf, checkpoints, type Item, isPage } from './checkpoint.ts'
 import type { Observer, Outcome } from './events.ts'
+import { InFlight } from './in-flight.ts'
 import type { OpenLoad } from './load.ts'
 import { silentLog } from './log.ts'
 import { type Delivery, openQueue } from './queue.ts'
@@ -42,6 +43,7 @@ export async function pipeline(...stages: Stages): Promise<Outcome> {
     const turn = ready && meter ? (pages: number) => meter.spent('destination', ready(pages)) : ready
     const broken: unknown[] = [] // by the source: what it gave before that is kept, and the run fails after it
     const failed = (error: unknown): void => void broken.push(error)
+    const inFlight = new InFlight()
     const queue = await openQueue(sink.config.engine.queue, signal)
 
     const steps = [...scripts.steps, ...transforms]
@@ -52,7 +54,7 @@ export async function pipeline(...stages: Stages): Promise<Outcome> {
         const pages = source.read(start, { signal: inner, stop, standing: place, ready: turn, failed })
         const read = meter ? meter.reading(pages) : pages
         // Rows are made after the transforms, in parts that wait to be asked for: a record may be many of them.
-        return rows ? rows(transformed(read, steps, signal)) : read
+        return inFlight.reading(rows ? rows(transformed(read, steps, signal)) : read, inner)
       },
       transforms: rows ? [] : steps,
       checkpoints: checkpoints(standing, checkpointing ?? checkpointsOf(sink.config)),
@@ -64,7 +66,16 @@ export async function pipeline(...stages: Stages): Promise<Outcome> {
     const loading = flow(
       signal,
       readable((inner) => (meter ? meter.waiting(queue.take(inner)) : queue.take(inner)), DELIVERIES),
-      writable<Delivery>({ write: (delivery) => sink.write(delivery), final: () => sink.final() }, DELIVERIES),
+      writable<Delivery>(
+        {
+          write: async (delivery) => {
+            await sink.write(delivery)
+            if (isPage(delivery.item)) inFlight.written()
+          },
+          final: () => sink.final(),
+        },
+        DELIVERIES,
+      ),
     )
 
     await Promise.all([extracting.catch(fail), loading.catch(fail)])

@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parse as parseYaml } from 'yaml'
 import { GENERATED } from './docs/page.ts'
-import { CHECKOUT, Sandbox } from './support/sandbox.ts'
+import { CHECKOUT, QUICK_NPX, Sandbox } from './support/sandbox.ts'
 
 const docs = (await readdir(join(CHECKOUT, 'docs'), { recursive: true }))
   .filter((name) => name.endsWith('.md'))
@@ -77,9 +77,6 @@ describe('the README', () => {
   })
 })
 
-/** What npx finds here, without the second that it takes; the README is run with npx itself. */
-const QUICK_NPX = 'npx() { node "dist/bin/$1.js" "${@:2}"; }'
-
 describe('the pages', () => {
   let sandbox: Sandbox
   beforeAll(async () => {
@@ -98,7 +95,7 @@ describe('the pages', () => {
           .split(/\n|&&/)
           .map((command) => command.trim())
         const script = commands.filter((command) => !npmPart(command)).join('\n')
-        const finished = await sandbox.run(page === 'README.md' ? script : `${QUICK_NPX}\n${script}`)
+        const finished = await sandbox.run(`${QUICK_NPX}\n${script}`)
         expect(finished, text).toMatchObject({ code: 0 })
       }
     } finally {

@@ -5,7 +5,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { parse as parseCsv } from 'csv-parse/sync'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { duckdb } from './support/duckdb.ts'
-import { CHECKOUT, type Finished, Sandbox } from './support/sandbox.ts'
+import { CHECKOUT, type Finished, QUICK_NPX, Sandbox } from './support/sandbox.ts'
 
 const examples = (await readdir(`${CHECKOUT}/examples`, { withFileTypes: true }))
   .filter((entry) => entry.isFile())
@@ -28,7 +28,7 @@ describe('an example', () => {
   beforeAll(async () => {
     sandbox = await Sandbox.create()
     await sandbox.run('git init --quiet && git add --all')
-    for (const name of examples) finished.set(name, await sandbox.run(commandsOf(name).join('\n')))
+    for (const name of examples) finished.set(name, await sandbox.run([QUICK_NPX, ...commandsOf(name)].join('\n')))
   })
   afterAll(() => sandbox.remove())
 

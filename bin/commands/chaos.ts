@@ -3,7 +3,10 @@
 import { realpathSync } from 'node:fs'
 import { dirname, extname, join } from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import type { ChaosReport, Trial } from '../../lib/chaos/chaos.ts'
+import type { ChaosReport } from '../../lib/chaos/chaos.ts'
+import type { Losses } from '../../lib/chaos/content.ts'
+import type { Other } from '../../lib/chaos/others.ts'
+import type { Trial } from '../../lib/chaos/trial.ts'
 import { BizonError } from '../../lib/errors.ts'
 import { addCommand, requireFile } from '../program.ts'
 import { requireReport, writeReport } from '../report.ts'
@@ -22,6 +25,8 @@ import {
 interface ChaosOptions {
   readonly kills?: number
   readonly seed?: number
+  readonly only?: string
+  readonly with: readonly Other[]
   readonly engine: 'points' | 'strace'
   readonly pipe?: true
   readonly report?: string
@@ -35,6 +40,7 @@ interface ChaosOptions {
 /** How long it takes unless told. */
 const SECONDS = 50
 const MOST_SHOWN = 10
+const ALL_OTHERS: readonly Other[] = ['sigterm', 'enospc', 'connections', 'pipe']
 
 export function addChaos(program: Command, terminal: Terminal): void {
   addCommand(
@@ -57,6 +63,15 @@ export function addChaos(program: Command, terminal: Terminal): void {
     )
     .addOption(
       new Option('--seed <n>', 'which of them; the same number chooses the same (default: any)').argParser(whole),
+    )
+    .option('--only <text>', 'kill only at operations whose name has this in it, such as "second run: publish"')
+    .addOption(
+      new Option(
+        '--with <what>',
+        'what else is done to runs, with commas between: sigterm (a stop), enospc (a full disk), connections (to a server, all cut at once), pipe (between two processes, which loses one); or none',
+      )
+        .default(ALL_OTHERS, 'all that the destination allows')
+        .argParser(othersOf),
     )
     .addOption(
       new Option(
@@ -82,7 +97,7 @@ export function addChaos(program: Command, terminal: Terminal): void {
 }
 
 async function chaos(filename: string, options: ChaosOptions, terminal: Terminal): Promise<number> {
-  const { kills, engine, pipe = false, report: path, quiet } = options
+  const { kills, engine, only, pipe = false, report: path, quiet } = options
   const { customSource, customDestination, envFile, replay } = options
   const seed = options.seed ?? Math.floor(Math.random() * 1_000_000)
   const signals = watchSignals({ note: () => {} })
@@ -113,6 +128,8 @@ async function chaos(filename: string, options: ChaosOptions, terminal: Terminal
       overrides,
       pipe,
       engine,
+      only,
+      with: options.with,
       ...(kills !== undefined && { kills }),
       seconds: SECONDS,
       seed,
@@ -156,16 +173,20 @@ async function requireStrace(): Promise<void> {
   })
 }
 
-function linesOf({ operations, killed, lost, doubled, changed, faulty }: ChaosReport): string[] {
+function linesOf({ operations, killed, also, faulty, ...losses }: ChaosReport): string[] {
   const each = killed === operations ? `killed at each ${killed}` : `killed at ${killed} of ${operations}`
   const shown = faulty.slice(0, MOST_SHOWN).map((trial) => `  ${describe(trial)}`)
   const more = faulty.length - shown.length
   return [
-    `durable operations ${operations} · ${each} · lost ${lost} · doubled ${doubled} · changed ${changed}`,
+    `durable operations ${operations} · ${each} · ${lossesText(losses)}`,
+    ...also.map(({ kind, tried, ...own }) => `${kind} ${tried} · ${lossesText(own)}`),
     ...shown,
     ...(more > 0 ? [`  and ${more} more`] : []),
   ]
 }
+
+const lossesText = ({ lost, doubled, changed }: Losses): string =>
+  `lost ${lost} · doubled ${doubled} · changed ${changed}`
 
 function describe({ kind, at, faults, lost, doubled, changed }: Trial): string {
   const counts = { lost, doubled, changed }
@@ -173,17 +194,21 @@ function describe({ kind, at, faults, lost, doubled, changed }: Trial): string {
   return `${kind} at ${at}: ${[...faults, ...rows].join('; ')}`
 }
 
-function notesOf({ rows, also, leftOut, histogram, seed, seconds }: ChaosReport): string[] {
-  const pairs = (counts: { readonly [name: string]: number }): string =>
-    Object.entries(counts)
-      .map(([name, count]) => `${name} ${count}`)
-      .join(' · ')
+function notesOf({ rows, leftOut, histogram, seed, seconds }: ChaosReport): string[] {
+  const points = Object.entries(histogram).map(([name, count]) => `${name} ${count}`)
   return [
     `each with the ${rows} rows of an undisturbed run, in ${seconds.toFixed(0)} s (--seed ${seed})`,
-    `killed at: ${pairs(histogram)}`,
-    ...(Object.keys(also).length > 0 ? [`also: ${pairs(also)}`] : []),
+    ...(points.length > 0 ? [`killed at: ${points.join(' · ')}`] : []),
     ...leftOut.map((what) => `not tried: ${what}`),
   ]
+}
+
+function othersOf(text: string): readonly Other[] {
+  if (text === 'none') return []
+  const names = text.split(',').map((name) => name.trim())
+  const unknown = names.find((name) => !ALL_OTHERS.some((other) => other === name))
+  if (unknown === undefined) return ALL_OTHERS.filter((other) => names.includes(other))
+  throw new InvalidArgumentError(`${JSON.stringify(unknown)} is none of ${ALL_OTHERS.join(', ')}; or none.`)
 }
 
 function killsOf(text: string): number {

@@ -20,6 +20,7 @@ import {
   envFileOption,
   logFormatOption,
   logLevelOption,
+  maxMemoryOption,
   quietOption,
   recordOption,
   replayOption,
@@ -77,6 +78,7 @@ export function addExtract(terminal: Terminal): Command {
     .addOption(logLevelOption())
     .addOption(logFormatOption())
     .addOption(quietOption())
+    .addOption(maxMemoryOption())
     .addOption(reportOption({ dash: false }))
     .addOption(scratchOption())
     .addHelpText(

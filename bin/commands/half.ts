@@ -3,6 +3,7 @@
 import type { ConfigOf } from '../../lib/config.ts'
 import type { Observer } from '../../lib/events.ts'
 import type { Log, LogLevel } from '../../lib/log.ts'
+import { limitMemory } from '../../lib/memory.ts'
 import type { Meter } from '../../lib/meter.ts'
 import { createProgress, type Progress } from '../progress.ts'
 import { Reporting } from '../report.ts'
@@ -14,6 +15,7 @@ export interface HalfOptions {
   readonly logLevel?: LogLevel
   readonly logFormat?: LogFormat
   readonly quiet?: true
+  readonly maxMemory?: number
   readonly report?: string
 }
 
@@ -48,10 +50,11 @@ export interface HalfEnd {
 export async function runHalf(
   terminal: Terminal,
   command: 'extract' | 'load',
-  { logLevel, logFormat, quiet, report: path }: HalfOptions,
+  { logLevel, logFormat, quiet, report: path, maxMemory }: HalfOptions,
   work: (signals: Signals, begin: Begin) => Promise<HalfEnd>,
   failed: (error: unknown) => Promise<void> = async () => {},
 ): Promise<number> {
+  if (maxMemory !== undefined) limitMemory(maxMemory)
   let level = logLevel
   let progress: Progress | undefined
   const signals = watchSignals(terminal)

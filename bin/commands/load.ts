@@ -17,6 +17,7 @@ import {
   envFileOption,
   logFormatOption,
   logLevelOption,
+  maxMemoryOption,
   quietOption,
   requireFiles,
   scratchOption,
@@ -63,6 +64,7 @@ export function addLoad(terminal: Terminal): Command {
     .addOption(logLevelOption())
     .addOption(logFormatOption())
     .addOption(quietOption())
+    .addOption(maxMemoryOption())
     .addOption(reportOption({ dash: false }))
     .addOption(scratchOption())
     .addHelpText(

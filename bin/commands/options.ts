@@ -1,7 +1,8 @@
 // Options that several commands have, each with one meaning.
 
-import { Option } from 'commander'
+import { InvalidArgumentError, Option } from 'commander'
 import { LOG_LEVELS } from '../../lib/log.ts'
+import { LEAST_MEMORY_BYTES } from '../../lib/memory.ts'
 import { requireFile } from '../program.ts'
 
 export function customSourceOption(): Option {
@@ -45,6 +46,23 @@ export function envFileOption(): Option {
 
 export function quietOption(): Option {
   return new Option('-q, --quiet', 'no progress, no summary: warnings and errors only')
+}
+
+/** For what this process takes; see lib/memory.ts. */
+export function maxMemoryOption(): Option {
+  return new Option(
+    '--max-memory <size>',
+    'most memory that the process takes, such as 150M or 2G (from 128M); what needs more fails (default: as much as it needs)',
+  ).argParser(bytesOf)
+}
+
+const UNITS = { M: 1 << 20, G: 1 << 30 } as const
+
+function bytesOf(text: string): number {
+  const { digits, unit } = /^(?<digits>\d+)(?<unit>[MG])(i?B)?$/i.exec(text)?.groups ?? {}
+  const bytes = Number(digits) * UNITS[unit?.toUpperCase() as keyof typeof UNITS]
+  if (bytes >= LEAST_MEMORY_BYTES && Number.isSafeInteger(bytes)) return bytes
+  throw new InvalidArgumentError(`expected a size from ${LEAST_MEMORY_BYTES / UNITS.M}M, such as 150M or 2G.`)
 }
 
 /** How `bizon chaos` has a pipeline tried elsewhere; see lib/chaos/scratch.ts. */

@@ -4,6 +4,7 @@ import { type Command, Option } from 'commander'
 import type { PipelineConfig } from '../../lib/config.ts'
 import type { Outcome } from '../../lib/events.ts'
 import type { LogLevel } from '../../lib/log.ts'
+import { limitMemory } from '../../lib/memory.ts'
 import { findStream } from '../../lib/source.ts'
 import { addCommand, requireFile } from '../program.ts'
 import { createProgress, summary } from '../progress.ts'
@@ -17,6 +18,7 @@ import {
   envFileOption,
   logFormatOption,
   logLevelOption,
+  maxMemoryOption,
   quietOption,
   recordOption,
   replayOption,
@@ -35,6 +37,7 @@ interface RunOptions {
   readonly replay?: string
   readonly reset?: true
   readonly quiet?: true
+  readonly maxMemory?: number
   readonly explain?: true
   readonly report?: string
   readonly scratch?: string
@@ -68,6 +71,7 @@ export function addRun(program: Command, terminal: Terminal): void {
     .addOption(replayOption())
     .option('--reset', 'incremental only: fetch everything again and replace what was loaded')
     .addOption(quietOption())
+    .addOption(maxMemoryOption())
     .addOption(reportOption({ dash: true }).conflicts('explain'))
     .addOption(scratchOption())
     .option('--explain', 'print what a run does, step by step, and which step parses records; run nothing')
@@ -80,6 +84,7 @@ export function addRun(program: Command, terminal: Terminal): void {
 }
 
 async function run(filename: string, options: RunOptions, terminal: Terminal): Promise<number> {
+  if (options.maxMemory !== undefined) limitMemory(options.maxMemory)
   let level = options.logLevel
   let reporting = options.explain ? undefined : await Reporting.begin(options.report, 'run')
   const ended = async (end: Parameters<Reporting['end']>[0]): Promise<number> =>
@@ -153,8 +158,15 @@ async function run(filename: string, options: RunOptions, terminal: Terminal): P
 }
 
 /** For the process that reads the source, with the runner `process`. */
-function argsOf({ customSource, envFile, record, replay, reset }: RunOptions, level: LogLevel): string[] {
-  const given = { 'custom-source': customSource, 'env-file': envFile, record, replay, 'log-level': level }
+function argsOf({ customSource, envFile, record, replay, reset, maxMemory }: RunOptions, level: LogLevel): string[] {
+  const given = {
+    'custom-source': customSource,
+    'env-file': envFile,
+    record,
+    replay,
+    'log-level': level,
+    'max-memory': maxMemory === undefined ? undefined : `${maxMemory / 2 ** 20}M`,
+  }
   const args = Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, value]))
   return reset ? [...args, '--reset'] : args
 }

@@ -112,7 +112,7 @@ async function verify(filename: string, options: VerifyOptions, terminal: Termin
 const others = ({ length }: readonly Difference[]): string =>
   length === 1 ? '' : `; ${length - 1} more ${length === 2 ? 'difference' : 'differences'}`
 
-function linesOf({ tables, rows, differences, pending, countsOnly, compared }: Verified): string[] {
+function linesOf({ tables, rows, differences, pending, countsOnly, compared, blind }: Verified): string[] {
   const width = Math.max(...tables.map(({ place }) => place.length), 0)
   const digits = Math.max(
     ...tables.flatMap(({ rows: found, expected }) => [`${found}`.length, `${expected}`.length]),
@@ -125,7 +125,12 @@ function linesOf({ tables, rows, differences, pending, countsOnly, compared }: V
   })
   if (differences.length > 0) return [...lines, ...differences.map((difference) => `    ${describe(difference)}`)]
   const behind = pending === 0 ? '' : `; ${pending} behind the last checkpoint`
-  if (countsOnly !== undefined) return [...lines, `counted ${rows} rows${behind}`]
+  if (countsOnly !== undefined) {
+    const how = blind
+      ? ' (without ids: one that is missing would make up for another that is there twice)'
+      : ', each once'
+    return [...lines, `counted ${rows} rows${rows > 0 ? how : ''}${behind}`]
+  }
   return [...lines, `verified ${rows} rows${behind}${compared === 'payloads' ? ' (without ids)' : ''}`]
 }
 

@@ -23,17 +23,18 @@ import { type FileLock, lockFile } from '../lock.ts'
 import { type DataFile, DataFiles, Output } from './file/data.ts'
 import { type Disk, ensureFolder, realDisk, sizeOfFile, withoutSync } from './file/disk.ts'
 import { type Format, formatOf, partsOf, type Rows } from './file/format.ts'
-import { appendableExtent, checkHeader } from './file/mains.ts'
+import { appendableExtent, checkFirstColumn, checkHeader } from './file/mains.ts'
 import { ParquetDestination } from './file/parquet.ts'
 import { Paths, shortest } from './file/paths.ts'
 import { planFiles } from './file/plan.ts'
 import { publish } from './file/publish.ts'
 import { FileReader, scratchFiles } from './file/reader.ts'
 import { recover, type Site } from './file/recover.ts'
-import { type FileState, Sidecar } from './file/sidecar.ts'
+import { type FileState, Sidecar, type StagedFile } from './file/sidecar.ts'
 import { beginStaging } from './file/staging.ts'
 import { STDOUT, stdoutDestination } from './file/stdout.ts'
-import { namesEmpty } from './recovery.ts'
+import { METADATA } from './naming.ts'
+import { isDirect, namesEmpty, VISIBILITIES, VISIBILITY_DESCRIPTION } from './recovery.ts'
 
 const config = z.strictObject({
   format: z
@@ -43,13 +44,16 @@ const config = z.strictObject({
       '`json`: one JSON object a line (NDJSON), named .json. `csv`: a header and rows, named .csv; an empty cell is null, `""` the empty text. `parquet`: a folder of files, read by `<destination_id>/current/*.parquet`; needs `npm install hyparquet hyparquet-writer`.',
     ),
   metadata: z
-    .enum(['bizon', 'none'])
+    .enum(METADATA)
     .default('bizon')
-    .describe('`bizon`: six columns, the record in `source_data`. `none`: the record alone, byte for byte as it came.'),
+    .describe(
+      '`bizon`: six columns, the record in `source_data`; with `unnest` none. `none`: the record alone, byte for byte as it came. `airbyte`, `dlt`: columns with the names of these programs, for models that read them; `dlt` needs `unnest`. See docs/metadata.md.',
+    ),
   durability: z
     .enum(['power_loss', 'process'])
     .default('power_loss')
     .describe('What a checkpoint survives: `power_loss`, or without fsync only the end of the `process`.'),
+  visibility: z.enum(VISIBILITIES).default('run').describe(`${VISIBILITY_DESCRIPTION} Not with \`format: parquet\`.`),
   on_empty: z
     .enum(['publish', 'keep'])
     .default('publish')
@@ -96,7 +100,7 @@ export class FileDestination implements Destination {
     this.#format = formatOf(options)
     const paths = new Paths(this.#expand(stream), this.#format)
     const safe = options.durability === 'process' ? withoutSync(disk) : disk
-    this.#site = { disk: safe, paths, sidecar: new Sidecar(safe, paths.sidecar) }
+    this.#site = { disk: safe, paths, sidecar: new Sidecar(safe, paths.sidecar), visibility: options.visibility }
     this.#data = new DataFiles(safe)
   }
 
@@ -108,9 +112,10 @@ export class FileDestination implements Destination {
     this.#keepsOthers = run.keepsOthers ?? false
     const state = await recover(this.#site, run)
     for (const [key, { bytes }] of Object.entries(state.phase === 'staging' ? state.files : {})) {
-      paths.claim(key, state.mode)
-      const [staging, header] = [paths.staging(key, state.mode), paths.header(key)]
+      paths.claim(key, state)
+      const [staging, header] = [paths.staging(key, state), paths.header(key)]
       await checkHeader(disk, staging, bytes, header)
+      if (bytes > 0) await checkFirstColumn(disk, staging, paths.firstColumn)
       await this.#data.add(key, staging, bytes, false, header)
     }
     // A stream that the Python program began is gone on with where it says; it staged nothing that could be used.
@@ -130,11 +135,14 @@ export class FileDestination implements Destination {
         await (await this.#dataFile(usual)).append(NOTHING)
       }
       const extractedAt = page.extractedAt ?? new Date()
-      const prepared = parts.map((part) => ({ id: part.id, write: rows.prepare(part, this.#nameOf(part.id)) }))
+      const prepared = parts.map((part) => ({
+        id: part.id,
+        write: rows.prepare(part, this.#nameOf(part.id), extractedAt),
+      }))
       for (const { id, write } of prepared) {
         signal.throwIfAborted()
         await output.to(await this.#dataFile(id))
-        await write(output, extractedAt)
+        await write(output)
       }
     })
   }
@@ -147,7 +155,12 @@ export class FileDestination implements Destination {
       faultPoint('fsync.before')
       await this.#data.sync()
       faultPoint('fsync.after')
-      await this.#commit({ ...state, checkpoint, files: { ...state.files, ...this.#data.extents() } })
+      const files: Record<string, StagedFile> = { ...state.files }
+      for (const [key, extent] of Object.entries(this.#data.extents())) {
+        const mainBefore = files[key]?.mainBefore
+        files[key] = { ...extent, ...(mainBefore !== undefined && { mainBefore }) }
+      }
+      await this.#commit({ ...state, checkpoint, files })
       // Says that there is a state file to be found: its absence is then an accident, not a fresh start.
       return { state: basename(this.#site.paths.sidecar) }
     })
@@ -180,7 +193,10 @@ export class FileDestination implements Destination {
     const { disk, paths } = this.#site
     const main = paths.main(paths.target)
     await sizeOfFile(disk, main)
-    if (this.#mode !== 'full_refresh' && (await disk.stat(main))) await disk.checkWritable(main)
+    if (this.#mode !== 'full_refresh' && (await disk.stat(main))) {
+      await disk.checkWritable(main)
+      await checkFirstColumn(disk, main, paths.firstColumn)
+    }
     let folder = paths.folder
     while (!(await disk.stat(folder))) folder = dirname(folder)
     if ((await disk.stat(folder))?.kind !== 'folder') {
@@ -208,7 +224,7 @@ export class FileDestination implements Destination {
     const { paths } = this.#site
     const { target } = paths
     const modes = ['stream', 'full_refresh', 'incremental'] as const
-    return [...modes.map((mode) => paths.staging(target, mode)), paths.sidecar, paths.lock]
+    return [...modes.map((mode) => paths.staging(target, { mode })), paths.sidecar, paths.lock]
   }
 
   #opened(): { state: FileState; output: Output; rows: Rows } {
@@ -247,16 +263,17 @@ export class FileDestination implements Destination {
     if (known) return known
     const { state } = this.#opened()
     if (state.phase !== 'staging') throw new BizonError('internal', 'a published run was written to')
-    const path = paths.staging(key, state.mode)
-    paths.claim(key, state.mode)
+    const path = paths.staging(key, state)
+    paths.claim(key, state)
     await ensureFolder(disk, dirname(path))
-    if (state.mode !== 'stream') {
+    if (!isDirect(state)) {
       this.#state = await beginStaging(this.#site, state, [key])
       return this.#data.add(key, path, 0, true, paths.header(key))
     }
     // Rows go straight behind what is there already: how much that is must be durable before the first of them.
     const extent = await appendableExtent(this.#site, state, key)
-    await this.#commit({ ...state, files: { ...state.files, [key]: extent } })
+    const file = state.direct ? { ...extent, mainBefore: extent.bytes } : extent
+    await this.#commit({ ...state, files: { ...state.files, [key]: file } })
     return this.#data.add(key, path, extent.bytes, true, paths.header(key))
   }
 

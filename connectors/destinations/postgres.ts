@@ -9,14 +9,21 @@
 
 import { createHash } from 'node:crypto'
 import type { Checkpoint, Receipt } from '../../lib/checkpoint.ts'
-import { type Destination, type DestinationContext, defineDestination, type Run } from '../../lib/destination.ts'
+import {
+  type Destination,
+  type DestinationContext,
+  type DestinationPlan,
+  defineDestination,
+  type Run,
+} from '../../lib/destination.ts'
 import { BizonError } from '../../lib/errors.ts'
 import { faultPoint } from '../../lib/fault.ts'
 import { idPrefixOf, idSuffixOf } from '../../lib/row-id.ts'
 import type { Page } from '../../lib/source.ts'
-import { type Address, connect, quoteName } from '../postgres.ts'
+import { type Address, type Connection, connect, quoteName } from '../postgres.ts'
 import { linksOf, refusesChildTables } from './child-tables.ts'
 import { policyOf } from './columns/config.ts'
+import { namingOf } from './naming.ts'
 import { Batch, TooLarge } from './postgres/batch.ts'
 import { checkTarget, useOf } from './postgres/check.ts'
 import { TableColumns } from './postgres/columns.ts'
@@ -26,15 +33,17 @@ import { serverError } from './postgres/errors.ts'
 import { type Followed, Following } from './postgres/following.ts'
 import { keyOf } from './postgres/merge.ts'
 import { checkedName, LONGEST } from './postgres/names.ts'
+import { planTables } from './postgres/plan.ts'
 import { preparePublish, publish, publishedTable, type Site } from './postgres/publish.ts'
 import { PostgresReader, scratchSchema } from './postgres/reader.ts'
 import { recover } from './postgres/recover.ts'
+import { Scope } from './postgres/scope.ts'
 import { Session, type SessionOptions, type Transaction } from './postgres/session.ts'
 import { beginTable } from './postgres/staging.ts'
 import { STATE_TABLE, StateRow, type TableState } from './postgres/state.ts'
 import { timestampOf } from './record.ts'
-import { namesEmpty } from './recovery.ts'
-import { checkKeyColumns } from './schemas.ts'
+import { isDirect, namesEmpty } from './recovery.ts'
+import { checkKeyColumns, checkScope } from './schemas.ts'
 
 export type { PostgresOptions } from './postgres/config.ts'
 
@@ -59,6 +68,7 @@ export class PostgresDestination implements Destination {
   readonly #site: Site
   readonly #place: string
   readonly #row: StateRow
+  readonly #lockKey: bigint
   readonly #session: Session
   readonly #columns = new Map<string, TableColumns>()
   readonly #following: Following | undefined
@@ -76,6 +86,7 @@ export class PostgresDestination implements Destination {
   constructor(options: PostgresOptions, context: Context, more: Pick<SessionOptions, 'before' | 'otherRunMs'> = {}) {
     this.#context = context
     this.#address = addressOf(options)
+    checkScope(options, context.mode)
     const schema = checkedName(options.schema, 'schema')
     const target = this.#tableOf(options.destinationId.replaceAll('{stream}', context.stream))
     this.#place = `${schema}.${target}`
@@ -85,6 +96,8 @@ export class PostgresDestination implements Destination {
       options,
       target,
       key: keyOf(options),
+      scope: options.replace_scope.length === 0 ? undefined : new Scope(options),
+      naming: namingOf(options),
       columnsOf: (table) => this.#columnsOf(table).all,
       fixedOf: (table) => (this.#following?.fixed ?? this.#columnsOf(table)).all,
       writtenTo: (table) => (this.#following ? { columns: this.#following.fieldsOf(table) } : {}),
@@ -92,9 +105,10 @@ export class PostgresDestination implements Destination {
     if (options.unnest === 'columns') this.#following = new Following(this.#site, context)
     if (options.unnest === true) checkKeyColumns(options, (id) => this.#columnsOf(id).all)
     this.#batch = new Batch(this.#site, (table) => this.#begin(table))
+    this.#lockKey = keyOfLock(JSON.stringify([schema, target]))
     this.#session = new Session({
       connect: (signal) => connect(this.#address, signal, 'destination'),
-      lockKey: keyOfLock(JSON.stringify([schema, target])),
+      lockKey: this.#lockKey,
       target: this.#place,
       lockTimeoutSeconds: options.lock_timeout,
       reconnectSeconds: options.reconnect_timeout,
@@ -129,7 +143,13 @@ export class PostgresDestination implements Destination {
       const state = this.#opened()
       if (state.phase !== 'staging') throw new BizonError('internal', 'a published run was written to')
       const extractedAt = timestampOf(page.extractedAt ?? new Date())
-      const facts = { extractedAt, loadedAt: timestampOf(new Date()), watch: new Watch(), nextId: () => this.#nextId() }
+      const facts = {
+        extractedAt,
+        loadedAt: timestampOf(new Date()),
+        run: state.run,
+        watch: new Watch(),
+        nextId: () => this.#nextId(),
+      }
       const usual = this.#usual(page)
       const { on_empty: onEmpty } = this.#site.options
       const isMention = namesEmpty(page, { keepsOthers: this.#keepsOthers, onEmpty })
@@ -158,15 +178,14 @@ export class PostgresDestination implements Destination {
         await this.#batch.merge(transaction, state)
         faultPoint('stage.after')
         const tables = this.#batch.tables(state)
-        const published =
-          state.mode === 'stream'
-            ? {
-                ...state.published,
-                ...Object.fromEntries(
-                  Object.entries(tables).map(([table, staged]) => [table, publishedTable(this.#site, table, staged)]),
-                ),
-              }
-            : state.published
+        const published = isDirect(state)
+          ? {
+              ...state.published,
+              ...Object.fromEntries(
+                Object.entries(tables).map(([table, staged]) => [table, publishedTable(this.#site, table, staged)]),
+              ),
+            }
+          : state.published
         const next = { ...state, checkpoint, tables, published }
         faultPoint('commit.before')
         return [next, await this.#row.replace(transaction, next)]
@@ -183,10 +202,12 @@ export class PostgresDestination implements Destination {
       if (!state.checkpoint?.end) throw new BizonError('internal', 'publish was called before the end was flushed')
       if (state.mode === 'stream' || state.phase === 'published') return
       faultPoint('publish.before')
-      await this.#session.transact(async (transaction) => {
-        await preparePublish(transaction, this.#site, state)
-        await this.#session.commit(transaction)
-      })
+      if (!state.direct) {
+        await this.#session.transact(async (transaction) => {
+          await preparePublish(transaction, this.#site, state)
+          await this.#session.commit(transaction)
+        })
+      }
       await this.#commit(async (transaction) => {
         const published = await publish(transaction, this.#site, state, { keepsOthers: this.#keepsOthers })
         return [published, await this.#row.replace(transaction, published)]
@@ -201,14 +222,22 @@ export class PostgresDestination implements Destination {
   }
 
   async check(signal: AbortSignal): Promise<void> {
-    const { options, target } = this.#site
+    const { mode } = this.#context
+    const asked = { use: useOf({ mode, complete: false }, this.#site.options), user: this.#address.user }
+    await this.#look(signal, (connection) => checkTarget(connection, this.#site, asked))
+  }
+
+  plan(run: Run, signal: AbortSignal): Promise<DestinationPlan> {
+    const planned = { site: this.#site, row: this.#row, run, user: this.#address.user, lockKey: this.#lockKey }
+    return this.#look(signal, (connection) => planTables(connection, planned))
+  }
+
+  async #look<T>(signal: AbortSignal, work: (connection: Connection) => Promise<T>): Promise<T> {
     const connection = await connect(this.#address, signal, 'destination')
     try {
-      const { mode } = this.#context
-      const asked = { use: useOf({ mode, complete: false }, options), user: this.#address.user }
-      await connection.interruptible(signal, checkTarget(connection, this.#site, asked))
+      return await connection.interruptible(signal, work(connection))
     } catch (error) {
-      throw serverError(error, `${options.schema}.${target}`)
+      throw serverError(error, this.#place)
     } finally {
       await connection.close()
     }

@@ -1,19 +1,9 @@
-// What a destination says of a record beside its payload: the columns that it has in every one, and their text.
+// What a record is in text: its payload, its id, its time.
 
 import { BizonError } from '../../lib/errors.ts'
 import { stringifyJson } from '../../lib/json.ts'
 import { RawJson, type SourceRecord } from '../../lib/record.ts'
 import { parseTime } from '../../lib/time.ts'
-
-/** The names of the Python bizon, in its order. */
-export const RECORD_COLUMNS = [
-  'bizon_id',
-  'bizon_extracted_at',
-  'bizon_loaded_at',
-  'source_record_id',
-  'source_timestamp',
-  'source_data',
-] as const
 
 /** The payload as text. */
 export function rawOf(data: SourceRecord['data']): RawJson {

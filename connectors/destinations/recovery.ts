@@ -26,6 +26,8 @@ export interface Held {
   readonly previous: string | null
   /** `publishing`: decided, perhaps half done; only ever completed, or rolled back by another run. */
   readonly phase: 'staging' | 'publishing' | 'published'
+  /** Incremental: its rows go to what is published batch by batch. */
+  readonly direct?: boolean
   readonly checkpoint: Checkpoint | null
   /** The run of the last publish; null: not known. */
   readonly publishedBy: string | null
@@ -50,6 +52,23 @@ export interface Words {
 /** Whether publishing puts what is staged in the place of what is published, rather than adding it. */
 export function replaces({ mode, complete }: Pick<Held, 'mode' | 'complete'>): boolean {
   return mode === 'full_refresh' || (mode === 'incremental' && complete)
+}
+
+/** When readers see rows that an incremental run adds. */
+export const VISIBILITIES = ['run', 'batch'] as const
+export type Visibility = (typeof VISIBILITIES)[number]
+
+export const VISIBILITY_DESCRIPTION =
+  'When readers see the rows that an incremental run adds: at the end of the `run`, or after each `batch`, so that a run that fails keeps what is complete. First runs and resets replace at their end in any case.'
+
+/** Whether a run shows each batch: only one that adds can. */
+export function showsBatches({ mode, complete }: Pick<Held, 'mode' | 'complete'>, visibility: Visibility): boolean {
+  return visibility === 'batch' && mode === 'incremental' && !complete
+}
+
+/** Whether rows go to what is published as they come. */
+export function isDirect({ mode, direct }: Pick<Held, 'mode' | 'direct'>): boolean {
+  return mode === 'stream' || direct === true
 }
 
 /** Rejects a state of another pipeline, or of a newer process. */
@@ -122,7 +141,8 @@ export function beginning(run: Run): Omit<Held, 'publishedBy'> {
 
 /** The run that left what is published as it is; null: not known. `hasWritten`: whether the state names rows of its run. */
 export function publisherOf(found: Held, hasWritten: boolean): string | null {
-  return found.mode === 'stream' && hasWritten ? found.run : found.publishedBy
+  const isShown = found.mode === 'stream' || (found.direct === true && found.phase === 'staging')
+  return isShown && hasWritten ? found.run : found.publishedBy
 }
 
 /**
@@ -140,12 +160,22 @@ export function standingOf(
   const publisher = publisherOf(found, hasWritten)
   if (run.mode !== 'incremental' || run.complete || publisher === null || publisher === run.previous) return 'stays'
   if (run.previous === undefined && !run.givenUp?.includes(publisher)) return 'stays'
+  // Rows of a run that was to show each batch are there before its end.
+  const isPart = found.direct === true && found.phase === 'staging'
   const isLastAppend =
-    found.phase === 'published' &&
-    found.run === found.publishedBy &&
+    (isPart || (found.phase === 'published' && found.run === found.publishedBy)) &&
     found.previous === (run.previous ?? null) &&
     !replaces(found)
   if (isLastAppend && canUndo) return 'withdrawn'
+  if (isPart) {
+    throw new BizonError(
+      'edited',
+      `${words.target} has rows of run ${found.run}, which is not gone on with, and they cannot be taken back: with metadata: none nothing tells them apart`,
+      {
+        hint: `Set the configuration back, and run once more: that goes on with it. Or fetch everything again and replace ${words.whole} with --reset.`,
+      },
+    )
+  }
   throw new BizonError(
     'edited',
     `${words.target} was last published by a run that the state store does not know (restored from an older copy, or another state database?)`,

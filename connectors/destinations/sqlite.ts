@@ -6,7 +6,13 @@
 //   open    → lock, then put right what a dead process left (sqlite/recover.ts)
 
 import type { Checkpoint, Receipt } from '../../lib/checkpoint.ts'
-import { type Destination, type DestinationContext, defineDestination, type Run } from '../../lib/destination.ts'
+import {
+  type Destination,
+  type DestinationContext,
+  type DestinationPlan,
+  defineDestination,
+  type Run,
+} from '../../lib/destination.ts'
 import { BizonError } from '../../lib/errors.ts'
 import { faultPoint } from '../../lib/fault.ts'
 import type { SourceRecord } from '../../lib/record.ts'
@@ -16,19 +22,22 @@ import { linksOf, refusesChildTables } from './child-tables.ts'
 import { policyOf } from './columns/config.ts'
 import { kindsOfSchema } from './columns/kinds.ts'
 import { shortest } from './file/paths.ts'
+import { namingOf, type PageFacts } from './naming.ts'
 import { timestampOf } from './record.ts'
-import { namesEmpty } from './recovery.ts'
-import { checkKeyColumns } from './schemas.ts'
+import { isDirect, namesEmpty } from './recovery.ts'
+import { checkKeyColumns, checkScope } from './schemas.ts'
 import { Batch } from './sqlite/batch.ts'
 import { checkTarget } from './sqlite/check.ts'
-import { type PageFacts, TableColumns } from './sqlite/columns.ts'
+import { TableColumns } from './sqlite/columns.ts'
 import { config, type SqliteOptions, tuning } from './sqlite/config.ts'
 import { columnsOfKinds, FollowedTable } from './sqlite/follow.ts'
 import { keyOfOptions } from './sqlite/merge.ts'
 import { checkedTable, foldName, isSameName, STATE_TABLE } from './sqlite/names.ts'
+import { planTables } from './sqlite/plan.ts'
 import { kindsAfter, publish } from './sqlite/publish.ts'
 import { SqliteReader, scratchFile } from './sqlite/reader.ts'
 import { recover, type Site } from './sqlite/recover.ts'
+import { Scope } from './sqlite/scope.ts'
 import { type Seams, Session } from './sqlite/session.ts'
 import { StateRow, type TableState } from './sqlite/state.ts'
 
@@ -71,6 +80,7 @@ export class SqliteDestination implements Destination {
   /** `seams` are for tests. */
   constructor(options: SqliteOptions, context: Context, seams?: Seams) {
     this.#context = context
+    checkScope(options, context.mode)
     const { path, durability, lock_timeout: lockTimeoutSeconds } = options
     const target = this.#tableOf(options.destinationId.replaceAll('{stream}', context.stream))
     const session = new Session({ path, target, durability, lockTimeoutSeconds }, seams)
@@ -84,6 +94,8 @@ export class SqliteDestination implements Destination {
       row,
       target,
       key: keyOfOptions(options),
+      scope: options.replace_scope.length === 0 ? undefined : new Scope(options),
+      naming: namingOf(options),
       columnsOf: (table) => this.#columnsOf(table),
       fixedOf: (table) => (fixed ?? this.#columnsOf(table)).all,
       writtenTo: (table) => (follows ? { kinds: this.#followed.get(table)?.kinds ?? {} } : {}),
@@ -120,6 +132,7 @@ export class SqliteDestination implements Destination {
       const facts: PageFacts = {
         extractedAt: timestampOf(page.extractedAt ?? new Date()),
         loadedAt: timestampOf(new Date()),
+        run: state.run,
         nextId: () => this.#ids.prefix + idSuffixOf(this.#ids.next++),
       }
       const usual = this.#usual(page)
@@ -145,9 +158,8 @@ export class SqliteDestination implements Destination {
       await session.begin()
       faultPoint('stage.after')
       const tables = this.#batch.tables(state)
-      const published =
-        state.mode === 'stream' ? [...new Set([...state.published, ...Object.keys(tables)])] : state.published
-      const isSeen = state.mode === 'stream' && this.#site.followed !== undefined
+      const published = isDirect(state) ? [...new Set([...state.published, ...Object.keys(tables)])] : state.published
+      const isSeen = isDirect(state) && this.#site.followed !== undefined
       const next = { ...state, checkpoint, tables, published, ...(isSeen && { kinds: kindsAfter(state, tables) }) }
       faultPoint('commit.before')
       await this.#commit(next, await row.replace(next))
@@ -177,7 +189,11 @@ export class SqliteDestination implements Destination {
   }
 
   check(signal: AbortSignal): Promise<void> {
-    return checkTarget(this.#site, signal)
+    return checkTarget(this.#site, this.#context.mode, signal)
+  }
+
+  plan(run: Run): Promise<DestinationPlan> {
+    return planTables(this.#site, run)
   }
 
   outputs(): readonly string[] {

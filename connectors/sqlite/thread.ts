@@ -8,7 +8,7 @@ import type BetterSqlite3 from 'better-sqlite3'
 export type Value = null | number | string
 export type Row = Readonly<Record<string, unknown>>
 
-/** Bytes that are given away: the sender's memory is gone afterwards. Must be the whole of its ArrayBuffer. */
+/** Bytes that are lent: each must be the whole of its ArrayBuffer, and is gone until the answer brings that back. */
 export interface Bytes {
   readonly [name: string]: Buffer | number
 }
@@ -17,6 +17,8 @@ export interface Answer {
   readonly rows: readonly Row[]
   /** Rows inserted, changed or deleted, without those of triggers. */
   readonly changes: number
+  /** The memory that was lent, in its order: as garbage of the thread it would pile up there. */
+  readonly lent?: readonly ArrayBuffer[]
 }
 
 export interface OpenOptions {
@@ -51,6 +53,8 @@ export class SqliteThread {
   constructor(client = createRequire(import.meta.url).resolve('better-sqlite3')) {
     this.#worker = new Worker(`(${serve})(require('node:worker_threads').parentPort, require)`, {
       eval: true,
+      // Its garbage is small: what it is sent goes back.
+      resourceLimits: { maxYoungGenerationSizeMb: 4 },
       workerData: { client },
     })
     this.#worker.on('message', (reply: Reply) => this.#answer(reply))
@@ -70,8 +74,7 @@ export class SqliteThread {
 
   /** One statement with bytes among its values, which it names. */
   send(sql: string, values: Bytes): Promise<Answer> {
-    const given = Object.values(values).flatMap((value) => (typeof value === 'number' ? [] : [value.buffer]))
-    return this.#ask({ operation: 'query', sql, values }, given as ArrayBuffer[])
+    return this.#ask({ operation: 'query', sql, values }, lentOf(values))
   }
 
   /** Any number of statements. */
@@ -117,6 +120,10 @@ export class SqliteThread {
   }
 }
 
+function lentOf(values: Bytes): ArrayBuffer[] {
+  return Object.values(values).flatMap((value) => (typeof value === 'number' ? [] : [value.buffer as ArrayBuffer]))
+}
+
 /**
  * What the thread does. It gets there as text, so that it is the same in the built program, in a bundle of somebody else
  * and from the source: it may use nothing but its parameters.
@@ -158,6 +165,9 @@ function serve(port: MessagePort, load: NodeJS.Require): void {
     return { rows: [], changes: statement.run(named).changes }
   }
 
+  const memoryOf = (values: readonly Value[] | Bytes): ArrayBuffer[] =>
+    Object.values(values).flatMap((value) => (value instanceof Uint8Array ? [value.buffer as ArrayBuffer] : []))
+
   /** A Buffer is a plain array of bytes once it was sent. */
   const own = ([name, value]: [string, Uint8Array | number]): [string, Buffer | number] => [
     name,
@@ -187,7 +197,9 @@ function serve(port: MessagePort, load: NodeJS.Require): void {
 
   port.on('message', (request: Request) => {
     try {
-      port.postMessage({ answer: execute(request) })
+      const answer = execute(request)
+      const lent = request.operation === 'query' ? memoryOf(request.values) : []
+      port.postMessage({ answer: { ...answer, lent } }, lent)
     } catch (error) {
       const { message, code } = error as { message?: string; code?: unknown }
       port.postMessage({ error: { message: String(message), code } })

@@ -12,6 +12,7 @@ import { Guard, HeldLease } from './postgres/held.ts'
 import { type Claim, fence, giveBack, holderOf, isMarked, lockOut, take, takenBy } from './postgres/lease.ts'
 import { findTables, migrate, type Place } from './postgres/schema.ts'
 import { Session } from './postgres/session.ts'
+import { PostgresView } from './postgres/view.ts'
 import { perform } from './postgres/work.ts'
 import { labelOf } from './rows.ts'
 import { type ChangeOptions, SqlStore, type StateDatabase } from './sql.ts'
@@ -38,6 +39,12 @@ const definition: StoreDefinition = {
   create({ database, schema, echo, server }, { log = silentLog } = {}) {
     if (!server) throw new BizonError('config', 'engine.backend.config of postgres names no server')
     return new SqlStore(new PostgresDatabase({ database, schema, server, echo, log }))
+  },
+  look({ database, schema, server, echo }, { log = silentLog } = {}) {
+    if (!server) throw new BizonError('config', 'engine.backend.config of postgres names no server')
+    const address = addressOf({ database, schema, server, echo, log })
+    const place = `${server.host}:${server.port}/${database}, schema ${schema}`
+    return new PostgresView({ connect: (signal) => connect(address, signal, 'state'), schema, place })
   },
 }
 export default definition

@@ -1,11 +1,12 @@
 // What is published against what must be: one pass over the rows sums up each range, and ranges that differ are read once
-// more to say which rows it is. Memory is by ranges, not by rows.
+// more to say which rows it is. Memory is by ranges, and a bit for each row of which only the id is known.
 
 import { readRowId } from '../row-id.ts'
 import { createDigester, type Digest } from './digest.ts'
 import type { Expected, ExpectedRun, Part } from './expected.ts'
 import { type Found, locate } from './locate.ts'
 import type { Keeps, Reader, StoredRow } from './reader.ts'
+import { Seen } from './seen.ts'
 
 export interface Difference {
   readonly place: string
@@ -33,6 +34,8 @@ export interface Comparison {
   readonly more: number
   /** Rows behind the last checkpoint of a stream. */
   readonly pending: number
+  /** Rows were counted without ids: one that is missing makes up for another one that is there twice. */
+  readonly blind: boolean
 }
 
 /** Ranges that are looked into: what is wrong in hundreds is not found row by row. */
@@ -46,6 +49,8 @@ interface Slot {
   b: number
   weightedA: number
   weightedB: number
+  /** Of rows that have ids, where no digest is known. */
+  seen?: Seen | undefined
   /** Collected when it is looked into. */
   found?: Found[]
 }
@@ -53,7 +58,7 @@ interface Slot {
 export async function compare(reader: Reader, { runs }: Expected, signal: AbortSignal): Promise<Comparison> {
   const tables: { place: string; rows: number; expected: number }[] = []
   const differences: Difference[] = []
-  let [more, pending] = [0, 0]
+  let [more, pending, blind] = [0, 0, false]
   for (const [id, parts] of partsByPlace(reader, runs)) {
     const table = new Table(reader, id, parts)
     await table.read(signal)
@@ -67,6 +72,7 @@ export async function compare(reader: Reader, { runs }: Expected, signal: AbortS
     }
     more += table.isShifted ? 0 : differing.length - shown.length
     pending += table.pending
+    blind ||= table.isBlind
     if (table.strangers > 0 && !(table.isShifted && shown.length > 0)) {
       const records = table.examples
       differences.push({ place: table.place, kind: 'unknown', count: table.strangers, records })
@@ -74,11 +80,12 @@ export async function compare(reader: Reader, { runs }: Expected, signal: AbortS
     tables.push({ place: table.place, rows: table.rows, expected })
   }
   const rows = tables.reduce((sum, table) => sum + table.rows, 0)
-  return { tables, rows, differences, more, pending }
+  return { tables, rows, differences, more, pending, blind }
 }
 
 /** Where rows are known by their place alone, only the first range that differs says where it begins. */
 function located(table: Table, slot: Slot, keeps: Keeps, expected: number): Difference[] {
+  if (slot.seen) return slot.seen.differences(slot.part, table.place)
   if (!table.isShifted || table.rows === expected) return locate(table.place, slot, keeps)
   const { run, from, to } = slot.part
   const kind = table.rows < expected ? 'missing' : 'surplus'
@@ -123,8 +130,8 @@ class Table {
     this.#reader = reader
     this.#id = id
     this.place = reader.place(id)
-    const { of, inOrder } = reader.keeps
-    const own = of === 'payloads' && !inOrder ? together(parts) : parts
+    const { of, inOrder, ids } = reader.keeps
+    const own = of === 'payloads' && !inOrder && !ids ? together(parts) : parts
     this.#slots = own.map((part) => ({ part, ...EMPTY }))
     for (const slot of this.#slots) {
       const { run } = slot.part
@@ -137,20 +144,26 @@ class Table {
 
   /** Rows without ids are known by their place: one that is missing shifts all that follow. */
   get isShifted(): boolean {
-    const { of, inOrder } = this.#reader.keeps
-    return of !== 'records' && inOrder
+    const { of, inOrder, ids } = this.#reader.keeps
+    return of !== 'records' && inOrder && !ids
+  }
+
+  /** Rows came back that have neither digests nor ids. */
+  get isBlind(): boolean {
+    return this.#slots.some(({ part, rows, seen }) => !part.digest && rows > 0 && !seen)
   }
 
   async read(signal: AbortSignal): Promise<void> {
     this.rows = this.pending = this.strangers = this.#next = 0
     this.examples = []
-    for (const slot of this.#slots) Object.assign(slot, EMPTY)
+    for (const slot of this.#slots) Object.assign(slot, EMPTY, { seen: undefined })
     for await (const rows of this.#reader.read(this.#id, signal)) for (const row of rows) this.#add(row)
   }
 
   differing(): Slot[] {
     return this.#slots.filter(({ part, ...sum }) => {
       const { rows, digest, weighted } = part
+      if (sum.seen && sum.seen.repeated > 0) return true
       if (sum.rows !== rows) return true
       if (digest && (digest.a !== sum.a || digest.b !== sum.b)) return true
       return weighted !== undefined && (weighted.a !== sum.weightedA || weighted.b !== sum.weightedB)
@@ -173,7 +186,12 @@ class Table {
     const { slot, number } = at
     const digester = this.#digester
     slot.rows += 1
-    if (!slot.part.digest) return
+    if (!slot.part.digest) {
+      if (row.rowId === undefined) return
+      slot.seen ??= new Seen()
+      slot.seen.add(number, row.recordId)
+      return
+    }
     const value = this.#valueOf(row)
     let { a, b } = value
     const isRecord = this.#reader.keeps.of === 'records'
@@ -198,9 +216,9 @@ class Table {
   }
 
   #slotOf(row: StoredRow): { slot: Slot; number: number } | 'pending' | undefined {
-    const { of, inOrder } = this.#reader.keeps
+    const { of, inOrder, ids } = this.#reader.keeps
     if (row.rowId !== undefined) return this.#slotOfId(row.rowId)
-    if (of === 'records') return undefined
+    if (of === 'records' || ids) return undefined
     if (!inOrder) return this.#slots[0] && { slot: this.#slots[0], number: 0 }
     let slot = this.#slots[this.#next]
     while (slot && slot.rows >= slot.part.rows) slot = this.#slots[++this.#next]

@@ -24,7 +24,7 @@ export function locate(
 ): Difference[] {
   const about = { place, run: part.run.id }
   const range: [number, number] = [part.from + 1, part.to]
-  if (keeps.of !== 'records') {
+  if (keeps.of !== 'records' && !keeps.ids) {
     if (part.rows === rows) return [changedIn(part, found, about) ?? { ...about, kind: 'differs', range, count: 1 }]
     return [{ ...about, kind: rows < part.rows ? 'missing' : 'surplus', range, count: Math.abs(part.rows - rows) }]
   }

@@ -26,6 +26,10 @@ export interface Keeps {
   readonly of: Digested | 'counts'
   /** Rows that are not there any more are nothing wrong, because others came in their place: nothing can be compared. */
   readonly merges?: boolean
+  /** Rows come back with the id of the row; without `of: 'records'` that of the record is not kept. */
+  readonly ids?: boolean
+  /** Readers may see a part of what a run adds before it has ended; of what it replaces never. */
+  readonly addsInView?: boolean
   /** Rows come back in the order in which they were written. */
   readonly inOrder: boolean
   /** A run that loads all there is, and finds nothing, leaves what was there. */
@@ -54,6 +58,11 @@ export function payloadOf(text: Buffer): RawJson | undefined {
 /** A target to try things on. */
 export interface Scratch<Config = DestinationOptions> {
   readonly config: Config
+  /**
+   * `folder`: all of it is there, so that a copy of that is a copy of the target. `server`: behind connections, which
+   * `bizon chaos` may cut (lib/fault.ts). Absent: neither is known.
+   */
+  readonly kept?: 'folder' | 'server'
   /** The same of a destination id that a record names. */
   idOf(destinationId: string): string
   /** Removes what is not in the folder. */

@@ -1,8 +1,8 @@
 // A scratch folder with a state and targets of its own: what one trial of `bizon chaos` runs in, and how it is looked at.
 
-import { copyFile, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
+import { copyFile, cp, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { openReader, targetOf } from '../audit/reader.ts'
+import { openReader, type Scratch, targetOf } from '../audit/reader.ts'
 import { type ConfigOverrides, loadConfig, type PipelineConfig } from '../config.ts'
 import { identityOf } from '../run.ts'
 import { type Content, contentOf, type Losses, lossesOf } from './content.ts'
@@ -14,15 +14,39 @@ export class Place {
   readonly folder: string
   /** The user's, but for where it writes. */
   readonly config: PipelineConfig
+  /** The run that was done before the one that is tried. */
+  #previous: string | undefined
 
   private constructor(folder: string, config: PipelineConfig) {
     this.folder = folder
     this.config = config
   }
 
-  static async make(folder: string, file: string, overrides: ConfigOverrides): Promise<Place> {
-    await mkdir(folder)
+  /** `like`: with all that another one has in its folder. */
+  static async make(
+    folder: string,
+    file: string,
+    { overrides, like }: { readonly overrides: ConfigOverrides; readonly like?: Place | undefined },
+  ): Promise<Place> {
+    if (like?.kept === 'folder') await cp(like.folder, folder, { recursive: true, verbatimSymlinks: true })
+    else await mkdir(folder)
     return new Place(folder, await loadConfig(file, ['source', 'destination'], { ...overrides, scratch: folder }))
+  }
+
+  /** See `Scratch.kept`. */
+  get kept(): Scratch['kept'] {
+    const { definition, options } = this.config.destination
+    return definition.scratch?.(options, this.folder).kept
+  }
+
+  /** See `Keeps.merges`. */
+  get mergesRows(): boolean {
+    return openReader(this.config).keeps.merges ?? false
+  }
+
+  /** See `Keeps.addsInView`. */
+  get addsInView(): boolean {
+    return openReader(this.config).keeps.addsInView ?? false
   }
 
   /** The targets of the run that has succeeded here, by names that are good in every place. */
@@ -39,24 +63,14 @@ export class Place {
     }
   }
 
-  /** Whether the run has succeeded for all that. A copy is asked: what a dead process left is the next one's to put right. */
+  /** What is done here now was done before the run that is tried. */
+  async begin(): Promise<void> {
+    this.#previous = await this.#lastDone()
+  }
+
+  /** Whether the run has succeeded for all that: then the next one would be another. */
   async isOver(): Promise<boolean> {
-    const { config, folder } = this
-    if (config.source.mode !== 'incremental') return false
-    const copy = await mkdtemp(`${folder}_look-`)
-    for (const name of await readdir(folder)) {
-      if (name.startsWith('state.sqlite3') && !name.endsWith('.lock'))
-        await copyFile(join(folder, name), join(copy, name))
-    }
-    const { backend } = config.engine
-    const store = backend.definition.create({ ...backend, database: join(copy, 'state') })
-    try {
-      await store.open()
-      return (await store.lastSucceeded(identityOf(config))) !== undefined
-    } finally {
-      await store.close()
-      await rm(copy, { recursive: true, force: true })
-    }
+    return this.config.source.mode === 'incremental' && (await this.#lastDone()) !== this.#previous
   }
 
   async content(targets: readonly string[], signal: AbortSignal): Promise<Content> {
@@ -95,6 +109,25 @@ export class Place {
     const { definition, options } = this.config.destination
     await definition.scratch?.(options, this.folder).remove()
     await rm(this.folder, { recursive: true, force: true })
+  }
+
+  /** A copy is asked: what a dead process left is the next one's to put right. */
+  async #lastDone(): Promise<string | undefined> {
+    const { config, folder } = this
+    const copy = await mkdtemp(`${folder}_look-`)
+    for (const name of await readdir(folder)) {
+      if (name.startsWith('state.sqlite3') && !name.endsWith('.lock'))
+        await copyFile(join(folder, name), join(copy, name))
+    }
+    const { backend } = config.engine
+    const store = backend.definition.create({ ...backend, database: join(copy, 'state') })
+    try {
+      await store.open()
+      return (await store.lastSucceeded(identityOf(config)))?.id
+    } finally {
+      await store.close()
+      await rm(copy, { recursive: true, force: true })
+    }
   }
 
   get #usual(): string {

@@ -53,17 +53,19 @@ export const faultPoints: Engine = {
   killing: (operation) => failing(operation, 'kill'),
 }
 
-export const failing = ({ side, name, at }: Operation, action: 'kill' | 'term'): Pick<Execution, 'env'> => ({
+export type FaultAction = 'kill' | 'term' | 'enospc' | 'cut'
+
+export const failing = ({ side, name, at }: Operation, action: FaultAction): Pick<Execution, 'env'> => ({
   env: { [side]: { BIZON_FAILPOINT: `${name}@${at}:${action}` } },
 })
 
-/** A run that is stopped behind its last checkpoint is done all the same: its log says whether it came to the point. */
-export function stopping(operation: Operation, folder: string) {
+/** What need not end the process: its log says whether it came to the point. */
+export function surviving(operation: Operation, action: FaultAction, folder: string) {
   const { side, name, at } = operation
   const counting = faultPoints.counting(folder, [side]).env?.[side]
   return {
-    env: { [side]: { ...failing(operation, 'term').env?.[side], ...counting } },
-    fired: async () =>
+    env: { [side]: { ...failing(operation, action).env?.[side], ...counting } },
+    passed: async () =>
       (await faultPoints.counted(folder, [side])).some((passed) => passed.name === name && passed.at === at),
   }
 }

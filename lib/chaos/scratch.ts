@@ -7,7 +7,8 @@ import type { PipelineConfig } from '../config.ts'
 import type { Destination } from '../destination.ts'
 import { BizonError } from '../errors.ts'
 import { findStore } from '../registry.ts'
-import type { Page } from '../source.ts'
+import type { Page, SourceContext } from '../source.ts'
+import { shareIn, sharing } from './share.ts'
 
 type Blocks = Pick<PipelineConfig, 'engine' | 'transforms'> & Partial<Pick<PipelineConfig, 'source' | 'destination'>>
 
@@ -41,14 +42,12 @@ export async function inScratch<Given extends Blocks>(blocks: Given, folder: str
 /** What it reads from is the real one: nothing there is told to be done with. */
 function untouched(source: PipelineConfig['source'], folder: string): PipelineConfig['source'] {
   const { definition, options } = source
-  return {
-    ...source,
-    options: definition.scratch?.(options, folder) ?? options,
-    definition: {
-      ...definition,
-      create: (own, context) => Object.assign(definition.create(own, context), { acknowledge: undefined }),
-    },
+  const share = shareIn(folder)
+  const create = (own: typeof options, context: SourceContext) => {
+    const made = Object.assign(definition.create(own, context), { acknowledge: undefined })
+    return share ? sharing(made, share) : made
   }
+  return { ...source, options: definition.scratch?.(options, folder) ?? options, definition: { ...definition, create } }
 }
 
 function scratchOf(destination: PipelineConfig['destination'], folder: string): PipelineConfig['destination'] {

@@ -4,6 +4,7 @@ import type { Authenticator } from '../auth.ts'
 import { BizonError } from '../errors.ts'
 import type { HttpClient, HttpClientOptions, HttpRequest, HttpResponse } from '../http.ts'
 import type { Log } from '../log.ts'
+import { memorySizes } from '../memory.ts'
 import { redactor } from '../redact.ts'
 import { readAll, readBeginning, TooLarge } from './body.ts'
 import { type Call, prepare, redirected } from './call.ts'
@@ -22,6 +23,8 @@ import type { Clock, RateLimits } from './rate-limit.ts'
 import { exhaustedSeconds } from './rate-limit-headers.ts'
 import { isTransient, mayRepeat, Patience, type Trouble } from './retry.ts'
 import { type OpenTransport, type Transport, TransportError } from './transport.ts'
+
+const MIB = 1024 * 1024
 
 export interface ClientParts {
   readonly log: Log
@@ -179,7 +182,8 @@ export class Client implements HttpClient {
     { accept, validate, hidden }: HttpRequest,
     signal: AbortSignal,
   ): Promise<Outcome> {
-    const most = this.#api.max_response_size * 1024 * 1024
+    const asked = this.#api.max_response_size * MIB
+    const most = Math.min(asked, memorySizes().answer)
     try {
       const wire = await transport.send(
         {
@@ -201,7 +205,7 @@ export class Client implements HttpClient {
         return { kind: 'status', status, headers: wire.headers, body: await readBeginning(wire.body, ERROR_BYTES) }
       }
       const whole = await readAll(wire.body, wire.headers, most).catch((error: unknown) => {
-        throw error instanceof TooLarge ? tooLargeError(subject, status, this.#api.max_response_size) : error
+        throw error instanceof TooLarge ? tooLargeError(subject, status, most / MIB, most < asked) : error
       })
       const response: HttpResponse = { status, headers: wire.headers, body: whole, url: subject.shown }
       // Before anybody sees the answer, who might ask for more at once.

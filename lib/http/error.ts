@@ -63,10 +63,16 @@ export function invalidError(subject: Subject, status: number, problem: Error, e
   })
 }
 
-export function tooLargeError({ method, shown, redact }: Subject, status: number, mebibytes: number): HttpError {
-  return new HttpError(redact(`${method} ${shown}: the answer is larger than ${mebibytes} MiB`), {
+/** `limited`: it is `--max-memory` that has no more room. */
+export function tooLargeError(
+  { method, shown, redact }: Subject,
+  status: number,
+  mebibytes: number,
+  limited: boolean,
+): HttpError {
+  return new HttpError(redact(`${method} ${shown}: the answer is larger than ${Math.floor(mebibytes)} MiB`), {
     status,
-    hint: 'Ask for smaller pages, or raise source.api_config.max_response_size.',
+    hint: `Ask for smaller pages, or raise ${limited ? '--max-memory' : 'source.api_config.max_response_size'}.`,
   })
 }
 

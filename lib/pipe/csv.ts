@@ -4,6 +4,7 @@ import { isUtf8 } from 'node:buffer'
 import { COMMA, type Layout, LISTS, layoutOf, problemOfNames, type RowSink, scanCsv } from '../csv.ts'
 import { BizonError } from '../errors.ts'
 import { fieldsReader } from '../json.ts'
+import { checkRecordSize } from '../memory.ts'
 import { RawJson } from '../record.ts'
 import { idOf } from '../record-fields.ts'
 import type { InvalidLines } from './invalid.ts'
@@ -76,6 +77,7 @@ export class CsvReader implements PipeReader {
       this.#line = scanned.line
     }
     const rest = input.subarray(start)
+    checkRecordSize(rest.length, 'a row of the pipe', { upTo: MOST_LINE_BYTES })
     if (rest.length > 0 && (last || rest.length > MOST_LINE_BYTES)) throw this.#endless(rest, last && open)
     this.#held = rest.length > 0 ? [rest] : []
     this.#heldBytes = rest.length

@@ -1,6 +1,7 @@
 // Bytes as they arrive, cut into blocks of whole lines. Nothing is copied but a line that two chunks share.
 
 import { BizonError } from '../errors.ts'
+import { checkRecordSize } from '../memory.ts'
 import { orAborted } from '../wait.ts'
 
 /** `buffer[start, end)`: whole lines, the last with its line end unless the input stopped there. */
@@ -51,6 +52,7 @@ export async function* wholeLines(
     if (Math.max(start, end) < chunk.length) {
       held.push(chunk.subarray(Math.max(start, end)))
       bytes += chunk.length - Math.max(start, end)
+      checkRecordSize(bytes, 'a line of the pipe', { upTo: MOST_LINE_BYTES })
       if (bytes > MOST_LINE_BYTES) {
         throw new BizonError('source', `a line of the pipe is longer than ${MOST_LINE_BYTES >> 20} MiB`)
       }

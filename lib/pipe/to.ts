@@ -8,6 +8,7 @@ import { type Checkpoint, checkpoints, type Item, payloadBytesOf } from '../chec
 import type { Observer } from '../events.ts'
 import type { Extract, OpenExtract } from '../extract.ts'
 import { faultPoint } from '../fault.ts'
+import { InFlight } from '../in-flight.ts'
 import { type Log, silentLog } from '../log.ts'
 import type { Meter } from '../meter.ts'
 import { firstHalf, observersOf } from '../pipeline.ts'
@@ -95,6 +96,7 @@ export async function extractTo(from: Extract, out: ByteOut, options: ExtractToO
       })
     const broken: unknown[] = []
     const turns = new Turns()
+    const inFlight = new InFlight()
     // A stream may have nothing to write for hours, in which nobody would notice that its reader is gone.
     const endless = config.source.mode === 'stream'
     const write = async (item: Item): Promise<void> => {
@@ -107,6 +109,7 @@ export async function extractTo(from: Extract, out: ByteOut, options: ExtractToO
         count.rows += records.length
         count.bytes += bytes
         count.pages += 1
+        inFlight.written()
         observe({ type: 'page', rows: records.length, bytes })
       } else {
         latest = item
@@ -121,7 +124,7 @@ export async function extractTo(from: Extract, out: ByteOut, options: ExtractToO
         signal,
         pages: (inner) => {
           const pages = source.read(start, { signal: inner, stop, failed })
-          return meter ? meter.waiting(meter.reading(pages)) : pages
+          return inFlight.reading(meter ? meter.waiting(meter.reading(pages)) : pages, inner)
         },
         transforms: scripts.steps,
         checkpoints: checkpoints(state, { everyPages: 1 }),

@@ -25,7 +25,15 @@ const places: Workspace[] = []
 let twin: Twin
 let scratch: string
 beforeAll(async () => {
-  twin = await buildTwin('chaos', mutants.checkpointBeforeData.replacements)
+  twin = await buildTwin('chaos', [
+    ...mutants.checkpointBeforeData.replacements,
+    ...mutants.appendTwice.replacements,
+    {
+      file: 'connectors/destinations/postgres/batch.ts',
+      find: 'this.#sent = { transaction, count: 0, into: new Map() }',
+      replace: 'this.#sent = { transaction, count: this.#sent?.count ?? 0, into: new Map() }',
+    },
+  ])
   scratch = await mkdtemp(join(tmpdir(), 'bizon-scratch-'))
 }, TEST_LIMIT_MS)
 afterAll(async () => {
@@ -75,7 +83,13 @@ describe('a pipeline to a file', () => {
       const { code, stdout, stderr } = await chaos(place, kills(4))
       expect({ code, stdout, stderr }).toMatchObject({ code: 0, stdout: expect.stringMatching(LINE) })
       expect(stderr).toContain('each with the 70 rows of an undisturbed run')
-      expect(stderr).toMatch(/also: SIGTERM 2 · disk full 1 · pipe cut 2/)
+      expect(stdout.split('\n').slice(1)).toEqual([
+        'SIGTERM 2 · lost 0 · doubled 0 · changed 0',
+        'disk full 3 · lost 0 · doubled 0 · changed 0',
+        'pipe cut 2 · lost 0 · doubled 0 · changed 0',
+        '',
+      ])
+      expect(stderr).toContain('not tried: connections cut: the destination has none that are known')
       expect(await fingerprint(place.folder)).toBe(before)
       expect(await readdir(scratch)).toEqual([])
     },
@@ -88,7 +102,7 @@ describe('a pipeline to a file', () => {
       const place = await folder(plain)
       const { code, stdout, stderr } = await chaos(
         place,
-        ['--kills', '5', '--seed', '1', '--report', 'report.json'],
+        ['--kills', '5', '--seed', '1', '--with', 'none', '--report', 'report.json'],
         twin.program,
       )
       expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining('did not end with the rows') })
@@ -139,7 +153,7 @@ describe('a pipeline to a file', () => {
     'as a pipe, either side is killed',
     async () => {
       const place = await folder(plain)
-      const { code, stdout, stderr } = await chaos(place, [...kills(2), '--pipe'])
+      const { code, stdout, stderr } = await chaos(place, [...kills(4), '--pipe', '--with', 'sigterm'])
       expect({ code, stdout, stderr }).toMatchObject({ code: 0, stdout: expect.stringMatching(LINE) })
       expect(stderr).toMatch(/killed at:.*extract: /)
       expect(stderr).toMatch(/killed at:.*load: /)
@@ -160,20 +174,70 @@ describe('a pipeline to a file', () => {
   )
 })
 
+describe('a run that finds something loaded', () => {
+  const adds = pipelineFile({ mode: 'incremental' })
+
+  test(
+    'of a program that adds once more what it was killed in adding: rows are doubled, which a first run cannot show',
+    async () => {
+      const place = await folder(adds)
+      const args = ['--only', 'second run: publish.mid', '--with', 'none', '--report', 'report.json']
+      const { code, stdout } = await chaos(place, args, twin.program)
+      expect({ code, stdout }).toMatchObject({ code: 1, stdout: expect.stringMatching(/ doubled [1-9]/) })
+      const report = JSON.parse((await place.read('report.json'))?.toString() ?? '')
+      expect(report).toMatchObject({
+        rows: 60,
+        killed: 1,
+        histogram: { 'second run: publish.mid': 1 },
+        faulty: expect.arrayContaining([
+          expect.objectContaining({ kind: 'kill', at: 'second run: publish.mid@1', doubled: 30 }),
+        ]),
+      })
+    },
+    TEST_LIMIT_MS,
+  )
+})
+
+describe('other files', () => {
+  const to = (format: string): string => pipelineFile({ mode: 'full_refresh', destination: [`format: ${format}`] })
+
+  test(
+    'Parquet: nothing is lost',
+    async () => {
+      const { code, stdout, stderr } = await chaos(await folder(to('parquet')), [...kills(2), '--with', 'enospc'])
+      expect({ code, stdout, stderr }).toMatchObject({ code: 0, stdout: expect.stringMatching(LINE) })
+    },
+    TEST_LIMIT_MS,
+  )
+
+  test(
+    'CSV, of a program that commits the checkpoint before its rows: the loss is found',
+    async () => {
+      const { code, stdout } = await chaos(
+        await folder(to('csv')),
+        ['--kills', '3', '--seed', '1', '--with', 'none'],
+        twin.program,
+      )
+      expect({ code, stdout }).toMatchObject({ code: 1, stdout: expect.stringMatching(/ lost [1-9]/) })
+    },
+    TEST_LIMIT_MS,
+  )
+})
+
 test(
-  'a pipeline to SQLite loses nothing; the real file stays as it was',
+  'a pipeline that merges in SQLite loses nothing; the real file stays as it was',
   async () => {
     const place = await folder(
-      plain.replace(
+      pipelineFile({ mode: 'incremental' }).replace(
         /^destination:\n(.*\n)*?(?=engine:)/m,
-        'destination:\n  name: sqlite\n  config:\n    path: data.sqlite3\n    buffer_size: 0\n',
+        'destination:\n  name: sqlite\n  config:\n    path: data.sqlite3\n    buffer_size: 0\n    primary_key: [id]\n',
       ),
     )
     expect(await place.bizon()).toMatchObject({ code: 0 })
     const before = await fingerprint(place.folder)
-    const { code, stdout, stderr } = await chaos(place, kills(3))
+    const { code, stdout, stderr } = await chaos(place, [...kills(3), '--with', 'enospc'])
     expect({ code, stdout, stderr }).toMatchObject({ code: 0, stdout: expect.stringMatching(LINE) })
-    expect(stderr).toMatch(/also: SIGTERM 2 · disk full 1 · pipe cut 2/)
+    expect(stdout).toContain('disk full 3 · lost 0')
     expect(await fingerprint(place.folder)).toBe(before)
     expect(await readdir(scratch)).toEqual([])
   },
@@ -186,15 +250,16 @@ describe('a pipeline to PostgreSQL', () => {
     database = await freshDatabase()
   })
   afterAll(() => dropDatabase(database))
+  const toPostgres = (): string =>
+    plain.replace(
+      /^destination:\n(.*\n)*?(?=engine:)/m,
+      'destination:\n  name: postgres\n  config:\n    url: env://PG_URL\n    buffer_size: 0\n',
+    )
 
   test(
     'loses nothing, in a schema that is gone afterwards; the real one stays as it was',
     async () => {
-      const config = plain.replace(
-        /^destination:\n(.*\n)*?(?=engine:)/m,
-        'destination:\n  name: postgres\n  config:\n    url: env://PG_URL\n    buffer_size: 0\n',
-      )
-      const place = await folder(config)
+      const place = await folder(toPostgres())
       const env = { PG_URL: database.url }
       expect(await place.bizon({ env })).toMatchObject({ code: 0 })
       const look = (): Promise<string> =>
@@ -205,10 +270,28 @@ describe('a pipeline to PostgreSQL', () => {
            SELECT md5(string_agg(t::text, '' ORDER BY t::text)) FROM records t; SELECT * FROM _bizon_state`,
         )
       const before = await look()
-      const { code, stdout, stderr } = await chaos(place, kills(2), BIZON, env)
+      const args = [...kills(1), '--with', 'connections,enospc']
+      const { code, stdout, stderr } = await chaos(place, args, BIZON, env)
       expect({ code, stdout, stderr }).toMatchObject({ code: 0, stdout: expect.stringMatching(LINE) })
+      expect(stdout).toContain('connections cut 3 · lost 0 · doubled 0 · changed 0')
+      expect(stderr).toContain('not tried: disk full: it is one of the server')
       expect(stderr).not.toContain(database.url)
       expect(await look()).toBe(before)
+    },
+    TEST_LIMIT_MS,
+  )
+
+  test(
+    'of a program that does not send again what a cut connection took along: the loss is found',
+    async () => {
+      const place = await folder(toPostgres())
+      const args = ['--kills', '0', '--seed', '5', '--with', 'connections']
+      const { code, stdout } = await chaos(place, args, twin.program, { PG_URL: database.url })
+      expect({ code, stdout }).toMatchObject({
+        code: 1,
+        stdout: expect.stringMatching(/^connections cut 3 · lost [1-9]/m),
+      })
+      expect(stdout).toMatch(/^ {2}connections cut at (?:second run: )?(?:stage|commit)\.\w+@\d+: /m)
     },
     TEST_LIMIT_MS,
   )
@@ -222,6 +305,14 @@ test('the report never takes the place of another file; it is refused before any
     expect({ code, stderr }).toMatchObject({ code: 2, stderr: expect.stringContaining(`--report: ${path} is `) })
   }
   expect(await fingerprint(place.folder)).toBe(before)
+})
+
+test('what else is to be tried has one of the names', async () => {
+  const { code, stderr } = await chaos(await folder(plain), ['--with', 'sigterm,flood'])
+  expect({ code, stderr }).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('"flood" is none of sigterm, enospc'),
+  })
 })
 
 describe('what cannot be tried is told', () => {

@@ -4,18 +4,19 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { CHECKOUT, runIn, Sandbox } from '../support/sandbox.ts'
+import { CHECKOUT, type Finished, QUICK_NPX, runIn, Sandbox } from '../support/sandbox.ts'
 
 let sandbox: Sandbox
 beforeAll(async () => {
   sandbox = await Sandbox.create()
   const made = 'npx bizon new source orders\nnpx bizon new destination shelf'
-  expect(await sandbox.run(`${made}\n${made.replace(/orders|shelf/g, 'typed_$& --typescript')}`)).toMatchObject({
+  expect(await run(`${made}\n${made.replace(/orders|shelf/g, 'typed_$& --typescript')}`)).toMatchObject({
     code: 0,
   })
 })
 afterAll(() => sandbox.remove())
 
+const run = (script: string): Promise<Finished> => sandbox.run(`${QUICK_NPX}\n${script}`)
 const text = (name: string): Promise<string> => readFile(sandbox.path(name), 'utf8')
 
 test('where bizon is not installed, it is told how to install it', async () => {
@@ -34,7 +35,7 @@ test('where bizon is not installed, it is told how to install it', async () => {
 
 describe('a new source', () => {
   test('passes its test, and runs: everything once, then only what is new', async () => {
-    const finished = await sandbox.run(
+    const finished = await run(
       'node --test orders.test.mjs\nnpx bizon check orders.yml\nnpx bizon run orders.yml\nnpx bizon run orders.yml',
     )
     expect(finished, finished.stdout + finished.stderr).toMatchObject({ code: 0 })
@@ -52,18 +53,18 @@ describe('a new source', () => {
     ['ignores the watermark', "?? since?.value ?? ''", "?? ''"],
     ['never asks the API', 'if (!api) return sample(query)', 'return sample(query)'],
   ])('that %s fails its test', async (_title, whole, broken) => {
-    await sandbox.run('mkdir -p twin && cp orders.test.mjs twin/')
+    await run('mkdir -p twin && cp orders.test.mjs twin/')
     const source = await text('orders.mjs')
     expect(source).toContain(whole)
     await writeFile(sandbox.path('twin/orders.mjs'), source.replace(whole, broken))
-    const finished = await sandbox.run('node --test twin/orders.test.mjs')
+    const finished = await run('node --test twin/orders.test.mjs')
     expect(finished.code).toBe(1)
   })
 })
 
 describe('a new destination', () => {
   test('passes its test, and runs', async () => {
-    const finished = await sandbox.run('node --test shelf.test.mjs\nnpx bizon run shelf.yml\ncat shelf/*.ndjson')
+    const finished = await run('node --test shelf.test.mjs\nnpx bizon run shelf.yml\ncat shelf/*.ndjson')
     expect(finished, finished.stderr).toMatchObject({ code: 0 })
     for (const creature of ['bizon', 'croco', 'froggy', 'turtle', 'poulpo']) {
       expect(finished.stdout).toContain(`"name":"${creature}"`)
@@ -82,11 +83,11 @@ describe('a new destination', () => {
     ],
     ['keeps no copy', "lines.push('{", "lines.push('buffer' in data ? data : '{"],
   ])('that %s fails its test', async (_title, whole, broken) => {
-    await sandbox.run('mkdir -p twin && cp shelf.test.mjs twin/')
+    await run('mkdir -p twin && cp shelf.test.mjs twin/')
     const destination = await text('shelf.mjs')
     expect(destination).toContain(whole)
     await writeFile(sandbox.path('twin/shelf.mjs'), destination.replace(whole, broken))
-    expect((await sandbox.run('node --test twin/shelf.test.mjs')).code).toBe(1)
+    expect((await run('node --test twin/shelf.test.mjs')).code).toBe(1)
   })
 })
 
@@ -94,13 +95,13 @@ describe('in TypeScript', () => {
   test('all of it, and the types of the package, pass the strict checks', async () => {
     const options = '--strict --noEmit --module nodenext --target es2023 --types node --skipLibCheck false'
     const files = 'typed_orders.ts typed_orders.test.ts typed_shelf.ts typed_shelf.test.ts'
-    const finished = await sandbox.run(`npx tsc ${options} --allowImportingTsExtensions ${files}`)
+    const finished = await run(`npx tsc ${options} --allowImportingTsExtensions ${files}`)
     expect(finished.stdout).toBe('')
     expect(finished.code).toBe(0)
   })
 
   test('it runs where Node runs TypeScript; elsewhere the run says what is needed', async () => {
-    const { code, stderr } = await sandbox.run('npx bizon run typed_orders.yml')
+    const { code, stderr } = await run('npx bizon run typed_orders.yml')
     const runs = Boolean((process.features as { typescript?: unknown }).typescript)
     if (runs) expect(code).toBe(0)
     else expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('does not run TypeScript') })

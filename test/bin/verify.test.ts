@@ -46,13 +46,21 @@ test('without digests it is content with counts only when told to', async () => 
   const place = await folder(pipelineFile({ mode: 'full_refresh' }))
   expect(await place.bizon()).toMatchObject({ code: 0 })
   const refused = await verify(place)
-  expect(refused).toMatchObject({ code: 2, stdout: 'ok  out/records.json  110 rows\ncounted 110 rows\n' })
+  expect(refused).toMatchObject({ code: 2, stdout: 'ok  out/records.json  110 rows\ncounted 110 rows, each once\n' })
   expect(refused.stderr).toMatch(/^Error: values could not be compared: run \w+ kept no digests .*\nTry: --counts/)
   expect(await verify(place, '--counts')).toMatchObject({ code: 0 })
   await place.write({
     'out/records.json': (await place.read('out/records.json'))?.toString().replace(/.*\n/, '') ?? '',
   })
   expect(await verify(place, '--counts')).toMatchObject({ code: 1, stdout: expect.stringContaining('109 rows of 110') })
+  const bare = await folder(pipelineFile({ mode: 'full_refresh', destination: ['metadata: none'] }))
+  expect(await bare.bizon()).toMatchObject({ code: 0 })
+  expect(await verify(bare, '--counts')).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining(
+      'counted 110 rows (without ids: one that is missing would make up for another that is there twice)',
+    ),
+  })
 })
 
 test(

@@ -6,7 +6,7 @@ import { forge } from './forge.ts'
 import { finish, killAt, prepare } from './kill.ts'
 import { complaintsAfter, sourceLines, stateOf } from './oracle.ts'
 import { type Scenario, scenarios, type Target } from './scenario.ts'
-import { inTurn, type Workspace } from './workspace.ts'
+import { fewOf, inTurn, type Workspace } from './workspace.ts'
 
 const { fullRefreshOver, incrementalAppend, stream } = scenarios
 const SIDECAR = 'out/.records.state.json'
@@ -56,7 +56,7 @@ interface Damage {
 const bytes = async (place: Workspace, path: string): Promise<Buffer> => (await place.read(path)) ?? Buffer.alloc(0)
 
 /** The state file at these fractions of its length: its first byte, numbers, hashes, its own hash, its line end. */
-const flips = [0, 0.1, 0.3, 0.5, 0.7, 0.9, 0.999].map((at) => ({
+const flips = fewOf([0, 0.5, 0.999, 0.1, 0.3, 0.7, 0.9]).map((at) => ({
   title: `a bit flipped at ${at * 100} % of the state file`,
   says: `${SIDECAR} is damaged`,
   async damage(place: Workspace) {
@@ -139,7 +139,7 @@ describe.concurrent.each([fullRefreshOver, incrementalAppend, stream])('$title',
 })
 
 describe.concurrent.each([fullRefreshOver, incrementalAppend])('$title', (scenario) => {
-  test.each([0.02, 0.3, 0.6, 0.95])(
+  test.each(fewOf([0.02, 0.6, 0.3, 0.95], 2))(
     'a state store of which %d is left: the run says so and changes nothing, or ends exact',
     async (part) => {
       await killed(scenario, async (place) => {

@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { committed, expectRecorded, region } from '../support/recorded.ts'
+import { batchScenarios, scopeScenarios } from './batches.ts'
 import { formatScenarios } from './formats.ts'
 import { jq, stateOf } from './oracle.ts'
 import { pointNames } from './points.ts'
@@ -38,6 +39,8 @@ describe('docs/delivery.md', () => {
       ...formatScenarios,
       ...postgresScenarios,
       ...sqliteScenarios,
+      ...batchScenarios,
+      ...scopeScenarios,
     }
     expect([...proofs].sort()).toEqual([...Object.keys(every), 'logger'].sort())
     for (const { readers, proof } of promises) {

@@ -16,7 +16,7 @@ await eachOf(Object.entries(scenarios), async ([name, scenario]) => {
 })
 
 /** By day each point of these; of the others, which write other things, those where they write. */
-const EVERY_POINT = ['fullRefreshOver', 'stream', 'incrementalAppend']
+const EVERY_POINT = ['fullRefreshOver', 'incrementalAppend']
 const WRITING = /^(?:stage\.after|commit\.mid|publish\.mid)$/
 
 afterAll(async () => {

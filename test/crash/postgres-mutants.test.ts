@@ -100,6 +100,11 @@ const mutants: Readonly<Record<string, Mutant & { readonly found: readonly Case[
     ],
     found: [kills(postgresStream, 'stage.after@3'), kills(postgresMerge, 'stage.after@2')],
   },
+  epochUnchecked: {
+    title: 'nobody asks whether another process has taken over',
+    replacements: [{ file: STATE, find: 'AND sha256 = $${last}`', replace: 'OR sha256 = $${last}`' }],
+    found: [takenOver],
+  },
   markOutside: {
     title: 'what is published is committed before the mark of it',
     replacements: [
@@ -111,11 +116,6 @@ const mutants: Readonly<Record<string, Mutant & { readonly found: readonly Case[
       },
     ],
     found: [kills(postgresAppend, 'publish.mid'), kills(postgresFullRefresh, 'publish.mid')],
-  },
-  epochUnchecked: {
-    title: 'nobody asks whether another process has taken over',
-    replacements: [{ file: STATE, find: 'AND sha256 = $${last}`', replace: 'OR sha256 = $${last}`' }],
-    found: [takenOver],
   },
   publishOnEof: {
     title: 'the end of the pages is taken for the end of the data',

@@ -1,6 +1,7 @@
 // What is promised, for each destination and mode, and what a kill at each point leaves. The tests prove each row, and
 // `npm run docs` prints them into docs/delivery.md, so that the page cannot promise what no test has shown.
 
+import type { batchScenarios, scopeScenarios } from './batches.ts'
 import type { formatScenarios } from './formats.ts'
 import type { postgresScenarios } from './postgres.ts'
 import type { scenarios } from './scenario.ts'
@@ -20,6 +21,8 @@ export interface DeliveryPromise {
     | keyof typeof postgresScenarios
     | keyof typeof sqliteScenarios
     | keyof typeof formatScenarios
+    | keyof typeof batchScenarios
+    | keyof typeof scopeScenarios
     | 'logger'
   )[]
 }
@@ -48,6 +51,14 @@ export const promises: readonly DeliveryPromise[] = [
     repeats: 'nothing',
     readers: 'the old content, then a growing part of what is added',
     proof: ['incrementalAppend', 'pageByPage'],
+  },
+  {
+    destination: '`file`',
+    mode: '`incremental`, adding, `visibility: batch`',
+    delivery: 'exactly once',
+    repeats: 'nothing',
+    readers: 'the old content, then a growing part of what is added',
+    proof: ['fileBatch'],
   },
   {
     destination: '`file`',
@@ -123,6 +134,22 @@ export const promises: readonly DeliveryPromise[] = [
   },
   {
     destination: '`postgres`',
+    mode: '`incremental`, replacing by `replace_scope`',
+    delivery: 'exactly once',
+    repeats: 'nothing; of each scope there are the rows of the last run that had some',
+    readers: 'the old content or the new',
+    proof: ['postgresScope'],
+  },
+  {
+    destination: '`postgres`',
+    mode: '`incremental`, adding or merging, `visibility: batch`',
+    delivery: 'exactly once',
+    repeats: 'nothing',
+    readers: 'the old content, then a growing part of what is added',
+    proof: ['postgresBatch'],
+  },
+  {
+    destination: '`postgres`',
     mode: '`stream`',
     delivery: 'exactly once',
     repeats: 'nothing',
@@ -152,6 +179,22 @@ export const promises: readonly DeliveryPromise[] = [
     repeats: 'nothing; of each key there is the newest row',
     readers: 'the old content or the new',
     proof: ['sqliteMerge'],
+  },
+  {
+    destination: '`sqlite`',
+    mode: '`incremental`, replacing by `replace_scope`',
+    delivery: 'exactly once',
+    repeats: 'nothing; of each scope there are the rows of the last run that had some',
+    readers: 'the old content or the new',
+    proof: ['sqliteScope'],
+  },
+  {
+    destination: '`sqlite`',
+    mode: '`incremental`, adding or merging, `visibility: batch`',
+    delivery: 'exactly once',
+    repeats: 'nothing',
+    readers: 'the old content, then a growing part of what is added',
+    proof: ['sqliteBatch'],
   },
   {
     destination: '`sqlite`',

@@ -9,7 +9,7 @@ import { complaintsBetween, sidecarOf, stateOf } from './oracle.ts'
 import { appendOf, fullRefreshOf, lines, pipelineFile, type Scenario } from './scenario.ts'
 import { NIGHTLY, TEST_LIMIT_MS, until, type Workspace } from './workspace.ts'
 
-const KILLS = NIGHTLY ? 300 : 10
+const KILLS = NIGHTLY ? 300 : 8
 const ROWS = NIGHTLY ? 4000 : 2000
 const FIRST_WINDOW_MS = 30
 const MOST_WINDOW_MS = 2000

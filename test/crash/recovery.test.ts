@@ -6,7 +6,7 @@ import { crash, finish, killAt, prepare, resume } from './kill.ts'
 import { sidecarOf } from './oracle.ts'
 import { buildCountingTwin, occurrences, passesOf, pointNames } from './points.ts'
 import { grown, lines, type Scenario, scenarios } from './scenario.ts'
-import { eachOf, inTurn, NIGHTLY, TEST_LIMIT_MS, type Workspace } from './workspace.ts'
+import { eachOf, fewOf, inTurn, NIGHTLY, TEST_LIMIT_MS, type Workspace } from './workspace.ts'
 
 const counting = await buildCountingTwin()
 const folders: Workspace[] = []
@@ -47,7 +47,7 @@ async function begin(name: keyof typeof scenarios) {
 }
 
 /** The points of opening and publishing; what lies between is no different from a first run, so that it waits for the night. */
-const isRecovery = (point: string): boolean => /^(?:recover|commit|publish\.mid|cleanup)/.test(point)
+const isRecovery = (point: string): boolean => /^(?:recover|commit\.mid|publish\.mid|cleanup)/.test(point)
 
 describe.concurrent.each(crashed)('$scenario.title, killed at $failpoint', ({ place, scenario, passes }) => {
   test(
@@ -57,7 +57,7 @@ describe.concurrent.each(crashed)('$scenario.title, killed at $failpoint', ({ pl
       const cases = points.flatMap(([point, times]) =>
         (NIGHTLY ? occurrences(times) : [1]).map((at) => `${point}@${at}`),
       )
-      expect(cases.length).toBeGreaterThan(NIGHTLY ? 3 : 1)
+      expect(cases.length).toBeGreaterThan(NIGHTLY ? 3 : 0)
       expect(await eachOf(cases, (second) => crash(place, scenario, [second]))).toEqual([])
     },
     TEST_LIMIT_MS,
@@ -83,14 +83,14 @@ const DEEP: readonly (readonly [scenario: keyof typeof scenarios, failpoints: re
   ['reset', ['publish.before', 'commit.mid@2', 'commit.after@2', 'publish.mid', 'commit.before@2', 'status.before']],
 ]
 
-test.concurrent.each(DEEP)('%s killed six times in a row, at %j, ends exact', async (name, failpoints) => {
+test.concurrent.each(fewOf(DEEP))('%s killed six times in a row, at %j, ends exact', async (name, failpoints) => {
   const scenario = scenarios[name]
   const place = await prepare(scenario)
   folders.push(place)
   expect(await inTurn(() => crash(place, scenario, failpoints))).toEqual([])
 })
 
-test.concurrent.each(['stage.mid@3', 'stage.after@3', 'fsync.after@3', 'commit.mid@4'])(
+test.concurrent.each(fewOf(['stage.after@3', 'commit.mid@4', 'stage.mid@3', 'fsync.after@3'], 2))(
   'rows that the source has changed since a kill at %s are taken as they are now, and only once',
   async (failpoint) => {
     const place = await prepare(scenarios.fullRefreshOver)

@@ -99,7 +99,7 @@ const scenarios: readonly Scenario[] = [
 ]
 
 /** What the source passes, and what keeps and hands on its position; nightly every point there is. */
-const POINTS = NIGHTLY ? /./ : /^(fetch\.after|cursor\.|status\.)/
+const POINTS = NIGHTLY ? /./ : /^(?:fetch|cursor|status)\.after$/
 
 const counting = await buildCountingTwin()
 const prepared = new Map<Scenario, { place: Workspace; passes: Map<string, number> }>()
@@ -123,7 +123,7 @@ describe.each(scenarios)('rest, $title', (scenario) => {
   test(
     'killed once it is resumed to the exact content',
     async () => {
-      expect(points.length).toBeGreaterThanOrEqual(5)
+      expect(points.length).toBeGreaterThanOrEqual(3)
       const kills = points.flatMap(([name, times]) => occurrences(times, true).map((at) => `${name}@${at}`))
       expect(await eachOf(kills, (kill) => crash(place, scenario, [kill]))).toEqual([])
     },

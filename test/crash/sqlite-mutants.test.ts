@@ -108,6 +108,13 @@ const mutants: Readonly<Record<string, Mutant & { readonly found: readonly Case[
     ],
     found: [kills(sqliteFullRefresh, 'stage.after@3')],
   },
+  epochUnchecked: {
+    title: 'nobody asks whether another process has taken over',
+    replacements: [
+      { file: STATE, find: 'WHERE target = ? AND sha256 = ?`', replace: 'WHERE target = ? OR sha256 = ?`' },
+    ],
+    found: [takenOver],
+  },
   markOutside: {
     title: 'what is published is committed before the mark of it',
     replacements: [
@@ -119,13 +126,6 @@ const mutants: Readonly<Record<string, Mutant & { readonly found: readonly Case[
       },
     ],
     found: [kills(sqliteAppend, 'publish.mid')],
-  },
-  epochUnchecked: {
-    title: 'nobody asks whether another process has taken over',
-    replacements: [
-      { file: STATE, find: 'WHERE target = ? AND sha256 = ?`', replace: 'WHERE target = ? OR sha256 = ?`' },
-    ],
-    found: [takenOver],
   },
   publishOnEof: {
     title: 'the end of the pages is taken for the end of the data',

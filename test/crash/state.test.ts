@@ -188,6 +188,35 @@ test('an older copy of the state that was put back loses nothing, and doubles no
   })
 })
 
+test('a state that was dropped: the next run ends with the exact rows', async () => {
+  await inCopy(table, async (trial) => {
+    await trial.run({ failpoint: 'cursor.after@2:kill' })
+    await psql(trial.database.url, 'DROP SCHEMA state CASCADE; CREATE SCHEMA state')
+    const { code, stderr } = await trial.run()
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(await trial.rows()).toBe(expected.get(table))
+  })
+})
+
+test('a state that cannot be reached any more: the run says so, and the next one goes on behind what is durable', async () => {
+  await inCopy(file, async (trial) => {
+    const { name, url } = trial.database
+    const admin = (sql: string): Promise<string> => psql(url.replace(`/${name}`, '/postgres'), sql)
+    const { code, stderr } = await asleep(trial, 'cursor.before@2', async () => {
+      await admin(`ALTER DATABASE ${name} ALLOW_CONNECTIONS false`)
+      await admin(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`)
+    })
+    await admin(`ALTER DATABASE ${name} ALLOW_CONNECTIONS true`)
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: expect.stringMatching(/^Error: PostgreSQL at .* \(state\): cannot connect: .*\nTry: See whether/m),
+    })
+    const { epoch } = await trial.state()
+    expect(await trial.run()).toMatchObject({ code: 0 })
+    expect(await complaintsAfter(trial, epoch, 2)).toEqual([])
+  })
+})
+
 test('a state that was edited is told, and nothing is loaded', async () => {
   await inCopy(table, async (trial) => {
     await trial.run({ failpoint: 'cursor.after@2:kill' })

@@ -143,8 +143,8 @@ afterAll(async () => {
   await dropDatabase(database)
 })
 
-const KILLS = ['cursor.after@2', 'fetch.after@3', 'commit.mid@2', 'status.before']
-const KILLS_WITHOUT_CHECKPOINT = ['fetch.after@3', 'stage.after@1', 'cursor.before@1']
+const KILLS = ['cursor.after@2', 'fetch.after@3', 'status.before']
+const KILLS_WITHOUT_CHECKPOINT = ['fetch.after@3', 'stage.after@1']
 
 describe.each(scenarios)('$title', (scenario) => {
   const place = prepared.get(scenario) as Workspace

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { forge } from './forge.ts'
 import { finish, prepare, resume } from './kill.ts'
 import { type Scenario, scenarios } from './scenario.ts'
-import { BIZON, type Ended, isStopped, until, type Workspace } from './workspace.ts'
+import { BIZON, type Ended, fewOf, isStopped, until, type Workspace } from './workspace.ts'
 
 const { fullRefreshOver, incrementalAppend, stream } = scenarios
 
@@ -27,7 +27,7 @@ async function asleepAt(
   })
 }
 
-const SLEEPS = ['commit.before@3', 'commit.mid@3', 'stage.after@3', 'fsync.after@3']
+const SLEEPS = fewOf(['commit.mid@3', 'stage.after@3', 'commit.before@3', 'fsync.after@3'], 2)
 
 describe.each([fullRefreshOver, incrementalAppend, stream])('$title', (scenario) => {
   test.each(SLEEPS)(

@@ -1,11 +1,13 @@
 // Recorded command-line cases: a folder with `cmd`, its input files, and what it printed: stdout, stderr, code.
-// Each runs in a fresh copy of its folder, with the built `bizon` on the PATH. BIZON_RECORD=1 records anew.
+// Each runs in a fresh copy of its folder, with the built `bizon` on the PATH; one that asks for PG_URL in a new PostgreSQL
+// database, where a role `visitor` may do nothing. BIZON_RECORD=1 records anew.
 
 import { execFile } from 'node:child_process'
 import { cp, mkdir, mkdtemp, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { dropDatabase, freshDatabase, psql, type TestDatabase } from './services/postgres.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const CASES = join(ROOT, 'test', 'cases')
@@ -32,6 +34,8 @@ export async function record(name: string, printed: Printed): Promise<void> {
 
 export async function runCase(name: string): Promise<Printed> {
   const scratch = await realpath(await mkdtemp(join(tmpdir(), 'bizon-case-')))
+  const script = join(CASES, name, 'cmd')
+  const database = (await asksForDatabase(name)) ? await databaseOfCase() : undefined
   try {
     const [work, bin] = [join(scratch, 'work'), join(scratch, 'bin')]
     await cp(join(CASES, name), work, { recursive: true })
@@ -41,19 +45,35 @@ export async function runCase(name: string): Promise<Printed> {
       const built = join(ROOT, 'dist', 'bin', `${program}.js`)
       await writeFile(join(bin, program), `#!/bin/sh\nexec '${process.execPath}' '${built}' "$@"\n`, { mode: 0o755 })
     }
-    const printed = await bash(join(CASES, name, 'cmd'), work, bin)
-    return {
-      stdout: normalise(printed.stdout, work),
-      stderr: normalise(printed.stderr, work),
-      code: printed.code,
-    }
+    const printed = await bash(script, work, bin, database && { PG_URL: database.url })
+    const placed = (text: string): string => normalise(atDatabase(text, database), work)
+    return { stdout: placed(printed.stdout), stderr: placed(printed.stderr), code: printed.code }
   } finally {
+    if (database) await dropDatabase(database)
     await rm(scratch, { recursive: true, force: true })
   }
 }
 
-function bash(script: string, cwd: string, bin: string): Promise<Printed> {
-  const env = { PATH: `${bin}:${process.env.PATH}`, HOME: cwd, LANG: 'C.UTF-8', TZ: 'UTC', NO_COLOR: '1' }
+async function asksForDatabase(name: string): Promise<boolean> {
+  const read = (file: string): Promise<string> => readFile(join(CASES, name, file), 'utf8').catch(() => '')
+  return /PG_URL/.test((await read('cmd')) + (await read('pipeline.yml')))
+}
+
+async function databaseOfCase(): Promise<TestDatabase> {
+  const database = await freshDatabase()
+  const asks = `DO $$ BEGIN CREATE ROLE visitor LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$`
+  await psql(database.url, `${asks}; REVOKE CREATE ON SCHEMA public FROM PUBLIC`)
+  return database
+}
+
+/** Where the database is says nothing. */
+function atDatabase(text: string, database: TestDatabase | undefined): string {
+  if (!database) return text
+  return text.replaceAll(new URL(database.url).host, '<server>').replaceAll(database.name, '<database>')
+}
+
+function bash(script: string, cwd: string, bin: string, more: NodeJS.ProcessEnv = {}): Promise<Printed> {
+  const env = { PATH: `${bin}:${process.env.PATH}`, HOME: cwd, LANG: 'C.UTF-8', TZ: 'UTC', NO_COLOR: '1', ...more }
   return new Promise((resolve) => {
     execFile('bash', [script], { cwd, env, maxBuffer: 16 << 20 }, (error, stdout, stderr) => {
       resolve({ stdout, stderr, code: `${error === null ? 0 : (error.code ?? error.signal)}\n` })
@@ -66,6 +86,7 @@ const VARYING: readonly (readonly [RegExp, string])[] = [
   [/^\d\d:\d\d:\d\d (?=\w+ )/gm, '<time> '],
   [/\b[0-9a-f]{32}\b/g, '<id>'],
   [/\bpid \d+/g, 'pid <pid>'],
+  [/(?<=\b(?:run|part)-)\d{13,}/g, '<epoch>'],
   [/\bin (\d+ h )?(\d+ min )?(\d+(\.\d+)? s)?(?=,)/g, 'in <seconds>'],
   [/[\d,]+ records?\/s/g, '<rate> records/s'],
   [/"((?:\w+_)?seconds|process|source_process)":\d+(\.\d+)?/g, '"$1":<number>'],

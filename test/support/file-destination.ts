@@ -48,6 +48,7 @@ export async function newPlace(): Promise<Place> {
           format: 'json',
           metadata: 'none',
           durability: 'process',
+          visibility: 'run',
           on_empty: 'publish',
           destinationId: join(folder, 'main'),
           unnest: false,

@@ -53,6 +53,10 @@ export class Sandbox {
   }
 }
 
+/** What npx finds in a sandbox, without the second that it takes; .ci/run runs an installed package with npx itself. */
+export const QUICK_NPX =
+  'npx() { if [ -f "dist/bin/$1.js" ]; then node "dist/bin/$1.js" "${@:2}"; else command npx "$@"; fi; }'
+
 /** Runs a bash script in a folder as a user would; the first command that fails ends it. */
 export function runIn(folder: string, script: string): Promise<Finished> {
   return new Promise((done, failed) => {

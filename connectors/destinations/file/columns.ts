@@ -32,7 +32,9 @@ export class Columns {
   /** The records with their columns only; rejects one whose keys are not exactly the schema's. */
   apply(records: readonly SourceRecord[], file: string): SourceRecord[] {
     const lines: SourceRecord[] = []
-    this.each(records, file, ({ buffer }, values, { id }) => lines.push({ id, data: this.#assemble(buffer, values) }))
+    this.each(records, file, ({ buffer }, values, { id, timestamp }) =>
+      lines.push({ id, data: this.#assemble(buffer, values), ...(timestamp !== undefined && { timestamp }) }),
+    )
     return lines
   }
 

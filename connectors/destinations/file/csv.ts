@@ -4,21 +4,27 @@
 import type { Run } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import type { SourceRecord } from '../../../lib/record.ts'
-import { idText, RECORD_COLUMNS, rawOf, timestampOf, timestampText } from '../record.ts'
+import { type Fact, factText, type Naming, type PageFacts } from '../naming.ts'
+import { idText, rawOf, timestampOf } from '../record.ts'
 import { schemaFor } from '../schemas.ts'
 import { Columns } from './columns.ts'
 import { CELL_BYTES, putCell, putQuoted, putText } from './csv-cells.ts'
 import type { Output } from './data.ts'
-import type { Format, FormatOptions } from './format.ts'
+import { type Format, type FormatOptions, namingOfFile } from './format.ts'
 import { RowIds } from './rows.ts'
 
 const LF = 0x0a
 const COMMA = 0x2c
 const QUOTE = 0x22
+/** Of cells of ours but for ids: times, numbers and commas. */
+const HEAD_BYTES = 240
 /** Bytes of a payload that are quoted at a time; they at most double. */
 const PIECE_BYTES = 1 << 18
 
-export function csv({ unnest, metadata, recordSchemas }: FormatOptions): Format {
+export function csv(options: FormatOptions): Format {
+  const { unnest, metadata, recordSchemas } = options
+  const naming = namingOfFile(options)
+  const names = naming.columns.map(({ name }) => name)
   if (!unnest && metadata === 'none') {
     throw new BizonError('config', 'destination.config: format csv with metadata none has no columns to write', {
       hint: 'Set unnest: true and name the columns in record_schemas, or leave metadata at bizon.',
@@ -28,26 +34,26 @@ export function csv({ unnest, metadata, recordSchemas }: FormatOptions): Format 
     extension: '.csv',
     label: '.csv',
     header(isMeant) {
-      if (!unnest) return lineOf(RECORD_COLUMNS)
+      if (!unnest) return lineOf([...names, naming.payload])
       const schema = recordSchemas.find(({ destinationId }) => isMeant(destinationId))
-      return schema ? lineOf(schema.columns.map(({ name }) => name)) : Buffer.alloc(0)
+      return schema ? lineOf([...names, ...schema.columns.map(({ name }) => name)]) : Buffer.alloc(0)
     },
     rows(run, count) {
+      const cells = new NamedCells(naming, run, count)
       if (!unnest) {
-        const rows = new BizonCells(run, count)
         return {
           prepare:
-            ({ records }) =>
-            (out, extractedAt) =>
-              rows.write(records, extractedAt, out),
+            ({ records }, _, extractedAt) =>
+            (out) =>
+              cells.write(records, extractedAt, out),
         }
       }
       const columns = new Map<string, Columns>()
       return {
-        prepare({ id, records }, file) {
+        prepare({ id, records }, file, extractedAt) {
           const known = columns.get(id) ?? new Columns(schemaFor(recordSchemas, id, 'destination id'))
           columns.set(id, known)
-          const lines = linesOf(records, known, file)
+          const lines = linesOf(records, known, file, cells, extractedAt)
           return async (out) => out.add(lines, 0, lines.length)
         },
       }
@@ -67,16 +73,25 @@ function lineOf(names: readonly string[]): Buffer {
 }
 
 /** The records with these columns, as lines of one buffer. */
-function linesOf(records: readonly SourceRecord[], columns: Columns, file: string): Buffer {
+function linesOf(
+  records: readonly SourceRecord[],
+  columns: Columns,
+  file: string,
+  cells: NamedCells,
+  extractedAt: Date,
+): Buffer {
   let lines = Buffer.allocUnsafe(1 << 16)
   let to = 0
-  columns.each(records, file, ({ buffer, start, end }, values, { id }) => {
-    const room = 2 * (end - start) + columns.names.length * CELL_BYTES + 1
+  const page = cells.page(extractedAt)
+  columns.each(records, file, ({ buffer, start, end }, values, record) => {
+    const { id } = record
+    const room = 2 * (end - start) + columns.names.length * CELL_BYTES + 1 + cells.roomFor(record)
     if (lines.length - to < room) {
       const larger = Buffer.allocUnsafe(Math.max(2 * lines.length, to + room))
       lines.copy(larger, 0, 0, to)
       lines = larger
     }
+    to = cells.put(record, page, lines, to)
     for (let at = 0; at < columns.names.length; at++) {
       if (at > 0) lines[to++] = COMMA
       const cellEnd = putCell(buffer, values[2 * at] as number, values[2 * at + 1] as number, lines, to)
@@ -95,31 +110,50 @@ function halfCharacter(id: string, column: string, file: string): BizonError {
   })
 }
 
-/** The six columns, the record's JSON text in the last one. */
-class BizonCells {
+/** The cells of a naming, each with a comma behind it; and with the record's JSON text in the last one a whole line. */
+class NamedCells {
+  readonly #facts: readonly Fact[]
+  readonly #run: string
   readonly #ids: RowIds
 
-  constructor(run: Run, rows: number) {
+  constructor({ columns }: Naming, run: Run, rows: number) {
+    this.#facts = columns.map(({ fact }) => fact)
+    this.#run = run.id
     this.#ids = new RowIds(run, rows)
   }
 
+  page(extractedAt: Date): PageFacts {
+    const loadedAt = timestampOf(new Date())
+    return { extractedAt: timestampOf(extractedAt), loadedAt, run: this.#run, nextId: () => '' }
+  }
+
+  /** Bytes, at most. */
+  roomFor({ id }: SourceRecord): number {
+    return this.#facts.length === 0 ? 0 : 4 * (id.length + this.#run.length) + HEAD_BYTES
+  }
+
+  put(record: SourceRecord, page: PageFacts, target: Buffer, at: number): number {
+    let to = at
+    for (const fact of this.#facts) {
+      if (fact === 'rowId') to = this.#ids.put(target, to)
+      else {
+        const text = factText(fact, record, page)
+        to = putText(fact === 'recordId' ? idText(text) : text, target, to)
+      }
+      target[to++] = COMMA
+    }
+    return to
+  }
+
   async write(records: readonly SourceRecord[], extractedAt: Date, out: Output): Promise<void> {
-    const extracted = timestampOf(extractedAt)
-    const times = Buffer.from(`,${extracted},${timestampOf(new Date())},`)
+    const page = this.page(extractedAt)
     for (const record of records) {
-      const { id } = record
       const raw = rawOf(record.data)
-      const time = record.timestamp === undefined ? extracted : timestampText(record.timestamp, id)
-      const headRoom = times.length + 4 * id.length + time.length + 64
+      const headRoom = this.roomFor(record) + 1
       if (headRoom + 2 * raw.byteLength > out.free) await out.drain()
       const isLarge = headRoom + 2 * raw.byteLength > out.free
       const target = isLarge ? Buffer.allocUnsafe(headRoom) : out.bytes
-      let to = this.#ids.put(target, isLarge ? 0 : out.used)
-      target.set(times, to)
-      to = putText(idText(id), target, to + times.length)
-      target[to++] = COMMA
-      to += target.write(time, to, 'latin1')
-      target[to++] = COMMA
+      let to = this.put(record, page, target, isLarge ? 0 : out.used)
       target[to++] = QUOTE
       if (isLarge) {
         await out.add(target, 0, to)

@@ -5,12 +5,26 @@ import type { DestinationOptions, Run } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import type { SourceRecord } from '../../../lib/record.ts'
 import type { Page } from '../../../lib/source.ts'
+import { listOf, type Metadata, type Naming, namingOf } from '../naming.ts'
 import { csv } from './csv.ts'
 import type { Output } from './data.ts'
 import { json } from './json.ts'
 
 export interface FormatOptions extends DestinationOptions {
-  readonly metadata: 'bizon' | 'none'
+  readonly metadata: Metadata
+}
+
+/** As in the Python program, beside the record's own columns there are none of `bizon`. */
+export function namingOfFile({ metadata, unnest, recordSchemas }: FormatOptions): Naming {
+  const naming = namingOf({ metadata: unnest !== false && metadata === 'bizon' ? 'none' : metadata, unnest })
+  for (const { destinationId, columns } of unnest ? recordSchemas : []) {
+    const twice = naming.columns.find(({ name }) => columns.some((column) => column.name === name))
+    if (twice === undefined) continue
+    throw new BizonError('config', `record_schemas: ${destinationId} has two columns named ${twice.name}`, {
+      hint: `${listOf(naming)} are columns of their own, unless metadata is none.`,
+    })
+  }
+  return naming
 }
 
 export interface Format {
@@ -23,13 +37,15 @@ export interface Format {
    * is there once, however often rows are added.
    */
   header(isMeant: (destinationId: string) => boolean): Buffer
+  /** Column that each line names first, where it names them. */
+  readonly firstColumn?: string | undefined
   /** `rows`: how many the run has already. */
   rows(run: Run, rows: number): Rows
 }
 
 export interface Rows {
   /** Checks all the records before a byte of one is written. `file` is for messages. */
-  prepare(part: Part, file: string): Write
+  prepare(part: Part, file: string, extractedAt: Date): Write
 }
 
 /** Records of one destination id. */
@@ -53,7 +69,7 @@ export function partsOf({ records }: Pick<Page, 'records'>, usual: string): Part
   return [...parts].map(([id, of]) => ({ id, records: of }))
 }
 
-export type Write = (out: Output, extractedAt: Date) => Promise<void>
+export type Write = (out: Output) => Promise<void>
 
 const FORMATS = { json, csv } as const
 

@@ -5,7 +5,8 @@ import type { Run } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import { startingOver } from '../../../lib/job.ts'
 import type { SyncMode } from '../../../lib/source.ts'
-import { followsUnknown, replaces } from '../recovery.ts'
+import { checkRowId } from '../naming.ts'
+import { followsUnknown, isDirect, replaces } from '../recovery.ts'
 import { type Disk, readFrom, sizeOfFile, withFile } from './disk.ts'
 import { checkExtent, type Extent, extentOf, readTail } from './extent.ts'
 import type { Site } from './recover.ts'
@@ -17,7 +18,7 @@ export async function checkMains(site: Site, run: Run, state: FileState): Promis
   if (followsUnknown(state, run, Object.keys(state.published).length)) await checkAppendable(site)
   const keys = new Set([site.paths.target, ...Object.keys(state.published)])
   for (const key of keys) {
-    if (key in state.files && state.mode === 'stream') continue
+    if (key in state.files && isDirect(state)) continue
     if (replaces(state)) await checkReplaceable(site, state, key)
     else await appendableExtent(site, state, key)
   }
@@ -48,6 +49,7 @@ export async function checkReplaceable({ disk, paths, sidecar }: Site, state: Fi
 export async function appendableExtent({ disk, paths }: Site, state: FileState, key: string): Promise<Extent> {
   const main = paths.main(key)
   const known = state.published[key]
+  await checkFirstColumn(disk, main, paths.firstColumn)
   if (known) {
     await checkExtent(disk, main, known, { whole: true, hint: putBack(state.mode) })
     await checkHeader(disk, main, known.bytes, paths.header(key))
@@ -79,6 +81,17 @@ export async function checkHeader(disk: Disk, path: string, size: number, header
       hint: 'Choose another destination_id for the new columns. Or fetch everything again and replace the file with --reset.',
     },
   )
+}
+
+/**
+ * Rows of one `metadata` are never put below those of another. `own`: what each line begins with, where that is known; lines
+ * of others, that begin with something of their own, are taken as they are.
+ */
+export async function checkFirstColumn(disk: Disk, path: string, own: string | undefined): Promise<void> {
+  if (own === undefined || !(await disk.stat(path))) return
+  const found = await withFile(disk, path, 'read', (file) => readFrom(file, 0, SHOWN_BYTES))
+  const [, name = own] = /^\s*\{\s*"([^"\\]*)"/.exec(found.toString('latin1')) ?? []
+  if (name !== own) checkRowId(path, name, own)
 }
 
 const SHOWN_BYTES = 400

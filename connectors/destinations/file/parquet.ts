@@ -7,9 +7,10 @@
 
 import { basename, dirname, join } from 'node:path'
 import type { Checkpoint, Receipt } from '../../../lib/checkpoint.ts'
-import type { Destination, Run } from '../../../lib/destination.ts'
+import type { Destination, DestinationPlan, Run } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import { faultPoint } from '../../../lib/fault.ts'
+import { memorySizes } from '../../../lib/memory.ts'
 import type { Page } from '../../../lib/source.ts'
 import { holder } from '../../../lib/state.ts'
 import { type FileLock, lockFile } from '../../lock.ts'
@@ -17,18 +18,16 @@ import { type Column, type Libraries, loadParquet } from '../../parquet.ts'
 import type { FileOptions } from '../file.ts'
 import { namesEmpty } from '../recovery.ts'
 import { ensureFolder, withoutSync } from './disk.ts'
-import { partsOf } from './format.ts'
+import { namingOfFile, partsOf } from './format.ts'
 import { type PartDisk, realPartDisk } from './parquet/disk.ts'
 import { type Footer, name, OpenPart, ownParts, temporaryOf } from './parquet/parts.ts'
+import { planParts } from './parquet/plan.ts'
 import { cleanUp, nextVersions, showNext } from './parquet/publish.ts'
 import { recover, refuseForeign, show } from './parquet/recover.ts'
 import { BIZON, columnsFor, noColumns, type Rows, rowsOf } from './parquet/rows.ts'
 import { Layout, type PartState, type Site, writesTo } from './parquet/state.ts'
 import { shortest } from './paths.ts'
 import { Sidecar } from './sidecar.ts'
-
-/** Rows that are gathered, of all targets together, before they are written. */
-const GROUP_BYTES = 8 << 20
 
 export class ParquetDestination implements Destination {
   readonly #options: FileOptions
@@ -44,7 +43,16 @@ export class ParquetDestination implements Destination {
 
   /** `disk` is for tests. */
   constructor(options: FileOptions, { stream }: { readonly stream: string }, disk: PartDisk = realPartDisk) {
-    if (options.metadata === 'none' && !options.unnest) throw noColumns()
+    if (namingOfFile(options).columns.length === 0 && !options.unnest) throw noColumns()
+    if (options.visibility === 'batch') {
+      throw new BizonError(
+        'config',
+        'destination.config.visibility: files of format parquet are shown at the end of a run',
+        {
+          hint: 'Leave visibility at run, or choose another format.',
+        },
+      )
+    }
     this.#options = options
     this.#stream = stream
     const layout = new Layout(this.#expand(stream))
@@ -185,6 +193,11 @@ export class ParquetDestination implements Destination {
     await disk.checkWritable(folder)
   }
 
+  plan(run: Run): Promise<DestinationPlan> {
+    const columnsOf = (key: string): readonly Column[] | undefined => this.#columnsOf(key)
+    return planParts(this.#site, run, { onEmpty: this.#options.on_empty, columnsOf })
+  }
+
   outputs(): readonly string[] {
     const { layout } = this.#site
     const state = this.#state
@@ -245,7 +258,7 @@ export class ParquetDestination implements Destination {
   async #groupWhenFull(): Promise<void> {
     let bytes = 0
     for (const { gathering } of this.#open.values()) bytes += gathering.bytes
-    if (bytes < GROUP_BYTES) return
+    if (bytes < memorySizes().gathered) return
     for (const part of this.#open.values()) await part.group()
   }
 

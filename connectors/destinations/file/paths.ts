@@ -3,10 +3,12 @@
 
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { BizonError } from '../../../lib/errors.ts'
-import type { SyncMode } from '../../../lib/source.ts'
+import { type Held, isDirect } from '../recovery.ts'
 import type { Format } from './format.ts'
 
-type PathFormat = Pick<Format, 'extension' | 'label' | 'header'>
+type PathFormat = Pick<Format, 'extension' | 'label' | 'header' | 'firstColumn'>
+
+type Staged = Pick<Held, 'mode' | 'direct'>
 
 const SUFFIX = { full_refresh: '_temp', incremental: '_incremental', stream: '' } as const
 
@@ -34,8 +36,8 @@ export class Paths {
   }
 
   /** Rejects a target whose files are another's: `a_temp` is published where `a` is staged. */
-  claim(key: string, mode: SyncMode): void {
-    const paths = new Set([this.main(key), this.staging(key, mode)])
+  claim(key: string, state: Staged): void {
+    const paths = new Set([this.main(key), this.staging(key, state)])
     for (const path of paths) {
       const owner = this.#claimed.get(path)
       if (owner === undefined) continue
@@ -74,9 +76,14 @@ export class Paths {
     return join(this.folder, key) + this.#format.extension
   }
 
-  /** Where rows wait until they are published; in stream mode there is no waiting. */
-  staging(key: string, mode: SyncMode): string {
-    return join(this.folder, key) + SUFFIX[mode] + this.#format.extension
+  /** Where rows wait until they are published; where they are to be seen at once there is no waiting. */
+  staging(key: string, state: Staged): string {
+    return join(this.folder, key) + (isDirect(state) ? '' : SUFFIX[state.mode]) + this.#format.extension
+  }
+
+  /** What each line of its files begins with; undefined: whatever the record begins with. */
+  get firstColumn(): string | undefined {
+    return this.#format.firstColumn
   }
 
   /** What its files begin with. */

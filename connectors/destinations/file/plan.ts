@@ -22,7 +22,7 @@ export async function planFiles(site: Site, run: Run, options: PlanOptions): Pro
   const heldBy = await lockHolder(paths.lock, 'destination')
   // Its files are on their way from one state to another.
   if (heldBy !== undefined) return { durable: run.stored, heldBy, changes: [] }
-  const state = await recover({ disk, paths, sidecar: new Sidecar(disk, paths.sidecar) }, run)
+  const state = await recover({ ...site, disk, sidecar: new Sidecar(disk, paths.sidecar) }, run)
   const repairs = disk.changes.map(
     (change): PlannedChange => ({
       target: options.shown(change.path),

@@ -26,6 +26,7 @@ export interface PublishOptions {
 /** Resolves to the published state. Repeatable. */
 export async function publish(site: Site, state: FileState, options: PublishOptions): Promise<FileState> {
   if (state.mode === 'stream') return state
+  if (state.direct) return markPublished(site, state)
   if (state.phase === 'published') {
     await cleanUp(site, state)
     return state
@@ -49,6 +50,18 @@ export async function publish(site: Site, state: FileState, options: PublishOpti
   return done
 }
 
+/** The rows are where they belong: what is left is to say that they are all. */
+async function markPublished({ sidecar }: Site, state: FileState): Promise<FileState> {
+  if (state.phase === 'published') return state
+  faultPoint('publish.before')
+  const extents = Object.entries(state.files).map(([key, { bytes, tail }]) => [key, { bytes, tail }])
+  const published = { ...state.published, ...Object.fromEntries(extents) }
+  const done: FileState = { ...state, phase: 'published', published, publishedBy: state.run }
+  await sidecar.commit(done)
+  faultPoint('publish.after')
+  return done
+}
+
 /** With an empty staged file for each target that has no rows any more. */
 async function toReplace(site: Site, state: FileState, { onEmpty, keepsOthers }: PublishOptions): Promise<FileState> {
   const { disk, paths } = site
@@ -57,7 +70,7 @@ async function toReplace(site: Site, state: FileState, { onEmpty, keepsOthers }:
   const begun = await beginStaging(site, state, empty)
   const files: { [key: string]: StagedFile } = { ...state.files }
   for (const key of empty) {
-    const staging = paths.staging(key, state.mode)
+    const staging = paths.staging(key, state)
     await ensureFolder(disk, dirname(staging))
     const header = paths.header(key)
     await withFile(disk, staging, 'replace', async (file) => {
@@ -82,7 +95,7 @@ async function toAppend(site: Site, state: FileState): Promise<FileState> {
 async function replaceAll({ disk, paths }: Site, state: FileState): Promise<{ [key: string]: Extent }> {
   const extents: { [key: string]: Extent } = {}
   for (const [key, { bytes, tail }] of Object.entries(state.files)) {
-    const staging = paths.staging(key, state.mode)
+    const staging = paths.staging(key, state)
     extents[key] = { bytes, tail }
     const staged = await disk.stat(staging)
     if (!staged) {
@@ -129,7 +142,7 @@ async function append(
     if (size < mainBefore || size > mainBefore + added) {
       throw edited(path, `it has ${size} bytes, and had ${mainBefore} before ${added} were to be added`, hint)
     }
-    await withFile(disk, paths.staging(key, state.mode), 'read', (staging) =>
+    await withFile(disk, paths.staging(key, state), 'read', (staging) =>
       withFile(disk, path, 'write', async (main) => {
         begun.set(path, mainBefore)
         await copy(staging, from, bytes, main, mainBefore)
@@ -158,7 +171,7 @@ async function copy(source: DiskFile, start: number, end: number, target: DiskFi
 /** What was appended is not needed twice; what was renamed is gone already. */
 async function cleanUp({ disk, paths }: Site, state: FileState): Promise<void> {
   for (const key of Object.keys(state.files)) {
-    const staging = paths.staging(key, state.mode)
+    const staging = paths.staging(key, state)
     if (!(await disk.stat(staging))) continue
     await disk.remove(staging)
     faultPoint('cleanup.mid')

@@ -1,104 +1,77 @@
-// Published files read back line by line, as any program would read them: for `bizon verify` and `bizon chaos`. Nothing is
-// asked of the state file, but where a stream's rows end that count.
+// Published files read back as any program would read them: for `bizon verify` and `bizon chaos`. Nothing is asked of the
+// state file, nor of the code that wrote them.
 
-import { createReadStream } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { type Keeps, payloadOf, type Reader, type Scratch, type StoredRow } from '../../../lib/audit/reader.ts'
+import type { Keeps, Reader, Scratch, StoredRow } from '../../../lib/audit/reader.ts'
 import { BizonError, messageOf, systemCode } from '../../../lib/errors.ts'
 import type { FileOptions } from '../file.ts'
+import { namingOfFile } from './format.ts'
 import { shortest } from './paths.ts'
+import { readCsv } from './reader/csv.ts'
+import { readLines } from './reader/lines.ts'
+import { currentOf, readParquet } from './reader/parquet.ts'
+import type { Form } from './reader/stored.ts'
 import { STDOUT } from './stdout.ts'
 
-const LF = 0x0a
-const CHUNK_BYTES = 1 << 18
+/** What readers open, of the target without its extension; and its rows. */
+const FORMATS = {
+  json: { pathOf: (path: string) => `${path}.json`, read: readLines },
+  csv: { pathOf: (path: string) => `${path}.csv`, read: readCsv },
+  parquet: { pathOf: currentOf, read: readParquet },
+} as const
+
+/** Why a record does not come back as it was given, where its members are columns. */
+const CHANGED = {
+  csv: 'with unnest: true the cells of CSV do not say whether they are text',
+  parquet: 'with unnest: true values have the types of their columns',
+} as const
 
 export class FileReader implements Reader {
   readonly keeps: Keeps
-  readonly #sixColumns: boolean
+  readonly #format: FileOptions['format']
+  readonly #form: Form
 
-  constructor({ format, destinationId, metadata, unnest, on_empty: onEmpty }: FileOptions) {
-    if (destinationId === STDOUT) {
-      throw new BizonError('usage', 'what goes to standard output cannot be read back', {
-        hint: 'Choose a destination_id that is a file.',
-      })
-    }
-    if (format !== 'json') {
-      throw new BizonError('usage', `files of format ${format} cannot be read back yet`, {
-        hint: 'Load to format: json to have it proved; or compare with the program that reads them.',
-      })
-    }
-    this.#sixColumns = metadata === 'bizon' && !unnest
+  constructor(options: FileOptions) {
+    const { format, destinationId, unnest, on_empty: onEmpty } = options
+    if (destinationId === STDOUT) throw isStdout()
+    const naming = namingOfFile(options)
+    const { rowId, recordId } = naming
+    this.#format = format
+    this.#form = { naming, isPlain: unnest !== false || naming.columns.length === 0 }
+    const why = format === 'json' || unnest === false ? undefined : CHANGED[format]
     this.keeps = {
-      of: this.#sixColumns ? 'records' : 'payloads',
+      of: why !== undefined ? 'counts' : recordId === undefined ? 'payloads' : 'records',
       inOrder: true,
+      addsInView: format !== 'parquet',
+      ...(rowId !== undefined && { ids: true }),
       ...(onEmpty === 'keep' && { onEmpty }),
+      ...(why !== undefined && { why }),
     }
   }
 
   place(destinationId: string): string {
-    return shortest(`${resolve(destinationId)}.json`)
+    return shortest(FORMATS[this.#format].pathOf(resolve(destinationId)))
   }
 
   async *read(destinationId: string, signal: AbortSignal): AsyncGenerator<readonly StoredRow[], void, void> {
-    const path = `${resolve(destinationId)}.json`
+    const { pathOf, read } = FORMATS[this.#format]
+    const home = resolve(destinationId)
     try {
-      for await (const lines of linesOf(path, signal)) {
-        yield lines.map((line) => (this.#sixColumns ? columnsOf(line) : { data: payloadOf(line) }))
-      }
+      yield* read(this.#format === 'parquet' ? home : pathOf(home), this.#form, signal)
     } catch (error) {
       signal.throwIfAborted()
       if (systemCode(error) === 'ENOENT') return
       if (error instanceof BizonError) throw error
-      throw new BizonError('destination', `cannot read ${path}: ${messageOf(error)}`, { cause: error })
+      throw new BizonError('destination', `cannot read ${pathOf(home)}: ${messageOf(error)}`, { cause: error })
     }
   }
 
   async close(): Promise<void> {}
 }
 
-async function* linesOf(path: string, signal: AbortSignal): AsyncGenerator<Buffer[], void, void> {
-  let rest: Buffer[] = []
-  for await (const chunk of createReadStream(path, { highWaterMark: CHUNK_BYTES, signal }) as AsyncIterable<Buffer>) {
-    const end = chunk.lastIndexOf(LF)
-    if (end < 0) {
-      rest.push(chunk)
-      continue
-    }
-    const whole = rest.length === 0 ? chunk : Buffer.concat([...rest, chunk])
-    const until = whole.lastIndexOf(LF)
-    rest = until + 1 < whole.length ? [whole.subarray(until + 1)] : []
-    const lines: Buffer[] = []
-    for (let at = 0; at <= until; ) {
-      const next = whole.indexOf(LF, at)
-      lines.push(whole.subarray(at, next))
-      at = next + 1
-    }
-    yield lines
-  }
-  if (rest.length > 0) yield [Buffer.concat(rest)]
-}
-
-function columnsOf(line: Buffer): StoredRow {
-  try {
-    const row = JSON.parse(line.toString()) as Record<string, unknown>
-    const { bizon_id: rowId, source_record_id: recordId, source_data: data } = row
-    return {
-      ...(typeof rowId === 'string' && { rowId }),
-      ...(typeof recordId === 'string' && { recordId }),
-      data: typeof data === 'string' ? payloadOf(Buffer.from(data)) : undefined,
-    }
-  } catch {
-    return { data: undefined }
-  }
-}
-
 /** The same files in another folder, whatever their names. */
 export function scratchFiles(options: FileOptions, folder: string): Scratch<FileOptions> {
-  if (options.destinationId === STDOUT) {
-    throw new BizonError('usage', 'what goes to standard output cannot be read back', {
-      hint: 'Choose a destination_id that is a file.',
-    })
-  }
+  if (options.destinationId === STDOUT) throw isStdout()
   const idOf = (id: string): string => join(folder, 'out', `${resolve(id)}`.replaceAll(/[^\w.{}-]+/g, '_'))
   return {
     config: {
@@ -106,7 +79,14 @@ export function scratchFiles(options: FileOptions, folder: string): Scratch<File
       destinationId: idOf(options.destinationId),
       recordSchemas: options.recordSchemas.map((schema) => ({ ...schema, destinationId: idOf(schema.destinationId) })),
     },
+    kept: 'folder',
     idOf,
     remove: async () => {},
   }
+}
+
+function isStdout(): BizonError {
+  return new BizonError('usage', 'what goes to standard output cannot be read back', {
+    hint: 'Choose a destination_id that is a file.',
+  })
 }

@@ -7,7 +7,17 @@
 // Each step may be cut off and is then simply done again.
 
 import type { Run } from '../../../lib/destination.ts'
-import { beginning, ownState, publisherOf, replaces, standingOf, type Words } from '../recovery.ts'
+import {
+  beginning,
+  isDirect,
+  ownState,
+  publisherOf,
+  replaces,
+  showsBatches,
+  standingOf,
+  type Visibility,
+  type Words,
+} from '../recovery.ts'
 import { type Disk, sizeOfFile } from './disk.ts'
 import { checkExtent, cutTo, type Extent, edited, extentOf, readTail } from './extent.ts'
 import { checkMains, putBack } from './mains.ts'
@@ -20,6 +30,7 @@ export interface Site {
   readonly disk: Disk
   readonly paths: Paths
   readonly sidecar: Sidecar
+  readonly visibility: Visibility
 }
 
 /** Resolves to the state to go on from, claimed by a commit with this run's epoch. */
@@ -38,9 +49,10 @@ export async function recover(site: Site, run: Run): Promise<FileState> {
 
 async function resume(site: Site, found: FileState): Promise<FileState> {
   const { disk, paths } = site
+  if (found.direct && found.phase === 'published') return found
   const hint = putBack(found.mode)
   for (const [key, file] of Object.entries(found.files)) {
-    const staging = paths.staging(key, found.mode)
+    const staging = paths.staging(key, found)
     if (found.phase === 'published') {
       if (await isLeft(disk, found, key, staging)) await drop(disk, staging)
     } else if (found.phase === 'publishing' && replaces(found) && !(await disk.stat(staging))) {
@@ -50,9 +62,9 @@ async function resume(site: Site, found: FileState): Promise<FileState> {
       if (size > file.bytes) await cutTo(disk, staging, file.bytes)
     }
   }
-  if (found.mode === 'stream') return found
+  if (isDirect(found)) return found
   for (const key of stagedKeys(site, found)) {
-    if (!(key in found.files)) await drop(disk, paths.staging(key, found.mode))
+    if (!(key in found.files)) await drop(disk, paths.staging(key, found))
   }
   return found
 }
@@ -62,7 +74,8 @@ async function begin(site: Site, run: Run, found: FileState | undefined): Promis
   const standing = found && (await withdrawn(site, run, found))
   const settled = standing ? await settle(site, run, standing) : { published: {}, publishedBy: null }
   await dropStaged(site, found)
-  return { format: 1, ...beginning(run), files: {}, begun: [], ...settled }
+  const direct = showsBatches(run, site.visibility)
+  return { format: 1, ...beginning(run), ...(direct && { direct }), files: {}, begun: [], ...settled }
 }
 
 /**
@@ -78,8 +91,9 @@ async function withdrawn(site: Site, run: Run, found: FileState): Promise<FileSt
   const published: { [key: string]: Extent } = { ...found.published }
   for (const [key, { mainBefore = 0 }] of files) {
     const main = paths.main(key)
-    const known = published[key]
-    if (known) await checkExtent(disk, main, known, { whole: true, hint: putBack(run.mode) })
+    const isPart = found.direct && found.phase === 'staging'
+    const known = isPart ? found.files[key] : published[key]
+    if (known) await checkExtent(disk, main, known, { whole: !isPart, hint: putBack(run.mode) })
     published[key] = extentOf(mainBefore, await readTail(disk, main, mainBefore))
   }
   const half: FileState = {
@@ -104,16 +118,16 @@ async function settle(site: Site, run: Run, found: FileState): Promise<Pick<File
   let publishedBy = publisherOf(found, Object.keys(found.files).length > 0)
   for (const [key, { bytes, tail, mainBefore }] of Object.entries(found.files)) {
     const main = paths.main(key)
-    if (found.mode === 'stream') {
+    if (found.mode === 'stream' || (found.direct && found.phase === 'staging')) {
       published[key] = { bytes, tail }
       if ((await sizeOfFile(disk, main)) > bytes) await cutTo(disk, main, bytes)
     } else if (found.phase === 'publishing' && replaces(found)) {
-      if (await disk.stat(paths.staging(key, found.mode))) continue
+      if (await disk.stat(paths.staging(key, found))) continue
       published[key] = { bytes, tail }
       publishedBy = found.run
     } else if (found.phase === 'publishing' && mainBefore !== undefined) {
       const size = await sizeOfFile(disk, main)
-      if (size > mainBefore && size <= mainBefore + bytes) await cutTo(disk, main, mainBefore)
+      if (size > mainBefore && (found.direct || size <= mainBefore + bytes)) await cutTo(disk, main, mainBefore)
       else if (size !== mainBefore && !replaces(run)) {
         const difference = `it has ${size} bytes, and had ${mainBefore} before ${bytes} were to be added`
         throw edited(main, difference, putBack(run.mode))

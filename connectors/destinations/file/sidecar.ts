@@ -25,7 +25,7 @@ export interface FileState extends Held {
 type FirstState = Omit<FileState, 'previous' | 'publishedBy' | 'begun'> & Partial<FileState>
 
 export interface StagedFile extends Extent {
-  /** While appending: where the published file ended before, and is cut to if the run is given up. */
+  /** Where rows are added: where the published file ended before, and is cut to if the run is given up. */
   readonly mainBefore?: number
   /** What it begins with, if it is no row: nothing that has other columns is put behind it. */
   readonly header?: string

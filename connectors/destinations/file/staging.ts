@@ -5,7 +5,7 @@ import { dirname } from 'node:path'
 import type { Run } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import { faultPoint } from '../../../lib/fault.ts'
-import { replaces } from '../recovery.ts'
+import { isDirect, replaces, showsBatches } from '../recovery.ts'
 import type { Disk } from './disk.ts'
 import { extentOf, readTail } from './extent.ts'
 import type { Site } from './recover.ts'
@@ -19,7 +19,7 @@ export async function beginStaging(site: Site, state: FileState, keys: readonly 
   const { disk, paths, sidecar } = site
   const unknown = keys.filter((key) => key !== paths.target && !state.begun.includes(key))
   for (const key of keys) {
-    const path = paths.staging(key, state.mode)
+    const path = paths.staging(key, state)
     if (!(await disk.stat(path))) continue
     if (unknown.includes(key)) throw foreign(path)
     await disk.remove(path)
@@ -39,10 +39,14 @@ export function stagedKeys({ paths }: Site, found: FileState): Set<string> {
 }
 
 /** Rejects when a file of somebody else is where this run would stage the configured target. */
-export async function checkStaging({ disk, paths }: Site, run: Run, found: FileState | undefined): Promise<void> {
-  if (run.mode === 'stream') return
-  const path = paths.staging(paths.target, run.mode)
-  if (found?.mode === run.mode) {
+export async function checkStaging(
+  { disk, paths, visibility }: Site,
+  run: Run,
+  found: FileState | undefined,
+): Promise<void> {
+  if (run.mode === 'stream' || showsBatches(run, visibility)) return
+  const path = paths.staging(paths.target, run)
+  if (found?.mode === run.mode && !found.direct) {
     if (found.phase !== 'published' || (await isLeft(disk, found, paths.target, path))) return
   }
   if (await disk.stat(path)) throw foreign(path)
@@ -50,11 +54,11 @@ export async function checkStaging({ disk, paths }: Site, run: Run, found: FileS
 
 /** Removes what another run of this pipeline staged. */
 export async function dropStaged(site: Site, found: FileState | undefined): Promise<void> {
-  if (!found || found.mode === 'stream') return
+  if (!found || isDirect(found)) return
   const { disk, paths } = site
   const folders = new Set<string>()
   for (const key of stagedKeys(site, found)) {
-    const path = paths.staging(key, found.mode)
+    const path = paths.staging(key, found)
     if (found.phase === 'published' && !(await isLeft(disk, found, key, path))) continue
     if (await drop(disk, path)) folders.add(dirname(path))
   }
@@ -73,7 +77,7 @@ export async function drop(disk: Disk, path: string): Promise<boolean> {
 /** Whether it is what an append that is published already had staged, and a kill left there. */
 export async function isLeft(disk: Disk, found: FileState, key: string, path: string): Promise<boolean> {
   const file = found.files[key]
-  if (found.phase !== 'published' || replaces(found) || !file) return false
+  if (found.phase !== 'published' || found.direct || replaces(found) || !file) return false
   if ((await disk.stat(path))?.bytes !== file.bytes) return false
   return extentOf(file.bytes, await readTail(disk, path, file.bytes)).tail.sha256 === file.tail.sha256
 }

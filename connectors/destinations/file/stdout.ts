@@ -44,9 +44,9 @@ export function stdoutDestination(options: FileOptions, out = new DescriptorOut(
     async write({ records, extractedAt = new Date() }, signal) {
       signal.throwIfAborted()
       for (const part of partsOf(records, STDOUT)) {
-        const write = rows?.prepare(part, NAME)
+        const write = rows?.prepare(part, NAME, extractedAt)
         await begin(part.id)
-        await write?.(output, extractedAt)
+        await write?.(output)
       }
     },
     async flush() {

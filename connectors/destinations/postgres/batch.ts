@@ -3,7 +3,9 @@
 // that is sent all the same, and can then be done once only.
 
 import { faultPoint } from '../../../lib/fault.ts'
+import { memorySizes } from '../../../lib/memory.ts'
 import type { Step } from '../columns/table.ts'
+import { isDirect } from '../recovery.ts'
 import type { Column } from './columns.ts'
 import { CopyRows, type Segment } from './copy.ts'
 import { recordError, swallowed } from './errors.ts'
@@ -14,10 +16,6 @@ import type { Transaction } from './session.ts'
 import { stagingName } from './staging.ts'
 import type { StagedTable, TableState } from './state.ts'
 import { createTable, listOf } from './tables.ts'
-
-const SEGMENT_BYTES = 4 << 20
-/** What is kept for a second time, at most. */
-const REPLAY_BYTES = 16 << 20
 
 const NOTHING: Segment = { chunks: [], ids: [], bytes: 0 }
 
@@ -63,7 +61,7 @@ export class Batch {
   get isRipe(): boolean {
     let bytes = 0
     for (const { rows } of this.#waiting.values()) bytes += rows.bytes
-    return bytes >= SEGMENT_BYTES
+    return 2 * bytes >= memorySizes().gathered
   }
 
   /** The table is replaced also when no row comes for it. */
@@ -116,7 +114,8 @@ export class Batch {
       }
       faultPoint('stage.mid')
     }
-    if (this.#bytes > REPLAY_BYTES) this.#forget()
+    // What is kept for a second time, at most.
+    if (this.#bytes > 2 * memorySizes().gathered) this.#forget()
   }
 
   /** What the state says of tables once this batch is committed. */
@@ -133,10 +132,10 @@ export class Batch {
     return tables
   }
 
-  /** Rows of a stream that were put into a temporary table, for the merge. */
+  /** Rows that were put into a temporary table rather than a staging table, for the merge. */
   async merge(transaction: Transaction, state: TableState): Promise<void> {
     const { key, options } = this.#site
-    if (!key || state.mode !== 'stream') return
+    if (!key || !isDirect(state)) return
     for (const [table, into] of this.#sent?.into ?? []) {
       await key.deduplicate(transaction, into)
       await key.merge(transaction, options.schema, table, into, this.#site.columnsOf(table))
@@ -173,7 +172,7 @@ export class Batch {
     return key ? undefined : qualified(options.schema, table)
   }
 
-  /** The table that takes the rows: a staging table; a stream's is the published one, or one to merge from. */
+  /** The table that takes the rows: a staging table; where they are to be seen at once the published one, or one to merge from. */
   async #tableFor(
     transaction: Transaction,
     state: TableState,

@@ -3,6 +3,7 @@
 
 import { BizonError } from '../../../lib/errors.ts'
 import { type Queries, quoteName } from '../../postgres.ts'
+import { checkNaming } from '../naming.ts'
 import { type Held, replaces } from '../recovery.ts'
 import type { Column } from './columns.ts'
 import type { PostgresOptions } from './config.ts'
@@ -31,21 +32,24 @@ export interface Asked {
 /** Rejects when the table cannot be used so. Resolves to undefined when there is none. */
 export async function checkTable(
   connection: Queries,
-  { options: { schema, unnest }, key }: Site,
+  { options, key, scope }: Site,
   table: string,
   { use, columns, mayReplace, isNew = false }: Asked,
 ): Promise<FoundTable | undefined> {
+  const { schema } = options
   const name = `${schema}.${table}`
   const found = await findTable(connection, schema, table)
   if (!found) return undefined
-  const missing = missingColumns(found, columns ?? [], name, unnest === 'columns')
+  if (use === 'add' && columns) checkNaming(options, name, [...found.columns.keys()])
+  const missing = missingColumns(found, columns ?? [], name, options.unnest === 'columns')
   if (isNew) await checkEmpty(connection, schema, table, 'Rename or drop it, or let the records name another table.')
   else if (use !== 'add' && !mayReplace)
     await checkEmpty(connection, schema, table, 'Rename it, or run with --reset to replace it.')
   if (use === 'swap') await checkSwap(connection, schema, table, found)
   else {
-    const rights = use === 'fill' ? ['INSERT', 'DELETE', 'SELECT'] : key ? ['INSERT', 'SELECT', 'UPDATE'] : ['INSERT']
-    await checkRights(connection, schema, table, { use, rights, missing, found })
+    const deletes = use === 'fill' || scope !== undefined
+    const rights = deletes ? ['INSERT', 'DELETE', 'SELECT'] : key ? ['INSERT', 'SELECT', 'UPDATE'] : ['INSERT']
+    await checkRights(connection, schema, table, { deletes, rights, missing, found })
   }
   return found
 }
@@ -97,11 +101,11 @@ async function checkRights(
   schema: string,
   table: string,
   {
-    use,
+    deletes,
     rights,
     missing,
     found,
-  }: { use: Use; rights: readonly string[]; missing: readonly Column[]; found: FoundTable },
+  }: { deletes: boolean; rights: readonly string[]; missing: readonly Column[]; found: FoundTable },
 ): Promise<void> {
   const name = `${schema}.${table}`
   const { rows } = await connection.query(
@@ -120,7 +124,7 @@ async function checkRights(
       hint: `GRANT ${quoteName(found.owner)} TO the role that bizon uses, or add it by hand.`,
     })
   }
-  if (use !== 'fill') return
+  if (!deletes) return
   const obstacles = await namesOf(connection, POINTING, schema, table)
   if (obstacles.length === 0) return
   throw new BizonError('destination', `the rows of ${name} cannot be removed: ${obstacles.join(', ')}`, {

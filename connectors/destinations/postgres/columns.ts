@@ -5,7 +5,8 @@ import type { RecordSchema } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import { isKey, members, stringAt } from '../../../lib/json.ts'
 import type { RawJson, SourceRecord } from '../../../lib/record.ts'
-import { RECORD_COLUMNS, rawOf, timestampText } from '../record.ts'
+import { FACT_TYPES, factText, isFree, listOf, type Naming, namingOf, type PageFacts as RowFacts } from '../naming.ts'
+import { rawOf } from '../record.ts'
 import { isHalfPair, schemaFor } from '../schemas.ts'
 import type { PostgresOptions } from './config.ts'
 import type { CopyRows, Watch } from './copy.ts'
@@ -21,17 +22,7 @@ export interface Column {
   readonly description?: string | undefined
 }
 
-const TYPES: { readonly [name in (typeof RECORD_COLUMNS)[number]]: string } = {
-  bizon_id: 'text',
-  bizon_extracted_at: 'timestamp with time zone',
-  bizon_loaded_at: 'timestamp with time zone',
-  source_record_id: 'text',
-  source_timestamp: 'timestamp with time zone',
-  source_data: 'jsonb',
-}
-const WHOLE: readonly Column[] = RECORD_COLUMNS.map((name) => ({ name, type: TYPES[name] }))
-export const METADATA = WHOLE.slice(0, -1)
-const PAYLOAD = WHOLE.slice(-1)
+const TYPES = { text: 'text', timestamp: 'timestamp with time zone', json: 'jsonb', integer: 'bigint' } as const
 
 /** What an id cannot be written with, or seems so. */
 const HALF_OR_NUL = /[\0\ud800-\udfff]/
@@ -41,37 +32,38 @@ const LETTER_N = 0x6e
 const HEAD_BYTES = 160
 
 /** What all rows of a page have in common. */
-export interface PageFacts {
-  readonly extractedAt: string
-  readonly loadedAt: string
+export interface PageFacts extends RowFacts {
   readonly watch: Watch
-  readonly nextId: () => string
 }
 
 export class TableColumns {
   readonly all: readonly Column[]
-  readonly #options: Pick<PostgresOptions, 'metadata' | 'on_nul' | 'primary_key'>
+  readonly #options: Pick<PostgresOptions, 'on_nul' | 'primary_key'>
+  readonly #naming: Naming
   /** Undefined: the payload whole. */
   readonly #fields: Fields | undefined
 
   /** `followed`: with `unnest: columns`, those of the records' fields as they are now. */
   constructor(options: PostgresOptions, table: string, followed: readonly Column[] = []) {
-    const { unnest, recordSchemas, metadata } = options
+    const { unnest, recordSchemas } = options
+    const naming = namingOf(options)
     const listed = unnest === true ? typedColumns(schemaFor(recordSchemas, table, 'table'), table) : undefined
     const typed = unnest === 'columns' ? followed : listed
     this.#options = options
+    this.#naming = naming
     this.#fields = typed && new Fields(typed, unnest === true)
-    this.all = [...(metadata === 'bizon' ? METADATA : []), ...(typed ?? PAYLOAD)]
+    const facts = naming.columns.map(({ name, fact }) => ({ name, type: TYPES[FACT_TYPES[fact]] }))
+    this.all = [...facts, ...(typed ?? [{ name: naming.payload, type: TYPES.json }])]
     const twice = this.all.find(({ name }, at) => this.all.findIndex((other) => other.name === name) !== at)
     if (twice !== undefined) {
       throw new BizonError('config', `record_schemas: table ${table} has two columns named ${twice.name}`, {
-        hint: `${RECORD_COLUMNS.slice(0, -1).join(', ')} are columns of their own, unless metadata is none.`,
+        hint: `${listOf(naming)} are columns of their own, unless metadata is none.`,
       })
     }
   }
 
   add(record: SourceRecord, page: PageFacts, to: CopyRows): void {
-    const { on_nul: onNul, metadata } = this.#options
+    const { on_nul: onNul } = this.#options
     let { id } = record
     const came = rawOf(record.data)
     const raw = page.watch.nul(came) ? this.#checked(came, id, onNul) : came
@@ -80,13 +72,17 @@ export class TableColumns {
       if (onNul === 'fail' && id.includes('\0')) throw holdsNul(id, 'its id')
       id = id.replaceAll('\0', '')
     }
-    to.begin(id, raw.byteLength + 3 * id.length + HEAD_BYTES + 3 * this.all.length)
-    if (metadata === 'bizon') {
-      to.plain(`${page.nextId()}\t${page.extractedAt}\t${page.loadedAt}\t`)
-      to.text(id)
-      const time = record.timestamp === undefined ? page.extractedAt : timestampText(record.timestamp, id)
-      to.plain(`\t${time}\t`)
+    to.begin(id, raw.byteLength + 3 * (id.length + page.run.length) + HEAD_BYTES + 3 * this.all.length)
+    let plain = ''
+    for (const { fact } of this.#naming.columns) {
+      const text = fact === 'recordId' ? id : factText(fact, record, page)
+      if (isFree(fact)) {
+        to.plain(plain)
+        to.text(text)
+        plain = '\t'
+      } else plain += `${text}\t`
     }
+    if (plain !== '') to.plain(plain)
     if (this.#fields) this.#fields.add(raw, id, to)
     // Another payload is not looked at beside the page's, which would be looked through again from here.
     else to.json(raw.buffer, raw.start, raw.end, raw !== came || page.watch.escapes(raw))

@@ -4,6 +4,9 @@ import * as z from 'zod'
 import type { DestinationOptions } from '../../../lib/destination.ts'
 import { type Address, addressIn, addressKeys, reachKeys } from '../../postgres/address.ts'
 import { onSchemaChange } from '../columns/config.ts'
+import { METADATA, METADATA_DESCRIPTION } from '../naming.ts'
+import { VISIBILITIES, VISIBILITY_DESCRIPTION } from '../recovery.ts'
+import { SCOPE_DESCRIPTION } from '../schemas.ts'
 
 const names = (what: string) => z.array(z.string().min(1)).describe(what)
 
@@ -11,10 +14,7 @@ export const config = z.strictObject({
   ...addressKeys,
   schema: z.string().min(1).default('public').describe('Schema of the tables.'),
   create_schema: z.boolean().default(false).describe('Create the schema when it is missing. Default false.'),
-  metadata: z
-    .enum(['bizon', 'none'])
-    .default('bizon')
-    .describe('`bizon`: id and times of a record in columns of their own. `none`: its data alone.'),
+  metadata: z.enum(METADATA).default('bizon').describe(METADATA_DESCRIPTION),
   primary_key: names(
     'Fields by which rows are merged, none of them null: of two rows with one key the newer stays. Default: rows are added.',
   ).default([]),
@@ -29,12 +29,14 @@ export const config = z.strictObject({
     .describe(
       'How `cursor_field` is compared: `value` as it is, numbers as numbers and text letter by letter; `timestamp` or `number` also where it is text.',
     ),
+  replace_scope: names(SCOPE_DESCRIPTION).default([]),
   replace_strategy: z
     .enum(['rename', 'truncate_insert'])
     .default('rename')
     .describe(
       'How a table is replaced: `rename` puts a new one in its place at once; `truncate_insert` removes the rows of the same one, on which views may depend, and fills it.',
     ),
+  visibility: z.enum(VISIBILITIES).default('run').describe(VISIBILITY_DESCRIPTION),
   on_empty: z
     .enum(['publish', 'keep'])
     .default('publish')

@@ -15,8 +15,8 @@ export function recordError(error: unknown, ids: readonly string[], table: strin
   const record = id === undefined ? 'a record' : `record ${JSON.stringify(id)}`
   const at = column === undefined ? '' : `, column ${column}`
   const message = messageOf(error)
-  const more = [detail, state === '22001' ? value : undefined]
-    .filter(Boolean)
+  const more = [detail, state === '22001' || state === '22003' ? value : undefined]
+    .filter((text) => text !== undefined && !message.includes(text))
     .map((text) => ` (${excerpt(String(text))})`)
   const isKey = constraint === NO_NULL
   const reason = isKey ? 'a field of its primary_key is null or missing' : `${excerpt(message)}${more.join('')}`

@@ -11,9 +11,10 @@ import { joined, type Kind } from '../columns/kinds.ts'
 import { otherKind } from '../columns/observe.ts'
 import { FollowedColumns, type Step } from '../columns/table.ts'
 import { rawOf } from '../record.ts'
+import { isDirect } from '../recovery.ts'
 import { isHalfPair } from '../schemas.ts'
 import { useOf } from './check.ts'
-import { type Column, METADATA, TableColumns } from './columns.ts'
+import { type Column, TableColumns } from './columns.ts'
 import { ARRIVAL } from './merge.ts'
 import { qualified } from './names.ts'
 import type { Site } from './publish.ts'
@@ -170,11 +171,11 @@ export class FollowedTable {
         },
       )
     }
-    if (!key) return
-    const fields = [...options.primary_key, ...(options.cursor_field === undefined ? [] : [options.cursor_field])]
+    const { primary_key: primary, cursor_field: cursor, replace_scope: scope } = options
+    const fields = [...scope, ...(key ? [...primary, ...(cursor === undefined ? [] : [cursor])] : [])]
     const missing = fields.find((name) => !names.includes(name))
     if (missing === undefined) return
-    const which = options.primary_key.includes(missing) ? 'primary_key' : 'cursor_field'
+    const which = scope.includes(missing) ? 'replace_scope' : primary.includes(missing) ? 'primary_key' : 'cursor_field'
     throw new BizonError(
       'invalid_record',
       `${of}: its ${which} ${JSON.stringify(missing)} is no column, since no record so far has a value there`,
@@ -189,8 +190,8 @@ export function writtenBefore({ tables, published }: TableState, table: string):
   return staged ?? (Object.hasOwn(published, table) ? published[table]?.columns : undefined) ?? []
 }
 
-function isOwn(name: string, { options }: Site): boolean {
-  return options.metadata === 'bizon' && METADATA.some((column) => column.name === name)
+function isOwn(name: string, { naming }: Site): boolean {
+  return naming.columns.some((column) => column.name === name)
 }
 
 /** The types of a table's columns. `name`: quoted. */
@@ -242,14 +243,13 @@ export async function alterTable(
 /** The columns that a run's rows have, in the table where they are staged. */
 export async function stagedColumns(
   connection: Queries,
-  { options }: Site,
+  { fixedOf, target }: Site,
   name: string,
   { columns = [] }: StagedTable,
 ): Promise<{ readonly columns: readonly Column[]; readonly hasKey: boolean }> {
   const types = await typesOf(connection, name)
-  const own = options.metadata === 'bizon' ? METADATA : []
   const fields = columns.flatMap((name) => ({ name, type: types.get(name) ?? [] })).filter(isColumn)
-  return { columns: [...own, ...fields], hasKey: types.has(ARRIVAL) }
+  return { columns: [...fixedOf(target), ...fields], hasKey: types.has(ARRIVAL) }
 }
 
 const isColumn = (column: { name: string; type: string | unknown[] }): column is Column =>
@@ -272,7 +272,7 @@ export async function carryOut(
   const main = qualified(options.schema, table)
   const retyped = new Set(step.retyped.keys())
   if (into !== undefined && into !== main) await alterTable(transaction, into, columns, retyped)
-  if (state.mode === 'stream') {
+  if (isDirect(state)) {
     await alterTable(transaction, main, columns)
     if (key) await key.ensureIndex(transaction, options.schema, table)
   } else if (into !== undefined) await prepareKey(transaction, site, into)

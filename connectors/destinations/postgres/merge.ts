@@ -3,6 +3,7 @@
 
 import { BizonError } from '../../../lib/errors.ts'
 import { type Queries, quoteName, quoteText } from '../../postgres.ts'
+import { namingOf, uniqueOf } from '../naming.ts'
 import type { Column } from './columns.ts'
 import type { PostgresOptions } from './config.ts'
 import { swallowed } from './errors.ts'
@@ -18,9 +19,12 @@ const CURSOR_TYPES = { timestamp: 'timestamptz', number: 'numeric' } as const
 
 export class Key {
   readonly #options: PostgresOptions
+  /** Column of the payload, where it is whole. */
+  readonly #payload: string
 
   constructor(options: PostgresOptions) {
     this.#options = options
+    this.#payload = namingOf(options).payload
   }
 
   /**
@@ -60,7 +64,7 @@ export class Key {
 
   /** Of the index by which the database itself refuses a second row, and finds the first. */
   indexOf(table: string): string {
-    return derivedName(table, 'key', JSON.stringify([this.#options.unnest, this.#options.primary_key]))
+    return derivedName(table, 'key', uniqueOf(this.#options))
   }
 
   /** Of the table, made on it or on what takes its place. Needs no lock when it is there. */
@@ -119,7 +123,7 @@ export class Key {
 
   #plain(name: string, of?: string): string {
     const from = of === undefined ? '' : `${of}.`
-    return this.#options.unnest ? `${from}${quoteName(name)}` : `${from}source_data -> ${quoteText(name)}`
+    return this.#options.unnest ? `${from}${quoteName(name)}` : `${from}${this.#payload} -> ${quoteText(name)}`
   }
 
   /** Undefined: nothing but the order of arrival says which is newer. */
@@ -129,7 +133,7 @@ export class Key {
     if (type === 'value') return this.#field(field, of)
     const text = unnest
       ? `${this.#plain(field, of)}::text`
-      : this.#plain(field, of).replace('source_data -> ', 'source_data ->> ')
+      : this.#plain(field, of).replace(`${this.#payload} -> `, `${this.#payload} ->> `)
     return `(${text})::${CURSOR_TYPES[type]}`
   }
 }

@@ -3,6 +3,7 @@
 // every other pipeline's, and two that begin at the same moment wait for one another.
 
 import { BizonError } from '../../../lib/errors.ts'
+import type { Queries } from '../../postgres.ts'
 import type { Held } from '../recovery.ts'
 import { qualified } from './names.ts'
 import type { Transaction } from './session.ts'
@@ -43,7 +44,7 @@ export async function claimTable(
 
 /** Lets go of the tables that were claimed for the target, but for `kept`. */
 export async function releaseTables(
-  transaction: Transaction,
+  transaction: Queries,
   schema: string,
   target: string,
   kept: readonly string[],

@@ -7,6 +7,7 @@ import { faultPoint } from '../../../lib/fault.ts'
 import { startingOver } from '../../../lib/job.ts'
 import { quoteName } from '../../postgres.ts'
 import { orphanedTables } from '../child-tables.ts'
+import type { Naming } from '../naming.ts'
 import { emptiedTargets, replaces } from '../recovery.ts'
 import { checkTable, type Use, useOf } from './check.ts'
 import type { Column } from './columns.ts'
@@ -16,6 +17,7 @@ import { alterTable, stagedColumns } from './follow.ts'
 import type { Key } from './merge.ts'
 import { qualified } from './names.ts'
 import { replaceByRename } from './replace.ts'
+import type { Scope } from './scope.ts'
 import type { Transaction } from './session.ts'
 import { checkShape } from './shape.ts'
 import type { PublishedTable, StagedTable, TableState } from './state.ts'
@@ -27,6 +29,9 @@ export interface Site {
   /** Table of the configured destination id. */
   readonly target: string
   readonly key: Key | undefined
+  /** By what rows are replaced that are not all replaced; undefined: by nothing. */
+  readonly scope: Scope | undefined
+  readonly naming: Naming
   /** Those that rows are written with, as far as they are known. */
   columnsOf(table: string): readonly Column[]
   /** Those that rows are written with whatever the records are. */
@@ -85,6 +90,7 @@ export async function publish(
   state: TableState,
   { keepsOthers }: { readonly keepsOthers: boolean },
 ): Promise<TableState> {
+  if (state.direct) return { ...state, phase: 'published', publishedBy: state.run }
   const tables = Object.entries(state.tables)
   const use = useOf(state, site.options)
   const published: Record<string, PublishedTable> = { ...state.published }
@@ -111,12 +117,14 @@ async function publishTable(
   state: TableState,
   use: Use,
 ): Promise<void> {
-  const { schema, unnest } = site.options
+  const { options, scope } = site
+  const { schema, unnest } = options
   const staging = stagingOf(staged, table)
   const [main, next] = [qualified(schema, table), qualified(schema, staging)]
   const isThere = (await findTable(transaction, schema, table)) !== undefined
   // First of all, so that what is found is still so at the end. Readers go on reading.
-  if (isThere) await transaction.query(`LOCK TABLE ${main} IN ${use === 'add' ? '' : 'SHARE '}ROW EXCLUSIVE MODE`)
+  if (isThere)
+    await transaction.query(`LOCK TABLE ${main} IN ${use === 'add' && !scope ? '' : 'SHARE '}ROW EXCLUSIVE MODE`)
   if (isThere) await checkTable(transaction, site, table, asked(site, state, table, use))
   const count = await countRows(transaction, next)
   if (count !== staged.rows) throw miscounted(schema, staging, count, staged, state)
@@ -129,6 +137,10 @@ async function publishTable(
     await prepareTable(transaction, schema, table, follows ? site.fixedOf(table) : columns, follows !== undefined)
     if (follows) await alterTable(transaction, main, columns)
     if (key) await key.ensureIndex(transaction, schema, table)
+    if (scope && staged.rows > 0) {
+      await scope.clear(transaction, main, next, table)
+      faultPoint('publish.mid')
+    }
     if (key) await key.merge(transaction, schema, table, next, columns)
     else await fill(transaction, { schema, table, columns, from: next })
     await transaction.query(`DROP TABLE ${next}`)

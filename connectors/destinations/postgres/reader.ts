@@ -7,7 +7,7 @@ import { RawJson } from '../../../lib/record.ts'
 import { never } from '../../../lib/wait.ts'
 import { type Connection, connect, quoteName } from '../../postgres.ts'
 import { hideRun, linksOf } from '../child-tables.ts'
-import { METADATA } from './columns.ts'
+import { type Naming, namingOf } from '../naming.ts'
 import { addressOf, type PostgresOptions } from './config.ts'
 import { serverError } from './errors.ts'
 import { qualified } from './names.ts'
@@ -20,21 +20,27 @@ const MOST_ROWS = 5000
 export class PostgresReader implements Reader {
   readonly keeps: Keeps
   readonly #options: PostgresOptions
+  readonly #naming: Naming
   #connection: Connection | undefined
 
   constructor(options: PostgresOptions) {
     this.#options = options
-    const { metadata, unnest, primary_key: key, on_nul: onNul, on_empty: onEmpty } = options
+    this.#naming = namingOf(options)
+    const { unnest, primary_key: key, replace_scope: scope, on_nul: onNul, on_empty: onEmpty } = options
     const changed = unnest
       ? 'with unnest values have the types of their columns'
       : onNul === 'strip'
         ? 'on_nul: strip changes values'
         : undefined
-    const why = key.length > 0 ? 'rows are merged by primary_key, so that newer ones take the place of others' : changed
+    const isReplaced = key.length > 0 || scope.length > 0
+    const by = key.length > 0 ? 'merged by primary_key' : 'replaced by replace_scope'
+    const why = isReplaced ? `rows are ${by}, so that newer ones take the place of others` : changed
     this.keeps = {
-      of: changed !== undefined ? 'counts' : metadata === 'bizon' ? 'records' : 'payloads',
+      of: changed !== undefined ? 'counts' : this.#naming.recordId === undefined ? 'payloads' : 'records',
+      ...(this.#naming.rowId !== undefined && { ids: true }),
+      ...(options.visibility === 'batch' && { addsInView: true }),
       inOrder: false,
-      ...(key.length > 0 && { merges: true }),
+      ...(isReplaced && { merges: true }),
       ...(onEmpty === 'keep' && { onEmpty }),
       ...(why !== undefined && { why }),
     }
@@ -45,7 +51,8 @@ export class PostgresReader implements Reader {
   }
 
   async *read(destinationId: string, signal: AbortSignal): AsyncGenerator<readonly StoredRow[], void, void> {
-    const { schema, metadata, unnest, unnestDepth } = this.#options
+    const { schema, unnest, unnestDepth } = this.#options
+    const { columns, rowId = 'NULL', recordId = 'NULL', payload } = this.#naming
     const links = unnestDepth === undefined ? undefined : linksOf(this.#options)
     try {
       this.#connection ??= await connect(addressOf(this.#options), signal, 'destination')
@@ -53,12 +60,10 @@ export class PostgresReader implements Reader {
       const ask = (sql: string) => connection.interruptible(signal, connection.query(sql))
       await ask('BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY')
       if (await findTable(connection, schema, destinationId)) {
-        const ids = metadata === 'bizon' ? 'bizon_id, source_record_id' : 'NULL AS bizon_id, NULL AS source_record_id'
-        const own = METADATA.map(({ name }) => `'${name}'`).join(', ')
-        const whole = metadata === 'bizon' ? `to_jsonb(t) - ARRAY[${own}]` : 'to_jsonb(t)'
-        const data = unnest ? whole : 'source_data'
+        const own = columns.map(({ name }) => `'${name}'`).join(', ')
+        const data = unnest ? `to_jsonb(t.*) - ARRAY[${own}]::text[]` : payload
         await ask(
-          `DECLARE rows NO SCROLL CURSOR FOR SELECT ${ids}, (${data})::text AS data
+          `DECLARE rows NO SCROLL CURSOR FOR SELECT ${rowId} AS row_id, ${recordId} AS record_id, (${data})::text AS data
            FROM ${qualified(schema, destinationId)} AS t`,
         )
         for (let count = 1; ; ) {
@@ -70,8 +75,8 @@ export class PostgresReader implements Reader {
             if (data && links) hideRun(data, links)
             bytes += data?.byteLength ?? 0
             return {
-              ...(row.bizon_id !== null && { rowId: String(row.bizon_id) }),
-              ...(row.source_record_id !== null && { recordId: String(row.source_record_id) }),
+              ...(row.row_id !== null && { rowId: String(row.row_id) }),
+              ...(row.record_id !== null && { recordId: String(row.record_id) }),
               data,
             }
           })
@@ -98,6 +103,7 @@ export function scratchSchema(options: PostgresOptions, folder: string): Scratch
   const schema = basename(folder)
   return {
     config: { ...options, schema, create_schema: true },
+    kept: 'server',
     idOf: (destinationId) => destinationId,
     async remove() {
       const connection = await connect(addressOf(options), never, 'destination')

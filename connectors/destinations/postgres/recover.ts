@@ -9,19 +9,31 @@ import type { Run } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import { startingOver } from '../../../lib/job.ts'
 import { idPrefixOf, idSuffixOf } from '../../../lib/row-id.ts'
-import { beginning, followsUnknown, ownState, publisherOf, standingOf, type Words } from '../recovery.ts'
+import type { Queries } from '../../postgres.ts'
+import { checkNaming } from '../naming.ts'
+import {
+  beginning,
+  followsUnknown,
+  isDirect,
+  ownState,
+  publisherOf,
+  showsBatches,
+  standingOf,
+  type Words,
+} from '../recovery.ts'
 import { checkTable, useOf } from './check.ts'
+import type { PostgresOptions } from './config.ts'
 import { qualified } from './names.ts'
 import { releaseTables } from './owners.ts'
 import type { Site } from './publish.ts'
-import type { Transaction } from './session.ts'
 import { dropStaged } from './staging.ts'
 import { REMOVING, type StateRow, type TableState } from './state.ts'
 import { findTable } from './tables.ts'
 
 /** The state to go on from, still to be written in the same transaction. */
-export async function recover(transaction: Transaction, site: Site, row: StateRow, run: Run): Promise<TableState> {
-  const found = await row.read(transaction)
+export async function recover(transaction: Queries, site: Site, row: StateRow, run: Run): Promise<TableState> {
+  const read = await row.read(transaction)
+  const found = read && { ...read, direct: isShown(read, site.options) }
   const own = ownState(found, run, wordsOf(site, row))
   const state = own ? await resume(transaction, site, run, own) : await begin(transaction, site, row, run, found)
   await dropStaged(
@@ -33,7 +45,14 @@ export async function recover(transaction: Transaction, site: Site, row: StateRo
   return { ...state, epoch: run.epoch }
 }
 
-async function resume(transaction: Transaction, site: Site, run: Run, found: TableState): Promise<TableState> {
+/** Whether its rows are in the published tables: as their names say, and without any as this run would have it. */
+function isShown(state: TableState, { visibility }: PostgresOptions): boolean {
+  const [first] = Object.values(state.tables)
+  if (state.mode !== 'incremental') return false
+  return first ? first.staging === null : showsBatches(state, visibility)
+}
+
+async function resume(transaction: Queries, site: Site, run: Run, found: TableState): Promise<TableState> {
   const { options } = site
   if (found.phase === 'published') return found
   for (const [table, { staging }] of Object.entries(found.tables)) {
@@ -48,14 +67,15 @@ async function resume(transaction: Transaction, site: Site, run: Run, found: Tab
 }
 
 /**
- * The store remembers more of a stream than the state row does: a copy of that, or of the whole database, was put back.
+ * The store remembers more of rows that are published than the state row does: a copy of that, or of the whole database, was put back.
  * Rows behind the row's checkpoint come again, so that none may be there.
  */
-async function removeAhead(transaction: Transaction, site: Site, run: Run, found: TableState): Promise<void> {
+async function removeAhead(transaction: Queries, site: Site, run: Run, found: TableState): Promise<void> {
   const rows = found.checkpoint?.rows ?? 0
-  if (found.mode !== 'stream' || site.key || (run.stored?.rows ?? 0) <= rows) return
-  const { schema, metadata } = site.options
-  if (metadata === 'none') {
+  if (!isDirect(found) || site.key || (run.stored?.rows ?? 0) <= rows) return
+  const { schema } = site.options
+  const { rowId } = site.naming
+  if (rowId === undefined) {
     throw new BizonError(
       'edited',
       `the state of ${schema}.${site.target} is an older copy: it ends at row ${rows}, and ${run.stored?.rows} were durable`,
@@ -64,7 +84,8 @@ async function removeAhead(transaction: Transaction, site: Site, run: Run, found
   }
   const prefix = idPrefixOf(found.run, found)
   for (const table of new Set([...Object.keys(found.tables), ...Object.keys(found.published)])) {
-    await transaction.query(`DELETE FROM ${qualified(schema, table)} WHERE bizon_id COLLATE "C" BETWEEN $1 AND $2`, [
+    await checkRows(transaction, site, table)
+    await transaction.query(`DELETE FROM ${qualified(schema, table)} WHERE ${rowId} COLLATE "C" BETWEEN $1 AND $2`, [
       prefix + idSuffixOf(rows),
       `${prefix}${'f'.repeat(16)}`,
     ])
@@ -72,7 +93,7 @@ async function removeAhead(transaction: Transaction, site: Site, run: Run, found
 }
 
 async function begin(
-  transaction: Transaction,
+  transaction: Queries,
   site: Site,
   row: StateRow,
   run: Run,
@@ -82,31 +103,36 @@ async function begin(
   const published = found?.published ?? {}
   // Without the row nobody else knows whose the tables are that records named.
   if (found) await releaseTables(transaction, site.options.schema, site.target, Object.keys(published))
-  return { ...beginning(run), tables: {}, published, publishedBy }
+  const direct = showsBatches(run, site.options.visibility)
+  return { ...beginning(run), direct, tables: {}, published, publishedBy }
 }
 
 /** The run whose rows are published, once an append is taken back that is not to stay. */
 async function publisherAfter(
-  transaction: Transaction,
+  transaction: Queries,
   site: Site,
   row: StateRow,
   run: Run,
   found: TableState,
 ): Promise<string | null> {
-  // Merging rows a second time changes nothing; others are known by their ids.
-  const canUndo = site.key !== undefined || site.options.metadata === 'bizon'
+  // Merging rows, or replacing them, a second time changes nothing; others are known by their ids.
+  const isRepeatable = site.key !== undefined || site.scope !== undefined
+  const canUndo = isRepeatable || site.naming.rowId !== undefined
   const hasWritten = Object.keys(found.tables).length > 0
   const standing = standingOf(found, run, { hasWritten, canUndo }, wordsOf(site, row))
   if (standing === 'stays') return publisherOf(found, hasWritten)
-  if (!site.key) await takeBack(transaction, site, found)
+  if (!isRepeatable) await takeBack(transaction, site, found)
   return run.previous ?? null
 }
 
-async function takeBack(transaction: Transaction, { options }: Site, found: TableState): Promise<void> {
+async function takeBack(transaction: Queries, site: Site, found: TableState): Promise<void> {
+  const { options, naming } = site
+  const { rowId } = naming
   const prefix = idPrefixOf(found.run, found)
   for (const [table, { rows }] of Object.entries(found.tables)) {
     const main = qualified(options.schema, table)
-    const { count } = await transaction.query(`DELETE FROM ${main} WHERE left(bizon_id, 16) = $1`, [prefix])
+    await checkRows(transaction, site, table)
+    const { count } = await transaction.query(`DELETE FROM ${main} WHERE left(${rowId}, 16) = $1`, [prefix])
     if (count === rows) continue
     throw new BizonError(
       'edited',
@@ -116,14 +142,14 @@ async function takeBack(transaction: Transaction, { options }: Site, found: Tabl
   }
 }
 
+/** Rejects unless the rows of a table are known by the column that this config knows them by. */
+async function checkRows(transaction: Queries, { options }: Site, table: string): Promise<void> {
+  const found = await findTable(transaction, options.schema, table)
+  if (found) checkNaming(options, `${options.schema}.${table}`, [...found.columns.keys()])
+}
+
 /** Before the source is asked for anything: can the published tables take what this run brings? */
-async function checkMains(
-  transaction: Transaction,
-  site: Site,
-  row: StateRow,
-  run: Run,
-  state: TableState,
-): Promise<void> {
+async function checkMains(transaction: Queries, site: Site, row: StateRow, run: Run, state: TableState): Promise<void> {
   const { options, target } = site
   const names = Object.keys(state.published)
   const use = useOf(state, options)

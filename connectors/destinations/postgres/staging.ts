@@ -3,7 +3,8 @@
 // one that a kill left before any state named it is known by its comment.
 
 import { faultPoint } from '../../../lib/fault.ts'
-import { quoteName, quoteText } from '../../postgres.ts'
+import { type Queries, quoteText } from '../../postgres.ts'
+import { isDirect } from '../recovery.ts'
 import { checkTable, useOf } from './check.ts'
 import { prepareKey, writtenBefore } from './follow.ts'
 import { derivedName, qualified } from './names.ts'
@@ -14,8 +15,8 @@ import type { TableState } from './state.ts'
 import { createTable, findTable, prepareTable } from './tables.ts'
 
 /** Of the table for the rows of another; null: they go to that one at once. */
-export function stagingName({ mode, run }: Pick<TableState, 'mode' | 'run'>, table: string): string | null {
-  return mode === 'stream' ? null : derivedName(table, 'staging', run)
+export function stagingName(state: Pick<TableState, 'mode' | 'direct' | 'run'>, table: string): string | null {
+  return isDirect(state) ? null : derivedName(table, 'staging', state.run)
 }
 
 /** Makes what takes the rows of a table that this run has not written to: at a second time, what is missing of it. */
@@ -64,15 +65,15 @@ export async function beginTable(
 
 /** Removes the target's staging tables but for those that are `kept`. */
 export async function dropStaged(
-  transaction: Transaction,
+  transaction: Queries,
   { options: { schema }, target }: Site,
   kept: readonly string[],
 ): Promise<void> {
   const { rows } = await transaction.query(
-    `SELECT relname FROM pg_class WHERE relnamespace = $1::regnamespace AND relkind = 'r'
+    `SELECT relname FROM pg_class WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $1) AND relkind = 'r'
        AND relname LIKE '%\\_\\_bizon\\_staging\\_%' AND starts_with(obj_description(oid, 'pg_class'), $2)
        AND NOT relname = ANY ($3::text[]) ORDER BY relname`,
-    [quoteName(schema), markOf(target), kept],
+    [schema, markOf(target), kept],
   )
   for (const { relname } of rows) {
     await transaction.query(`DROP TABLE IF EXISTS ${qualified(schema, String(relname))}`)

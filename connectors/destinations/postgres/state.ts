@@ -11,7 +11,7 @@ import { startingOver } from '../../../lib/job.ts'
 import { parseJson, stringifyJson } from '../../../lib/json.ts'
 import type { Json } from '../../../lib/record.ts'
 import type { SyncMode } from '../../../lib/source.ts'
-import type { Answer } from '../../postgres.ts'
+import type { Answer, Queries } from '../../postgres.ts'
 import { type Held, refuseNewer } from '../recovery.ts'
 import { qualified } from './names.ts'
 import type { Transaction } from './session.ts'
@@ -80,7 +80,7 @@ export class StateRow {
     this.place = `the row of ${JSON.stringify(target)} in ${schema}.${STATE_TABLE}`
   }
 
-  async exists(transaction: Transaction): Promise<boolean> {
+  async exists(transaction: Queries): Promise<boolean> {
     const { rows } = await transaction.query('SELECT to_regclass($1) IS NOT NULL AS found', [this.#table])
     return rows[0]?.found === true
   }
@@ -97,7 +97,8 @@ export class StateRow {
   }
 
   /** The last commit, locked until this transaction ends: an older transaction that is still under way is waited for. */
-  async read(transaction: Transaction): Promise<TableState | undefined> {
+  async read(transaction: Queries): Promise<TableState | undefined> {
+    if (!(await this.exists(transaction))) return undefined
     const texts = COLUMNS.map((name) => `${name}::text`).join(', ')
     const answer = await transaction.query(`SELECT ${texts}, sha256 FROM ${this.#table} WHERE target = $1 FOR UPDATE`, [
       this.#target,

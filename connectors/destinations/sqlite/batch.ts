@@ -2,12 +2,13 @@
 // megabyte: one is on its way while the next one gathers.
 
 import { faultPoint } from '../../../lib/fault.ts'
-import { Cells, insertOf, type Segment } from './cells.ts'
+import { isDirect } from '../recovery.ts'
+import { Cells, insertOf, type Segment, Spare } from './cells.ts'
 import { dropKeys } from './merge.ts'
 import { derivedName } from './names.ts'
-import { checkMain, type Site } from './recover.ts'
+import { checkMain, checkRows, type Site } from './recover.ts'
 import type { StagedTable, TableState } from './state.ts'
-import { creationOf, prepareTable, swallowed } from './tables.ts'
+import { creationOf, findTable, prepareTable, swallowed } from './tables.ts'
 
 const SEGMENT_BYTES = 1 << 20
 
@@ -20,6 +21,7 @@ interface Gathered {
 export class Batch {
   readonly #site: Site
   readonly #waiting = new Map<string, Cells>()
+  readonly #spare = new Spare()
   #mentioned: string[] = []
   #rows = new Map<string, number>()
   /** INSERT into the table that takes the rows, which is there, in the transaction that is open. */
@@ -32,7 +34,7 @@ export class Batch {
   cellsOf(table: string): Cells {
     let cells = this.#waiting.get(table)
     if (!cells) {
-      cells = new Cells(this.#site.columnsOf(table).all.length)
+      cells = new Cells(this.#site.columnsOf(table).all.length, this.#spare)
       this.#waiting.set(table, cells)
     }
     return cells
@@ -97,29 +99,28 @@ export class Batch {
       this.#inserts.set(table, insert)
       if (!segment) continue
       const count = await session.insert(insert, segment)
-      if (
-        count !== segment.rows &&
-        !(key && state.mode === 'stream' && this.#site.options.cursor_field !== undefined)
-      ) {
+      if (count !== segment.rows && !(key && isDirect(state) && this.#site.options.cursor_field !== undefined)) {
         throw swallowed(table, count, segment.rows)
       }
       faultPoint('stage.mid')
     }
   }
 
-  /** Makes the table that takes the rows: a staging table, new with the first of them; a stream's is the published one. */
+  /** Makes the table that takes the rows: a staging table, new with the first of them; where they are to be seen at once the published one. */
   async #tableFor(state: TableState, table: string): Promise<string> {
     const { session, key, followed } = this.#site
     if (followed) {
       const { into, columns } = await followed(state, table)
       const names = columns.all.map(({ name }) => name)
-      const isMerged = key !== undefined && state.mode === 'stream'
+      const isMerged = key !== undefined && isDirect(state)
       return insertOf(into, names, true, isMerged ? `WHERE true ${key.conflict(table, columns.all)}` : undefined)
     }
     const { all, nullable } = this.#site.columnsOf(table)
     const names = all.map(({ name }) => name)
     if (!(table in state.tables)) await checkMain(this.#site, state, table)
-    if (state.mode === 'stream') {
+    if (isDirect(state)) {
+      const found = await findTable(session, table)
+      if (found) checkRows(this.#site.options, found, table)
       await prepareTable(session, table, all)
       if (key) await key.ensureIndex(session, table)
       else await dropKeys(session, table)
@@ -132,6 +133,6 @@ export class Batch {
   }
 }
 
-function stagingOf({ mode, run }: TableState, table: string): string | null {
-  return mode === 'stream' ? null : derivedName(table, 'staging', run)
+function stagingOf(state: TableState, table: string): string | null {
+  return isDirect(state) ? null : derivedName(table, 'staging', state.run)
 }

@@ -10,6 +10,7 @@ const ZERO = 0x30
 const SPACE = 0x20
 const MINUS = 0x2d
 const FIRST_BYTES = 1 << 12
+const MOST_SPARE_BYTES = 8 << 20
 /** Bytes that are sooner copied here than by a call. */
 const SHORT = 40
 
@@ -20,17 +21,42 @@ export interface Segment {
   /** Bytes of the index that count. */
   readonly end: number
   readonly rows: number
+  /** Where its memory goes afterwards. */
+  readonly spare: Spare
+}
+
+/** Memory of segments that were sent, for the next ones: as garbage, it would be much before the collector looks. */
+export class Spare {
+  #data: Buffer[] = []
+  #index: Buffer[] = []
+
+  /** The memory of one segment. What a large record needed is not kept. */
+  keep([data, index]: readonly ArrayBuffer[] = []): void {
+    if (!data || !index || data.byteLength + index.byteLength > MOST_SPARE_BYTES) return
+    this.#data.push(Buffer.from(data))
+    this.#index.push(Buffer.from(index))
+  }
+
+  data(bytes: number): Buffer {
+    return this.#data.pop() ?? Buffer.allocUnsafeSlow(bytes)
+  }
+
+  index(bytes: number): Buffer {
+    return this.#index.pop()?.fill(ZERO) ?? zeros(bytes)
+  }
 }
 
 export class Cells {
   readonly #rowBytes: number
+  readonly #spare: Spare
   #data: Buffer = Buffer.allocUnsafeSlow(FIRST_BYTES)
   #used = 0
   #index: Buffer = zeros(FIRST_BYTES)
   #end = 0
 
-  constructor(columns: number) {
+  constructor(columns: number, spare: Spare) {
     this.#rowBytes = columns * CELL
+    this.#spare = spare
   }
 
   get bytes(): number {
@@ -76,9 +102,9 @@ export class Cells {
 
   /** What has gathered since the last call. */
   take(): Segment {
-    const segment = { data: this.#data, index: this.#index, end: this.#end, rows: this.rows }
-    this.#data = Buffer.allocUnsafeSlow(Math.min(segment.data.length, 2 * Math.max(this.#used, FIRST_BYTES)))
-    this.#index = zeros(Math.min(segment.index.length, 2 * Math.max(this.#end, FIRST_BYTES)))
+    const segment = { data: this.#data, index: this.#index, end: this.#end, rows: this.rows, spare: this.#spare }
+    this.#data = this.#spare.data(Math.min(segment.data.length, 2 * Math.max(this.#used, FIRST_BYTES)))
+    this.#index = this.#spare.index(Math.min(segment.index.length, 2 * Math.max(this.#end, FIRST_BYTES)))
     this.#used = 0
     this.#end = 0
     return segment

@@ -5,7 +5,8 @@ import type { RecordSchema } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import { fieldsReader, isKey, members, stringAt } from '../../../lib/json.ts'
 import type { RawJson, SourceRecord } from '../../../lib/record.ts'
-import { RECORD_COLUMNS, rawOf, timestampText } from '../record.ts'
+import { FACT_TYPES, factText, isFree, listOf, type Naming, namingOf, type PageFacts } from '../naming.ts'
+import { rawOf } from '../record.ts'
 import { isHalfPair, schemaFor } from '../schemas.ts'
 import type { Cells } from './cells.ts'
 import type { SqliteOptions } from './config.ts'
@@ -19,9 +20,7 @@ export interface Column {
   readonly type: string
 }
 
-const WHOLE: readonly Column[] = RECORD_COLUMNS.map((name) => ({ name, kind: 'text', type: 'TEXT' }))
-export const METADATA = WHOLE.slice(0, -1)
-const PAYLOAD = WHOLE.slice(-1)
+const KINDS = { text: 'text', timestamp: 'text', json: 'text', integer: 'integer' } as const
 
 const QUOTE = 0x22
 const LETTER_N = 0x6e
@@ -37,18 +36,11 @@ const SHORT = 40
 /** Of what stands around a payload: ids and times of a row. */
 const HEAD_BYTES = 160
 
-/** What all rows of a page have in common. */
-export interface PageFacts {
-  readonly extractedAt: string
-  readonly loadedAt: string
-  readonly nextId: () => string
-}
-
 export class TableColumns {
   readonly all: readonly Column[]
   /** Whether a value may be null. */
   readonly nullable: boolean
-  readonly #metadata: boolean
+  readonly #naming: Naming
   /** Undefined: the payload whole. */
   readonly #fields: Fields | undefined
   /** Of the payload whole: the fields of the key, which must be there. */
@@ -56,20 +48,22 @@ export class TableColumns {
 
   /** `followed`: with `unnest: columns`, those of the records' fields as they are now. */
   constructor(options: SqliteOptions, table: string, followed: readonly Column[] = []) {
-    const { unnest, recordSchemas, metadata, primary_key: key } = options
+    const { unnest, recordSchemas, primary_key: key } = options
+    const naming = namingOf(options)
     const listed =
       unnest === true ? typedColumns(schemaFor(recordSchemas, table, 'table', isSameName), table) : undefined
     const typed = unnest === 'columns' ? followed : listed
-    this.#metadata = metadata === 'bizon'
+    this.#naming = naming
     this.#fields = typed && new Fields(typed, key, table, unnest === true)
     this.#key = typed || key.length === 0 ? undefined : new KeyCheck(key, table)
     this.nullable = typed !== undefined
-    this.all = [...(this.#metadata ? METADATA : []), ...(typed ?? PAYLOAD)]
+    const facts = naming.columns.map(({ name, fact }) => columnOf(name, KINDS[FACT_TYPES[fact]]))
+    this.all = [...facts, ...(typed ?? [columnOf(naming.payload, 'text')])]
     const names = this.all.map(({ name }) => foldName(name))
     const twice = this.all.find((_, at) => names.indexOf(names[at] as string) !== at)
     if (twice !== undefined) {
       throw new BizonError('config', `record_schemas: table ${table} has two columns named ${twice.name}`, {
-        hint: `In SQLite Name is name. ${RECORD_COLUMNS.slice(0, -1).join(', ')} are columns of their own, unless metadata is none.`,
+        hint: `In SQLite Name is name. ${listOf(naming)} are columns of their own, unless metadata is none.`,
       })
     }
   }
@@ -78,14 +72,12 @@ export class TableColumns {
     const { id } = record
     const raw = rawOf(record.data)
     if (this.#key) this.#key.check(raw, id)
-    to.begin(raw.byteLength + 3 * id.length + HEAD_BYTES)
-    if (this.#metadata) {
-      to.plain(page.nextId())
-      to.plain(page.extractedAt)
-      to.plain(page.loadedAt)
-      if (isHalfPair(id)) throw halfPair(id, 'its id')
-      to.text(id)
-      to.plain(record.timestamp === undefined ? page.extractedAt : timestampText(record.timestamp, id))
+    to.begin(raw.byteLength + 3 * (id.length + page.run.length) + HEAD_BYTES)
+    for (const { fact } of this.#naming.columns) {
+      const text = factText(fact, record, page)
+      if (fact === 'recordId' && isHalfPair(id)) throw halfPair(id, 'its id')
+      if (isFree(fact)) to.text(text)
+      else to.plain(text)
     }
     if (this.#fields) this.#fields.add(raw, id, to)
     else to.bytesOf(raw.buffer, raw.start, raw.end)
@@ -218,10 +210,13 @@ function hasEscape(buffer: Buffer, start: number, end: number): boolean {
   return false
 }
 
+function columnOf(name: string, kind: Kind): Column {
+  return { name, kind, type: declaredType(kind) }
+}
+
 function typedColumns({ columns }: RecordSchema, table: string): Column[] {
   return columns.map(({ name, type }) => {
-    const kind = kindOf(type, `${table}.${name}`)
-    return { name: checkedName(name, 'column'), kind, type: declaredType(kind) }
+    return columnOf(checkedName(name, 'column'), kindOf(type, `${table}.${name}`))
   })
 }
 

@@ -3,6 +3,9 @@
 import * as z from 'zod'
 import type { DestinationOptions } from '../../../lib/destination.ts'
 import { onSchemaChange } from '../columns/config.ts'
+import { METADATA, METADATA_DESCRIPTION } from '../naming.ts'
+import { VISIBILITIES, VISIBILITY_DESCRIPTION } from '../recovery.ts'
+import { SCOPE_DESCRIPTION } from '../schemas.ts'
 
 export const config = z.strictObject({
   path: z
@@ -12,16 +15,14 @@ export const config = z.strictObject({
       'The database file; it is created when it is missing, its folder is not. Relative to the working directory.',
     )
     .meta({ examples: ['warehouse.sqlite3'] }),
-  metadata: z
-    .enum(['bizon', 'none'])
-    .default('bizon')
-    .describe('`bizon`: id and times of a record in columns of their own. `none`: its data alone.'),
+  metadata: z.enum(METADATA).default('bizon').describe(METADATA_DESCRIPTION),
   primary_key: z
     .array(z.string().min(1))
     .describe(
       'Fields by which rows are merged, none of them null: of two rows with one key the newer stays. Default: rows are added.',
     )
     .default([]),
+  replace_scope: z.array(z.string().min(1)).describe(SCOPE_DESCRIPTION).default([]),
   cursor_field: z
     .string()
     .min(1)
@@ -33,6 +34,7 @@ export const config = z.strictObject({
     .describe(
       'How `cursor_field` is compared: `value` as it is, numbers as numbers and text letter by letter; `timestamp` or `number` also where it is text.',
     ),
+  visibility: z.enum(VISIBILITIES).default('run').describe(VISIBILITY_DESCRIPTION),
   durability: z
     .enum(['power_loss', 'process'])
     .default('power_loss')

@@ -11,10 +11,10 @@ import { joined, type Kind as Seen } from '../columns/kinds.ts'
 import { otherKind } from '../columns/observe.ts'
 import { FollowedColumns, type Step } from '../columns/table.ts'
 import { rawOf } from '../record.ts'
-import { replaces } from '../recovery.ts'
+import { isDirect, replaces } from '../recovery.ts'
 import { isHalfPair } from '../schemas.ts'
 import { alterTable, kindsIn } from './alter.ts'
-import { type Column, METADATA, TableColumns } from './columns.ts'
+import { type Column, TableColumns } from './columns.ts'
 import { derivedName, foldName, quoteName } from './names.ts'
 import { checkMain, type Site } from './recover.ts'
 import type { Kinds, TableState } from './state.ts'
@@ -35,9 +35,8 @@ const SEEN = new Map(Object.entries(KINDS).map(([seen, kind]) => [kind, seen as 
 const columnOf = (name: string, kind: Kind): Column => ({ name, kind, type: declaredType(kind) })
 
 /** The columns of a table, for what its state says of them. */
-export function columnsFor({ options }: Pick<Site, 'options'>, kinds: Kinds): readonly Column[] {
-  const own = options.metadata === 'bizon' ? METADATA : []
-  return [...own, ...Object.entries(kinds).map(([name, kind]) => columnOf(name, kind))]
+export function columnsFor({ fixedOf, target }: Pick<Site, 'fixedOf' | 'target'>, kinds: Kinds): readonly Column[] {
+  return [...fixedOf(target), ...Object.entries(kinds).map(([name, kind]) => columnOf(name, kind))]
 }
 
 /** The same of fields that the source names. */
@@ -64,7 +63,7 @@ export class FollowedTable {
     this.#table = table
     this.into = stagingOf(state, table)
     this.#computed = (main?.columns ?? []).filter(({ computed }) => computed).map(({ name }) => name)
-    const own = options(site) === 'bizon' ? METADATA.map(({ name }) => name) : []
+    const own = site.naming.columns.map(({ name }) => name)
     const there = [...kindsIn(main, before)].filter(([name]) => !own.includes(name) && !this.#computed.includes(name))
     this.#there = new Map([...there, ...Object.entries(staged?.kinds ?? {})])
     const isReplaced = replaces(state) && isOwn(main, before, own)
@@ -129,15 +128,15 @@ export class FollowedTable {
     }
     const before = new Map(this.#columns.all.map(({ name, kind }) => [name, kind]))
     this.#columns = this.#current()
-    const kinds = state.mode === 'stream' ? new Map([...this.#there, ...before]) : before
+    const kinds = isDirect(state) ? new Map([...this.#there, ...before]) : before
     await alterTable(session, { table: this.into, columns: this.#columns.all, kinds, mayTurn: true, key })
     await this.#makeIndex(state)
     faultPoint('ddl.after')
   }
 
-  async #makeIndex({ mode }: TableState): Promise<void> {
+  async #makeIndex(state: TableState): Promise<void> {
     const { key, session } = this.#site
-    if (mode !== 'stream' || this.#columns.all.length === 0) return
+    if (!isDirect(state) || this.#columns.all.length === 0) return
     if (key && hasKey(this.#site, this.#columns.all)) await key.ensureIndex(session, this.#table)
   }
 
@@ -153,7 +152,7 @@ export class FollowedTable {
 
   #checkName(name: string, records: readonly SourceRecord[]): void {
     const folded = foldName(name)
-    const own = options(this.#site) === 'bizon' && METADATA.some((column) => column.name === folded)
+    const own = this.#site.naming.columns.some((column) => column.name === folded)
     const other = [...this.#there.keys(), ...this.#followed.written.keys()].find(
       (one) => one !== name && foldName(one) === folded,
     )
@@ -185,16 +184,16 @@ export class FollowedTable {
     const { options, key } = this.#site
     const names = new Set([...this.#followed.written.keys(), ...(step?.added.keys() ?? [])])
     const of = `table ${this.#table}, record ${JSON.stringify(first?.id)}`
-    if (names.size === 0 && options.metadata === 'none') {
+    if (names.size === 0 && this.#site.naming.columns.length === 0) {
       throw new BizonError('invalid_record', `${of}: neither it nor the rest of its page has a value`, {
         hint: 'Drop empty records in a transform, or leave metadata at bizon.',
       })
     }
-    if (!key) return
-    const { primary_key: keys, cursor_field: cursor } = options
-    const missing = [...keys, ...(cursor === undefined ? [] : [cursor])].find((name) => !names.has(name))
+    const { primary_key: keys, cursor_field: cursor, replace_scope: scope } = options
+    const fields = [...scope, ...(key ? [...keys, ...(cursor === undefined ? [] : [cursor])] : [])]
+    const missing = fields.find((name) => !names.has(name))
     if (missing === undefined) return
-    const which = keys.includes(missing) ? 'primary_key' : 'cursor_field'
+    const which = scope.includes(missing) ? 'replace_scope' : keys.includes(missing) ? 'primary_key' : 'cursor_field'
     throw new BizonError(
       'invalid_record',
       `${of}: its ${which} ${JSON.stringify(missing)} is no column, since no record so far has a value there`,
@@ -210,10 +209,9 @@ export function hasKey({ options }: Site, columns: readonly Pick<Column, 'name'>
   return names.every((name) => columns.some((column) => column.name === name))
 }
 
-const options = (site: Site): 'bizon' | 'none' => site.options.metadata
-
-function stagingOf({ mode, run, tables }: TableState, table: string): string {
-  return mode === 'stream' ? table : (tables[table]?.staging ?? derivedName(table, 'staging', run))
+function stagingOf(state: TableState, table: string): string {
+  const { run, tables } = state
+  return isDirect(state) ? table : (tables[table]?.staging ?? derivedName(table, 'staging', run))
 }
 
 /** Whether a table is nothing but what this program made for the pipeline, so that another may take its place. */

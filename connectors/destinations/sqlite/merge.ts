@@ -1,6 +1,7 @@
 // Merging by key: which of two rows with one key stays. The newer one, and of two that are equally new the one that came
 // later; also against the published table, so that an older row that comes late changes nothing.
 
+import { namingOf, uniqueOf } from '../naming.ts'
 import type { Column } from './columns.ts'
 import type { SqliteOptions } from './config.ts'
 import { derivedName, quoteName, quoteText } from './names.ts'
@@ -9,9 +10,12 @@ import { countOf, listOf, swallowed } from './tables.ts'
 
 export class Key {
   readonly #options: SqliteOptions
+  /** Column of the payload, where it is whole. */
+  readonly #payload: string
 
   constructor(options: SqliteOptions) {
     this.#options = options
+    this.#payload = namingOf(options).payload
   }
 
   /** Leaves one row for each key. Resolves to how many there are less. */
@@ -59,12 +63,12 @@ export class Key {
   }
 
   #indexOf(table: string): string {
-    const { unnest, primary_key: key } = this.#options
-    return derivedName(table, 'key', JSON.stringify([unnest, key]))
+    return derivedName(table, 'key', uniqueOf(this.#options))
   }
 
   #keys(): string {
-    return this.#options.primary_key.map((name) => (this.#options.unnest ? quoteName(name) : keyOf(name))).join(', ')
+    const { unnest, primary_key: key } = this.#options
+    return key.map((name) => (unnest ? quoteName(name) : keyOf(this.#payload, name))).join(', ')
   }
 
   /** Undefined: nothing says which is newer. */
@@ -72,7 +76,7 @@ export class Key {
     const { cursor_field: field, cursor_type: type, unnest } = this.#options
     if (field === undefined) return undefined
     const from = of === undefined ? '' : `${of}.`
-    const value = unnest ? `${from}${quoteName(field)}` : `json_extract(${from}source_data, ${pathOf(field)})`
+    const value = unnest ? `${from}${quoteName(field)}` : `json_extract(${from}${this.#payload}, ${pathOf(field)})`
     switch (type) {
       case 'value':
         // Kept as text, so that no digit is lost.
@@ -107,9 +111,9 @@ export function isKeyIndex(table: string, name: string): boolean {
 }
 
 /** A string whatever its escapes; a number as it is written, since a double would make one of two. */
-function keyOf(name: string): string {
+export function keyOf(data: string, name: string): string {
   const path = pathOf(name)
-  return `CASE json_type(source_data, ${path}) WHEN 'text' THEN json_quote(json_extract(source_data, ${path})) ELSE source_data -> ${path} END`
+  return `CASE json_type(${data}, ${path}) WHEN 'text' THEN json_quote(json_extract(${data}, ${path})) ELSE ${data} -> ${path} END`
 }
 
 function pathOf(name: string): string {

@@ -11,7 +11,7 @@ import type { Column } from './columns.ts'
 import { columnsFor, hasKey, isOwn } from './follow.ts'
 import { dropKeys, isKeyIndex, type Key } from './merge.ts'
 import { foldName, quoteName } from './names.ts'
-import type { Site } from './recover.ts'
+import { checkRows, type Site } from './recover.ts'
 import type { StagedTable, TableState } from './state.ts'
 import {
   countOf,
@@ -30,6 +30,7 @@ import {
  * stay as they are; else they are emptied.
  */
 export async function publish(site: Site, state: TableState, keepsOthers: boolean): Promise<TableState> {
+  if (state.direct) return { ...state, phase: 'published', publishedBy: state.run }
   const tables = Object.entries(state.tables)
   for (const [table, staged] of tables) {
     const all = site.followed ? columnsFor(site, staged.kinds ?? {}) : site.columnsOf(table).all
@@ -123,9 +124,15 @@ async function append(site: Site, from: Staged, state: TableState): Promise<void
   const { session } = site
   const { table, staging, all } = from
   const key = keyOf(site, from)
+  const found = await findTable(session, table)
+  if (found) checkRows(site.options, found, table)
   await prepare(site, from, state)
   if (!key) {
     await dropKeys(session, table)
+    if (site.scope && from.rows > 0) {
+      await site.scope.clear(session, table, staging)
+      faultPoint('publish.mid')
+    }
     await moveRows(site, from)
     return
   }

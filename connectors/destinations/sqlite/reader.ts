@@ -8,7 +8,7 @@ import { openFile } from '../../sources/sqlite/file.ts'
 import { sqliteError } from '../../sqlite.ts'
 import { hideRun, linksOf } from '../child-tables.ts'
 import { shortest } from '../file/paths.ts'
-import { METADATA } from './columns.ts'
+import { type Naming, namingOf } from '../naming.ts'
 import type { SqliteOptions } from './config.ts'
 import { foldName, quoteName } from './names.ts'
 
@@ -18,17 +18,23 @@ export class SqliteReader implements Reader {
   readonly keeps: Keeps
   readonly #path: string
   readonly #options: SqliteOptions
+  readonly #naming: Naming
 
   constructor(options: SqliteOptions) {
-    const { path, metadata, unnest, primary_key: key, on_empty: onEmpty } = options
+    const { path, unnest, primary_key: key, replace_scope: scope, on_empty: onEmpty } = options
     this.#path = resolve(path)
     this.#options = options
+    this.#naming = namingOf(options)
     const changed = unnest ? 'with unnest values have the types of their columns' : undefined
-    const why = key.length > 0 ? 'rows are merged by primary_key, so that newer ones take the place of others' : changed
+    const isReplaced = key.length > 0 || scope.length > 0
+    const by = key.length > 0 ? 'merged by primary_key' : 'replaced by replace_scope'
+    const why = isReplaced ? `rows are ${by}, so that newer ones take the place of others` : changed
     this.keeps = {
-      of: unnest ? 'counts' : metadata === 'bizon' ? 'records' : 'payloads',
+      of: unnest ? 'counts' : this.#naming.recordId === undefined ? 'payloads' : 'records',
+      ...(this.#naming.rowId !== undefined && { ids: true }),
+      ...(options.visibility === 'batch' && { addsInView: true }),
       inOrder: false,
-      ...(key.length > 0 && { merges: true }),
+      ...(isReplaced && { merges: true }),
       ...(onEmpty === 'keep' && { onEmpty }),
       ...(why !== undefined && { why }),
     }
@@ -46,13 +52,14 @@ export class SqliteReader implements Reader {
       const { database } = file
       const found = database.prepare('SELECT 1 FROM sqlite_schema WHERE type = ? AND name = ? COLLATE NOCASE')
       if (!found.get('table', destinationId)) return
-      const { metadata, unnest, unnestDepth } = this.#options
+      const { unnest, unnestDepth } = this.#options
+      const { rowId, recordId, payload } = this.#naming
       const links = unnestDepth === undefined ? undefined : linksOf(this.#options)
-      const columns = unnest ? '*' : metadata === 'bizon' ? 'bizon_id, source_record_id, source_data' : 'source_data'
+      const columns = unnest ? '*' : [rowId, recordId, payload].filter((name) => name !== undefined).join(', ')
       const select = database.prepare(`SELECT ${columns} FROM ${quoteName(destinationId)}`).safeIntegers()
       let [rows, bytes]: [StoredRow[], number] = [[], 0]
       for (const row of select.iterate() as IterableIterator<Record<string, unknown>>) {
-        const stored = storedOf(row, unnest !== false)
+        const stored = storedOf(row, unnest !== false, this.#naming)
         if (stored.data && links) hideRun(stored.data, links)
         rows.push(stored)
         bytes += stored.data?.byteLength ?? 0
@@ -72,18 +79,19 @@ export class SqliteReader implements Reader {
   async close(): Promise<void> {}
 }
 
-function storedOf(row: Record<string, unknown>, unnest: boolean): StoredRow {
-  const { bizon_id: rowId, source_record_id: recordId, source_data: text } = row
+function storedOf(row: Record<string, unknown>, unnest: boolean, naming: Naming): StoredRow {
+  const [rowId, recordId] = [naming.rowId, naming.recordId].map((name) => (name === undefined ? undefined : row[name]))
+  const text = row[naming.payload]
   return {
     ...(typeof rowId === 'string' && { rowId }),
     ...(typeof recordId === 'string' && { recordId }),
-    data: unnest ? fieldsOf(row) : typeof text === 'string' ? payloadOf(Buffer.from(text)) : undefined,
+    data: unnest ? fieldsOf(row, naming) : typeof text === 'string' ? payloadOf(Buffer.from(text)) : undefined,
   }
 }
 
 /** All columns but those that say what bizon knows of a record. */
-function fieldsOf(row: Record<string, unknown>) {
-  const own = Object.entries(row).filter(([name]) => !METADATA.some((column) => column.name === name))
+function fieldsOf(row: Record<string, unknown>, { columns }: Naming) {
+  const own = Object.entries(row).filter(([name]) => !columns.some((column) => column.name === name))
   const members = own.map(([name, value]) => {
     const text = typeof value === 'bigint' ? String(value) : JSON.stringify(value)
     return `${JSON.stringify(name)}:${text}`
@@ -95,6 +103,7 @@ function fieldsOf(row: Record<string, unknown>) {
 export function scratchFile(options: SqliteOptions, folder: string): Scratch<SqliteOptions> {
   return {
     config: { ...options, path: join(folder, 'target.sqlite3') },
+    kept: 'folder',
     idOf: (destinationId) => destinationId,
     remove: async () => {},
   }

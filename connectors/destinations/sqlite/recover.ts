@@ -10,15 +10,26 @@ import { BizonError } from '../../../lib/errors.ts'
 import { faultPoint } from '../../../lib/fault.ts'
 import { startingOver } from '../../../lib/job.ts'
 import { idPrefixOf } from '../../../lib/row-id.ts'
-import { beginning, followsUnknown, ownState, publisherOf, replaces, standingOf, type Words } from '../recovery.ts'
+import { checkNaming, type Naming } from '../naming.ts'
+import {
+  beginning,
+  followsUnknown,
+  ownState,
+  publisherOf,
+  replaces,
+  showsBatches,
+  standingOf,
+  type Words,
+} from '../recovery.ts'
 import type { Column, TableColumns } from './columns.ts'
 import type { SqliteOptions } from './config.ts'
 import type { FollowedTable } from './follow.ts'
 import type { Key } from './merge.ts'
 import { isSameName, quoteName } from './names.ts'
+import type { Scope } from './scope.ts'
 import type { Session } from './session.ts'
 import { REMOVING, type StagedTable, type StateRow, type TableState } from './state.ts'
-import { findTable, missingColumns } from './tables.ts'
+import { type FoundTable, findTable, missingColumns } from './tables.ts'
 
 /** What recovering, writing and publishing work with. */
 export interface Site {
@@ -28,6 +39,9 @@ export interface Site {
   /** Table of the configured destination id. */
   readonly target: string
   readonly key: Key | undefined
+  /** By what rows are replaced that are not all replaced; undefined: by nothing. */
+  readonly scope: Scope | undefined
+  readonly naming: Naming
   /** Those that rows are written with, as far as they are known. */
   columnsOf(table: string): TableColumns
   /** Those that rows are written with whatever the records are. */
@@ -75,7 +89,9 @@ async function begin(site: Site, run: Run, found: TableState | undefined): Promi
   const published = found?.published ?? []
   // Without the row nobody else knows whose the tables are that records named.
   if (found) await site.row.release(published)
-  return { ...beginning(run), tables: {}, published, publishedBy, ...(found?.kinds && { kinds: found.kinds }) }
+  const direct = showsBatches(run, site.options.visibility)
+  const kept = found?.kinds && { kinds: found.kinds }
+  return { ...beginning(run), direct, tables: {}, published, publishedBy, ...kept }
 }
 
 async function dropStaged({ session }: Site, found: TableState): Promise<void> {
@@ -88,21 +104,24 @@ async function dropStaged({ session }: Site, found: TableState): Promise<void> {
 
 /** The run whose rows are published, once an append is taken back that is not to stay. */
 async function publisherAfter(site: Site, run: Run, found: TableState): Promise<string | null> {
-  // Merging rows a second time changes nothing; others are known by their ids.
-  const canUndo = site.key !== undefined || site.options.metadata === 'bizon'
+  // Merging rows, or replacing them, a second time changes nothing; others are known by their ids.
+  const isRepeatable = site.key !== undefined || site.scope !== undefined
+  const canUndo = isRepeatable || site.naming.rowId !== undefined
   const hasWritten = Object.keys(found.tables).length > 0
   const standing = standingOf(found, run, { hasWritten, canUndo }, wordsOf(site))
   if (standing === 'stays') return publisherOf(found, hasWritten)
-  if (!site.key) await takeBack(site, found)
+  if (!isRepeatable) await takeBack(site, found)
   return run.previous ?? null
 }
 
-async function takeBack({ session }: Site, found: TableState): Promise<void> {
+async function takeBack({ session, options, naming }: Site, found: TableState): Promise<void> {
+  const { rowId } = naming
   const prefix = idPrefixOf(found.run, found)
   for (const [table, { rows }] of Object.entries(found.tables)) {
     const there = await findTable(session, table)
+    if (there) checkRows(options, there, table)
     const count = there
-      ? await session.change(`DELETE FROM ${quoteName(table)} WHERE substr(bizon_id, 1, 16) = ?`, [prefix])
+      ? await session.change(`DELETE FROM ${quoteName(table)} WHERE substr(${rowId}, 1, 16) = ?`, [prefix])
       : 0
     if (count === rows) continue
     throw new BizonError(
@@ -137,12 +156,20 @@ export async function checkMain(site: Site, state: TableState, table: string): P
       hint: `Put it back, or set destination_id back. Or ${startingOver(state.mode)}.`,
     })
   }
-  if (isTarget || table in state.tables) missingColumns(found, fixedOf(table), table, site.options.unnest === 'columns')
+  const isWritten = isTarget || table in state.tables
+  if (isWritten && !replaces(state)) checkRows(site.options, found, table)
+  if (isWritten) missingColumns(found, fixedOf(table), table, site.options.unnest === 'columns')
   // A first incremental run replaces only what this pipeline published; a full refresh replaces whatever is there.
   if (state.mode !== 'incremental' || !state.complete || isKnown || !(await hasRows(session, table))) return
   throw new BizonError('edited', `table ${table} exists, and ${row.place} does not say that this pipeline wrote it`, {
     hint: 'Rename it, or run with --reset to replace it.',
   })
+}
+
+/** Rejects unless the rows of a table have the columns of this config's `metadata`, or none of another's. */
+export function checkRows(options: SqliteOptions, { columns }: FoundTable, table: string): void {
+  const names = columns.map(({ name }) => name)
+  checkNaming(options, `table ${table}`, names, isSameName)
 }
 
 async function hasRows(session: Session, table: string): Promise<boolean> {

@@ -6,11 +6,14 @@ import { createHash } from 'node:crypto'
 import { existsSync, realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { BizonError } from '../../../lib/errors.ts'
+import { memorySizes } from '../../../lib/memory.ts'
 import { holder } from '../../../lib/state.ts'
 import { never, sleep } from '../../../lib/wait.ts'
 import { type FileLock, lockFile } from '../../lock.ts'
+import { openFile } from '../../sources/sqlite/file.ts'
 import { type Answer, type Row, SqliteThread, type Value } from '../../sqlite/thread.ts'
 import { isBusy, sqliteError } from '../../sqlite.ts'
+import { countOfDelete, type Note } from '../plan.ts'
 import type { Segment } from './cells.ts'
 import { foldName } from './names.ts'
 
@@ -45,6 +48,8 @@ export class Session {
   /** Bytes that have gone into the log since it was last emptied. */
   #logged = 0
   #closed = false
+  /** What would be changed, where nothing may be. */
+  #notes: Note[] | undefined
 
   constructor(options: SessionOptions, seams: Seams = {}) {
     this.#options = options
@@ -67,15 +72,28 @@ export class Session {
     await this.#patiently(signal, () => this.#prepare(thread))
   }
 
-  /** Opens the database for reading alone, and without the lock, while the work is done. */
-  async look(work: () => Promise<void>): Promise<void> {
+  /**
+   * Opens the database for reading alone, and without the lock, while the work is done; what that would change is noted. One
+   * that does not exist is empty.
+   */
+  async look<T>(work: () => Promise<T>, notes: Note[] = []): Promise<T> {
     const thread = this.#seams.thread ?? new SqliteThread()
     this.#thread = thread
+    this.#notes = notes
+    const isThere = existsSync(this.path)
+    const file = isThere ? { path: this.path, readonly: true } : { path: ':memory:' }
     try {
-      await this.#told(thread.open({ path: this.path, busyTimeoutMs: BUSY_MS, readonly: true }))
-      await work()
+      await this.#told(thread.open({ ...file, busyTimeoutMs: BUSY_MS }))
+      await this.#checkEncoding(thread).catch((error: unknown) => {
+        throw this.#words(error)
+      })
+      return await work()
     } finally {
       await this.close()
+      // An empty log that reading has made beside the file is taken away again.
+      const reading = { path: this.path, busy_timeout: 0 }
+      const leave = isThere && (await openFile(reading, 'destination').catch(() => undefined))
+      if (leave) leave.close()
     }
   }
 
@@ -94,15 +112,18 @@ export class Session {
 
   /** One statement within the transaction. Resolves to how many rows it changed. */
   async change(sql: string, values: readonly Value[] = []): Promise<number> {
+    if (this.#notes) return this.#note(this.#notes, sql, values)
     this.#before(sql)
     return (await this.#told(this.#use().query(sql, values))).changes
   }
 
-  /** The same with a segment, whose memory it takes. */
-  async insert(sql: string, { data, index, end }: Segment): Promise<number> {
+  /** The same with a segment, whose memory then serves the next ones. */
+  async insert(sql: string, { data, index, end, spare }: Segment): Promise<number> {
     this.#before('INSERT')
     this.#logged += data.length + end
-    return (await this.#told(this.#use().send(sql, { data, index, end }))).changes
+    const { changes, lent } = await this.#told(this.#use().send(sql, { data, index, end }))
+    spare.keep(lent)
+    return changes
   }
 
   async commit(): Promise<void> {
@@ -144,13 +165,25 @@ export class Session {
     this.#thread?.query('PRAGMA wal_checkpoint(PASSIVE)').catch(() => {})
   }
 
-  async #prepare(thread: SqliteThread): Promise<void> {
+  async #note(notes: Note[], sql: string, values: readonly Value[]): Promise<number> {
+    const counting = countOfDelete(sql)
+    const [row] = counting === undefined ? [] : await this.read(counting, values)
+    const count = Number(row?.count ?? 0)
+    notes.push({ sql, count })
+    return count
+  }
+
+  async #checkEncoding(thread: SqliteThread): Promise<void> {
     const encoding = (await thread.query('PRAGMA encoding')).rows[0]?.encoding
     if (encoding !== 'UTF-8') {
       throw new BizonError('destination', `${this.path}: the database holds text as ${encoding}, not as UTF-8`, {
         hint: 'Name another file, or make this one anew: sqlite3 OLD .dump | sqlite3 NEW.',
       })
     }
+  }
+
+  async #prepare(thread: SqliteThread): Promise<void> {
+    await this.#checkEncoding(thread)
     const mode = (await thread.query('PRAGMA journal_mode')).rows[0]?.journal_mode
     if (mode !== 'wal') {
       this.#before('PRAGMA journal_mode = WAL')
@@ -164,7 +197,7 @@ export class Session {
     // FULL: a commit is on disk before it counts. Renaming must leave views and triggers as their authors wrote them.
     const synchronous = this.#options.durability === 'power_loss' ? 'FULL' : 'OFF'
     await thread.exec(
-      `PRAGMA synchronous = ${synchronous}; PRAGMA foreign_keys = OFF; PRAGMA legacy_alter_table = ON; PRAGMA cache_size = -32768; PRAGMA wal_autocheckpoint = 16384`,
+      `PRAGMA synchronous = ${synchronous}; PRAGMA foreign_keys = OFF; PRAGMA legacy_alter_table = ON; PRAGMA cache_size = -${(4 * memorySizes().gathered) >> 10}; PRAGMA wal_autocheckpoint = 16384`,
     )
   }
 

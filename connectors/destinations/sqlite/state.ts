@@ -79,6 +79,7 @@ export class StateRow {
   }
 
   async read(): Promise<TableState | undefined> {
+    if (!(await this.#holds(STATE_TABLE))) return undefined
     const [row] = await this.#session.read(`SELECT * FROM ${STATE_TABLE} WHERE target = ?`, [this.#target])
     if (!row) return undefined
     if (!isSameName(String(row.owner), this.#target)) {

@@ -103,7 +103,7 @@ export class ArrayParser implements Parser {
   }
 
   #tooLong(buffer: Buffer, at: number): Error {
-    const problem = `is longer than max_record_bytes (${this.#rows.maxBytes} bytes)`
+    const problem = this.#rows.tooLong(this.line + 1)
     return invalidRecord(
       { file: this.#rows.file, line: this.line + 1, problem, text: buffer.subarray(at, at + 256) },
       'Raise source.max_record_bytes.',

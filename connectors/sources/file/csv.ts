@@ -47,7 +47,7 @@ export class CsvParser implements Parser {
       room: (bytes) => rows.pool.take(bytes),
       row(json, start, end, from, to, line) {
         if (to - from > limit) {
-          rows.reject(line, `is longer than max_record_bytes (${limit} bytes)`, buffer.subarray(from, to))
+          rows.reject(line, rows.tooLong(line), buffer.subarray(from, to))
         } else if (utf8 || rows.checkUtf8(buffer, from, to, line)) {
           rows.add(json, start, end, line)
         }
@@ -101,7 +101,8 @@ export class CsvParser implements Parser {
     if (!last && size <= limit) return
     if (size === 0) return
     // Where such a row ends, and the next one begins, cannot be known: no policy for records applies.
-    const problem = open ? 'opens a quote that is not closed' : `is longer than max_record_bytes (${limit} bytes)`
+    const tooLong = size > limit ? this.#rows.tooLong(this.line + 1) : ''
+    const problem = open ? 'opens a quote that is not closed' : tooLong
     const hint = open
       ? 'Close the quote, or double it if it belongs to the cell; if the cell is that long, raise source.max_record_bytes.'
       : 'Raise source.max_record_bytes.'

@@ -61,6 +61,7 @@ export class LineParser implements Parser {
   #passOver(buffer: Buffer, at: number): number {
     if (this.#tooLong === undefined) {
       if (buffer.length - at <= this.#rows.maxBytes) return at
+      this.#rows.tooLong(this.line + 1)
       this.#tooLong = Buffer.from(buffer.subarray(at, at + KEPT_BYTES))
     }
     return buffer.length
@@ -69,7 +70,7 @@ export class LineParser implements Parser {
   #reject(line: Buffer): void {
     const text = this.#tooLong ?? line
     this.#tooLong = undefined
-    this.#rows.reject(this.line + 1, `is longer than max_record_bytes (${this.#rows.maxBytes} bytes)`, text)
+    this.#rows.reject(this.line + 1, this.#rows.tooLong(this.line + 1), text)
   }
 
   #explain(buffer: Buffer, at: number, end: number, valueEnd: number): void {

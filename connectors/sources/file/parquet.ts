@@ -67,8 +67,7 @@ export async function* readParquet({ path }: FileToRead, reader: Reader): AsyncG
           const written = buffer.write(text, used)
           line += 1
           if (written > rows.maxBytes) {
-            const problem = `is longer than max_record_bytes (${rows.maxBytes} bytes)`
-            rows.reject(line, problem, buffer.subarray(used, used + written))
+            rows.reject(line, rows.tooLong(line), buffer.subarray(used, used + written))
           } else {
             rows.add(buffer, used, used + written, line)
             used += written

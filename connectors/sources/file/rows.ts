@@ -3,6 +3,7 @@
 import { isUtf8 } from 'node:buffer'
 import { RECORD_BYTES } from '../../../lib/checkpoint.ts'
 import { fieldsReader } from '../../../lib/json.ts'
+import { checkRecordSize, memorySizes } from '../../../lib/memory.ts'
 import { RawJson, type SourceRecord } from '../../../lib/record.ts'
 import { idOf, isAbsent, timeOf } from '../../../lib/record-fields.ts'
 import type { Page } from '../../../lib/source.ts'
@@ -52,7 +53,9 @@ export interface Parser {
 }
 
 export class Rows {
+  /** A longer record is not valid, or there is no room for it. */
   readonly maxBytes: number
+  readonly #ownMaxBytes: number
   /** Where parsers and inputs get the buffers that records refer to. */
   readonly pool: Pool
   readonly #invalid: Invalid
@@ -67,7 +70,8 @@ export class Rows {
   #bytes = 0
 
   constructor({ id_field, timestamp_field, max_record_bytes, page_bytes }: RowOptions, invalid: Invalid) {
-    this.maxBytes = max_record_bytes
+    this.#ownMaxBytes = max_record_bytes
+    this.maxBytes = Math.min(max_record_bytes, memorySizes().record)
     this.pool = new Pool(page_bytes + CARRY_BYTES)
     this.#invalid = invalid
     this.#maxRecords = Math.max(FEW_RECORDS, Math.ceil(page_bytes / RECORD_BYTES))
@@ -121,6 +125,13 @@ export class Rows {
   /** A record that is not valid; throws if that ends the run. */
   reject(line: number, problem: string, text: Buffer, column?: number): void {
     this.#invalid.report({ file: this.file, line, column, problem, text } satisfies Fault)
+  }
+
+  /** What is wrong with a record of more than `maxBytes`; throws if it is the memory that is too small. */
+  tooLong(line: number): string {
+    const most = this.#ownMaxBytes
+    if (this.maxBytes < most) checkRecordSize(this.maxBytes + 1, `${this.#file}:${line}: the record`, { upTo: most })
+    return `is longer than max_record_bytes (${most} bytes)`
   }
 
   /** Rejects the record if its bytes are not UTF-8. */

@@ -2,6 +2,7 @@
 // by reference and nothing has to be unescaped. https://www.postgresql.org/docs/current/sql-copy.html, Binary Format.
 
 import { BizonError } from '../../../lib/errors.ts'
+import { checkRecordSize } from '../../../lib/memory.ts'
 
 const SIGNATURE = Buffer.from('PGCOPY\n\xff\r\n\0', 'latin1')
 /** Signature, flags, length of an extension. */
@@ -82,6 +83,7 @@ export class CopyRows {
   }
 
   #wait(bytes: number): false {
+    checkRecordSize(bytes, 'a row')
     this.#needed = bytes
     return false
   }

@@ -57,6 +57,23 @@ export async function take(queries: Queries, { identity, holder, token, seconds 
   return Number(rows[0]?.epoch)
 }
 
+/** What `take` would come to, without taking: the epoch, and who lives and has it. */
+export async function nextOf(
+  queries: Queries,
+  identity: Identity,
+): Promise<{ readonly epoch: number; readonly heldBy?: string | undefined }> {
+  const { rows } = await queries.query(
+    `SELECT epoch, owner, token, expires_at < clock_timestamp() AS is_over FROM bizon_leases WHERE ${OF_IDENTITY}`,
+    keyOf(identity),
+  )
+  const [row] = rows
+  const epoch = Math.max(Number(row?.epoch ?? 0) + 1, Date.now())
+  if (!row || row.token === null || row.is_over === true) return { epoch }
+  // Free again as soon as the transaction ends.
+  const tried = await queries.query(tryLock('$1'), [row.token])
+  return tried.rows[0]?.taken === true ? { epoch } : { epoch, heldBy: String(row.owner) }
+}
+
 /** Whether the row was taken by that token, although no answer has come. */
 export async function takenBy(queries: Queries, { identity, token }: Claim): Promise<number | undefined> {
   const { rows } = await queries.query(

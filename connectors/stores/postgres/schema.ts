@@ -62,6 +62,15 @@ export async function findTables(queries: Queries, configured: string): Promise<
   return known === undefined || known.taken_over ? { schema: usual, isTheirs: true } : here
 }
 
+/** Whether there are tables to be read. Rejects those that have yet to become ours: that is for a run to do. */
+export async function isReadable(queries: Queries, schema: string): Promise<boolean> {
+  if ((await checkedVersion(queries, schema)) === SCHEMA_VERSION) return true
+  if ((await columnsOf(queries, schema, 'stream_jobs')).size === 0) return false
+  throw new BizonError('usage', `the state in schema ${schema} is that of the Python program, or of an older version`, {
+    hint: 'bizon state show FILE, or a run, takes it over; then bizon plan can look at it.',
+  })
+}
+
 /** Brings the tables to our version, whole or not at all. Two processes may do it at once. */
 export async function migrate(queries: Queries, schema: string): Promise<void> {
   if ((await checkedVersion(queries, schema)) === SCHEMA_VERSION) return

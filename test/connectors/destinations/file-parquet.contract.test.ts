@@ -2,6 +2,8 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type PartDisk, realPartDisk } from '../../../connectors/destinations/file/parquet/disk.ts'
 import { ParquetDestination } from '../../../connectors/destinations/file/parquet.ts'
+import { FileReader } from '../../../connectors/destinations/file/reader.ts'
+import type { FileOptions } from '../../../connectors/destinations/file.ts'
 import { destinationContract } from '../../contract/destination.ts'
 import { watched } from '../../support/disk.ts'
 import { duckdb } from '../../support/duckdb.ts'
@@ -26,21 +28,25 @@ function watchedParts(disk: PartDisk, before: (operation: string) => void): Part
   }
 }
 
+const optionsIn = (folder: string): FileOptions => ({
+  format: 'parquet',
+  metadata: 'bizon',
+  durability: 'process',
+  visibility: 'run',
+  on_empty: 'publish',
+  destinationId: join(folder, 'out', 'main'),
+  unnest: false,
+  recordSchemas: [],
+})
+
 destinationContract('file, parquet', {
   create: (folder, { mode: _, before }) =>
     new ParquetDestination(
-      {
-        format: 'parquet',
-        metadata: 'bizon',
-        durability: 'process',
-        on_empty: 'publish',
-        destinationId: join(folder, 'out', 'main'),
-        unnest: false,
-        recordSchemas: [],
-      },
+      optionsIn(folder),
       { stream: 'main' },
       before ? watchedParts(realPartDisk, before) : realPartDisk,
     ),
+  reader: (folder) => new FileReader(optionsIn(folder)),
   async readBack(folder, target) {
     const current = join(folder, 'out', target, 'current')
     const parts = await readdir(current).catch(() => [])

@@ -29,6 +29,7 @@ function create(options: Partial<FileOptions> = {}, disk = realPartDisk): Parque
       format: 'parquet',
       metadata: 'bizon',
       durability: 'process',
+      visibility: 'run',
       on_empty: 'publish',
       destinationId: place.path('main'),
       unnest: false,

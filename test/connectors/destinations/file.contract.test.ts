@@ -27,6 +27,7 @@ const optionsIn = (folder: string, format: 'json' | 'csv'): FileOptions => ({
   format,
   metadata: 'bizon',
   durability: DURABILITY[format],
+  visibility: 'run',
   on_empty: 'publish',
   destinationId: join(folder, 'out', 'main'),
   unnest: false,
@@ -41,7 +42,7 @@ for (const format of NIGHTLY ? (['json', 'csv'] as const) : (['json'] as const))
         { stream: 'main', mode },
         before ? watched(realDisk, before) : realDisk,
       ),
-    ...(format === 'json' && { reader: (folder: string) => new FileReader(optionsIn(folder, format)) }),
+    reader: (folder) => new FileReader(optionsIn(folder, format)),
     async readBack(folder, target) {
       const text = await readFile(join(folder, 'out', `${target}.${format}`), 'utf8').catch((error: unknown) => {
         if (systemCode(error) === 'ENOENT') return undefined

@@ -113,6 +113,7 @@ function create(
       format: 'json',
       metadata: 'none',
       durability,
+      visibility: 'run',
       on_empty: 'publish',
       destinationId: join(folder, 'out', 'main'),
       unnest: false,

@@ -306,12 +306,14 @@ test('the options have defaults, and unknown ones are refused', () => {
     format: 'json',
     metadata: 'bizon',
     durability: 'power_loss',
+    visibility: 'run',
     on_empty: 'publish',
   })
   for (const wrong of [
     { format: 'xml' },
     { metadata: 'all' },
     { durability: 'none' },
+    { visibility: 'page' },
     { on_empty: 'drop' },
     { dir: 'x' },
   ]) {

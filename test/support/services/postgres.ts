@@ -30,7 +30,7 @@ export class PostgresServer {
   }
 
   static async create(): Promise<PostgresServer> {
-    const folder = await mkdtemp(join(tmpdir(), 'bizon-postgres-'))
+    const folder = await mkdtemp(join(process.env.BIZON_TEST_DISK ?? tmpdir(), 'bizon-postgres-'))
     const data = join(folder, 'data')
     await mkdir(data, { mode: 0o700 })
     const owner = await ownerOf()
@@ -91,6 +91,11 @@ export class PostgresServer {
       )
         return
     }
+  }
+
+  /** Undefined while it does not run. */
+  get pid(): number | undefined {
+    return this.#child?.pid
   }
 
   /** Makes an empty file of the data folder that only the server may read. Resolves to its path. */

@@ -3,13 +3,14 @@
 
 import type { RecordSchema, Run } from '../../../../lib/destination.ts'
 import { BizonError } from '../../../../lib/errors.ts'
-import { RawJson } from '../../../../lib/record.ts'
+import { RawJson, type SourceRecord } from '../../../../lib/record.ts'
 import { idPrefixOf, idSuffixOf } from '../../../../lib/row-id.ts'
 import type { Column, Value } from '../../../parquet.ts'
-import { idText, RECORD_COLUMNS, rawOf, timestampText } from '../../record.ts'
+import { FACT_TYPES, factText, type Naming, namingOf } from '../../naming.ts'
+import { idText, rawOf, timestampOf } from '../../record.ts'
 import { schemaFor } from '../../schemas.ts'
 import { Columns } from '../columns.ts'
-import type { FormatOptions, Part } from '../format.ts'
+import { type FormatOptions, namingOfFile, type Part } from '../format.ts'
 import { converted, micros, nameOf, typeOf } from './types.ts'
 
 /** What a value takes in memory besides its bytes. */
@@ -46,33 +47,53 @@ export interface Rows {
   gather(part: Part, extractedAt: Date, file: string, into: Gathering): void
 }
 
-export const BIZON: readonly Column[] = RECORD_COLUMNS.map((name) => ({
-  name,
-  type: { kind: name.endsWith('_at') || name === 'source_timestamp' ? 'timestamp' : 'string' },
-}))
+const KINDS = { text: 'string', timestamp: 'timestamp', json: 'json', integer: 'int64' } as const
+
+const factColumns = ({ columns }: Naming): Column[] =>
+  columns.map(({ name, fact }) => ({ name, type: { kind: KINDS[FACT_TYPES[fact]] } }))
+
+const wholeColumns = (naming: Naming): Column[] => [
+  ...factColumns(naming),
+  { name: naming.payload, type: { kind: 'string' } },
+]
+
+/** Of a part without rows whose columns nobody has told. */
+export const BIZON: readonly Column[] = wholeColumns(namingOf({ metadata: 'bizon', unnest: false }))
 
 /** Of the target whose destination id is the one meant; undefined: `record_schemas` has none for it. */
 export function columnsFor(
-  { unnest, recordSchemas }: FormatOptions,
+  options: FormatOptions,
   isMeant: (destinationId: string) => boolean,
 ): readonly Column[] | undefined {
-  if (!unnest) return BIZON
-  const schema = recordSchemas.find(({ destinationId }) => isMeant(destinationId))
-  return schema?.columns.map(({ name, type }) => ({ name, type: typeOf(type, name) }))
+  const naming = namingOfFile(options)
+  if (!options.unnest) return wholeColumns(naming)
+  const facts = factColumns(naming)
+  const schema = options.recordSchemas.find(({ destinationId }) => isMeant(destinationId))
+  return schema && [...facts, ...schema.columns.map(({ name, type }) => ({ name, type: typeOf(type, name) }))]
 }
 
 /** `count`: how many rows the run has already. */
-export function rowsOf({ unnest, metadata, recordSchemas }: FormatOptions, run: Run, count: number): Rows {
+export function rowsOf(options: FormatOptions, run: Run, count: number): Rows {
+  const { unnest, metadata, recordSchemas } = options
+  const facts = factsOf(namingOfFile(options), run, count)
   if (!unnest) {
     if (metadata === 'none') throw noColumns()
-    return { gather: bizonRows(run, count) }
+    return {
+      gather({ records }, extractedAt, _, into) {
+        const valuesOf = facts(extractedAt)
+        for (const record of records) {
+          const payload = Buffer.from(rawOf(record.data).bytes())
+          into.add([...valuesOf(record), payload])
+        }
+      },
+    }
   }
   const known = new Map<string, TypedRows>()
   return {
-    gather(part, _, file, into) {
+    gather(part, extractedAt, file, into) {
       const rows = known.get(part.id) ?? new TypedRows(schemaFor(recordSchemas, part.id, 'destination id'))
       known.set(part.id, rows)
-      rows.gather(part, file, into)
+      rows.gather(part, file, facts(extractedAt), into)
     },
   }
 }
@@ -83,18 +104,31 @@ export function noColumns(): BizonError {
   })
 }
 
-function bizonRows(run: Run, count: number): Rows['gather'] {
+type ValuesOf = (record: SourceRecord) => Value[]
+
+/** The values of a naming's columns, row after row. */
+function factsOf({ columns }: Naming, run: Run, count: number): (extractedAt: Date) => ValuesOf {
   const prefix = idPrefixOf(run.id, run)
   let row = count
-  return ({ records }, extractedAt, _, into) => {
-    const extracted = microsOf(extractedAt)
-    const loaded = microsOf(new Date())
-    for (const { id, data, timestamp } of records) {
-      const time = timestamp === undefined ? extracted : (micros(timestampText(timestamp, id)) as bigint)
-      const payload = Buffer.from(rawOf(data).bytes())
-      into.add([prefix + idSuffixOf(row), extracted, loaded, idText(id), time, payload])
-      row += 1
+  return (extractedAt) => {
+    const page = {
+      extractedAt: timestampOf(extractedAt),
+      loadedAt: timestampOf(new Date()),
+      run: run.id,
+      nextId: () => prefix + idSuffixOf(row++),
     }
+    const times = { extractedAt: microsOf(extractedAt), loadedAt: microsOf(new Date()) }
+    return (record) =>
+      columns.map(({ fact }): Value => {
+        if (fact === 'extractedAt' || fact === 'loadedAt') return times[fact]
+        if (fact === 'timestamp' && record.timestamp === undefined) return times.extractedAt
+        const text = factText(fact, record, page)
+        const type = FACT_TYPES[fact]
+        if (type === 'timestamp') return micros(text) as bigint
+        if (type === 'integer') return BigInt(text)
+        if (type === 'json') return Buffer.from(text)
+        return fact === 'recordId' ? idText(text) : text
+      })
   }
 }
 
@@ -111,18 +145,20 @@ class TypedRows {
     this.#types = schema.columns.map(({ name, type }) => typeOf(type, name))
   }
 
-  gather({ records }: Part, file: string, into: Gathering): void {
+  gather({ records }: Part, file: string, factsOf: ValuesOf, into: Gathering): void {
     const { names } = this.#columns
-    this.#columns.each(records, file, ({ buffer }, ranges, { id }) => {
-      into.add(
-        this.#types.map((type, at) => {
+    this.#columns.each(records, file, ({ buffer }, ranges, record) => {
+      const { id } = record
+      into.add([
+        ...factsOf(record),
+        ...this.#types.map((type, at) => {
           const raw = new RawJson(buffer, ranges[2 * at] as number, ranges[2 * at + 1] as number)
           if (raw.buffer[raw.start] === LOWER_N) return null
           const value = converted(raw, type)
           if (value === undefined) throw misfit(id, file, names[at] as string, raw, nameOf(type))
           return value
         }),
-      )
+      ])
     })
   }
 }

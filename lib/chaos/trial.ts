@@ -1,0 +1,63 @@
+// One trial: a run is disturbed in a place of its own, what readers see is looked at, the pipeline is run until it is done, and
+// its rows are compared with those of the run that nobody disturbed.
+
+import { isSame, type Losses } from './content.ts'
+import type { Ground } from './ground.ts'
+import type { Place } from './place.ts'
+import type { Ended, Execution } from './process.ts'
+import type { Round } from './round.ts'
+
+/** What was done to a run, and what came of it. */
+export interface Trial extends Losses {
+  readonly at: string
+  readonly kind: 'kill' | 'SIGTERM' | 'disk full' | 'connections cut' | 'pipe cut' | 'undisturbed'
+  /** In words: it did not fire, was not resumed, or readers saw a part. */
+  readonly faults: readonly string[]
+}
+
+export type Disturbance = Omit<Execution, 'folder' | 'signal'> & {
+  /** Whether it came to what was to be done. */
+  fired(ends: readonly Ended[]): boolean | Promise<boolean>
+}
+
+export const NOT_FIRED = 'it did not fire'
+const NONE: Losses = { lost: 0, doubled: 0, changed: 0 }
+
+export const isFaulty = ({ faults, lost, doubled, changed }: Trial): boolean =>
+  faults.length > 0 || lost + doubled + changed > 0
+
+export async function disturb(
+  ground: Ground,
+  round: Round,
+  { kind, at }: Pick<Trial, 'kind' | 'at'>,
+  how: (place: Place) => Disturbance,
+): Promise<Trial> {
+  const place = await round.begin()
+  try {
+    const { fired, ...execution } = how(place)
+    const faults: string[] = []
+    const ends = await ground.execute(place, execution)
+    if (!(await fired(ends))) faults.push(NOT_FIRED)
+    const seen = await sawWrongly(ground, round, place)
+    if (seen !== undefined) faults.push(seen)
+    const said = await ground.finish(place, execution.pipe)
+    if (said !== undefined) faults.push(`the next run failed: ${said}`)
+    const { signal } = ground.options
+    const isRight = isSame(await place.content(round.targets, signal), round.content)
+    const losses = isRight ? NONE : await place.losses(round.place, round.targets, signal)
+    return { kind, at: `${round.title}${at}`, faults, ...losses }
+  } finally {
+    await ground.remove(place)
+  }
+}
+
+/** Readers see what was there before the run, or what is there after it. */
+async function sawWrongly(ground: Ground, round: Round, place: Place): Promise<string | undefined> {
+  const { before, content, targets } = round
+  const seen = await place.content(targets, ground.options.signal)
+  if (isSame(seen, content) || isSame(seen, before) || (before.rows === 0 && seen.rows === 0)) return undefined
+  const isAdded = round.title !== '' && place.config.source.mode === 'incremental'
+  if (isAdded && place.addsInView && seen.rows >= before.rows) return undefined
+  const of = before.rows === 0 ? '' : `, neither the ${before.rows} before nor those after`
+  return `readers saw ${seen.rows} of ${content.rows} rows${of}`
+}
