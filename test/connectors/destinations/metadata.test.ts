@@ -376,8 +376,9 @@ describe('bizon verify', () => {
     const main = `s${count}.main`
     await psql(url, `DELETE FROM ${main} WHERE n = 3; INSERT INTO ${main} SELECT * FROM ${main} WHERE n = 5`)
     expect((await verify(config)).rows).toBe(ROWS)
+    expect(await kinds(config)).toEqual(['doubled 6', 'missing 4'])
     await psql(url, `DELETE FROM ${main} WHERE n = 7`)
-    expect(await kinds(config)).toEqual(['missing undefined'])
+    expect(await kinds(config)).toEqual(['doubled 6', 'missing 4,8'])
   })
 })
 
