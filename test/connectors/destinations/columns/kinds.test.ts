@@ -30,7 +30,7 @@ describe('the kind of a value', () => {
     ['{}', 'json'],
     ['[1]', 'json'],
     ['0', 'integer'],
-    ['-0', 'integer'],
+    ['-0', 'number'],
     ['9007199254740993', 'integer'],
     ['9223372036854775807', 'integer'],
     ['-9223372036854775808', 'integer'],
