@@ -13,7 +13,7 @@ import type { Destination, Run } from '../../../lib/destination.ts'
 import { RawJson } from '../../../lib/record.ts'
 import { idPrefixOf } from '../../../lib/row-id.ts'
 import type { Page, SyncMode } from '../../../lib/source.ts'
-import { failAt, load, runOf } from '../../support/load.ts'
+import { failAt, load, never, runOf } from '../../support/load.ts'
 import { postgresDestination } from '../../support/postgres-destination.ts'
 import { freshDatabase, psql } from '../../support/services/postgres.ts'
 import { sqlite3, sqliteDestination } from '../../support/sqlite-destination.ts'
@@ -216,6 +216,26 @@ describe.each(Object.keys(targets))('%s', (name) => {
       expect(await target.read('SELECT n, a FROM main')).toEqual(['1|3'])
     },
   )
+
+  test('a plan says that child tables are emptied with their table, also where other tables stay', async () => {
+    const options = { unnestDepth: 10 }
+    const run = (n: number): Run => ({ ...runOf(`run${n}`, 'full_refresh', n), keepsOthers: true })
+    const rows = [
+      ...pagesOf([['{"n":1}']]),
+      ...pagesOf([['{"_bizon_parent_id":"1","_bizon_root_id":"1"}']], 'main__items'),
+    ]
+    const others = pagesOf([['{"n":1}']], 'main__own')
+    const records = [...rows, ...others].flatMap((page) => page.records)
+    await load(target.create('full_refresh', options), run(1), [{ records, next: null }])
+    const destination = target.create('full_refresh', options)
+    const plan = await destination.plan?.(run(2), never)
+    await destination.close()
+    const said = plan?.changes.map((change) => `${change.target.replace(/^.*[.:] ?/, '')} ${change.action}`)
+    expect(said).toEqual(['main replace', 'main__items empty', 'main__own keep'])
+    await load(target.create('full_refresh', options), run(2), pagesOf([['{"n":2}']]))
+    expect(await target.read('SELECT n FROM main UNION ALL SELECT n FROM main__own')).toEqual(['2', '1'])
+    expect(await target.read('SELECT count(*) FROM main__items')).toEqual(['0'])
+  })
 
   test.each<Options>([{}, { metadata: 'none' }])('scopes of a column that the table did not have: %o', async (more) => {
     const options = { ...more, replace_scope: ['day'] }
