@@ -46,6 +46,8 @@ interface Targets {
   readonly merges: boolean
   readonly onEmpty: 'publish' | 'keep'
   readonly shown: (target: string) => string
+  /** See `orphanedTables`. */
+  orphansOf?(staged: readonly string[], published: readonly string[]): readonly string[]
   /** Undefined: there is none. */
   find(target: string): Promise<{ readonly bytes?: number | undefined } | undefined>
 }
@@ -54,7 +56,7 @@ interface Targets {
 export async function publishedBy(
   run: Pick<Run, 'keepsOthers'>,
   state: Recovered,
-  { target, merges, onEmpty, shown, find }: Targets,
+  { target, merges, onEmpty, shown, orphansOf, find }: Targets,
 ): Promise<PlannedChange[]> {
   if (state.phase === 'published' && state.mode !== 'stream') return []
   const existing = replaces(state) ? 'replace' : merges ? 'merge' : 'append'
@@ -67,7 +69,9 @@ export async function publishedBy(
   }
   if (!replaces(state)) return changes
   const { published } = state
-  const emptied = emptiedTargets({ target, staged: named, published, keepsOthers: run.keepsOthers ?? false, onEmpty })
+  const orphans = orphansOf?.(named, published) ?? []
+  const { keepsOthers = false } = run
+  const emptied = emptiedTargets({ target, staged: named, published, keepsOthers, onEmpty, orphans })
   for (const one of published) {
     if (named.includes(one)) continue
     const action = emptied.includes(one) ? 'empty' : 'keep'

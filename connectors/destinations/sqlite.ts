@@ -159,8 +159,8 @@ export class SqliteDestination implements Destination {
       faultPoint('stage.after')
       const tables = this.#batch.tables(state)
       const published = isDirect(state) ? [...new Set([...state.published, ...Object.keys(tables)])] : state.published
-      const isSeen = isDirect(state) && this.#site.followed !== undefined
-      const next = { ...state, checkpoint, tables, published, ...(isSeen && { kinds: kindsAfter(state, tables) }) }
+      const kinds = isDirect(state) ? kindsAfter(this.#site, state, tables) : {}
+      const next = { ...state, checkpoint, tables, published, ...kinds }
       faultPoint('commit.before')
       await this.#commit(next, await row.replace(next))
       this.#batch.done()

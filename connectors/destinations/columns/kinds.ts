@@ -48,6 +48,8 @@ function numberKindOf(buffer: Buffer, start: number, end: number): Kind {
   let at = first
   while (at < end && isDigit(buffer[at] as number)) at++
   if (at < end && isFraction(buffer[at] as number)) return 'number'
+  // A whole number has no sign at zero.
+  if (first > start && at - first === 1 && buffer[first] === ZERO) return 'number'
   if (at - first <= SAFE_DIGITS) return 'integer'
   const value = BigInt(buffer.toString('latin1', start, at))
   return value >= LEAST && value <= GREATEST ? 'integer' : 'number'

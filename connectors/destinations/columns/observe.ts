@@ -21,7 +21,8 @@ export class Fields {
   readonly #byName = new Map<string, Field>()
   /** In the order in which they were first met. */
   readonly #order: Field[] = []
-  #isChanged = false
+  /** Since they were last asked for. */
+  #changed = new Set<Field>()
 
   /** Adds what a record has. Of members with the same name the last counts, which every kind of both takes. */
   observe({ buffer, start, end }: RawJson): void {
@@ -34,20 +35,18 @@ export class Fields {
       const both = field.kind === undefined ? kind : joined(field.kind, kind)
       if (both === field.kind) return
       field.kind = both
-      this.#isChanged = true
+      this.#changed.add(field)
     })
   }
 
-  /** Whether a field or a kind came that none of the records had before the last call. */
-  changed(): boolean {
-    const is = this.#isChanged
-    this.#isChanged = false
-    return is
-  }
-
-  /** Fields that had a value. */
-  seen(): Map<string, Kind> {
-    return new Map(this.#order.flatMap(({ name, kind }) => (kind === undefined ? [] : [[name, kind]])))
+  /**
+   * Fields that had no value before the last call, or only narrower ones, with the kind that takes all they had. No others, so
+   * that a page costs what is new in it, however many names there were.
+   */
+  changed(): Map<string, Kind> {
+    const fields = [...this.#changed].sort((one, other) => one.place - other.place)
+    this.#changed.clear()
+    return new Map(fields.map(({ name, kind }) => [name, kind as Kind]))
   }
 
   /** The field of that spelling, when it is the next one, or one that follows soon. */

@@ -57,8 +57,9 @@ export class FollowedColumns {
   follow(records: readonly SourceRecord[], schema?: JsonObject): Step | undefined {
     for (const { data } of records) this.#fields.observe(rawOf(data))
     const isNew = this.#kinds.size === 0
-    if (!this.#fields.changed() && !isNew) return undefined
-    const seen = this.#withDeclared(this.#fields.seen(), schema, isNew)
+    const changed = this.#fields.changed()
+    if (changed.size === 0 && !isNew) return undefined
+    const seen = this.#withDeclared(changed, schema, isNew)
     const { policy, isReplaced } = this.#options
     const changes = changesFor(this.#kinds, seen, isNew ? 'evolve' : policy, isReplaced)
     if (isMisfit(changes)) throw this.refusal(records, changes.name, changes.value)

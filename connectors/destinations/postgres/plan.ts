@@ -2,6 +2,7 @@
 
 import type { DestinationPlan, Run } from '../../../lib/destination.ts'
 import type { Answer, Connection, Queries } from '../../postgres.ts'
+import { orphanedTables } from '../child-tables.ts'
 import { countOfDelete, type Note, publishedBy, repairsOf } from '../plan.ts'
 import { checkTarget, useOf } from './check.ts'
 import { qualified } from './names.ts'
@@ -39,6 +40,8 @@ export async function planTables(connection: Connection, planned: Planned): Prom
     { ...state, written: Object.keys(state.tables), published: Object.keys(state.published) },
     {
       ...{ target, merges: key !== undefined, onEmpty, shown },
+      orphansOf: (staged, published) =>
+        orphanedTables(options, { staged, published, columnsOf: (table) => state.published[table]?.columns }),
       find: async (table) => sizeOf(connection, qualified(schema, table)),
     },
   )

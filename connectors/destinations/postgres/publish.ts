@@ -178,6 +178,8 @@ async function fill(
   const list = listOf(columns)
   const main = qualified(schema, table)
   const sent = await countRows(transaction, from)
+  // Without rows there need not be a column either.
+  if (sent === 0) return
   const { count } = await transaction.query(`INSERT INTO ${main} (${list}) SELECT ${list} FROM ${from}`)
   if (count !== sent) throw swallowed(table, count, sent)
 }

@@ -16,9 +16,9 @@ import { isHalfPair } from '../schemas.ts'
 import { alterTable, kindsIn } from './alter.ts'
 import { type Column, TableColumns } from './columns.ts'
 import { derivedName, foldName, quoteName } from './names.ts'
-import { checkMain, type Site } from './recover.ts'
+import { checkMain, checkRows, type Site } from './recover.ts'
 import type { Kinds, TableState } from './state.ts'
-import { creationOf, type FoundTable, findTable, isPlain } from './tables.ts'
+import { creationOf, type FoundTable, findTable, isPlain, prepareTable } from './tables.ts'
 import { declaredType, type Kind } from './types.ts'
 
 const KINDS: { readonly [kind in Seen]: Kind } = {
@@ -85,7 +85,12 @@ export class FollowedTable {
     const { session } = site
     await session.begin()
     if (!(table in state.tables)) await checkMain(site, state, table)
-    const followed = new FollowedTable(site, state, table, await findTable(session, table))
+    const main = await findTable(session, table)
+    if (main && isDirect(state)) {
+      checkRows(site.options, main, table)
+      await prepareTable(session, table, site.fixedOf(table), true)
+    }
+    const followed = new FollowedTable(site, state, table, main)
     const { all } = followed.columns
     // A table without a column is none to SQLite.
     if (all.length > 0 && !(await findTable(session, followed.into))) {

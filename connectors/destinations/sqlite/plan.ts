@@ -4,10 +4,11 @@
 import { existsSync } from 'node:fs'
 import type { DestinationPlan, Run } from '../../../lib/destination.ts'
 import { lockHolder } from '../../lock.ts'
+import { orphanedTables } from '../child-tables.ts'
 import { shortest } from '../file/paths.ts'
 import { type Note, publishedBy, repairsOf } from '../plan.ts'
 import { checkReach } from './check.ts'
-import { STATE_TABLE } from './names.ts'
+import { foldName, STATE_TABLE } from './names.ts'
 import { recover, type Site } from './recover.ts'
 import { lockPath } from './session.ts'
 import { findTable } from './tables.ts'
@@ -29,6 +30,10 @@ export async function planTables(site: Site, run: Run): Promise<DestinationPlan>
       { ...state, written: Object.keys(state.tables) },
       {
         ...{ target, merges: key !== undefined, onEmpty: options.on_empty, shown },
+        orphansOf: (staged, published) => {
+          const columnsOf = (table: string): string[] => Object.keys(state.kinds?.[table] ?? {})
+          return orphanedTables(options, { staged, published, columnsOf, fold: foldName })
+        },
         find: async (table) => ((await findTable(session, table)) ? {} : undefined),
       },
     )

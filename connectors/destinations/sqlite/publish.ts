@@ -12,7 +12,7 @@ import { columnsFor, hasKey, isOwn } from './follow.ts'
 import { dropKeys, isKeyIndex, type Key } from './merge.ts'
 import { foldName, quoteName } from './names.ts'
 import { checkRows, type Site } from './recover.ts'
-import type { StagedTable, TableState } from './state.ts'
+import type { Kinds, StagedTable, TableState } from './state.ts'
 import {
   countOf,
   creationOf,
@@ -43,13 +43,25 @@ export async function publish(site: Site, state: TableState, keepsOthers: boolea
   const published = new Set([...state.published, ...tables.map(([table]) => table)])
   if (replaces(state)) await emptyOthers(site, state, keepsOthers, published)
   const next = { ...state, phase: 'published', published: [...published], publishedBy: state.run } as const
-  return site.followed ? { ...next, kinds: kindsAfter(state, state.tables) } : next
+  return { ...next, ...kindsAfter(site, state, state.tables) }
 }
 
 /** What the columns of published tables keep, once these are. */
-export function kindsAfter({ kinds = {} }: TableState, tables: TableState['tables']): NonNullable<TableState['kinds']> {
-  const staged = Object.entries(tables).map(([table, { kinds: own = {} }]) => [table, { ...kinds[table], ...own }])
-  return { ...kinds, ...Object.fromEntries(staged) }
+export function kindsAfter(site: Site, { kinds }: TableState, tables: TableState['tables']): Pick<TableState, 'kinds'> {
+  if (!site.followed && !kinds) return {}
+  const written = Object.entries(tables).map(([table, { kinds: own = listedKinds(site, table) }]) => {
+    return [table, { ...kinds?.[table], ...own }]
+  })
+  return { kinds: { ...kinds, ...Object.fromEntries(written) } }
+}
+
+/** A column that followed the records once may have become another that `record_schemas` lists. */
+function listedKinds({ options, naming, columnsOf }: Site, table: string): Kinds {
+  if (options.unnest !== true) return {}
+  const own = naming.columns.map(({ name }) => name)
+  return Object.fromEntries(
+    columnsOf(table).all.flatMap(({ name, kind }) => (own.includes(name) ? [] : [[name, kind]])),
+  )
 }
 
 interface Staged {

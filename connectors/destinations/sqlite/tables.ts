@@ -88,13 +88,18 @@ export function missingColumns(
 }
 
 /** What this run needs of a table, created or changed where it lacks something. */
-export async function prepareTable(session: Session, table: string, columns: readonly Column[]): Promise<void> {
+export async function prepareTable(
+  session: Session,
+  table: string,
+  columns: readonly Column[],
+  isPart = false,
+): Promise<void> {
   const found = await findTable(session, table)
   if (!found) {
     await session.change(creationOf(table, columns))
     return
   }
-  for (const column of missingColumns(found, columns, table)) {
+  for (const column of missingColumns(found, columns, table, isPart)) {
     await session.change(`ALTER TABLE ${quoteName(table)} ADD COLUMN ${definitionOf(column)}`)
   }
 }

@@ -30,7 +30,7 @@ describe('the kind of a value', () => {
     ['{}', 'json'],
     ['[1]', 'json'],
     ['0', 'integer'],
-    ['-0', 'integer'],
+    ['-0', 'number'],
     ['9007199254740993', 'integer'],
     ['9223372036854775807', 'integer'],
     ['-9223372036854775808', 'integer'],
@@ -114,7 +114,7 @@ describe('the fields of records', () => {
   const seen = (...records: string[]): Record<string, Kind> => {
     const fields = new Fields()
     for (const record of records) fields.observe(RawJson.from(record))
-    return Object.fromEntries(fields.seen())
+    return Object.fromEntries(fields.changed())
   }
 
   test.each([
@@ -134,6 +134,18 @@ describe('the fields of records', () => {
     ['no field', ['{}'], {}],
   ])('%s', (_, records, expected) => {
     expect(Object.entries(seen(...records))).toEqual(Object.entries(expected))
+  })
+
+  it('are told once, and again when a column must take more', () => {
+    const fields = new Fields()
+    const changed = (record: string): object => {
+      fields.observe(RawJson.from(record))
+      return Object.fromEntries(fields.changed())
+    }
+    expect(changed('{"a":1,"b":2}')).toEqual({ a: 'integer', b: 'integer' })
+    expect(changed('{"a":3,"b":4.5,"c":null}')).toEqual({ b: 'number' })
+    expect(changed('{"a":3,"b":1,"c":"x"}')).toEqual({ c: 'text' })
+    expect(changed('{"c":"y","b":2,"a":3}')).toEqual({})
   })
 
   it('are those that parsing finds', () => {
