@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 import type { Checkpoint } from '../../../../lib/checkpoint.ts'
 import { BizonError, messageOf } from '../../../../lib/errors.ts'
 import { faultPoint } from '../../../../lib/fault.ts'
+import { startingOver } from '../../../../lib/job.ts'
 import { parseJson, stringifyJson } from '../../../../lib/json.ts'
 import type { Json } from '../../../../lib/record.ts'
 import { type Column, type Libraries, openPart, PartWriter } from '../../../parquet.ts'
@@ -117,9 +118,6 @@ export async function readPart(disk: PartDisk, path: string, libraries: Librarie
   }
 }
 
-/** About a part that no reader sees yet. */
-const BEFORE_IT = 'Put it back as it was. Or remove it: the run then goes on from before it.'
-
 export interface Own {
   /** By target. */
   readonly parts: { readonly [key: string]: readonly PartRecord[] }
@@ -136,7 +134,8 @@ export interface Own {
  */
 export async function ownParts(site: Site, state: PartState, libraries: Libraries, tidy: boolean): Promise<Own> {
   const { disk, layout } = site
-  const hint = state.mode === 'stream' ? putBack(state.mode) : BEFORE_IT
+  const { mode } = state
+  const hint = mode === 'stream' ? putBack(mode) : `Put it back as it was. Or remove it, and ${startingOver(mode)}.`
   const found = new Map<string, Map<number, string>>()
   for (const key of new Set([layout.target, ...state.staged])) {
     const folder = layout.version(key, writesTo(state, key))
