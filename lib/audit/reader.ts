@@ -26,6 +26,8 @@ export interface Keeps {
   readonly of: Digested | 'counts'
   /** Rows that are not there any more are nothing wrong, because others came in their place: nothing can be compared. */
   readonly merges?: boolean
+  /** They come in the place of all rows of their scope, so that a run has to bring all of those that are to be there. */
+  readonly byScope?: boolean
   /** Rows come back with the id of the row; without `of: 'records'` that of the record is not kept. */
   readonly ids?: boolean
   /** Readers may see a part of what a run adds before it has ended; of what it replaces never. */

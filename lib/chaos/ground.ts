@@ -88,7 +88,7 @@ export class Ground {
   /** Runs until it is done; what the last run said if it never is. */
   async finish(place: Place, pipe: boolean): Promise<string | undefined> {
     // What came after the end of the run would be a run of its own, and load what is new.
-    if (await place.isOver()) return undefined
+    if (place.config.source.mode === 'incremental' && (await place.isDone())) return undefined
     let said: string | undefined
     for (let times = 0; times < RESUMES; times++) {
       const ends = await this.execute(place, { pipe })

@@ -2,7 +2,7 @@
 
 import { copyFile, cp, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { openReader, type Scratch, targetOf } from '../audit/reader.ts'
+import { type Keeps, openReader, type Scratch, targetOf } from '../audit/reader.ts'
 import { type ConfigOverrides, loadConfig, type PipelineConfig } from '../config.ts'
 import { identityOf } from '../run.ts'
 import { type Content, contentOf, type Losses, lossesOf } from './content.ts'
@@ -39,25 +39,21 @@ export class Place {
     return definition.scratch?.(options, this.folder).kept
   }
 
-  /** See `Keeps.merges`. */
-  get mergesRows(): boolean {
-    return openReader(this.config).keeps.merges ?? false
+  get keeps(): Keeps {
+    return openReader(this.config).keeps
   }
 
-  /** See `Keeps.addsInView`. */
-  get addsInView(): boolean {
-    return openReader(this.config).keeps.addsInView ?? false
-  }
-
-  /** The targets of the run that has succeeded here, by names that are good in every place. */
-  async targets(): Promise<string[]> {
+  /** What the run that has succeeded here says of itself: its rows, and its targets by names that are good in every place. */
+  async loaded(): Promise<{ readonly rows: number; readonly targets: readonly string[] }> {
     const { backend } = this.config.engine
     const store = backend.definition.create(backend)
     try {
       await store.open()
       const job = await store.lastSucceeded(identityOf(this.config))
-      const tables = job && (await store.lastCheckpoint(job))?.tally?.tables
-      return tables ? Object.keys(tables).map((id) => (id === this.#usual ? USUAL : id)) : [USUAL]
+      const end = job && (await store.lastCheckpoint(job))
+      const tables = end?.tally?.tables
+      const targets = tables ? Object.keys(tables).map((id) => (id === this.#usual ? USUAL : id)) : [USUAL]
+      return { rows: end?.rows ?? 0, targets }
     } finally {
       await store.close()
     }
@@ -68,9 +64,9 @@ export class Place {
     this.#previous = await this.#lastDone()
   }
 
-  /** Whether the run has succeeded for all that: then the next one would be another. */
-  async isOver(): Promise<boolean> {
-    return this.config.source.mode === 'incremental' && (await this.#lastDone()) !== this.#previous
+  /** Whether the run counts as done for all that: then the next one is another. */
+  async isDone(): Promise<boolean> {
+    return (await this.#lastDone()) !== this.#previous
   }
 
   async content(targets: readonly string[], signal: AbortSignal): Promise<Content> {

@@ -16,7 +16,7 @@ export interface Round {
   readonly seconds: number
   /** A place in which it was done. */
   readonly place: Place
-  /** See `Place.targets`. */
+  /** See `Place.loaded`. */
   readonly targets: readonly string[]
   /** What it leaves, and what there was before it. */
   readonly content: Content
@@ -30,12 +30,21 @@ export async function firstRound(ground: Ground): Promise<Round> {
   const { file, engine, sides, options } = ground
   const place = await ground.place()
   await ground.completeFirst(place)
-  const targets = await place.targets()
+  const { rows, targets } = await place.loaded()
   const content = await place.content(targets, options.signal)
   if (content.rows === 0) {
     throw new BizonError('usage', `${file}: an undisturbed run loads no rows, so that none can be lost`, {
       hint: 'Give it something to read. What comes through standard input has to be in a file.',
     })
+  }
+  if (content.rows !== rows && !place.keeps.merges) {
+    throw new BizonError(
+      'edited',
+      `${file}: an undisturbed run loads ${rows} rows, and ${content.rows} are read back`,
+      {
+        hint: `bizon run ${file}, then bizon verify ${file}: which tells the rows apart if the file says verify: true.`,
+      },
+    )
   }
   const second = await ground.place()
   const counted = await countedRun(ground, second)
@@ -96,10 +105,10 @@ export async function secondRound(
   return { round, wrong }
 }
 
-/** Rows that are merged have to meet each other. */
-function restOf({ config, mergesRows }: Place, half: number): number {
-  if (config.source.mode === 'full_refresh') return 0
-  return mergesRows ? Math.floor(half / 2) : half
+/** Rows that are merged have to meet each other, and those of a scope to come together. */
+function restOf({ config, keeps }: Place, half: number): number {
+  if (config.source.mode === 'full_refresh' || keeps.byScope) return 0
+  return keeps.merges ? Math.floor(half / 2) : half
 }
 
 async function countedRun(ground: Ground, place: Place): Promise<number> {

@@ -70,10 +70,13 @@ export function tooLargeError(
   mebibytes: number,
   limited: boolean,
 ): HttpError {
-  return new HttpError(redact(`${method} ${shown}: the answer is larger than ${Math.floor(mebibytes)} MiB`), {
-    status,
-    hint: `Ask for smaller pages, or raise ${limited ? '--max-memory' : 'source.api_config.max_response_size'}.`,
-  })
+  return new HttpError(
+    redact(`${method} ${shown}: the answer is larger than ${limited ? Math.floor(mebibytes) : mebibytes} MiB`),
+    {
+      status,
+      hint: `Ask for smaller pages, or raise ${limited ? '--max-memory' : 'source.api_config.max_response_size'}.`,
+    },
+  )
 }
 
 export function redirectError({ method, shown, redact }: Subject, status: number, problem: string): HttpError {

@@ -23,6 +23,8 @@ const kills = (byDay: number): string[] => ['--kills', NIGHTLY ? '20' : `${byDay
 
 const places: Workspace[] = []
 let twin: Twin
+let hasty: Twin
+let lossy: Twin
 let scratch: string
 beforeAll(async () => {
   twin = await buildTwin('chaos', [
@@ -34,11 +36,27 @@ beforeAll(async () => {
       replace: 'this.#sent = { transaction, count: this.#sent?.count ?? 0, into: new Map() }',
     },
   ])
+  hasty = await buildTwin('hasty', [
+    {
+      file: 'lib/load.ts',
+      find: 'await this.#destination.publish()',
+      replace: 'await this.#open.succeed(this.#durable)\n      await this.#destination.publish()',
+    },
+  ])
+  lossy = await buildTwin('lossy', [
+    {
+      file: 'connectors/destinations/file/rows.ts',
+      find: 'let raw = rawOf(record.data)',
+      replace: "if (record.id.endsWith('7')) continue\n      let raw = rawOf(record.data)",
+    },
+  ])
   scratch = await mkdtemp(join(tmpdir(), 'bizon-scratch-'))
 }, TEST_LIMIT_MS)
 afterAll(async () => {
   for (const place of places) await place.remove()
   await twin.remove()
+  await hasty.remove()
+  await lossy.remove()
   await rm(scratch, { recursive: true, force: true })
 })
 
@@ -116,6 +134,27 @@ describe('a pipeline to a file', () => {
     },
     TEST_LIMIT_MS,
   )
+
+  test(
+    'of a program whose job counts as done before it is published: it is told, although the next run publishes everything',
+    async () => {
+      const args = ['--only', 'status.after@1', '--kills', 'all', '--with', 'none']
+      const { code, stdout } = await chaos(await folder(plain), args, hasty.program)
+      expect({ code, stdout }).toMatchObject({
+        code: 1,
+        stdout: expect.stringMatching(/status\.after@1: the run counts as done, and readers saw 0 of 60 rows/),
+      })
+    },
+    TEST_LIMIT_MS,
+  )
+
+  test('of a program that never writes some rows: it is told, although all of its runs load the same', async () => {
+    const { code, stderr } = await chaos(await folder(plain), ['--kills', '1', '--with', 'none'], lossy.program)
+    expect({ code, stderr }).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('an undisturbed run loads 60 rows, and 54 are read back'),
+    })
+  })
 
   test('records that name a target of their own do not reach the real one', async () => {
     const config = pipelineFile({ mode: 'stream', destination: ['metadata: none'] })
@@ -240,6 +279,21 @@ test(
     expect(stdout).toContain('disk full 3 · lost 0')
     expect(await fingerprint(place.folder)).toBe(before)
     expect(await readdir(scratch)).toEqual([])
+  },
+  TEST_LIMIT_MS,
+)
+
+test(
+  'a pipeline that replaces by scope is tried with whole scopes',
+  async () => {
+    const config = pipelineFile({ mode: 'incremental' }).replace(
+      /^destination:\n(.*\n)*?(?=engine:)/m,
+      'destination:\n  name: sqlite\n  config:\n    path: data.sqlite3\n    buffer_size: 0\n    replace_scope: [zero]\n',
+    )
+    const args = ['--only', 'second run: publish.mid', '--kills', '1', '--with', 'none']
+    const { code, stdout, stderr } = await chaos(await folder(config), args)
+    expect({ code, stdout, stderr }).toMatchObject({ code: 0, stdout: expect.stringMatching(LINE) })
+    expect(stderr).toContain('killed at: second run: publish.mid 1')
   },
   TEST_LIMIT_MS,
 )

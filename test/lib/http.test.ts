@@ -163,6 +163,12 @@ describe('a body that is too large', () => {
     await expect.poll(() => api.connections).toBe(0)
   })
 
+  it('than a part of a MiB: the bound is told as it was given', async () => {
+    api.on('/items', { bytes: 2 ** 20 })
+    const error = await failure(client({ api: { max_response_size: 0.5 } }).request({ url: '/items' }, signal))
+    expect(error).toMatchObject({ message: `GET ${api.url}/items: the answer is larger than 0.5 MiB` })
+  })
+
   it('one that just fits is read', async () => {
     api.on('/items', { bytes: 1 << 20 })
     const { body } = await client({ api: api_config }).request({ url: '/items' }, signal)

@@ -87,6 +87,8 @@ const VARYING: readonly (readonly [RegExp, string])[] = [
   [/\b[0-9a-f]{32}\b/g, '<id>'],
   [/\bpid \d+/g, 'pid <pid>'],
   [/(?<=\b(?:run|part)-)\d{13,}/g, '<epoch>'],
+  // Ids are packed in more or fewer bytes.
+  [/(?<=\.parquet was changed .*)\d+(?= bytes| were written)/g, '<some>'],
   [/\bin (\d+ h )?(\d+ min )?(\d+(\.\d+)? s)?(?=,)/g, 'in <seconds>'],
   [/[\d,]+ records?\/s/g, '<rate> records/s'],
   [/"((?:\w+_)?seconds|process|source_process)":\d+(\.\d+)?/g, '"$1":<number>'],

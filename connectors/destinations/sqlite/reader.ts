@@ -35,6 +35,7 @@ export class SqliteReader implements Reader {
       ...(options.visibility === 'batch' && { addsInView: true }),
       inOrder: false,
       ...(isReplaced && { merges: true }),
+      ...(scope.length > 0 && { byScope: true }),
       ...(onEmpty === 'keep' && { onEmpty }),
       ...(why !== undefined && { why }),
     }

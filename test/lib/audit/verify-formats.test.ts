@@ -1,6 +1,6 @@
 // `bizon verify` on CSV and Parquet: what another program (DuckDB) changed in the published files is found, row by row.
 
-import { mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -167,4 +167,18 @@ test('cells of CSV: what is quoted, empty, null, over several lines, and no row 
     undefined,
     { a: 'last', b: 'no end of line' },
   ])
+})
+
+test('CSV in which a quote too many makes one row of all that follows: it is told where, and is not held', async () => {
+  const path = join(folder, 'endless')
+  await writeFile(`${path}.csv`, 'a,b\n1,2\n3,"4\n')
+  await truncate(`${path}.csv`, 300 << 20)
+  const options = { format: 'csv', metadata: 'none', unnest: true, destinationId: path, recordSchemas: [] }
+  const reading = async (): Promise<void> => {
+    for await (const _ of new FileReader(options as unknown as FileOptions).read(path, never));
+  }
+  await expect(reading()).rejects.toMatchObject({
+    code: 'edited',
+    message: expect.stringMatching(/endless\.csv is damaged: row 3 of it does not end within 256 MiB$/),
+  })
 })

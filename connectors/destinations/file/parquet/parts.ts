@@ -5,11 +5,13 @@ import { dirname, join } from 'node:path'
 import type { Checkpoint } from '../../../../lib/checkpoint.ts'
 import { BizonError, messageOf } from '../../../../lib/errors.ts'
 import { faultPoint } from '../../../../lib/fault.ts'
+import { startingOver } from '../../../../lib/job.ts'
 import { parseJson, stringifyJson } from '../../../../lib/json.ts'
 import type { Json } from '../../../../lib/record.ts'
 import { type Column, type Libraries, openPart, PartWriter } from '../../../parquet.ts'
 import { type DiskFile, readFrom, withFile, writeAll } from '../disk.ts'
 import { edited } from '../extent.ts'
+import { putBack } from '../mains.ts'
 import { type StoredColumn, storedColumns } from './columns.ts'
 import type { PartDisk } from './disk.ts'
 import { Gathering } from './rows.ts'
@@ -101,8 +103,8 @@ export interface PartRead {
   readonly footer: Footer
 }
 
-/** Of a part that has its name. Rejects when it is not whole. */
-export async function readPart(disk: PartDisk, path: string, libraries: Libraries): Promise<PartRead> {
+/** Of a part that has its name. Rejects when it is not whole, with what to do about that. */
+export async function readPart(disk: PartDisk, path: string, libraries: Libraries, hint: string): Promise<PartRead> {
   const bytes = (await disk.stat(path))?.bytes ?? 0
   try {
     const part = await withFile(disk, path, 'read', (file) =>
@@ -112,7 +114,7 @@ export async function readPart(disk: PartDisk, path: string, libraries: Librarie
     return { bytes, rows: part.rows, columns: storedColumns(part.schema), footer }
   } catch (error) {
     if (error instanceof BizonError) throw error
-    throw edited(path, `it is no whole Parquet file (${messageOf(error)})`, 'Put it back as it was.')
+    throw edited(path, `it is no whole Parquet file (${messageOf(error)})`, hint)
   }
 }
 
@@ -132,6 +134,8 @@ export interface Own {
  */
 export async function ownParts(site: Site, state: PartState, libraries: Libraries, tidy: boolean): Promise<Own> {
   const { disk, layout } = site
+  const { mode } = state
+  const hint = mode === 'stream' ? putBack(mode) : `Put it back as it was. Or remove it, and ${startingOver(mode)}.`
   const found = new Map<string, Map<number, string>>()
   for (const key of new Set([layout.target, ...state.staged])) {
     const folder = layout.version(key, writesTo(state, key))
@@ -156,9 +160,9 @@ export async function ownParts(site: Site, state: PartState, libraries: Librarie
         if (tidy) await drop(disk, path)
         continue
       }
-      const { bytes, rows, columns: stored, footer } = await readPart(disk, path, libraries)
+      const { bytes, rows, columns: stored, footer } = await readPart(disk, path, libraries, hint)
       if (footer?.run !== state.number || footer.commit !== commit || footer.stream !== state.stream) {
-        throw edited(path, 'its footer is of another part', 'Put it back as it was.')
+        throw edited(path, 'its footer is of another part', hint)
       }
       parts[key].push({ name: partName(state, commit), bytes, rows })
       columns[key] = stored

@@ -6,6 +6,7 @@ import type { Run } from '../../../../lib/destination.ts'
 import { BizonError } from '../../../../lib/errors.ts'
 import type { Column, Libraries } from '../../../parquet.ts'
 import { beginning, followsUnknown, ownState, publisherOf, replaces, standingOf, type Words } from '../../recovery.ts'
+import { putBack } from '../mains.ts'
 import { checkColumns } from './columns.ts'
 import { type Own, ownParts, readPart } from './parts.ts'
 import { checkVersion, cleanUp, pointTo } from './publish.ts'
@@ -112,7 +113,8 @@ async function checkAllColumns(
     const columns = columnsOf(key)
     const last = parts.at(-1)
     if (!columns || !last) continue
-    const { columns: found } = await readPart(disk, join(layout.version(key, folder), last.name), libraries)
+    const path = join(layout.version(key, folder), last.name)
+    const { columns: found } = await readPart(disk, path, libraries, putBack(mode))
     checkColumns(layout.home(key), found, columns, { staged: false, mode })
   }
 }

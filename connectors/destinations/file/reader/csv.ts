@@ -3,12 +3,16 @@
 
 import { createReadStream } from 'node:fs'
 import { payloadOf, type StoredRow } from '../../../../lib/audit/reader.ts'
+import { BizonError } from '../../../../lib/errors.ts'
+import { shortest } from '../paths.ts'
 import { type Form, storedOf } from './stored.ts'
 
 const LF = 0x0a
 const QUOTE = 0x22
 const COMMA = 0x2c
 const CHUNK_BYTES = 1 << 18
+/** Far more than a record has. Behind a quote too many all that follows is one row: it is not held. */
+const MOST_ROW_BYTES = 256 << 20
 
 /** Null: nothing stands there. */
 type Cell = Buffer | null
@@ -48,7 +52,9 @@ function rowOf(names: readonly string[], cells: readonly Cell[] | undefined, for
 /** The bytes of each row, without its line end. One row is held, and what is read at a time. */
 async function* rowsOf(path: string, signal: AbortSignal): AsyncGenerator<Buffer[], void, void> {
   let rest: Buffer[] = []
+  let held = 0
   let quoted = false
+  let count = 0
   for await (const chunk of createReadStream(path, { highWaterMark: CHUNK_BYTES, signal }) as AsyncIterable<Buffer>) {
     const rows: Buffer[] = []
     let start = 0
@@ -60,12 +66,23 @@ async function* rowsOf(path: string, signal: AbortSignal): AsyncGenerator<Buffer
       const tail = chunk.subarray(start, at)
       rows.push(rest.length === 0 ? tail : Buffer.concat([...rest, tail]))
       rest = []
+      held = 0
       start = at + 1
     }
     if (start < chunk.length) rest.push(chunk.subarray(start))
+    held += chunk.length - start
+    count += rows.length
+    if (held > MOST_ROW_BYTES) throw endless(path, count + 1)
     yield rows
   }
   if (rest.length > 0) yield [Buffer.concat(rest)]
+}
+
+function endless(path: string, row: number): BizonError {
+  const most = `${MOST_ROW_BYTES >> 20} MiB`
+  return new BizonError('edited', `${shortest(path)} is damaged: row ${row} of it does not end within ${most}`, {
+    hint: 'A quote is missing there, or is one too many. Put the file back as it was, or load everything again.',
+  })
 }
 
 /** Undefined: it is no row. */
