@@ -139,8 +139,8 @@ const twins: Readonly<Record<string, { replacements: readonly Replacement[]; fou
     replacements: [
       {
         file: 'connectors/destinations/sqlite.ts',
-        find: 'const next = { ...state, checkpoint, tables, published }',
-        replace: 'const next = { ...state, tables, published }',
+        find: 'const next = { ...state, checkpoint, tables, published,',
+        replace: 'const next = { ...state, tables, published,',
       },
     ],
     found: 'gone on with',
