@@ -2,6 +2,7 @@
 // With one they are smaller where that is needed, a record that there is no room for is an error before it is held as a
 // whole, and what nobody needs any more is collected sooner than V8 would.
 
+import { readFileSync } from 'node:fs'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { BizonError } from './errors.ts'
@@ -84,6 +85,20 @@ export function checkRecordSize(bytes: number, name: string, { upTo = bytes }: {
       hint: `Give it ${needed}, or leave it out; the next run goes on from the last checkpoint.`,
     },
   )
+}
+
+/**
+ * The most that this process has held, in bytes. What `getrusage` says may be of the program that started it: on Linux
+ * its peak is counted, too.
+ */
+export function peakMemory(): number {
+  const used = process.resourceUsage().maxRSS * 1024
+  try {
+    const own = /^VmHWM:\s*(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]
+    return own === undefined ? used : Number(own) * 1024
+  } catch {
+    return used
+  }
 }
 
 /** As `--max-memory` takes it. */

@@ -4,6 +4,7 @@
 import type { ConfigOf, PipelineConfig } from './config.ts'
 import { BizonError, messageOf } from './errors.ts'
 import { stringifyJson } from './json.ts'
+import { peakMemory } from './memory.ts'
 import type { Counts, Meter } from './meter.ts'
 import { stepsOf } from './plan.ts'
 import type { Json } from './record.ts'
@@ -130,7 +131,7 @@ export function reportOf(ending: Ending): RunReport {
     ended_at: endedAt.toISOString(),
     seconds: (endedAt.getTime() - startedAt.getTime()) / 1000,
     peak_memory: {
-      process: process.resourceUsage().maxRSS * 1024,
+      process: peakMemory(),
       source_process: child?.peak_memory.process ?? null,
     },
     streams,

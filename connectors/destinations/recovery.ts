@@ -178,9 +178,9 @@ export function standingOf(
   }
   throw new BizonError(
     'edited',
-    `${words.target} was last published by a run that the state store does not know (restored from an older copy, or another state database?)`,
+    `${words.target} was last published by run ${publisher}, and the last that the state store knows of is ${run.previous ?? 'none'}: one of them is an older copy, or another database`,
     {
-      hint: `Use the state store that knows it. Or fetch everything again and replace ${words.whole} with --reset.`,
+      hint: `Use a copy of both from one moment. Or fetch everything again and replace ${words.whole} with --reset.`,
     },
   )
 }

@@ -126,7 +126,8 @@ describe('a run that succeeds', () => {
     const { stdout, stderr } = await runIn(folder, `python3 -c "${measure}"`)
     const { peak_memory } = await reported()
     expect(peak_memory.process / Number(stdout), stderr).toBeGreaterThan(0.9)
-    expect(peak_memory.process / Number(stdout)).toBeLessThanOrEqual(1)
+    // Two counts of the system, brought up to date at different moments.
+    expect(peak_memory.process / Number(stdout)).toBeLessThan(1.1)
   })
 })
 

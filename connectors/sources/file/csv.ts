@@ -47,7 +47,7 @@ export class CsvParser implements Parser {
       room: (bytes) => rows.pool.take(bytes),
       row(json, start, end, from, to, line) {
         if (to - from > limit) {
-          rows.reject(line, rows.tooLong(line), buffer.subarray(from, to))
+          rows.rejectLong(line, buffer.subarray(from, to))
         } else if (utf8 || rows.checkUtf8(buffer, from, to, line)) {
           rows.add(json, start, end, line)
         }

@@ -14,6 +14,8 @@ export interface Fault {
   readonly problem: string
   /** The record's bytes, or the beginning of them. */
   readonly text: Buffer
+  /** What helps. Default: what helps whatever it is. */
+  readonly hint?: string
 }
 
 const QUOTED_CHARACTERS = 60
@@ -64,7 +66,10 @@ export class Invalid {
 
 export function invalidRecord(fault: Fault, hint?: string): BizonError {
   return new BizonError('invalid_record', messageFor(fault), {
-    hint: hint ?? 'Correct it, or set source.on_invalid to skip or dead_letter to load the others without it.',
+    hint:
+      hint ??
+      fault.hint ??
+      'Correct it, or set source.on_invalid to skip or dead_letter to load the others without it.',
   })
 }
 

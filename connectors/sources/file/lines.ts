@@ -70,7 +70,7 @@ export class LineParser implements Parser {
   #reject(line: Buffer): void {
     const text = this.#tooLong ?? line
     this.#tooLong = undefined
-    this.#rows.reject(this.line + 1, this.#rows.tooLong(this.line + 1), text)
+    this.#rows.rejectLong(this.line + 1, text)
   }
 
   #explain(buffer: Buffer, at: number, end: number, valueEnd: number): void {

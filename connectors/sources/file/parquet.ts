@@ -67,7 +67,7 @@ export async function* readParquet({ path }: FileToRead, reader: Reader): AsyncG
           const written = buffer.write(text, used)
           line += 1
           if (written > rows.maxBytes) {
-            rows.reject(line, rows.tooLong(line), buffer.subarray(used, used + written))
+            rows.rejectLong(line, buffer.subarray(used, used + written))
           } else {
             rows.add(buffer, used, used + written, line)
             used += written

@@ -127,7 +127,14 @@ export class Rows {
     this.#invalid.report({ file: this.file, line, column, problem, text } satisfies Fault)
   }
 
-  /** What is wrong with a record of more than `maxBytes`; throws if it is the memory that is too small. */
+  /** The same of one with more than `maxBytes`; throws if it is the memory that is too small. */
+  rejectLong(line: number, text: Buffer): void {
+    const hint =
+      'Raise source.max_record_bytes; or set source.on_invalid to skip or dead_letter to load the others without it.'
+    this.#invalid.report({ file: this.file, line, problem: this.tooLong(line), text, hint })
+  }
+
+  /** What is wrong with such a record. */
   tooLong(line: number): string {
     const most = this.#ownMaxBytes
     if (this.maxBytes < most) checkRecordSize(this.maxBytes + 1, `${this.#file}:${line}: the record`, { upTo: most })

@@ -122,7 +122,7 @@ describe('what another run has published', () => {
     expect(() => standingOf(found, behind('before'), may, WORDS)).toThrow(
       expect.objectContaining({
         code: 'edited',
-        message: expect.stringContaining('THE TARGET was last published by a run that the state store does not know'),
+        message: expect.stringContaining('THE TARGET was last published by run'),
         hint: expect.stringContaining('replace the target with --reset'),
       }),
     )

@@ -162,7 +162,7 @@ describe('rows that were staged, or added, and are not there any more', () => {
       message: expect.stringContaining('has 5 rows of run two, which is to be taken back, and it added 6'),
     })
     await expect(published('three', 'incremental', { metadata: 'none' }, { previous: 'one' })).rejects.toThrow(
-      'was last published by a run that the state store does not know',
+      'was last published by run',
     )
   })
 

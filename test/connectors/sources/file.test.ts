@@ -240,6 +240,7 @@ describe('a record that is too long', () => {
       for (const page_bytes of [1, 7, 1000]) {
         const config = { path: folder.path(name), max_record_bytes: 30, page_bytes }
         expect((await failure(config)).message).toContain('is longer than max_record_bytes (30 bytes)')
+        expect((await failure(config)).hint).toMatch(/^Raise source.max_record_bytes/)
       }
     }
     expect(await texts({ path: folder.path('a.ndjson'), max_record_bytes: 30, on_invalid: 'skip' })).toHaveLength(2)
