@@ -20,11 +20,11 @@ import { BizonError } from '../../lib/errors.ts'
 import { faultPoint } from '../../lib/fault.ts'
 import { idPrefixOf, idSuffixOf } from '../../lib/row-id.ts'
 import type { Page } from '../../lib/source.ts'
-import { type Address, type Connection, connect, quoteName } from '../postgres.ts'
+import { type Address, type Connection, connect } from '../postgres.ts'
 import { linksOf, refusesChildTables } from './child-tables.ts'
 import { policyOf } from './columns/config.ts'
 import { namingOf } from './naming.ts'
-import { Batch, TooLarge } from './postgres/batch.ts'
+import { Batch, lostBatch, TooLarge } from './postgres/batch.ts'
 import { checkTarget, useOf } from './postgres/check.ts'
 import { TableColumns } from './postgres/columns.ts'
 import { addressOf, config, hashed, type PostgresOptions, tuning } from './postgres/config.ts'
@@ -32,15 +32,15 @@ import { Watch } from './postgres/copy.ts'
 import { serverError } from './postgres/errors.ts'
 import { type Followed, Following } from './postgres/following.ts'
 import { keyOf } from './postgres/merge.ts'
-import { checkedName, LONGEST } from './postgres/names.ts'
+import { checkedName, LONGEST, STATE_TABLE, TableNames } from './postgres/names.ts'
 import { planTables } from './postgres/plan.ts'
 import { preparePublish, publish, publishedTable, type Site } from './postgres/publish.ts'
 import { PostgresReader, scratchSchema } from './postgres/reader.ts'
 import { recover } from './postgres/recover.ts'
 import { Scope } from './postgres/scope.ts'
 import { Session, type SessionOptions, type Transaction } from './postgres/session.ts'
-import { beginTable } from './postgres/staging.ts'
-import { STATE_TABLE, StateRow, type TableState } from './postgres/state.ts'
+import { beginTable, createHome } from './postgres/staging.ts'
+import { StateRow, type TableState } from './postgres/state.ts'
 import { timestampOf } from './record.ts'
 import { isDirect, namesEmpty } from './recovery.ts'
 import { checkKeyColumns, checkScope } from './schemas.ts'
@@ -72,8 +72,7 @@ export class PostgresDestination implements Destination {
   readonly #session: Session
   readonly #columns = new Map<string, TableColumns>()
   readonly #following: Following | undefined
-  /** Destination ids that are known to be good names. */
-  readonly #names = new Set<string>()
+  readonly #names: TableNames
   readonly #batch: Batch
   #sending: Promise<void> = Promise.resolve()
   #state: TableState | undefined
@@ -88,7 +87,8 @@ export class PostgresDestination implements Destination {
     this.#address = addressOf(options)
     checkScope(options, context.mode)
     const schema = checkedName(options.schema, 'schema')
-    const target = this.#tableOf(options.destinationId.replaceAll('{stream}', context.stream))
+    this.#names = new TableNames(options.destinationId, context.stream)
+    const target = this.#names.checked(this.#names.usual(undefined))
     this.#place = `${schema}.${target}`
     this.#row = new StateRow(schema, target)
     policyOf(options)
@@ -124,7 +124,7 @@ export class PostgresDestination implements Destination {
       await this.#session.open(signal)
       const state = await this.#session.interruptible(signal, () =>
         this.#commit(async (transaction) => {
-          await this.#prepare(transaction)
+          await createHome(transaction, this.#site.options, this.#row)
           const recovered = await recover(transaction, this.#site, this.#row, run)
           faultPoint('commit.before')
           return [recovered, await this.#row.claim(transaction, recovered)]
@@ -150,18 +150,18 @@ export class PostgresDestination implements Destination {
         watch: new Watch(),
         nextId: () => this.#nextId(),
       }
-      const usual = this.#usual(page)
+      const usual = this.#names.usual(page.stream)
       const { on_empty: onEmpty } = this.#site.options
       const isMention = namesEmpty(page, { keepsOthers: this.#keepsOthers, onEmpty })
       const { records = page.records, isChanged = false } = (await this.#follow(page, isMention, signal)) ?? {}
       for (const record of records) {
-        const table = this.#tableOf(record.destinationId ?? usual)
+        const table = this.#names.checked(record.destinationId ?? usual)
         this.#columnsOf(table).add(record, facts, this.#batch.rowsOf(table))
       }
       if (!this.#batch.isRipe && !isMention && !isChanged) return
       // One segment is on its way while the next one gathers. What becomes of it, the next call tells.
       await this.#session.interruptible(signal, () => this.#sending)
-      if (isMention) this.#batch.mention(this.#tableOf(usual))
+      if (isMention) this.#batch.mention(this.#names.checked(usual))
       this.#batch.gather()
       this.#sending = this.#session.transact((transaction) => this.#batch.send(transaction, state))
       this.#sending.catch(() => {})
@@ -276,15 +276,6 @@ export class PostgresDestination implements Destination {
     return state
   }
 
-  async #prepare(transaction: Transaction): Promise<void> {
-    const { schema, create_schema: create } = this.#site.options
-    if (create) {
-      const { rows } = await transaction.query('SELECT 1 FROM pg_namespace WHERE nspname = $1', [schema])
-      if (rows.length === 0) await transaction.query(`CREATE SCHEMA IF NOT EXISTS ${quoteName(schema)}`)
-    }
-    await this.#row.createTable(transaction)
-  }
-
   /** Makes a table ready for the run's first rows. */
   #begin(table: string): Promise<void> {
     const state = this.#opened()
@@ -298,13 +289,13 @@ export class PostgresDestination implements Destination {
   /** Gives the tables of a page the columns that its records need, within the batch, before any of their rows. */
   async #follow(page: Page, isMention: boolean, signal: AbortSignal): Promise<Followed | undefined> {
     if (!this.#following) return undefined
-    const usual = this.#usual(page)
+    const usual = this.#names.usual(page.stream)
     return this.#following.follow(page, {
       state: this.#opened(),
       batch: this.#batch,
-      mentioned: isMention ? this.#tableOf(usual) : undefined,
-      usual: this.#tableOf(usual),
-      tableOf: ({ destinationId = usual }) => this.#tableOf(destinationId),
+      mentioned: isMention ? this.#names.checked(usual) : undefined,
+      usual: this.#names.checked(usual),
+      tableOf: ({ destinationId = usual }) => this.#names.checked(destinationId),
       // One transaction after another.
       transact: (work) =>
         this.#session.interruptible(signal, async () => {
@@ -341,38 +332,9 @@ export class PostgresDestination implements Destination {
     return columns
   }
 
-  #usual(page: Page): string {
-    return this.#site.options.destinationId.replaceAll('{stream}', page.stream?.name ?? this.#context.stream)
-  }
-
-  #tableOf(destinationId: string): string {
-    const known = this.#names.has(destinationId)
-    if (!known) {
-      checkedName(destinationId, 'destination_id')
-      if (destinationId === STATE_TABLE) {
-        throw new BizonError('config', `destination_id ${STATE_TABLE} is the table of the state`, {
-          hint: 'Choose another destination_id.',
-        })
-      }
-      this.#names.add(destinationId)
-    }
-    return destinationId
-  }
-
   #nextId(): string {
     return this.#ids.prefix + idSuffixOf(this.#ids.next++)
   }
-}
-
-function lostBatch(place: string): BizonError {
-  return new BizonError(
-    'destination',
-    `a large batch for ${place} could not be finished: the connection was lost, or the server undid the transaction`,
-    {
-      hint: 'Run again: the run goes on from its last checkpoint. A smaller buffer_size makes batches that are sent again.',
-      retriable: true,
-    },
-  )
 }
 
 /** 64 bits that no other target of the database is likely to have. */

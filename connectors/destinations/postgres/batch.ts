@@ -2,6 +2,7 @@
 // megabytes, and are kept until its COMMIT, so that the transaction can be done again; a batch that is too large for
 // that is sent all the same, and can then be done once only.
 
+import { BizonError } from '../../../lib/errors.ts'
 import { faultPoint } from '../../../lib/fault.ts'
 import { memorySizes } from '../../../lib/memory.ts'
 import type { Step } from '../columns/table.ts'
@@ -192,3 +193,14 @@ export class Batch {
 
 /** The connection was lost, and the batch is not in memory any more. */
 export class TooLarge extends Error {}
+
+export function lostBatch(place: string): BizonError {
+  return new BizonError(
+    'destination',
+    `a large batch for ${place} could not be finished: the connection was lost, or the server undid the transaction`,
+    {
+      hint: 'Run again: the run goes on from its last checkpoint. A smaller buffer_size makes batches that are sent again.',
+      retriable: true,
+    },
+  )
+}

@@ -3,9 +3,12 @@
 
 import { createHash } from 'node:crypto'
 import { BizonError } from '../../../lib/errors.ts'
+import type { StreamInfo } from '../../../lib/source.ts'
 import { quoteName } from '../../postgres.ts'
 
 export const LONGEST = 63
+/** Beside the tables whose state it holds. */
+export const STATE_TABLE = '_bizon_state'
 
 export function qualified(schema: string, table: string): string {
   return `${quoteName(schema)}.${quoteName(table)}`
@@ -18,6 +21,38 @@ export function checkedName(name: string, what: string): string {
   const shown = JSON.stringify(name.length > LONGEST ? `${name.slice(0, LONGEST)}…` : name)
   const reason = bytes > LONGEST ? `has ${bytes} bytes, and PostgreSQL takes ${LONGEST}` : 'is no name in PostgreSQL'
   throw new BizonError('config', `${what} ${shown} ${reason}`, { hint: `Choose another ${what}.` })
+}
+
+/** The tables that records go to. */
+export class TableNames {
+  readonly #destinationId: string
+  readonly #stream: string
+  /** Those that are known to be good names. */
+  readonly #known = new Set<string>()
+
+  /** `stream`: of pages that do not say theirs. */
+  constructor(destinationId: string, stream: string) {
+    this.#destinationId = destinationId
+    this.#stream = stream
+  }
+
+  /** For records that name none. */
+  usual(stream: StreamInfo | undefined): string {
+    return this.#destinationId.replaceAll('{stream}', stream?.name ?? this.#stream)
+  }
+
+  /** The same name, if it can be that of a table. */
+  checked(destinationId: string): string {
+    if (this.#known.has(destinationId)) return destinationId
+    checkedName(destinationId, 'destination_id')
+    if (destinationId === STATE_TABLE) {
+      throw new BizonError('config', `destination_id ${STATE_TABLE} is the table of the state`, {
+        hint: 'Choose another destination_id.',
+      })
+    }
+    this.#known.add(destinationId)
+    return destinationId
+  }
 }
 
 /** A name made of another: recognisable, short enough, and no two alike. */

@@ -5,9 +5,9 @@
 import { BizonError } from '../../../lib/errors.ts'
 import type { Queries } from '../../postgres.ts'
 import type { Held } from '../recovery.ts'
-import { qualified } from './names.ts'
+import { qualified, STATE_TABLE } from './names.ts'
 import type { Transaction } from './session.ts'
-import { hashOf, STATE_TABLE } from './state.ts'
+import { hashOf } from './state.ts'
 
 type Identity = Pick<Held, 'pipeline' | 'source' | 'stream'>
 

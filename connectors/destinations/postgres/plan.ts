@@ -5,10 +5,10 @@ import type { Answer, Connection, Queries } from '../../postgres.ts'
 import { orphanedTables } from '../child-tables.ts'
 import { countOfDelete, type Note, publishedBy, repairsOf } from '../plan.ts'
 import { checkTarget, useOf } from './check.ts'
-import { qualified } from './names.ts'
+import { qualified, STATE_TABLE } from './names.ts'
 import type { Site } from './publish.ts'
 import { recover } from './recover.ts'
-import { STATE_TABLE, type StateRow } from './state.ts'
+import type { StateRow } from './state.ts'
 
 const BEGIN = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'`
 

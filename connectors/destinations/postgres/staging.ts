@@ -3,7 +3,7 @@
 // one that a kill left before any state named it is known by its comment.
 
 import { faultPoint } from '../../../lib/fault.ts'
-import { type Queries, quoteText } from '../../postgres.ts'
+import { type Queries, quoteName, quoteText } from '../../postgres.ts'
 import { isDirect } from '../recovery.ts'
 import { checkTable, useOf } from './check.ts'
 import { prepareKey, writtenBefore } from './follow.ts'
@@ -11,8 +11,21 @@ import { derivedName, qualified } from './names.ts'
 import { claimTable } from './owners.ts'
 import { dropStaleIndex, type Site } from './publish.ts'
 import type { Transaction } from './session.ts'
-import type { TableState } from './state.ts'
+import type { StateRow, TableState } from './state.ts'
 import { createTable, findTable, prepareTable } from './tables.ts'
+
+/** Makes the schema, if that is asked for, and the table of the state. */
+export async function createHome(
+  transaction: Transaction,
+  { schema, create_schema: create }: Site['options'],
+  row: StateRow,
+): Promise<void> {
+  if (create) {
+    const { rows } = await transaction.query('SELECT 1 FROM pg_namespace WHERE nspname = $1', [schema])
+    if (rows.length === 0) await transaction.query(`CREATE SCHEMA IF NOT EXISTS ${quoteName(schema)}`)
+  }
+  await row.createTable(transaction)
+}
 
 /** Of the table for the rows of another; null: they go to that one at once. */
 export function stagingName(state: Pick<TableState, 'mode' | 'direct' | 'run'>, table: string): string | null {

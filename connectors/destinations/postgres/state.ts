@@ -13,7 +13,7 @@ import type { Json } from '../../../lib/record.ts'
 import type { SyncMode } from '../../../lib/source.ts'
 import type { Answer, Queries } from '../../postgres.ts'
 import { type Held, refuseNewer } from '../recovery.ts'
-import { qualified } from './names.ts'
+import { qualified, STATE_TABLE } from './names.ts'
 import type { Transaction } from './session.ts'
 
 export interface TableState extends Held {
@@ -39,7 +39,6 @@ export interface PublishedTable {
 }
 
 export const REMOVING = 'delete the row'
-export const STATE_TABLE = '_bizon_state'
 
 const COLUMNS = [
   'target',
