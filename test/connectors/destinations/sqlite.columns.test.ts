@@ -319,6 +319,18 @@ test('what the source says chooses columns, also of a table without rows', async
   expect(await tables()).toBe('_bizon_state main empty')
 })
 
+test.each([
+  ['CREATE TABLE main (id INTEGER UNIQUE)', 'UNIQUE constraint failed: main.id', /Remove one, or the index/],
+  ['CREATE TABLE main (id INTEGER, other INT NOT NULL)', 'NOT NULL constraint failed: main.other', /take NOT NULL out/],
+  ['CREATE TABLE main (id INTEGER CHECK (id > 1))', 'CHECK constraint failed: id > 1', /take the check out/],
+])('what helps against the constraint of somebody else: %s', async (sql, message, hint) => {
+  await sqlite3(path, sql)
+  await expect(loaded([['{"id":1}', '{"id":1}']])).rejects.toMatchObject({
+    message: `${path}: ${message}`,
+    hint: expect.stringMatching(hint),
+  })
+})
+
 describe('is refused, naming it:', () => {
   test.each([
     ['{"":1}', {}, /table main, record "r0": its field "" is no name in SQLite/],
