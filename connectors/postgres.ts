@@ -213,7 +213,9 @@ export function sqlState(error: unknown): string | undefined {
 }
 
 /** What the server says of where an error is. */
-export function detailsOf(error: unknown): Pick<DatabaseError, 'where' | 'detail' | 'column' | 'constraint'> {
+export function detailsOf(
+  error: unknown,
+): Pick<DatabaseError, 'where' | 'detail' | 'column' | 'constraint' | 'routine'> {
   return error as DatabaseError
 }
 

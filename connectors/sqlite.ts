@@ -158,9 +158,20 @@ export function isBusy(error: unknown): boolean {
 export function sqliteError(error: unknown, path: string, code: ErrorCode): unknown {
   const sqlite = sqliteCode(error)
   if (sqlite === undefined) return error
-  const [reason, hint] = explain(sqlite, path) ?? [messageOf(error), undefined]
+  const [reason, hint] = explain(sqlite, path) ?? [messageOf(error), CONSTRAINTS.get(sqlite)]
   return new BizonError(code, `${path}: ${reason}`, { hint, retriable: isBusy(error), cause: error })
 }
+
+/** What helps against constraints of other people, which SQLite itself names. */
+const CONSTRAINTS = new Map([
+  ['SQLITE_CONSTRAINT_UNIQUE', 'Rows with one key are there twice. Remove one, or the index, or change primary_key.'],
+  ['SQLITE_CONSTRAINT_PRIMARYKEY', 'Rows with one key are there twice. Remove one, or change primary_key.'],
+  [
+    'SQLITE_CONSTRAINT_NOTNULL',
+    'Correct the records in a transform, or take NOT NULL out of the table; a DEFAULT helps where no record has the field.',
+  ],
+  ['SQLITE_CONSTRAINT_CHECK', 'Correct the records in a transform, or take the check out of the table.'],
+])
 
 function explain(code: string, path: string): readonly [reason: string, hint: string] | undefined {
   if (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED'))

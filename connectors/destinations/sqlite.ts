@@ -32,7 +32,7 @@ import { TableColumns } from './sqlite/columns.ts'
 import { config, type SqliteOptions, tuning } from './sqlite/config.ts'
 import { columnsOfKinds, FollowedTable } from './sqlite/follow.ts'
 import { keyOfOptions } from './sqlite/merge.ts'
-import { checkedTable, foldName, isSameName, STATE_TABLE } from './sqlite/names.ts'
+import { checkedTable, foldName, isSameName, quoteName, STATE_TABLE } from './sqlite/names.ts'
 import { planTables } from './sqlite/plan.ts'
 import { kindsAfter, publish } from './sqlite/publish.ts'
 import { SqliteReader, scratchFile } from './sqlite/reader.ts'
@@ -241,6 +241,12 @@ export class SqliteDestination implements Destination {
       if (step.leftOut.length > 0) {
         const names = step.leftOut.map((name) => JSON.stringify(name)).join(', ')
         log?.warn(`${table}: fields without a column are left out, since on_schema_change is freeze: ${names}`)
+      }
+      for (const name of step.widened.keys()) {
+        const cast = `CAST(${quoteName(name)} AS REAL)`
+        log?.warn(
+          `${table}: column ${JSON.stringify(name)} becomes TEXT, which keeps every digit of numbers that are not whole; queries that compare or order it need ${cast}`,
+        )
       }
       // Rows that wait have the columns as they were.
       await this.#send(state, signal)

@@ -5,6 +5,9 @@ import { BizonError } from '../errors.ts'
 import { stringAt } from '../json.ts'
 import { CUT_BYTES, fitting, type Links, type NameRules, under } from './names.ts'
 
+/** How many names of fields are remembered of records of one table, with their lists: more are no names. */
+export const MOST_NAMES = 10_000
+
 /** Column of a list item that is no object. */
 export const VALUE = 'value'
 /** Stands for the name of a list that has none, being itself in a list. */
@@ -36,6 +39,8 @@ export class Tables {
   /** By folded name. */
   readonly #roots = new Map<string, Table>()
   readonly #owners = new Owners('table')
+  /** How many fields there are, by the name of the root. */
+  readonly #fields = new Map<string, number>()
 
   constructor(rules: NameRules, links: Links) {
     this.#rules = rules
@@ -62,6 +67,18 @@ export class Tables {
     const table = new Table(this, { name, path, names, level })
     for (const link of Object.values(this.links)) table.own(link, this, 'the link of that name')
     return table
+  }
+
+  /** A field more, somewhere in the records of that table. */
+  count(root: string): void {
+    const count = (this.#fields.get(root) ?? 0) + 1
+    this.#fields.set(root, count)
+    if (count <= MOST_NAMES) return
+    throw new BizonError(
+      'invalid_record',
+      `unnest: tables: records for ${root} have more than ${MOST_NAMES} names of fields by now: they look like values`,
+      { hint: 'Make a list of names and values of them in a transform, or load the records whole with unnest: false.' },
+    )
   }
 
   /** Rejects a name that leaves no room: the names of child tables begin with it. */
@@ -171,6 +188,7 @@ export class Shape {
     const name = stringAt(buffer, start, end)
     let field = this.#byName.get(name)
     if (!field) {
+      this.table.tables.count(this.table.names[0] as string)
       const spelling = Buffer.from(buffer.subarray(start, end))
       const place = this.#order.length
       field = { name, spelling, place, seenIn: 0, column: undefined, object: undefined, list: undefined }

@@ -1,9 +1,13 @@
 // The fields of records and the kinds of their values, in one pass over the text. Records of a stream mostly have the
 // same fields in the same order: a field is looked for where the record before had it, by its bytes.
 
+import { BizonError } from '../../../lib/errors.ts'
 import { members } from '../../../lib/json.ts'
 import type { RawJson } from '../../../lib/record.ts'
 import { joined, type Kind, kindOf } from './kinds.ts'
+
+/** How many names of fields are remembered of a table: more are no names. */
+export const MOST_NAMES = 10_000
 
 /** How many fields a record may lack and the next one still be found by its bytes. */
 const NEAR = 16
@@ -18,17 +22,22 @@ interface Field {
 }
 
 export class Fields {
+  readonly #table: string
   readonly #byName = new Map<string, Field>()
   /** In the order in which they were first met. */
   readonly #order: Field[] = []
   /** Since they were last asked for. */
   #changed = new Set<Field>()
 
-  /** Adds what a record has. Of members with the same name the last counts, which every kind of both takes. */
-  observe({ buffer, start, end }: RawJson): void {
+  constructor(table: string) {
+    this.#table = table
+  }
+
+  /** Adds what a record has. Of members with the same name the last counts, which every kind of both takes. Throws at one name too many. */
+  observe({ buffer, start, end }: RawJson, record: string): void {
     let at = 0
     members(buffer, start, end, (keyStart, keyEnd, valueStart, valueEnd) => {
-      const field = this.#near(at, buffer, keyStart, keyEnd) ?? this.#find(buffer, keyStart, keyEnd)
+      const field = this.#near(at, buffer, keyStart, keyEnd) ?? this.#find(buffer, keyStart, keyEnd, record)
       at = field.place + 1
       const kind = kindOf(buffer, valueStart, valueEnd)
       if (kind === undefined || kind === field.kind) return
@@ -59,17 +68,28 @@ export class Fields {
     return undefined
   }
 
-  #find(buffer: Buffer, keyStart: number, keyEnd: number): Field {
+  #find(buffer: Buffer, keyStart: number, keyEnd: number, record: string): Field {
     const spelling = Buffer.from(buffer.subarray(keyStart, keyEnd))
     const name = JSON.parse(spelling.toString()) as string
     let field = this.#byName.get(name)
     if (!field) {
+      if (this.#order.length === MOST_NAMES) throw tooManyNames(`record ${JSON.stringify(record)} for ${this.#table}`)
       field = { name, spelling, place: this.#order.length, kind: undefined }
       this.#byName.set(name, field)
       this.#order.push(field)
     }
     return field
   }
+}
+
+function tooManyNames(of: string): BizonError {
+  return new BizonError(
+    'invalid_record',
+    `${of}: there are more than ${MOST_NAMES} names of fields by now: they look like values`,
+    {
+      hint: 'Make a list of names and values of them in a transform, or load the records whole with unnest: false.',
+    },
+  )
 }
 
 function isSpelled(buffer: Buffer, start: number, end: number, spelling: Buffer): boolean {

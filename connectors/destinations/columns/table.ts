@@ -32,7 +32,7 @@ export class FollowedColumns {
   readonly #kinds: Map<string, Kind | undefined>
   readonly #written: Set<string>
   readonly #leftOut = new Set<string>()
-  readonly #fields = new Fields()
+  readonly #fields: Fields
   #declared: { readonly schema: JsonObject | undefined; readonly kinds: ReadonlyMap<string, Kind> } = {
     schema: undefined,
     kinds: new Map(),
@@ -40,6 +40,7 @@ export class FollowedColumns {
 
   constructor(options: FollowOptions) {
     this.#options = options
+    this.#fields = new Fields(options.table)
     this.#kinds = new Map(options.columns)
     this.#written = new Set([...options.written].filter((name) => this.#kinds.has(name)))
   }
@@ -55,7 +56,7 @@ export class FollowedColumns {
    * room for.
    */
   follow(records: readonly SourceRecord[], schema?: JsonObject): Step | undefined {
-    for (const { data } of records) this.#fields.observe(rawOf(data))
+    for (const { id, data } of records) this.#fields.observe(rawOf(data), id)
     const isNew = this.#kinds.size === 0
     const changed = this.#fields.changed()
     if (changed.size === 0 && !isNew) return undefined

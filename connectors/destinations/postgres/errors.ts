@@ -9,7 +9,8 @@ export function recordError(error: unknown, ids: readonly string[], table: strin
   const state = sqlState(error)
   // Data, encodings, constraints.
   if (state === undefined || !/^2[23]/.test(state)) return undefined
-  const { where = '', detail, constraint } = detailsOf(error)
+  const { where = '', constraint } = detailsOf(error)
+  const detail = detailOf(error)
   const [, line, column, value] = /^COPY .*?, line (\d+)(?:, column (.*?))?(?:: (.*))?$/m.exec(where) ?? []
   const id = line === undefined ? undefined : ids[Number(line) - 1]
   const record = id === undefined ? 'a record' : `record ${JSON.stringify(id)}`
@@ -20,10 +21,33 @@ export function recordError(error: unknown, ids: readonly string[], table: strin
     .map((text) => ` (${excerpt(String(text))})`)
   const isKey = constraint === NO_NULL
   const reason = isKey ? 'a field of its primary_key is null or missing' : `${excerpt(message)}${more.join('')}`
+  const way = WAYS.get(state) ?? `change ${isKey ? 'primary_key' : 'the type of the column'}.`
   return new BizonError('invalid_record', `table ${table}, ${record}${at}: ${reason}`, {
-    hint: `Correct it in a transform, or change ${isKey ? 'primary_key' : 'the type of the column'}.`,
+    hint: isHalf(state, `${message} ${detail}`) ? HALF : `Correct it in a transform, or ${way}`,
     cause: error,
   })
+}
+
+/** What helps against constraints of other people; behind "or". */
+const WAYS = new Map([
+  ['23502', 'drop NOT NULL of the column; a DEFAULT helps where no record has the field.'],
+  ['23505', 'remove the row that has the value, or the constraint.'],
+  ['23503', 'drop the constraint.'],
+  ['23514', 'drop the constraint.'],
+])
+
+const HALF =
+  'Half of a surrogate pair (\\ud800 to \\udfff alone) is no character to PostgreSQL: replace it in a transform, or drop the field there.'
+
+/** Payloads are JSON: only what stands for a character can be wrong in them. */
+const isHalf = (state: string, text: string): boolean => state === '22P02' && /surrogate/i.test(text)
+
+/** What more the server says of an error, unless that is a whole row, which may hold anything. */
+function detailOf(error: unknown): string | undefined {
+  const { detail, constraint } = detailsOf(error)
+  const state = sqlState(error)
+  const isRow = state === '23502' || (state === '23514' && constraint !== undefined)
+  return isRow ? undefined : detail
 }
 
 /** Anything else that the server refuses. Other errors come back as they are. */
@@ -31,7 +55,7 @@ export function serverError(error: unknown, target: string): unknown {
   const state = sqlState(error)
   if (state === undefined || error instanceof BizonError) return error
   const failed = (hint: string | undefined, retriable = false): BizonError => {
-    const { detail } = detailsOf(error)
+    const detail = detailOf(error)
     const more = detail === undefined ? '' : ` (${excerpt(detail)})`
     return new BizonError('destination', `${target}: PostgreSQL: ${messageOf(error)}${more}`, {
       hint,
@@ -48,6 +72,15 @@ export function serverError(error: unknown, target: string): unknown {
       return failed('Set replace_strategy to truncate_insert, which fills the same table.')
     case '42P07':
       return failed('Rename that table, or choose another destination_id.')
+    case '0A000':
+      // An ALTER that something hangs on: a view, a trigger, a generated column.
+      if (!/AlterColumnType|DependentForRebuilding/.test(detailsOf(error).routine ?? '')) return failed(undefined)
+      return failed(
+        'Drop it, run again, and create it anew. Or set on_schema_change to freeze or fail, where such a value fails the run, and correct it in a transform.',
+      )
+    case '23502':
+    case '23514':
+      return failed(`Correct the records in a transform, or ${WAYS.get(state)}`)
     case '23505':
       return failed('Rows with one key are there twice. Remove one, or change primary_key.')
     case '55P03':

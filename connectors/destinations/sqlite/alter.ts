@@ -1,13 +1,13 @@
-// Columns that a table is given: new ones, and those of another type, which SQLite cannot change but for a copy of their
-// values under another name.
+// Columns that a table is given: new ones, and those of another type (turn.ts).
 
 import { BizonError } from '../../../lib/errors.ts'
 import type { Column } from './columns.ts'
-import { dropKeys, type Key } from './merge.ts'
+import type { Key } from './merge.ts'
 import { foldName, quoteName } from './names.ts'
 import type { Session } from './session.ts'
 import type { Kinds } from './state.ts'
 import { creationOf, definitionOf, type FoundTable, findTable } from './tables.ts'
+import { type Turned, turnColumns } from './turn.ts'
 import { declaredType, type Kind, keepsAs, kindKeptBy } from './types.ts'
 
 /** What the columns of a table keep: what its state says, if that may still be; else what their types let through unchanged. */
@@ -38,13 +38,15 @@ export async function alterTable(session: Session, { table, columns, kinds, mayT
     await session.change(creationOf(table, columns))
     return
   }
+  const turned: Turned[] = []
+  const added: Column[] = []
   for (const column of columns) {
     const there = found.columns.find(({ name }) => foldName(name) === foldName(column.name))
     const is = kinds.get(column.name)
-    if (!there) await session.change(`ALTER TABLE ${quoteName(table)} ADD COLUMN ${definitionOf(column)}`)
+    if (!there) added.push(column)
     else if (there.computed) throw another(table, column, 'computed')
     else if (is !== undefined && is !== column.kind && (mayTurn || isWider(is, column.kind))) {
-      await turn(session, table, column, is)
+      turned.push({ ...column, value: castOf(quoteName(there.name), is, column.kind) })
     } else if (
       is !== column.kind &&
       !(is === 'decimal' && column.kind === 'integer') &&
@@ -53,19 +55,13 @@ export async function alterTable(session: Session, { table, columns, kinds, mayT
       throw another(table, column, there.type || 'without a type')
     }
   }
+  if (turned.length > 0) await turnColumns(session, found, turned)
+  for (const column of added) {
+    await session.change(`ALTER TABLE ${quoteName(table)} ADD COLUMN ${definitionOf(column)}`)
+  }
 }
 
 const isWider = (is: Kind, wanted: Kind): boolean => is === 'integer' && wanted === 'decimal'
-
-async function turn(session: Session, table: string, column: Column, is: Kind): Promise<void> {
-  const [name, old, temporary] = [quoteName(table), quoteName(column.name), quoteName(`${column.name}__bizon_turned`)]
-  // A column with an index cannot be dropped; ours is made again.
-  await dropKeys(session, table)
-  await session.change(`ALTER TABLE ${name} ADD COLUMN ${temporary} ${column.type}`)
-  await session.change(`UPDATE ${name} SET ${temporary} = ${castOf(old, is, column.kind)} WHERE ${old} IS NOT NULL`)
-  await session.change(`ALTER TABLE ${name} DROP COLUMN ${old}`)
-  await session.change(`ALTER TABLE ${name} RENAME COLUMN ${temporary} TO ${old}`)
-}
 
 /** The text that a column of the other kind would have got. */
 function castOf(column: string, is: Kind, wanted: Kind): string {

@@ -19,6 +19,7 @@ import { derivedName, foldName, quoteName } from './names.ts'
 import { checkMain, checkRows, type Site } from './recover.ts'
 import type { Kinds, TableState } from './state.ts'
 import { creationOf, type FoundTable, findTable, isPlain, prepareTable } from './tables.ts'
+import { checkTurn } from './turn.ts'
 import { declaredType, type Kind } from './types.ts'
 
 const KINDS: { readonly [kind in Seen]: Kind } = {
@@ -121,6 +122,7 @@ export class FollowedTable {
   /** Carries out what a page needs. All rows that came before must be there. */
   async carryOut(step: Step, state: TableState): Promise<void> {
     const { session, key } = this.#site
+    if (step.widened.size > 0) await this.#checkWidened([...step.widened.keys()], state)
     const turned = new Map<string, Seen>()
     for (const [name, kind] of step.retyped) {
       const column = quoteName(name)
@@ -176,6 +178,17 @@ export class FollowedTable {
     throw new BizonError('invalid_record', `${whose}: its field ${JSON.stringify(name)} ${what}`, {
       hint: 'Rename or drop the field in a transform.',
     })
+  }
+
+  /** Rejects before a row is staged for a column that cannot become another when they are published. */
+  async #checkWidened(names: readonly string[], state: TableState): Promise<void> {
+    const main = await findTable(this.#site.session, this.#table)
+    const own = this.#site.naming.columns.map(({ name }) => name)
+    if (!main || (replaces(state) && isOwn(main, state.kinds?.[this.#table] ?? {}, own))) return
+    checkTurn(
+      main,
+      names.filter((name) => main.columns.some((column) => foldName(column.name) === foldName(name))),
+    )
   }
 
   #checkUse(name: string): void {

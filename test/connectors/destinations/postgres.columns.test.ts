@@ -234,6 +234,48 @@ describe('a table of a person', () => {
   })
 })
 
+describe.each([ADDING[0], ADDING[2]])('what helps, %s %o:', (mode, options) => {
+  const given = { mode, options }
+
+  test.each([
+    ['CREATE VIEW va AS SELECT a FROM main', 'va'],
+    ['ALTER TABLE main ADD COLUMN b bigint GENERATED ALWAYS AS (a * 2) STORED', 'b'],
+  ])('a column that cannot become wider: %s', async (sql, what) => {
+    await loaded([['{"id":1,"a":1}']], given)
+    await psql(url, sql)
+    const wider = () => loaded([['{"id":2,"a":0.5}']], { ...given, run: { id: 'x', startOver: false } })
+    await expect(wider()).rejects.toMatchObject({
+      message: expect.stringMatching(`alter type of a column used by .*${what}`),
+      hint: expect.stringMatching(/^Drop it, run again.*on_schema_change to freeze or fail/),
+    })
+    await psql(url, what === 'va' ? 'DROP VIEW va' : 'ALTER TABLE main DROP COLUMN b')
+    await wider()
+    expect(await psql(url, 'SELECT a FROM main ORDER BY id')).toBe('1\n0.5\n')
+  })
+
+  test.each([
+    ['b text NOT NULL', /null value in column "b"/, /drop NOT NULL of the column/],
+    ['b text CHECK (id > 1)', /violates check constraint/, /drop the constraint/],
+  ])('a constraint of somebody else, without the row: %s', async (column, message, hint) => {
+    await psql(url, `CREATE TABLE main (id bigint, secret text, ${column})`)
+    const failed = loaded([['{"id":1,"secret":"hunter2"}']], given)
+    await expect(failed).rejects.toMatchObject({
+      message: expect.stringMatching(message),
+      hint: expect.stringMatching(hint),
+    })
+    await expect(failed).rejects.not.toThrow('hunter2')
+  })
+})
+
+test('half of a surrogate pair in a payload: the remedy is one that there is', async () => {
+  await expect(
+    loaded([['{"id":1,"a":"\\ud800"}']], { options: { unnest: false, metadata: 'bizon' } }),
+  ).rejects.toMatchObject({
+    message: expect.stringContaining('record "r0"'),
+    hint: expect.stringMatching(/^Half of a surrogate pair .* in a transform/),
+  })
+})
+
 describe('DDL of somebody else meanwhile', () => {
   test('the same column was added: it is taken as it is', async () => {
     await loaded([['{"id":1}']])

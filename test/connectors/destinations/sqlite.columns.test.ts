@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { SqliteOptions } from '../../../connectors/destinations/sqlite/config.ts'
+import type { Seams } from '../../../connectors/destinations/sqlite/session.ts'
 import { SqliteDestination } from '../../../connectors/destinations/sqlite.ts'
 import type { DestinationContext, Run } from '../../../lib/destination.ts'
 import { type JsonObject, RawJson } from '../../../lib/record.ts'
@@ -31,21 +32,21 @@ interface Given {
   readonly context?: Partial<DestinationContext>
   readonly run?: Partial<Run>
   readonly publish?: boolean
+  readonly seams?: Seams
 }
 
 /** Each text is a record; each list of them a page. */
 function loaded(
   pages: readonly (readonly string[])[],
-  { mode = 'incremental', options, context, run, publish = true }: Given = {},
+  { mode = 'incremental', options, context, run, publish = true, seams }: Given = {},
 ) {
   let count = 0
   const log = { ...silent, warn: (message: string) => warnings.push(message) }
-  const destination = new SqliteDestination(sqliteOptions(path, { unnest: 'columns', metadata: 'none', ...options }), {
-    stream: 'main',
-    mode,
-    log,
-    ...context,
-  })
+  const destination = new SqliteDestination(
+    sqliteOptions(path, { unnest: 'columns', metadata: 'none', ...options }),
+    { stream: 'main', mode, log, ...context },
+    seams,
+  )
   const all: Run = { ...runOf(`run${++epoch}`, mode, epoch), startOver: mode !== 'stream', ...run }
   const given = pages.map(
     (texts, at): Page => ({
@@ -204,6 +205,100 @@ test('a full refresh keeps a table’s indexes and views when columns come and c
   expect(await sqlite3(path, 'SELECT id, a, b FROM main', '-quote')).toBe("4,'7',NULL\n")
 })
 
+describe.each([ALL[0], ALL[1], ALL[2], ALL[3]])('a column that becomes wider, %s %o', (mode, options) => {
+  const given = { mode, options }
+
+  test('keeps its place, its default, and the indexes, triggers and views of its table', async () => {
+    await sqlite3(
+      path,
+      `CREATE TABLE main (id INT, a -- whole, so far
+         INTEGER(5) NOT NULL DEFAULT 7, "b,(" TEXT DEFAULT ')', c AS (id * 2));
+       CREATE TABLE seen (n)`,
+    )
+    await loaded([['{"id":1,"a":5}', '{"id":2,"a":9007199254740993}', '{"id":3,"a":7}']], given)
+    await sqlite3(
+      path,
+      `CREATE INDEX ia ON main (a, id); CREATE INDEX ib ON main (id) WHERE a > 6;
+       CREATE VIEW va AS SELECT id, a FROM main WHERE CAST(a AS REAL) > 6;
+       CREATE TRIGGER ta AFTER INSERT ON main BEGIN INSERT INTO seen VALUES (new.a); END`,
+    )
+    await loaded([['{"id":4,"a":6.50,"d":1}']], given)
+    const made = `SELECT group_concat(name, ' ') FROM (SELECT name FROM sqlite_schema WHERE name NOT LIKE '%bizon%' ORDER BY name)`
+    expect(await sqlite3(path, made)).toBe('ia ib main seen ta va\n')
+    expect(await sqlite3(path, `SELECT name, type, "notnull", dflt_value FROM pragma_table_xinfo('main')`)).toBe(
+      "id|INT|0|\na|TEXT|1|7\nb,(|TEXT|0|')'\nc||0|\nd|INTEGER|0|\n",
+    )
+    expect(await sqlite3(path, 'SELECT id, a, "b,(", c, d FROM main ORDER BY id', '-quote')).toBe(
+      "1,'5',')',2,NULL\n2,'9007199254740993',')',4,NULL\n3,'7',')',6,NULL\n4,'6.50',')',8,1\n",
+    )
+    expect(await sqlite3(path, 'SELECT id FROM va ORDER BY id; SELECT n FROM seen; PRAGMA integrity_check')).toBe(
+      '2\n3\n4\n6.50\nok\n',
+    )
+    const warning =
+      'main: column "a" becomes TEXT, which keeps every digit of numbers that are not whole; queries that compare or order it need CAST("a" AS REAL)'
+    expect(warnings).toEqual([warning])
+    await loaded([['{"id":5,"a":8.25}']], given)
+    expect(warnings).toEqual([warning])
+    expect(await sqlite3(path, 'SELECT n FROM seen ORDER BY n')).toBe('6.50\n8.25\n')
+  })
+})
+
+test('a column that becomes wider, cut off anywhere: the table is as it was, and the next run has it whole', async () => {
+  await loaded([['{"id":1,"a":5}']])
+  await sqlite3(path, 'CREATE INDEX ia ON main (a)')
+  const dump = () =>
+    sqlite3(path, "SELECT sql FROM sqlite_schema WHERE tbl_name = 'main'; SELECT * FROM main", '-quote')
+  const before = await dump()
+  const again = (seams?: Seams) =>
+    loaded([['{"id":2,"a":0.5}']], { run: { id: 'x', startOver: false }, ...(seams && { seams }) })
+  const points = [
+    'CREATE TABLE "main__',
+    'INSERT INTO "main__',
+    'DROP TABLE "main"',
+    'ALTER TABLE "main__',
+    'CREATE INDEX',
+  ]
+  for (const point of points) {
+    const stopped = again({
+      before(operation) {
+        if (operation.startsWith(point)) throw new Error(`stopped at ${point}`)
+      },
+    })
+    await expect(stopped).rejects.toThrow(`stopped at ${point}`)
+    expect(await dump()).toBe(before)
+  }
+  await again()
+  expect(await dump()).toContain('CREATE INDEX ia ON main (a)')
+  expect(await sqlite3(path, 'SELECT id, a FROM main ORDER BY id', '-quote')).toBe("1,'5'\n2,'0.5'\n")
+})
+
+describe('a column that would become wider is refused before a row is written, by name:', () => {
+  test.each([
+    ['a INTEGER, a2 AS (a * 2)', 'a2 AS (a * 2)'],
+    ['a INTEGER CHECK (a > 0)', 'a INTEGER CHECK (a > 0)'],
+    ['a INTEGER, CHECK ("A" > 0)', 'CHECK ("A" > 0)'],
+    ['a INTEGER PRIMARY KEY', 'a INTEGER PRIMARY KEY'],
+    ['a INTEGER, UNIQUE (id, [a])', 'UNIQUE (id, [a])'],
+    ['a INTEGER, n INTEGER PRIMARY KEY AUTOINCREMENT', 'n INTEGER PRIMARY KEY AUTOINCREMENT'],
+  ])('%s', async (definitions, what) => {
+    await sqlite3(path, `CREATE TABLE main (id INTEGER, ${definitions})`)
+    await loaded([['{"id":1,"a":1}']])
+    const dumped = await sqlite3(path, '.dump main')
+    const wider = () => loaded([['{"id":2,"a":2}'], ['{"id":3,"a":0.5}']], { run: { id: 'x', startOver: false } })
+    for (const _ of [1, 2]) {
+      await expect(wider()).rejects.toMatchObject({
+        message: `table main: column a would become TEXT, to keep every digit, and in the way is: ${what}`,
+        hint: expect.stringContaining('on_schema_change: fail'),
+      })
+    }
+    expect(await sqlite3(path, '.dump main')).toBe(dumped)
+    if (!definitions.includes('a2')) return
+    await sqlite3(path, 'ALTER TABLE main DROP COLUMN a2')
+    await wider()
+    expect(await sqlite3(path, 'SELECT id, a FROM main ORDER BY id')).toBe('1|1\n2|2\n3|0.5\n')
+  })
+})
+
 test('what the source says chooses columns, also of a table without rows', async () => {
   const schema: JsonObject = {
     properties: {
@@ -222,6 +317,18 @@ test('what the source says chooses columns, also of a table without rows', async
   expect(await columns('empty')).toBe('id INTEGER, at TEXT, never INTEGER')
   await loaded([[]], { mode: 'full_refresh', options: { destinationId: 'none' } })
   expect(await tables()).toBe('_bizon_state main empty')
+})
+
+test.each([
+  ['CREATE TABLE main (id INTEGER UNIQUE)', 'UNIQUE constraint failed: main.id', /Remove one, or the index/],
+  ['CREATE TABLE main (id INTEGER, other INT NOT NULL)', 'NOT NULL constraint failed: main.other', /take NOT NULL out/],
+  ['CREATE TABLE main (id INTEGER CHECK (id > 1))', 'CHECK constraint failed: id > 1', /take the check out/],
+])('what helps against the constraint of somebody else: %s', async (sql, message, hint) => {
+  await sqlite3(path, sql)
+  await expect(loaded([['{"id":1}', '{"id":1}']])).rejects.toMatchObject({
+    message: `${path}: ${message}`,
+    hint: expect.stringMatching(hint),
+  })
 })
 
 describe('is refused, naming it:', () => {

@@ -264,3 +264,20 @@ it('of a schema the fields stay that are columns for certain', () => {
   expect(Object.keys(scalarFields({ type: 'object', properties }).properties as object)).toEqual(['id', 'at', 'either'])
   expect(scalarFields({})).toEqual({ type: 'object', properties: {} })
 })
+
+it.each([
+  ['fields', (name: string) => `{"${name}":1}`],
+  ['fields of objects', (name: string) => `{"by":{"of":{"${name}":1}}}`],
+  ['lists', (name: string) => `{"${name}":[{"a":1}]}`],
+  ['fields of rows of lists', (name: string) => `{"l":[{"${name}":1}]}`],
+])('values in the place of names are not remembered for ever: %s', async (_, textOf) => {
+  const texts = Array.from({ length: 9990 }, (_, at) => textOf(`k${at}`))
+  const lists = texts[0]?.includes('"a"') ? 4990 : 9990
+  await rowsOf(texts.slice(0, lists))
+  await expect(rowsOf([...texts, ...Array.from({ length: 20 }, (_, at) => textOf(`l${at}`))])).rejects.toMatchObject({
+    message: expect.stringMatching(
+      /^record "r\d+": unnest: tables: records for orders have more than 10000 names of fields by now: they look like/,
+    ),
+    hint: expect.stringMatching(/in a transform.*unnest: false/),
+  })
+})

@@ -112,8 +112,8 @@ test('a schema says of what kind its fields are', () => {
 
 describe('the fields of records', () => {
   const seen = (...records: string[]): Record<string, Kind> => {
-    const fields = new Fields()
-    for (const record of records) fields.observe(RawJson.from(record))
+    const fields = new Fields('t')
+    for (const record of records) fields.observe(RawJson.from(record), 'r')
     return Object.fromEntries(fields.changed())
   }
 
@@ -137,9 +137,9 @@ describe('the fields of records', () => {
   })
 
   it('are told once, and again when a column must take more', () => {
-    const fields = new Fields()
+    const fields = new Fields('t')
     const changed = (record: string): object => {
-      fields.observe(RawJson.from(record))
+      fields.observe(RawJson.from(record), 'r')
       return Object.fromEntries(fields.changed())
     }
     expect(changed('{"a":1,"b":2}')).toEqual({ a: 'integer', b: 'integer' })

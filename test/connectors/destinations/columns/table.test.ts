@@ -95,3 +95,17 @@ describe('a table that is there', () => {
     )
   })
 })
+
+it.each(['freeze', 'evolve'] as const)('%s: values in the place of names are not remembered for ever', (policy) => {
+  const columns = table({ policy, columns: new Map([['id', 'integer']]) })
+  const named = (from: number, count: number) =>
+    Array.from({ length: count }, (_, at) => `"k${from + at}":${at % 2 === 0 ? 1 : null}`)
+  columns.follow(records(`{"id":1,${named(0, 5000)}}`, `{"id":2,${named(5000, 4999)}}`))
+  columns.follow(records(`{"id":3,${named(0, 5000)}}`))
+  expect(() => columns.follow(records('{"id":4}', '{"k0":1,"another":null}'))).toThrow(
+    expect.objectContaining({
+      message: 'record "r1" for t: there are more than 10000 names of fields by now: they look like values',
+      hint: expect.stringMatching(/in a transform.*unnest: false/),
+    }),
+  )
+})
