@@ -65,6 +65,8 @@ async function loaded(given: Given = {}): Promise<PipelineConfig> {
   return config
 }
 
+const TEXTS = ['id', 'price', 'big', 'zero', 'text', 'nested', 'pad'].map((name) => ({ name, type: 'STRING' }))
+
 const kindsOf = ({ differences }: Verified): string[] =>
   differences.map(({ kind, rows, range }) => `${kind} ${rows ?? `within ${range}`}`)
 
@@ -301,6 +303,25 @@ describe('several runs', () => {
     expect((await verify(config)).differences).toEqual([
       expect.objectContaining({ kind: 'missing', rows: [21], run: found.runs[1] }),
     ])
+  })
+
+  test.each<[string, object, boolean]>([
+    ['columns that are found', { unnest: 'columns' }, true],
+    ['columns that are named', { unnest: true, record_schemas: [{ destination_id: 't', record_schema: TEXTS }] }, true],
+    ['payloads with digests', {}, true],
+    ['payloads without digests', {}, false],
+  ])('rows of a table without ids are of no run, only of all: %s', async (_, how, on) => {
+    const path = join(folder, 'several.sqlite3')
+    const destination = { path, destination_id: 't', metadata: 'none', ...how }
+    const given = { name: 'sqlite', mode: 'incremental', destination, verify: on } as const
+    await writeFile(join(folder, 'source.ndjson'), source(0, 1))
+    await loaded(given)
+    await appendFile(join(folder, 'source.ndjson'), source(1, 3))
+    const config = await loaded(given)
+    expect(await verify(config)).toMatchObject({ rows: 3, differences: [], blind: !on || 'unnest' in how })
+    await sqlite3(path, 'INSERT INTO t SELECT * FROM t')
+    const place = expect.stringContaining('several.sqlite3: t')
+    expect((await verify(config)).differences).toEqual([{ place, kind: 'surplus', count: 3 }])
   })
 
   test('of which one kept no digests are counted, and so are those of another configuration', async () => {
