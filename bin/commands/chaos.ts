@@ -12,7 +12,7 @@ import { addCommand, requireFile } from '../program.ts'
 import { requireReport, writeReport } from '../report.ts'
 import { watchSignals } from '../signals.ts'
 import type { Terminal } from '../terminal.ts'
-import { isInterruption } from './interruption.ts'
+import { isInterruption, untold } from './interruption.ts'
 import {
   customDestinationOption,
   customSourceOption,
@@ -151,7 +151,7 @@ async function chaos(filename: string, options: ChaosOptions, terminal: Terminal
     terminal.redraw(undefined)
     const interrupted = signals.exitCode()
     if (interrupted !== undefined && isInterruption(error)) return interrupted
-    return terminal.fail(error)
+    return untold(terminal.fail(error), error)
   } finally {
     signals[Symbol.dispose]()
   }

@@ -8,7 +8,7 @@ import type { LogLevel } from '../../lib/log.ts'
 import { addCommand, requireFile } from '../program.ts'
 import { watchSignals } from '../signals.ts'
 import type { LogFormat, Terminal } from '../terminal.ts'
-import { isInterruption } from './interruption.ts'
+import { isInterruption, untold } from './interruption.ts'
 import {
   customDestinationOption,
   customSourceOption,
@@ -103,7 +103,7 @@ async function verify(filename: string, options: VerifyOptions, terminal: Termin
   } catch (error) {
     const interrupted = signals.exitCode()
     if (interrupted !== undefined && isInterruption(error)) return interrupted
-    return terminal.fail(error, { stack: level === 'DEBUG' || level === 'TRACE' })
+    return untold(terminal.fail(error, { stack: level === 'DEBUG' || level === 'TRACE' }), error)
   } finally {
     signals[Symbol.dispose]()
   }

@@ -392,6 +392,19 @@ describe('what cannot be tried is told', () => {
     )
     const place = await folder(config)
     const { code, stderr } = await chaos(place, ['--kills', '1'])
-    expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining('do not load the same rows') })
+    expect({ code, stderr }).toMatchObject({ code: 2, stderr: expect.stringContaining('do not load the same rows') })
+  })
+
+  test('a server that cannot be reached; no folder is left', async () => {
+    const config = plain.replace(
+      /^destination:\n(.*\n)*?(?=engine:)/m,
+      'destination:\n  name: postgres\n  config:\n    url: postgresql://nobody@127.0.0.1:9/none\n',
+    )
+    const { code, stderr } = await chaos(await folder(config), ['--kills', '1', '-q'])
+    expect({ code, stderr }).toEqual({
+      code: 2,
+      stderr: expect.stringMatching(/an undisturbed run in a scratch folder fails: .*127\.0\.0\.1/),
+    })
+    expect(await readdir(scratch)).toEqual([])
   })
 })

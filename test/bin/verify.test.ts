@@ -63,6 +63,18 @@ test('without digests it is content with counts only when told to', async () => 
   })
 })
 
+test('what cannot be reached is no damage', async () => {
+  const place = await folder(
+    VERIFIED.replace(
+      /^destination:\n(.*\n)*?(?=engine:)/m,
+      'destination:\n  name: postgres\n  config:\n    url: postgresql://nobody@127.0.0.1:9/none\n',
+    ),
+  )
+  await place.write({ 'with.yml': VERIFIED })
+  expect(await place.execute([process.execPath, BIZON, 'run', 'with.yml', '-q'])).toMatchObject({ code: 0 })
+  expect(await verify(place)).toMatchObject({ code: 2, stderr: expect.stringContaining('127.0.0.1') })
+})
+
 test(
   'a run that was killed, at any of these points, and resumed',
   async () => {
