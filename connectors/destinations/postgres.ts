@@ -20,7 +20,7 @@ import { BizonError } from '../../lib/errors.ts'
 import { faultPoint } from '../../lib/fault.ts'
 import { idPrefixOf, idSuffixOf } from '../../lib/row-id.ts'
 import type { Page } from '../../lib/source.ts'
-import { type Address, type Connection, connect, quoteName } from '../postgres.ts'
+import { type Address, type Connection, connect } from '../postgres.ts'
 import { linksOf, refusesChildTables } from './child-tables.ts'
 import { policyOf } from './columns/config.ts'
 import { namingOf } from './naming.ts'
@@ -37,6 +37,7 @@ import { planTables } from './postgres/plan.ts'
 import { preparePublish, publish, publishedTable, type Site } from './postgres/publish.ts'
 import { PostgresReader, scratchSchema } from './postgres/reader.ts'
 import { recover } from './postgres/recover.ts'
+import { createSchema } from './postgres/schema.ts'
 import { Scope } from './postgres/scope.ts'
 import { Session, type SessionOptions, type Transaction } from './postgres/session.ts'
 import { beginTable } from './postgres/staging.ts'
@@ -278,10 +279,7 @@ export class PostgresDestination implements Destination {
 
   async #prepare(transaction: Transaction): Promise<void> {
     const { schema, create_schema: create } = this.#site.options
-    if (create) {
-      const { rows } = await transaction.query('SELECT 1 FROM pg_namespace WHERE nspname = $1', [schema])
-      if (rows.length === 0) await transaction.query(`CREATE SCHEMA IF NOT EXISTS ${quoteName(schema)}`)
-    }
+    if (create) await createSchema(transaction, schema)
     await this.#row.createTable(transaction)
   }
 

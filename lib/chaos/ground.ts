@@ -8,7 +8,7 @@ import { BizonError } from '../errors.ts'
 import { closeAll } from '../wait.ts'
 import { Place } from './place.ts'
 import { type Engine, faultPoints, systemCalls } from './points.ts'
-import { complaintOf, type Ended, type Execution, execute, isDone, type Program, type Side } from './process.ts'
+import { complaintOf, type Ended, type Execution, execute, hintOf, isDone, type Program, type Side } from './process.ts'
 
 export interface GroundOptions {
   readonly program: Program
@@ -83,7 +83,7 @@ export class Ground {
     const ends = await this.execute(place, { pipe: this.options.pipe, ...execution })
     if (isDone(ends)) return
     throw new BizonError('source', `${this.file}: an undisturbed run in a scratch folder fails: ${complaintOf(ends)}`, {
-      hint: `bizon check ${this.file}`,
+      hint: hintOf(ends) ?? `bizon check ${this.file}`,
     })
   }
 
