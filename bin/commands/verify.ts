@@ -82,6 +82,10 @@ async function verify(filename: string, options: VerifyOptions, terminal: Termin
     const verified = await verifyPipeline(config, { log, signal })
     if (json) terminal.print(JSON.stringify(verified))
     else for (const line of linesOf(verified)) terminal.print(line)
+    const { unfinished } = verified
+    if (unfinished !== undefined && !json) {
+      terminal.note(`run ${unfinished} has not ended: compared is what was published before it.`)
+    }
     if (verified.differences.length > 0) {
       const { differences, more } = verified
       const ranges = more === 0 ? '' : `, and ${more} more ranges of rows`

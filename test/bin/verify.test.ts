@@ -105,6 +105,32 @@ test(
   TEST_LIMIT_MS,
 )
 
+test(
+  'a later run that was killed is not judged once it may be published, and before that the one before it is',
+  async () => {
+    const points = { 'fetch.after@2': 0, 'cursor.before@2': 0, 'publish.mid': 2, 'status.before': 2 }
+    const complaints = await Promise.all(
+      Object.entries(points).map(([point, expected]) =>
+        inTurn(async () => {
+          const place = await folder()
+          await place.bizon()
+          await place.write({ 'source.ndjson': lines(0, 130) })
+          const killed = await place.bizon({ failpoint: `${point}:kill` })
+          if (killed.signal !== 'SIGKILL') return [`${point} did not fire`]
+          const { code, stdout, stderr } = await verify(place)
+          const isSaid =
+            expected === 2
+              ? stderr.includes('has not ended, and part of it may be visible')
+              : /^verified 110 rows\n$/m.test(stdout) && /^run \w+ has not ended/m.test(stderr)
+          return code === expected && isSaid ? [] : [`${point}: ${code} ${stdout}${stderr}`]
+        }),
+      ),
+    )
+    expect(complaints.flat()).toEqual([])
+  },
+  TEST_LIMIT_MS,
+)
+
 test('what came through a pipe, killed in the middle', async () => {
   const place = await folder()
   const node = JSON.stringify(process.execPath)

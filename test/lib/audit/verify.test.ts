@@ -370,6 +370,58 @@ test('a run that stopped is verified once it is done, with the sums of both of i
   expect(kindsOf(await verify(await configOf()))).toEqual(['changed 1701'])
 })
 
+describe('a later run that has not ended', () => {
+  type Mode = NonNullable<Given['mode']>
+  const cases = (['full_refresh', 'incremental'] as const).flatMap((mode) =>
+    ['file', 'sqlite'].map((name): [Mode, string] => [mode, name]),
+  )
+  const destinationOf = (name: string) =>
+    name === 'file' ? {} : { path: join(folder, 'later.sqlite3'), destination_id: 't' }
+
+  test.each(cases)('%s, %s: what was published before it is verified, and the run named', async (mode, name) => {
+    const given = { mode, name, destination: destinationOf(name) }
+    await loaded(given)
+    await appendFile(join(folder, 'source.ndjson'), source(ROWS, 2 * ROWS))
+    const half = await configOf({ ...given, source: { max_iterations: 2 } })
+    expect((await runPipeline(half)).status).toBe('stopped')
+    const found = await verify(half)
+    expect(found).toMatchObject({ rows: ROWS, differences: [], unfinished: expect.stringMatching(/^[0-9a-f]{32}$/) })
+    expect(found.runs).not.toContain(found.unfinished)
+    if (name === 'sqlite') await sqlite3(join(folder, 'later.sqlite3'), `DELETE FROM t WHERE source_record_id = 'a7'`)
+    else await edit((lines) => lines.splice(7, 1))
+    expect(kindsOf(await verify(half))).toEqual(['missing 8'])
+  })
+
+  test.each(['file', 'sqlite'])('%s: one whose batches are seen is not judged', async (name) => {
+    const destination = { ...destinationOf(name), visibility: 'batch' }
+    await loaded({ mode: 'incremental', name, destination })
+    await appendFile(join(folder, 'source.ndjson'), source(ROWS, 2 * ROWS))
+    const half = await configOf({ mode: 'incremental', name, destination, source: { max_iterations: 2 } })
+    expect((await runPipeline(half)).status).toBe('stopped')
+    await expect(verify(half)).rejects.toThrow('has not ended, and part of it may be visible')
+  })
+
+  test('one behind a stream that was given up, whose rows are seen, is not judged', async () => {
+    const destination = destinationOf('sqlite')
+    await loaded({ mode: 'incremental', name: 'sqlite', destination })
+    await loaded({ mode: 'stream', name: 'sqlite', destination, source: { max_iterations: 2 } }).catch(() => {})
+    await sqlite3(join(folder, 'later.sqlite3'), 'DROP TABLE t')
+    const config = await configOf({ mode: 'incremental', name: 'sqlite', destination })
+    await sqlite3(join(folder, 'later.sqlite3'), 'CREATE VIEW t AS SELECT 1')
+    await expect(runPipeline(config)).rejects.toThrow()
+    await expect(verify(config)).rejects.toThrow(/part of run \w+ may be visible/)
+  })
+
+  test('one that was refused because the table was gone: the loss is told', async () => {
+    const given = { mode: 'incremental', name: 'sqlite', destination: destinationOf('sqlite') } as const
+    const config = await loaded(given)
+    await sqlite3(join(folder, 'later.sqlite3'), 'DROP TABLE t')
+    await expect(runPipeline(config)).rejects.toThrow('is missing')
+    expect((await verify(config)).differences.every(({ kind }) => kind === 'missing')).toBe(true)
+    expect(await verify(config)).toMatchObject({ rows: 0, unfinished: expect.any(String) })
+  })
+})
+
 test('before the first run, and of a destination that cannot be read, nothing is said', async () => {
   await expect(verify(await configOf())).rejects.toMatchObject({
     code: 'usage',
