@@ -12,7 +12,7 @@ import { addCommand, requireFile } from '../program.ts'
 import { requireReport, writeReport } from '../report.ts'
 import { watchSignals } from '../signals.ts'
 import type { Terminal } from '../terminal.ts'
-import { isInterruption } from './interruption.ts'
+import { isInterruption, untold } from './interruption.ts'
 import {
   customDestinationOption,
   customSourceOption,
@@ -46,7 +46,7 @@ export function addChaos(program: Command, terminal: Terminal): void {
   addCommand(
     program,
     'chaos',
-    'Kill runs of a pipeline at their durable operations, resume them, and compare what they load. The real state and target are not touched. Exits with 1 if a row was lost, doubled or changed, with 2 if it cannot be tried.',
+    'Kill runs of a pipeline at their durable operations, resume them, and compare what they load. The real state and target are not touched; in PostgreSQL the trials have schemas of their own, for which the role needs GRANT CREATE ON DATABASE. Exits with 1 if a row was lost, doubled or changed, with 2 if it cannot be tried.',
     [
       {
         what: 'three kills, and what was done as JSON; without --kills as many as take a minute',
@@ -151,7 +151,7 @@ async function chaos(filename: string, options: ChaosOptions, terminal: Terminal
     terminal.redraw(undefined)
     const interrupted = signals.exitCode()
     if (interrupted !== undefined && isInterruption(error)) return interrupted
-    return terminal.fail(error)
+    return untold(terminal.fail(error), error)
   } finally {
     signals[Symbol.dispose]()
   }

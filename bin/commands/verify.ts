@@ -8,7 +8,7 @@ import type { LogLevel } from '../../lib/log.ts'
 import { addCommand, requireFile } from '../program.ts'
 import { watchSignals } from '../signals.ts'
 import type { LogFormat, Terminal } from '../terminal.ts'
-import { isInterruption } from './interruption.ts'
+import { isInterruption, untold } from './interruption.ts'
 import {
   customDestinationOption,
   customSourceOption,
@@ -82,6 +82,10 @@ async function verify(filename: string, options: VerifyOptions, terminal: Termin
     const verified = await verifyPipeline(config, { log, signal })
     if (json) terminal.print(JSON.stringify(verified))
     else for (const line of linesOf(verified)) terminal.print(line)
+    const { unfinished } = verified
+    if (unfinished !== undefined && !json) {
+      terminal.note(`run ${unfinished} has not ended: compared is what was published before it.`)
+    }
     if (verified.differences.length > 0) {
       const { differences, more } = verified
       const ranges = more === 0 ? '' : `, and ${more} more ranges of rows`
@@ -103,7 +107,7 @@ async function verify(filename: string, options: VerifyOptions, terminal: Termin
   } catch (error) {
     const interrupted = signals.exitCode()
     if (interrupted !== undefined && isInterruption(error)) return interrupted
-    return terminal.fail(error, { stack: level === 'DEBUG' || level === 'TRACE' })
+    return untold(terminal.fail(error, { stack: level === 'DEBUG' || level === 'TRACE' }), error)
   } finally {
     signals[Symbol.dispose]()
   }

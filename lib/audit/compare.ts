@@ -86,6 +86,7 @@ export async function compare(reader: Reader, { runs }: Expected, signal: AbortS
 /** Where rows are known by their place alone, only the first range that differs says where it begins. */
 function located(table: Table, slot: Slot, keeps: Keeps, expected: number): Difference[] {
   if (slot.seen) return slot.seen.differences(slot.part, table.place)
+  if (table.isOfAll) return locate(table.place, slot, keeps).map(({ run: _, range: __, rows: ___, ...all }) => all)
   if (!table.isShifted || table.rows === expected) return locate(table.place, slot, keeps)
   const { run, from, to } = slot.part
   const kind = table.rows < expected ? 'missing' : 'surplus'
@@ -114,6 +115,8 @@ const order = (runs: readonly ExpectedRun[], { run }: Part): number => runs.inde
 
 class Table {
   readonly place: string
+  /** Nothing says which rows are of which run: only all of them can be compared, with the sum of all runs. */
+  readonly isOfAll: boolean
   rows = 0
   pending = 0
   strangers = 0
@@ -131,7 +134,9 @@ class Table {
     this.#id = id
     this.place = reader.place(id)
     const { of, inOrder, ids } = reader.keeps
-    const own = of === 'payloads' && !inOrder && !ids ? together(parts) : parts
+    const isMixed = of !== 'records' && !inOrder && !ids
+    this.isOfAll = isMixed && new Set(parts.map(({ run }) => run)).size > 1
+    const own = isMixed ? together(parts) : parts
     this.#slots = own.map((part) => ({ part, ...EMPTY }))
     for (const slot of this.#slots) {
       const { run } = slot.part

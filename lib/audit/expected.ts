@@ -5,7 +5,7 @@ import { BizonError } from '../errors.ts'
 import { idPrefixOf } from '../row-id.ts'
 import type { Identity, Job, LoggedCheckpoint, StateStore } from '../state.ts'
 import { type Digest, digestFrom } from './digest.ts'
-import type { Reader } from './reader.ts'
+import type { Keeps, Reader } from './reader.ts'
 import type { Tally } from './tally.ts'
 
 /** Rows of a run that are in one target: of those with the numbers `[from, to)` so many. */
@@ -36,6 +36,8 @@ export interface Expected {
   readonly runs: readonly ExpectedRun[]
   /** Why values cannot be compared, only counts. */
   readonly countsOnly?: string
+  /** A later run that has not ended, and of which nothing can be visible. */
+  readonly unfinished?: string
 }
 
 /** Throws when nothing can be said of what is published. `usual`: the target of rows that name none. */
@@ -46,19 +48,16 @@ export async function expectedOf(
   usual: string,
 ): Promise<Expected> {
   if (keeps.merges) throw cannot(`${keeps.why}`, 'A query of your own can look for what must be there.')
-  const jobs = (await store.jobs(identity)).filter(({ status }) => status !== 'cancelled')
+  const all = await store.jobs(identity)
+  const jobs = all.filter(({ status }) => status !== 'cancelled')
   const [newest] = jobs
   if (!newest) throw cannot('no run of this pipeline is in the state store', 'Run it first: bizon run FILE.')
-  if (newest.status !== 'succeeded' && newest.mode !== 'stream') {
-    throw cannot(
-      `run ${newest.id} has not ended, and part of it may be visible`,
-      'Run the pipeline once more; then verify.',
-    )
-  }
+  const isUnfinished = newest.status !== 'succeeded' && newest.mode !== 'stream'
+  if (isUnfinished) await requireHidden(store, newest, { keeps, all })
   const runs: ExpectedRun[] = []
   let countsOnly = keeps.of === 'counts' ? keeps.why : undefined
   for (const job of jobs) {
-    if (job.status !== 'succeeded' && job !== newest) continue
+    if (!isDone(job) && (isUnfinished || job !== newest)) continue
     if (!job.ours)
       throw cannot(`run ${job.id} was loaded by another program`, 'Verify after a reset, or a full refresh.')
     const checkpoints = await store.checkpoints(job)
@@ -66,13 +65,39 @@ export async function expectedOf(
     const digests = keeps.of !== 'counts' && last?.tally?.of === keeps.of
     if (!digests && (last?.rows ?? 0) > 0) countsOnly ??= whyNone(job, last?.tally)
     const run = runOf(job, identity, checkpoints, digests, usual)
-    const isAll = job.mode === 'full_refresh' || (job.mode === 'incremental' && job.complete)
+    const isAll = replacesAll(job)
     if (isAll && run.rows === 0 && keeps.onEmpty === 'keep') continue
     runs.unshift(run)
     if (isAll) break
   }
-  return { runs, ...(countsOnly !== undefined && { countsOnly }) }
+  return { runs, ...(countsOnly !== undefined && { countsOnly }), ...(isUnfinished && { unfinished: newest.id }) }
 }
+
+const isDone = ({ status }: Job): boolean => status === 'succeeded'
+
+/**
+ * Throws when something of the newest run, or of those that were given up since one was published, may be visible, or
+ * nothing else is: the end of a run is known before it is published.
+ */
+async function requireHidden(
+  store: StateStore,
+  newest: Job,
+  { keeps, all }: { readonly keeps: Keeps; readonly all: readonly Job[] },
+): Promise<void> {
+  const refuse = (why: string): never => {
+    throw cannot(`run ${newest.id} has not ended, and ${why}`, 'Run the pipeline once more; then verify.')
+  }
+  for (const job of all) {
+    if (isDone(job)) return
+    const isDirect = job.mode === 'stream' || (keeps.addsInView === 'batch' && !replacesAll(job))
+    if (isDirect || !job.ours || (await store.lastCheckpoint(job))?.end)
+      refuse(`part of ${job === newest ? 'it' : `run ${job.id}`} may be visible`)
+  }
+  refuse('none before it is published')
+}
+
+const replacesAll = ({ mode, complete }: Job): boolean =>
+  mode === 'full_refresh' || (mode === 'incremental' && complete)
 
 function cannot(why: string, hint: string): BizonError {
   return new BizonError('usage', `cannot verify: ${why}`, { hint })

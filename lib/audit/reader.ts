@@ -30,8 +30,11 @@ export interface Keeps {
   readonly byScope?: boolean
   /** Rows come back with the id of the row; without `of: 'records'` that of the record is not kept. */
   readonly ids?: boolean
-  /** Readers may see a part of what a run adds before it has ended; of what it replaces never. */
-  readonly addsInView?: boolean
+  /**
+   * Readers may see a part of what a run adds before it has ended: from its first row on, or only while it is published. Of
+   * what it replaces never.
+   */
+  readonly addsInView?: 'batch' | 'publish'
   /** Rows come back in the order in which they were written. */
   readonly inOrder: boolean
   /** A run that loads all there is, and finds nothing, leaves what was there. */

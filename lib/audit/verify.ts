@@ -16,6 +16,8 @@ export interface Verified extends Comparison {
   readonly countsOnly?: string
   /** Runs whose rows are published, oldest first. */
   readonly runs: readonly string[]
+  /** A later run that has not ended: nothing of it is published, and nothing of it was compared. */
+  readonly unfinished?: string
 }
 
 export interface VerifyOptions {
@@ -41,12 +43,13 @@ export async function verify(
     try {
       const usual = targetOf(config.destination.options, config.source.stream)
       const expected = await expectedOf(store, identity, reader, usual)
-      const { countsOnly } = expected
+      const { countsOnly, unfinished } = expected
       return {
         ...(await compare(reader, expected, signal)),
         compared: countsOnly === undefined ? reader.keeps.of : 'counts',
         ...(countsOnly !== undefined && { countsOnly }),
         runs: expected.runs.map(({ id }) => id),
+        ...(unfinished !== undefined && { unfinished }),
       }
     } finally {
       await lease.release()

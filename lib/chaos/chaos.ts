@@ -59,11 +59,13 @@ const RUNS_OF_A_TRIAL = 2.5
 
 export async function chaos(file: string, options: ChaosOptions): Promise<ChaosReport> {
   const ground = await Ground.make(file, options)
-  try {
-    return await tryAll(ground, options)
-  } finally {
-    await ground.clear()
-  }
+  const report = await tryAll(ground, options).catch(async (error: unknown) => {
+    // What failed first is what is told: where no server can be reached, nothing of it can be removed either.
+    await ground.clear().catch(() => {})
+    throw error
+  })
+  await ground.clear()
+  return report
 }
 
 async function tryAll(ground: Ground, options: ChaosOptions): Promise<ChaosReport> {

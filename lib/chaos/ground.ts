@@ -5,9 +5,10 @@ import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import type { ConfigOverrides } from '../config.ts'
 import { BizonError } from '../errors.ts'
+import { closeAll } from '../wait.ts'
 import { Place } from './place.ts'
 import { type Engine, faultPoints, systemCalls } from './points.ts'
-import { complaintOf, type Ended, type Execution, execute, isDone, type Program, type Side } from './process.ts'
+import { complaintOf, type Ended, type Execution, execute, hintOf, isDone, type Program, type Side } from './process.ts'
 
 export interface GroundOptions {
   readonly program: Program
@@ -58,10 +59,11 @@ export class Ground {
     if (this.#places.delete(place)) await place.remove()
   }
 
-  /** The last call: nothing is left of any place. */
+  /** The last call: nothing is left of any place; rejects where that fails, and no folder is left even then. */
   async clear(): Promise<void> {
-    for (const place of [...this.#places]) await this.remove(place)
-    await rm(this.#root, { recursive: true, force: true })
+    await closeAll(...[...this.#places].map((place) => () => this.remove(place)), () =>
+      rm(this.#root, { recursive: true, force: true }),
+    )
   }
 
   execute(place: Place, execution: Omit<Execution, 'folder' | 'signal'>): Promise<readonly Ended[]> {
@@ -81,7 +83,7 @@ export class Ground {
     const ends = await this.execute(place, { pipe: this.options.pipe, ...execution })
     if (isDone(ends)) return
     throw new BizonError('source', `${this.file}: an undisturbed run in a scratch folder fails: ${complaintOf(ends)}`, {
-      hint: `bizon check ${this.file}`,
+      hint: hintOf(ends) ?? `bizon check ${this.file}`,
     })
   }
 

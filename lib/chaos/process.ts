@@ -74,11 +74,22 @@ export const wasKilled = (ends: readonly Ended[]): boolean =>
 
 /** The last words of a process that did not end well. */
 export function complaintOf(ends: readonly Ended[]): string {
-  const bad =
-    ends.find(({ code, stderr }) => code !== 0 && /^Error: /m.test(stderr)) ?? ends.find(({ code }) => code !== 0)
+  const bad = badOf(ends)
   if (!bad) return ''
   const error = bad.stderr.split('\n').find((line) => line.startsWith('Error: '))
   return error?.slice(7) ?? `ended with ${bad.signal ?? `exit code ${bad.code}`}`
+}
+
+/** What it said to try. */
+export function hintOf(ends: readonly Ended[]): string | undefined {
+  const hint = badOf(ends)
+    ?.stderr.split('\n')
+    .find((line) => line.startsWith('Try: '))
+  return hint?.slice(5)
+}
+
+function badOf(ends: readonly Ended[]): Ended | undefined {
+  return ends.find(({ code, stderr }) => code !== 0 && /^Error: /m.test(stderr)) ?? ends.find(({ code }) => code !== 0)
 }
 
 type Stdio = NonNullable<Parameters<typeof spawn>[2]['stdio']>

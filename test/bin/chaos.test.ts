@@ -335,6 +335,21 @@ describe('a pipeline to PostgreSQL', () => {
     TEST_LIMIT_MS,
   )
 
+  test('without the right to create schemas it is told what to grant', async () => {
+    await psql(database.url, 'DROP ROLE IF EXISTS "no maker"; CREATE ROLE "no maker" LOGIN')
+    const place = await folder(toPostgres())
+    const url = database.url.replace('postgres@', 'no%20maker@')
+    const args = ['--kills', '0', '--with', 'none', '-q']
+    const { code, stderr } = await chaos(place, args, BIZON, { PG_URL: url })
+    const name = new URL(url).pathname.slice(1)
+    expect({ code, stderr }).toMatchObject({ code: 2, stderr: expect.stringContaining('no maker may not create') })
+    expect(stderr).toContain(`Try: GRANT CREATE ON DATABASE "${name}" TO "no maker"\n`)
+    expect(await readdir(scratch)).toEqual([])
+    await psql(database.url, `GRANT CREATE ON DATABASE "${name}" TO "no maker"`)
+    expect(await chaos(place, args, BIZON, { PG_URL: url })).toMatchObject({ code: 0 })
+    await psql(database.url, 'DROP OWNED BY "no maker"; DROP ROLE "no maker"')
+  })
+
   test(
     'of a program that does not send again what a cut connection took along: the loss is found',
     async () => {
@@ -392,6 +407,19 @@ describe('what cannot be tried is told', () => {
     )
     const place = await folder(config)
     const { code, stderr } = await chaos(place, ['--kills', '1'])
-    expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining('do not load the same rows') })
+    expect({ code, stderr }).toMatchObject({ code: 2, stderr: expect.stringContaining('do not load the same rows') })
+  })
+
+  test('a server that cannot be reached; no folder is left', async () => {
+    const config = plain.replace(
+      /^destination:\n(.*\n)*?(?=engine:)/m,
+      'destination:\n  name: postgres\n  config:\n    url: postgresql://nobody@127.0.0.1:9/none\n',
+    )
+    const { code, stderr } = await chaos(await folder(config), ['--kills', '1', '-q'])
+    expect({ code, stderr }).toEqual({
+      code: 2,
+      stderr: expect.stringMatching(/an undisturbed run in a scratch folder fails: .*127\.0\.0\.1/),
+    })
+    expect(await readdir(scratch)).toEqual([])
   })
 })

@@ -63,6 +63,18 @@ test('without digests it is content with counts only when told to', async () => 
   })
 })
 
+test('what cannot be reached is no damage', async () => {
+  const place = await folder(
+    VERIFIED.replace(
+      /^destination:\n(.*\n)*?(?=engine:)/m,
+      'destination:\n  name: postgres\n  config:\n    url: postgresql://nobody@127.0.0.1:9/none\n',
+    ),
+  )
+  await place.write({ 'with.yml': VERIFIED })
+  expect(await place.execute([process.execPath, BIZON, 'run', 'with.yml', '-q'])).toMatchObject({ code: 0 })
+  expect(await verify(place)).toMatchObject({ code: 2, stderr: expect.stringContaining('127.0.0.1') })
+})
+
 test(
   'a run that was killed, at any of these points, and resumed',
   async () => {
@@ -85,6 +97,32 @@ test(
           await place.bizon()
           const { code, stdout, stderr } = await verify(place)
           return code === 0 && stdout.endsWith('verified 110 rows\n') ? [] : [`${point}: ${stdout}${stderr}`]
+        }),
+      ),
+    )
+    expect(complaints.flat()).toEqual([])
+  },
+  TEST_LIMIT_MS,
+)
+
+test(
+  'a later run that was killed is not judged once it may be published, and before that the one before it is',
+  async () => {
+    const points = { 'fetch.after@2': 0, 'cursor.before@2': 0, 'publish.mid': 2, 'status.before': 2 }
+    const complaints = await Promise.all(
+      Object.entries(points).map(([point, expected]) =>
+        inTurn(async () => {
+          const place = await folder()
+          await place.bizon()
+          await place.write({ 'source.ndjson': lines(0, 130) })
+          const killed = await place.bizon({ failpoint: `${point}:kill` })
+          if (killed.signal !== 'SIGKILL') return [`${point} did not fire`]
+          const { code, stdout, stderr } = await verify(place)
+          const isSaid =
+            expected === 2
+              ? stderr.includes('has not ended, and part of it may be visible')
+              : /^verified 110 rows\n$/m.test(stdout) && /^run \w+ has not ended/m.test(stderr)
+          return code === expected && isSaid ? [] : [`${point}: ${code} ${stdout}${stderr}`]
         }),
       ),
     )

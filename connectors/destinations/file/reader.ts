@@ -42,7 +42,7 @@ export class FileReader implements Reader {
     this.keeps = {
       of: why !== undefined ? 'counts' : recordId === undefined ? 'payloads' : 'records',
       inOrder: true,
-      addsInView: format !== 'parquet',
+      ...(format !== 'parquet' && { addsInView: options.visibility === 'batch' ? 'batch' : 'publish' }),
       ...(rowId !== undefined && { ids: true }),
       ...(onEmpty === 'keep' && { onEmpty }),
       ...(why !== undefined && { why }),

@@ -9,6 +9,7 @@ import type { Column } from './columns.ts'
 import type { PostgresOptions } from './config.ts'
 import { qualified } from './names.ts'
 import type { Site } from './publish.ts'
+import { requireSchemaRight } from './schema.ts'
 import { type FoundTable, findTable, missingColumns } from './tables.ts'
 
 /** `swap`: another table takes its place. `fill`: its rows are removed, and others put there. `add`: rows come to it. */
@@ -194,7 +195,7 @@ export async function checkTarget(
     [schema],
   )
   if (rows.length === 0) {
-    if (create) return
+    if (create) return requireSchemaRight(connection, schema)
     throw new BizonError('destination', `there is no schema ${schema}`, {
       hint: 'Create it, or set create_schema: true.',
     })

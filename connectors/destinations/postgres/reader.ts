@@ -38,7 +38,7 @@ export class PostgresReader implements Reader {
     this.keeps = {
       of: changed !== undefined ? 'counts' : this.#naming.recordId === undefined ? 'payloads' : 'records',
       ...(this.#naming.rowId !== undefined && { ids: true }),
-      ...(options.visibility === 'batch' && { addsInView: true }),
+      ...(options.visibility === 'batch' && { addsInView: 'batch' }),
       inOrder: false,
       ...(isReplaced && { merges: true }),
       ...(scope.length > 0 && { byScope: true }),

@@ -3,13 +3,14 @@
 // one that a kill left before any state named it is known by its comment.
 
 import { faultPoint } from '../../../lib/fault.ts'
-import { type Queries, quoteName, quoteText } from '../../postgres.ts'
+import { type Queries, quoteText } from '../../postgres.ts'
 import { isDirect } from '../recovery.ts'
 import { checkTable, useOf } from './check.ts'
 import { prepareKey, writtenBefore } from './follow.ts'
 import { derivedName, qualified } from './names.ts'
 import { claimTable } from './owners.ts'
 import { dropStaleIndex, type Site } from './publish.ts'
+import { createSchema } from './schema.ts'
 import type { Transaction } from './session.ts'
 import type { StateRow, TableState } from './state.ts'
 import { createTable, findTable, prepareTable } from './tables.ts'
@@ -20,10 +21,7 @@ export async function createHome(
   { schema, create_schema: create }: Site['options'],
   row: StateRow,
 ): Promise<void> {
-  if (create) {
-    const { rows } = await transaction.query('SELECT 1 FROM pg_namespace WHERE nspname = $1', [schema])
-    if (rows.length === 0) await transaction.query(`CREATE SCHEMA IF NOT EXISTS ${quoteName(schema)}`)
-  }
+  if (create) await createSchema(transaction, schema)
   await row.createTable(transaction)
 }
 

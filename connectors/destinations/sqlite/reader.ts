@@ -32,7 +32,7 @@ export class SqliteReader implements Reader {
     this.keeps = {
       of: unnest ? 'counts' : this.#naming.recordId === undefined ? 'payloads' : 'records',
       ...(this.#naming.rowId !== undefined && { ids: true }),
-      ...(options.visibility === 'batch' && { addsInView: true }),
+      ...(options.visibility === 'batch' && { addsInView: 'batch' }),
       inOrder: false,
       ...(isReplaced && { merges: true }),
       ...(scope.length > 0 && { byScope: true }),

@@ -39,6 +39,17 @@ describe('told by the run, and by check', () => {
     expect(await psql(url, "SELECT count(*) FROM pg_namespace WHERE nspname = 'no such'")).toBe('0\n')
   })
 
+  test('a schema that may not be created', async () => {
+    const options = { url: url.replace('postgres@', `${await role()}@`), schema: 'new', create_schema: true }
+    const refusal = {
+      code: 'destination',
+      message: expect.stringMatching(/^r_\w+ may not create schema new in database t_/),
+      hint: expect.stringMatching(/^GRANT CREATE ON DATABASE "t_\w+" TO "r_\w+"$/),
+    }
+    await expect(loaded(options)).rejects.toMatchObject(refusal)
+    await expect(postgresDestination({ url, options }).check(never)).rejects.toMatchObject(refusal)
+  })
+
   test('a schema in which nothing may be created', async () => {
     const options = { url: url.replace('postgres@', `${await role()}@`) }
     await expect(loaded(options)).rejects.toMatchObject({

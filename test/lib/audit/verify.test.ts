@@ -65,6 +65,8 @@ async function loaded(given: Given = {}): Promise<PipelineConfig> {
   return config
 }
 
+const TEXTS = ['id', 'price', 'big', 'zero', 'text', 'nested', 'pad'].map((name) => ({ name, type: 'STRING' }))
+
 const kindsOf = ({ differences }: Verified): string[] =>
   differences.map(({ kind, rows, range }) => `${kind} ${rows ?? `within ${range}`}`)
 
@@ -303,6 +305,25 @@ describe('several runs', () => {
     ])
   })
 
+  test.each<[string, object, boolean]>([
+    ['columns that are found', { unnest: 'columns' }, true],
+    ['columns that are named', { unnest: true, record_schemas: [{ destination_id: 't', record_schema: TEXTS }] }, true],
+    ['payloads with digests', {}, true],
+    ['payloads without digests', {}, false],
+  ])('rows of a table without ids are of no run, only of all: %s', async (_, how, on) => {
+    const path = join(folder, 'several.sqlite3')
+    const destination = { path, destination_id: 't', metadata: 'none', ...how }
+    const given = { name: 'sqlite', mode: 'incremental', destination, verify: on } as const
+    await writeFile(join(folder, 'source.ndjson'), source(0, 1))
+    await loaded(given)
+    await appendFile(join(folder, 'source.ndjson'), source(1, 3))
+    const config = await loaded(given)
+    expect(await verify(config)).toMatchObject({ rows: 3, differences: [], blind: !on || 'unnest' in how })
+    await sqlite3(path, 'INSERT INTO t SELECT * FROM t')
+    const place = expect.stringContaining('several.sqlite3: t')
+    expect((await verify(config)).differences).toEqual([{ place, kind: 'surplus', count: 3 }])
+  })
+
   test('of which one kept no digests are counted, and so are those of another configuration', async () => {
     await loaded({ mode: 'incremental', verify: false })
     await appendFile(join(folder, 'source.ndjson'), source(ROWS, ROWS + 40))
@@ -347,6 +368,58 @@ test('a run that stopped is verified once it is done, with the sums of both of i
   expect(await verify(await loaded())).toMatchObject({ rows: ROWS, differences: [], compared: 'records' })
   await edit(byte)
   expect(kindsOf(await verify(await configOf()))).toEqual(['changed 1701'])
+})
+
+describe('a later run that has not ended', () => {
+  type Mode = NonNullable<Given['mode']>
+  const cases = (['full_refresh', 'incremental'] as const).flatMap((mode) =>
+    ['file', 'sqlite'].map((name): [Mode, string] => [mode, name]),
+  )
+  const destinationOf = (name: string) =>
+    name === 'file' ? {} : { path: join(folder, 'later.sqlite3'), destination_id: 't' }
+
+  test.each(cases)('%s, %s: what was published before it is verified, and the run named', async (mode, name) => {
+    const given = { mode, name, destination: destinationOf(name) }
+    await loaded(given)
+    await appendFile(join(folder, 'source.ndjson'), source(ROWS, 2 * ROWS))
+    const half = await configOf({ ...given, source: { max_iterations: 2 } })
+    expect((await runPipeline(half)).status).toBe('stopped')
+    const found = await verify(half)
+    expect(found).toMatchObject({ rows: ROWS, differences: [], unfinished: expect.stringMatching(/^[0-9a-f]{32}$/) })
+    expect(found.runs).not.toContain(found.unfinished)
+    if (name === 'sqlite') await sqlite3(join(folder, 'later.sqlite3'), `DELETE FROM t WHERE source_record_id = 'a7'`)
+    else await edit((lines) => lines.splice(7, 1))
+    expect(kindsOf(await verify(half))).toEqual(['missing 8'])
+  })
+
+  test.each(['file', 'sqlite'])('%s: one whose batches are seen is not judged', async (name) => {
+    const destination = { ...destinationOf(name), visibility: 'batch' }
+    await loaded({ mode: 'incremental', name, destination })
+    await appendFile(join(folder, 'source.ndjson'), source(ROWS, 2 * ROWS))
+    const half = await configOf({ mode: 'incremental', name, destination, source: { max_iterations: 2 } })
+    expect((await runPipeline(half)).status).toBe('stopped')
+    await expect(verify(half)).rejects.toThrow('has not ended, and part of it may be visible')
+  })
+
+  test('one behind a stream that was given up, whose rows are seen, is not judged', async () => {
+    const destination = destinationOf('sqlite')
+    await loaded({ mode: 'incremental', name: 'sqlite', destination })
+    await loaded({ mode: 'stream', name: 'sqlite', destination, source: { max_iterations: 2 } }).catch(() => {})
+    await sqlite3(join(folder, 'later.sqlite3'), 'DROP TABLE t')
+    const config = await configOf({ mode: 'incremental', name: 'sqlite', destination })
+    await sqlite3(join(folder, 'later.sqlite3'), 'CREATE VIEW t AS SELECT 1')
+    await expect(runPipeline(config)).rejects.toThrow()
+    await expect(verify(config)).rejects.toThrow(/part of run \w+ may be visible/)
+  })
+
+  test('one that was refused because the table was gone: the loss is told', async () => {
+    const given = { mode: 'incremental', name: 'sqlite', destination: destinationOf('sqlite') } as const
+    const config = await loaded(given)
+    await sqlite3(join(folder, 'later.sqlite3'), 'DROP TABLE t')
+    await expect(runPipeline(config)).rejects.toThrow('is missing')
+    expect((await verify(config)).differences.every(({ kind }) => kind === 'missing')).toBe(true)
+    expect(await verify(config)).toMatchObject({ rows: 0, unfinished: expect.any(String) })
+  })
 })
 
 test('before the first run, and of a destination that cannot be read, nothing is said', async () => {
