@@ -242,12 +242,6 @@ export class SqliteDestination implements Destination {
         const names = step.leftOut.map((name) => JSON.stringify(name)).join(', ')
         log?.warn(`${table}: fields without a column are left out, since on_schema_change is freeze: ${names}`)
       }
-      for (const name of step.widened.keys()) {
-        const cast = `CAST(${quoteName(name)} AS REAL)`
-        log?.warn(
-          `${table}: column ${JSON.stringify(name)} becomes TEXT, which keeps every digit of numbers that are not whole; queries that compare or order it need ${cast}`,
-        )
-      }
       // Rows that wait have the columns as they were.
       await this.#send(state, signal)
       await this.#sent(async () => {
@@ -255,6 +249,12 @@ export class SqliteDestination implements Destination {
         await followed.carryOut(step, state)
       })
       this.#batch.change(table)
+      for (const name of step.widened.keys()) {
+        const cast = `CAST(${quoteName(name)} AS REAL)`
+        log?.warn(
+          `${table}: column ${JSON.stringify(name)} becomes TEXT, which keeps every digit of numbers that are not whole; queries that compare or order it need ${cast}`,
+        )
+      }
     }
   }
 

@@ -21,7 +21,7 @@ export function recordError(error: unknown, ids: readonly string[], table: strin
     .map((text) => ` (${excerpt(String(text))})`)
   const isKey = constraint === NO_NULL
   const reason = isKey ? 'a field of its primary_key is null or missing' : `${excerpt(message)}${more.join('')}`
-  const way = WAYS.get(state) ?? `change ${isKey ? 'primary_key' : 'the type of the column'}.`
+  const way = isKey ? 'change primary_key.' : (WAYS.get(state) ?? 'change the type of the column.')
   return new BizonError('invalid_record', `table ${table}, ${record}${at}: ${reason}`, {
     hint: isHalf(state, `${message} ${detail}`) ? HALF : `Correct it in a transform, or ${way}`,
     cause: error,

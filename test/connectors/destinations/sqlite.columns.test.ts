@@ -292,6 +292,7 @@ describe('a column that would become wider is refused before a row is written, b
       })
     }
     expect(await sqlite3(path, '.dump main')).toBe(dumped)
+    expect(warnings).toEqual([])
     if (!definitions.includes('a2')) return
     await sqlite3(path, 'ALTER TABLE main DROP COLUMN a2')
     await wider()
