@@ -24,6 +24,8 @@ export interface DecisionInput {
   readonly configHash?: string
   /** The only run that may be gone on with: whoever reads cannot say whether another one read the same. */
   readonly only?: string | undefined
+  /** See `DestinationDefinition`; absent: what is new is added, or it is not known how. */
+  readonly adds?: 'merge' | 'replace_scope' | undefined
   /** See `OpenSource`. */
   readonly foreign?: Foreign | undefined
 }
@@ -145,10 +147,10 @@ function firstReason(newest: Job | undefined, obstacle: string | undefined): str
 
 function fetchReasons(
   { asReset, complete, since }: Pick<Decision, 'asReset' | 'complete'> & { since: Watermark | undefined },
-  { mode, lastSucceeded, foreign }: DecisionInput,
+  { mode, lastSucceeded, foreign, adds }: DecisionInput,
 ): readonly string[] {
   if (mode !== 'incremental') return []
-  if (foreign && !complete) return ['adds what comes to the target']
+  if (foreign && !complete) return [FOREIGN_LANDINGS[adds ?? 'append']]
   const { rewound } = lastSucceeded ?? {}
   if (asReset) return ['fetches everything and replaces the target: reset']
   if (complete) return ['fetches everything and replaces the target: no incremental run has succeeded yet']
@@ -156,8 +158,19 @@ function fetchReasons(
   // A source that left a watermark goes by that, not by the clock.
   const run = rewound ? `run ${rewound.to}, to which it was rewound,` : 'the last published run'
   const than = since.value === undefined ? since.time.toISOString() : `what ${run} ended with`
-  return [`fetches what is newer than ${than} and adds it`]
+  return [`fetches what is newer than ${than} and ${LANDINGS[adds ?? 'append']}`]
 }
+
+const LANDINGS = {
+  append: 'adds it',
+  merge: 'merges it by primary_key',
+  replace_scope: 'replaces the rows of the same scope by it',
+} as const
+const FOREIGN_LANDINGS = {
+  append: 'adds what comes to the target',
+  merge: 'merges what comes into the target by primary_key',
+  replace_scope: 'replaces the rows of the same scope by what comes',
+} as const
 
 function warningsOf({ mode, reset }: DecisionInput, pendingResets: number): readonly string[] {
   const warnings: string[] = []

@@ -49,6 +49,8 @@ export class OpenLoad {
   readonly #store: StateStore
   readonly #destination: Destination
   readonly #tallying: Tallying
+  /** Why no digests are kept, though they are asked for. */
+  readonly #undigested: string | undefined
   readonly #written = new Signpost()
   readonly #startedAt = performance.now()
   #lease: Lease | undefined
@@ -84,7 +86,8 @@ export class OpenLoad {
       isTransformed,
       log,
     })
-    const of = config.verify ? digestedBy(this.config, log) : undefined
+    const { of, no } = config.verify ? digestedBy(this.config) : {}
+    this.#undigested = no
     this.#tallying = new Tallying((name = stream) => targetOf(own, name), of)
   }
 
@@ -119,6 +122,7 @@ export class OpenLoad {
     this.#durable = run.from
     this.#tallying.resume(run.from)
     for (const reason of run.reasons) log.info(reason)
+    if (this.#undigested !== undefined) log.info(this.#undigested)
     this.#options.meter?.begin({
       config: this.config,
       run: run.id,
@@ -170,6 +174,7 @@ export class OpenLoad {
 
   /** Whether both ends and the state store can be reached. Creates the tables of the state; loads nothing. */
   async check(): Promise<void> {
+    if (this.#undigested !== undefined) this.#options.log.warn(this.#undigested)
     checkApart(this.config, this.#source, this.#destination)
     await this.#source.check(this.#options.signal)
     await this.#store.open()

@@ -82,7 +82,7 @@ export async function openRun({
   const replaced = mode === 'full_refresh' && lastSucceeded?.mode === mode ? lastSucceeded : undefined
   const before = maxShrinkPct === undefined || !replaced ? undefined : (await store.lastCheckpoint(replaced))?.rows
   const only = config.source.hash === '' && !foreign ? begun?.id : undefined
-  const decision = nextRun(config.source, past, { resumable, configHash, foreign, only })
+  const decision = nextRun(config.source, past, { resumable, configHash, foreign, only, adds: addsOf(config) })
   if (foreign === 'tells' && !forceIgnoreCheckpoint) await keepTold(store, past, decision)
   for (const warning of decision.warnings) log.warn(warning)
   const job = await store.begin(lease, {
@@ -243,11 +243,16 @@ export function runOf(
   }
 }
 
+/** How what an incremental run brings comes to the target. */
+export function addsOf({ destination }: Partial<Pick<PipelineConfig, 'destination'>>): DecisionInput['adds'] {
+  return destination?.definition.adds?.(destination.options)
+}
+
 /** What the next run is going to be. Without a hash it is taken for granted that the config has not changed. */
 export function nextRun(
   { mode, forceIgnoreCheckpoint, reset }: SourceConfig,
   past: Past,
-  also: Pick<DecisionInput, 'resumable' | 'configHash' | 'foreign' | 'only'>,
+  also: Pick<DecisionInput, 'resumable' | 'configHash' | 'foreign' | 'only' | 'adds'>,
 ): Decision {
   return decide({ mode, force: forceIgnoreCheckpoint, reset, ...past, ...also })
 }

@@ -81,7 +81,7 @@ async function verify(filename: string, options: VerifyOptions, terminal: Termin
     const signal = AbortSignal.any([signals.stop, signals.abort])
     const verified = await verifyPipeline(config, { log, signal })
     if (json) terminal.print(JSON.stringify(verified))
-    else for (const line of linesOf(verified)) terminal.print(line)
+    else for (const line of linesOf(verified, counts === true)) terminal.print(line)
     const { unfinished } = verified
     if (unfinished !== undefined && !json) {
       terminal.note(`run ${unfinished} has not ended: compared is what was published before it.`)
@@ -116,7 +116,12 @@ async function verify(filename: string, options: VerifyOptions, terminal: Termin
 const others = ({ length }: readonly Difference[]): string =>
   length === 1 ? '' : `; ${length - 1} more ${length === 2 ? 'difference' : 'differences'}`
 
-function linesOf({ tables, rows, differences, pending, countsOnly, compared, blind }: Verified): string[] {
+function linesOf(
+  { tables, rows, differences, pending, countsOnly, compared, blind }: Verified,
+  countsDo: boolean,
+): string[] {
+  // Counts that nobody said are enough are no result.
+  const good = countsOnly === undefined || countsDo ? 'ok' : '??'
   const width = Math.max(...tables.map(({ place }) => place.length), 0)
   const digits = Math.max(
     ...tables.flatMap(({ rows: found, expected }) => [`${found}`.length, `${expected}`.length]),
@@ -125,7 +130,7 @@ function linesOf({ tables, rows, differences, pending, countsOnly, compared, bli
   const lines = tables.map(({ place, rows: found, expected }) => {
     const isOther = differences.some((difference) => difference.place === place)
     const of = found === expected ? '' : ` of ${expected}`
-    return `${isOther ? 'no' : 'ok'}  ${place.padEnd(width)}  ${`${found}`.padStart(digits)} rows${of}`
+    return `${isOther ? 'no' : good}  ${place.padEnd(width)}  ${`${found}`.padStart(digits)} rows${of}`
   })
   if (differences.length > 0) return [...lines, ...differences.map((difference) => `    ${describe(difference)}`)]
   const behind = pending === 0 ? '' : `; ${pending} behind the last checkpoint`
@@ -133,9 +138,13 @@ function linesOf({ tables, rows, differences, pending, countsOnly, compared, bli
     const how = blind
       ? ' (without ids: one that is missing would make up for another that is there twice)'
       : ', each once'
-    return [...lines, `counted ${rows} rows${rows > 0 ? how : ''}${behind}`]
+    const only = countsDo ? '' : '; values were not compared'
+    return [...lines, `counted ${rows} rows${rows > 0 ? how : ''}${behind}${only}`]
   }
-  return [...lines, `verified ${rows} rows${behind}${compared === 'payloads' ? ' (without ids)' : ''}`]
+  return [
+    ...lines,
+    `verified ${rows} rows${behind}${compared === 'payloads' ? ' (values alone: ids of records are not kept)' : ''}`,
+  ]
 }
 
 function describe({ place, kind, run, rows, range, records, count }: Difference): string {

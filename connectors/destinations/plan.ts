@@ -4,6 +4,15 @@
 import type { PlannedChange, Run } from '../../lib/destination.ts'
 import { emptiedTargets, type Held, replaces } from './recovery.ts'
 
+/** See `DestinationDefinition.adds`. */
+export function addsOf(options: {
+  readonly primary_key: readonly string[]
+  readonly replace_scope: readonly string[]
+}): 'merge' | 'replace_scope' | undefined {
+  if (options.primary_key.length > 0) return 'merge'
+  return options.replace_scope.length > 0 ? 'replace_scope' : undefined
+}
+
 /** A statement that was not sent, and how many rows it would have removed. */
 export interface Note {
   readonly sql: string
@@ -43,7 +52,7 @@ interface Recovered extends Pick<Held, 'mode' | 'complete' | 'phase'> {
 interface Targets {
   /** The configured one. */
   readonly target: string
-  readonly merges: boolean
+  readonly adds?: ReturnType<typeof addsOf>
   readonly onEmpty: 'publish' | 'keep'
   readonly shown: (target: string) => string
   /** See `orphanedTables`. */
@@ -56,10 +65,10 @@ interface Targets {
 export async function publishedBy(
   run: Pick<Run, 'keepsOthers'>,
   state: Recovered,
-  { target, merges, onEmpty, shown, orphansOf, find }: Targets,
+  { target, adds, onEmpty, shown, orphansOf, find }: Targets,
 ): Promise<PlannedChange[]> {
   if (state.phase === 'published' && state.mode !== 'stream') return []
-  const existing = replaces(state) ? 'replace' : merges ? 'merge' : 'append'
+  const existing = replaces(state) ? 'replace' : (adds ?? 'append')
   const named = [...new Set([target, ...state.written])]
   const changes: PlannedChange[] = []
   for (const one of named) {

@@ -24,6 +24,7 @@ import { type Address, type Connection, connect } from '../postgres.ts'
 import { linksOf, refusesChildTables } from './child-tables.ts'
 import { policyOf } from './columns/config.ts'
 import { namingOf } from './naming.ts'
+import { addsOf } from './plan.ts'
 import { Batch, lostBatch, TooLarge } from './postgres/batch.ts'
 import { checkTarget, useOf } from './postgres/check.ts'
 import { TableColumns } from './postgres/columns.ts'
@@ -55,6 +56,7 @@ export default defineDestination({
   findsColumns: true,
   childTables: { longestName: LONGEST, refuses: refusesChildTables, links: linksOf },
   parses: ({ unnest }) => (unnest ? 'unnest looks for the fields of each record' : undefined),
+  adds: addsOf,
   create: (options, context) => new PostgresDestination(options, context),
   reader: (options) => new PostgresReader(options),
   scratch: scratchSchema,

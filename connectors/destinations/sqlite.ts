@@ -23,6 +23,7 @@ import { policyOf } from './columns/config.ts'
 import { kindsOfSchema } from './columns/kinds.ts'
 import { shortest } from './file/paths.ts'
 import { namingOf, type PageFacts } from './naming.ts'
+import { addsOf } from './plan.ts'
 import { timestampOf } from './record.ts'
 import { isDirect, namesEmpty } from './recovery.ts'
 import { checkKeyColumns, checkScope } from './schemas.ts'
@@ -53,6 +54,7 @@ export default defineDestination({
     if (unnest) return 'unnest looks for the fields of each record'
     return key.length > 0 ? 'primary_key looks for its fields in each record' : undefined
   },
+  adds: addsOf,
   create: (options, context) => new SqliteDestination(options, context),
   reader: (options) => new SqliteReader(options),
   scratch: scratchFile,

@@ -92,13 +92,13 @@ export function openReader({ name, source, destination }: Readable, log: Log = s
   return definition.reader(options, { pipeline: name, stream: source.stream, mode: source.mode, log })
 }
 
-/** What to make digests of, where the config asks for them; says so where that is not possible. */
-export function digestedBy(config: Readable, log: Log): Digested | undefined {
-  const no = (why: string): undefined => void log.warn(`verify: true keeps no digests: ${why}`)
+/** What to make digests of, where the config asks for them; or why that is not possible, in words for people. */
+export function digestedBy(config: Readable): { readonly of?: Digested; readonly no?: string } {
+  const no = (why: string) => ({ no: `verify: true keeps no digests, so that only rows can be counted: ${why}` })
   if (!config.destination.definition.reader) return no(`destination ${config.destination.name} cannot be read back`)
   try {
     const { keeps } = openReader(config)
-    if (keeps.of !== 'counts' && !keeps.merges) return keeps.of
+    if (keeps.of !== 'counts' && !keeps.merges) return { of: keeps.of }
     return no(keeps.why ?? 'the target does not keep records as they were given')
   } catch (error) {
     if (error instanceof BizonError) return no(error.message)

@@ -11,7 +11,7 @@ import { extract, type OpenExtract } from '../extract.ts'
 import { type Decision, reconcile } from '../job.ts'
 import { type Log, silentLog } from '../log.ts'
 import { redactError, redactLog } from '../redact.ts'
-import { configHashOf, identityOf, nextRun, pastOf, runOf } from '../run.ts'
+import { addsOf, configHashOf, identityOf, nextRun, pastOf, runOf } from '../run.ts'
 import { newId, type StateView } from '../state.ts'
 import type { PipelineOptions } from '../steps.ts'
 import { openTransforms } from '../transforms.ts'
@@ -91,7 +91,11 @@ async function decideWith({ config, source, state, destination, signal }: Opened
   const { mode } = config.source
   const resumable = source.stream.resumable ?? false
   const configHash = await configHashOf(config)
-  const decision = nextRun(config.source, await pastOf(state, identity), { resumable, configHash })
+  const decision = nextRun(config.source, await pastOf(state, identity), {
+    resumable,
+    configHash,
+    adds: addsOf(config),
+  })
   const { job } = decision
   const stored = job && (await state.lastCheckpoint(job))
   const run = runOf(config, decision, { id: job?.id ?? newId(), epoch: lease.epoch, stored })

@@ -5,7 +5,7 @@ import type { ConfigOf } from '../config.ts'
 import { BizonError } from '../errors.ts'
 import type { Decision } from '../job.ts'
 import { type Log, silentLog } from '../log.ts'
-import { identityOf, nextRun, type Past, pastOf } from '../run.ts'
+import { addsOf, identityOf, nextRun, type Past, pastOf } from '../run.ts'
 import { findStream } from '../source.ts'
 import {
   holder,
@@ -102,5 +102,5 @@ export async function standingIn(state: OpenState): Promise<StateStanding> {
 export function nextRunOf({ config }: Pick<OpenState, 'config'>, past: Past): Decision {
   const { definition, options, stream } = config.source
   const resumable = findStream(definition.streams(options), stream)?.resumable ?? false
-  return nextRun(config.source, past, { resumable })
+  return nextRun(config.source, past, { resumable, adds: addsOf(config) })
 }

@@ -6,6 +6,7 @@ import { appendFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/p
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { planText } from '../../bin/commands/plan/text.ts'
 import { loadConfig, type PipelineConfig } from '../../lib/config.ts'
 import { BizonError } from '../../lib/errors.ts'
 import { runPipeline, silentLog } from '../../lib/index.ts'
@@ -161,7 +162,23 @@ describe.each(['sqlite', 'postgres'] as const)('%s, a table', (kind) => {
   test('that is merged into', async () => {
     await run(kind, merging)
     await add()
-    expect(shown(await planned(kind, merging))).toEqual(['merge events'])
+    const next = await planned(kind, merging)
+    expect(shown(next)).toEqual(['merge events'])
+    expect(next.reasons[1]).toMatch(/^fetches what is newer than .* and merges it by primary_key$/)
+    expect(await run(kind, merging)).toEqual(next.reasons)
+  })
+
+  test('in which rows of a scope are replaced', async () => {
+    const given = { mode: 'incremental', destination: { replace_scope: ['n'], unnest: 'columns' } } as const
+    await run(kind, given)
+    await add()
+    const next = await planned(kind, given)
+    expect(shown(next)).toEqual(['replace_scope events'])
+    expect(next.reasons[1]).toMatch(/ and replaces the rows of the same scope by it$/)
+    expect(planText(await configOf(kind, given), next)).toMatch(
+      /events (?:\(.* now\) )?is added to, and its rows of the same scope are replaced$/m,
+    )
+    expect(await run(kind, given)).toEqual(next.reasons)
   })
 
   test('of which the state store is lost is refused as a run is', async () => {

@@ -39,6 +39,7 @@ const VERBS: Record<PlannedChange['action'], string> = {
   replace: 'is replaced',
   append: 'is added to',
   merge: 'is merged into',
+  replace_scope: 'is added to, and its rows of the same scope are replaced',
   empty: 'is emptied',
   keep: 'stays',
   remove: 'is removed',

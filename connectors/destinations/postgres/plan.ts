@@ -3,7 +3,7 @@
 import type { DestinationPlan, Run } from '../../../lib/destination.ts'
 import type { Answer, Connection, Queries } from '../../postgres.ts'
 import { orphanedTables } from '../child-tables.ts'
-import { countOfDelete, type Note, publishedBy, repairsOf } from '../plan.ts'
+import { addsOf, countOfDelete, type Note, publishedBy, repairsOf } from '../plan.ts'
 import { checkTarget, useOf } from './check.ts'
 import { qualified, STATE_TABLE } from './names.ts'
 import type { Site } from './publish.ts'
@@ -23,7 +23,7 @@ export interface Planned {
 
 export async function planTables(connection: Connection, planned: Planned): Promise<DestinationPlan> {
   const { site, row, run, user, lockKey } = planned
-  const { options, target, key } = site
+  const { options, target } = site
   const { schema, on_empty: onEmpty } = options
   await connection.query(BEGIN)
   const use = useOf({ mode: run.mode, complete: run.complete }, options)
@@ -39,7 +39,7 @@ export async function planTables(connection: Connection, planned: Planned): Prom
     run,
     { ...state, written: Object.keys(state.tables), published: Object.keys(state.published) },
     {
-      ...{ target, merges: key !== undefined, onEmpty, shown },
+      ...{ target, adds: addsOf(options), onEmpty, shown },
       orphansOf: (staged, published) =>
         orphanedTables(options, { staged, published, columnsOf: (table) => state.published[table]?.columns }),
       find: async (table) => sizeOf(connection, qualified(schema, table)),

@@ -6,7 +6,7 @@ import type { DestinationPlan, Run } from '../../../lib/destination.ts'
 import { lockHolder } from '../../lock.ts'
 import { orphanedTables } from '../child-tables.ts'
 import { shortest } from '../file/paths.ts'
-import { type Note, publishedBy, repairsOf } from '../plan.ts'
+import { addsOf, type Note, publishedBy, repairsOf } from '../plan.ts'
 import { checkReach } from './check.ts'
 import { foldName, STATE_TABLE } from './names.ts'
 import { recover, type Site } from './recover.ts'
@@ -14,7 +14,7 @@ import { lockPath } from './session.ts'
 import { findTable } from './tables.ts'
 
 export async function planTables(site: Site, run: Run): Promise<DestinationPlan> {
-  const { session, row, target, key, options } = site
+  const { session, row, target, options } = site
   const { path } = session
   await checkReach(path)
   const heldBy = existsSync(path) ? await lockHolder(lockPath(path, target), 'destination') : undefined
@@ -29,7 +29,7 @@ export async function planTables(site: Site, run: Run): Promise<DestinationPlan>
       run,
       { ...state, written: Object.keys(state.tables) },
       {
-        ...{ target, merges: key !== undefined, onEmpty: options.on_empty, shown },
+        ...{ target, adds: addsOf(options), onEmpty: options.on_empty, shown },
         orphansOf: (staged, published) => {
           const columnsOf = (table: string): string[] => Object.keys(state.kinds?.[table] ?? {})
           return orphanedTables(options, { staged, published, columnsOf, fold: foldName })

@@ -7,8 +7,9 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Verified } from '../../../lib/audit/verify.ts'
 import { verify } from '../../../lib/audit/verify.ts'
-import { runPipeline } from '../../../lib/commands.ts'
+import { checkPipeline, runPipeline } from '../../../lib/commands.ts'
 import { loadConfig, type PipelineConfig } from '../../../lib/config.ts'
+import { silentLog } from '../../../lib/log.ts'
 import { line } from '../../crash/scenario.ts'
 import { dropDatabase, freshDatabase, psql, type TestDatabase } from '../../support/services/postgres.ts'
 import { sqlite3 } from '../../support/sqlite-destination.ts'
@@ -368,6 +369,22 @@ test('a run that stopped is verified once it is done, with the sums of both of i
   expect(await verify(await loaded())).toMatchObject({ rows: ROWS, differences: [], compared: 'records' })
   await edit(byte)
   expect(kindsOf(await verify(await configOf()))).toEqual(['changed 1701'])
+})
+
+test('that no digests can be kept is a warning of check, and no more than a remark of a run', async () => {
+  const destination = { path: join(folder, 'typed.sqlite3'), destination_id: 't', unnest: 'columns' }
+  const config = await configOf({ name: 'sqlite', destination })
+  const said: string[] = []
+  const log = {
+    ...silentLog,
+    info: (text: string) => void said.push(`info ${text}`),
+    warn: (text: string) => void said.push(`warn ${text}`),
+  }
+  const about = () => said.splice(0).filter((text) => text.includes('keeps no digests'))
+  await checkPipeline(config, { log })
+  expect(about()).toEqual([expect.stringMatching(/^warn verify: true keeps no digests, .*types of their columns$/)])
+  await runPipeline(config, { log })
+  expect(about()).toEqual([expect.stringMatching(/^info verify: true keeps no digests/)])
 })
 
 describe('a later run that has not ended', () => {

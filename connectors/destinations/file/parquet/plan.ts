@@ -35,7 +35,7 @@ export async function planParts(site: Site, run: Run, { onEmpty, columnsOf }: Pl
     run,
     { ...state, written: state.staged, published: Object.keys(state.published) },
     {
-      ...{ target: layout.target, merges: false, onEmpty },
+      ...{ target: layout.target, onEmpty },
       shown: (key) => shortest(layout.current(key)),
       async find(key) {
         if ((await disk.readLink(layout.current(key))) === undefined) return undefined
