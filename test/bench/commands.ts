@@ -136,7 +136,7 @@ function tables({ bizon, folder, file, input: { ndjson, csv } }: Places): Candid
     line(
       '.import, text',
       'import-text',
-      shell('import-text', 'data TEXT', `ascii\n.separator "\\x01" "\\n"`, ndjson),
+      shell('import-text', 'data TEXT', `ascii\n.separator "\\001" "\\n"`, ndjson),
       'ndjson',
     ),
     line('bizon, JSON text', 'sqlite-text', load('sqlite-text', {}), 'ndjson'),
