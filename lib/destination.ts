@@ -93,17 +93,7 @@ export interface PlannedChange {
    * `create`: there is no such target. `replace`, `append`, `merge`, `replace_scope`: what becomes of what is there. `empty`: no rows
    * are left. `keep`: as it is. `remove`, `cut`: what an earlier run has left. `alter`: its columns.
    */
-  readonly action:
-    | 'create'
-    | 'replace'
-    | 'append'
-    | 'merge'
-    | 'replace_scope'
-    | 'empty'
-    | 'keep'
-    | 'remove'
-    | 'cut'
-    | 'alter'
+  readonly action: 'create' | 'replace' | 'append' | Adds | 'empty' | 'keep' | 'remove' | 'cut' | 'alter'
   /** Size of the target as it is, where that is known at no cost. */
   readonly bytes?: number
   /** Why, or when, in words for people. */
@@ -123,6 +113,9 @@ export interface DestinationContext {
   readonly isTransformed?: boolean
   readonly log: Log
 }
+
+/** How new rows come to those that are there, if they are not just added. */
+export type Adds = 'merge' | 'replace_scope'
 
 /** One per destination file, its default export; `connectors/index.ts` maps a name to it. */
 export interface DestinationDefinition<Schema extends z.ZodType = z.ZodType> {
@@ -151,7 +144,7 @@ export interface DestinationDefinition<Schema extends z.ZodType = z.ZodType> {
   /** Whether records go to standard output, where nothing else may be written then. */
   prints?(config: z.output<Schema> & DestinationOptions): boolean
   /** How what an incremental run brings comes to what is there. Absent, or undefined: it is added. */
-  adds?(config: z.output<Schema> & DestinationOptions): 'merge' | 'replace_scope' | undefined
+  adds?(config: z.output<Schema> & DestinationOptions): Adds | undefined
   /** Why it needs records as objects, for `bizon run --explain`; undefined, or left out: it writes their JSON text. */
   parses?(config: z.output<Schema> & DestinationOptions): string | undefined
   /** Does no I/O. `config` also holds the keys that all destinations share. */

@@ -2,6 +2,7 @@
 // written here. `decide` chooses the job before the destination is opened, `reconcile` the place to go on after it.
 
 import type { Checkpoint } from './checkpoint.ts'
+import type { Adds } from './destination.ts'
 import { BizonError } from './errors.ts'
 import type { SyncMode, Watermark } from './source.ts'
 import type { Job, ResetRequest } from './state.ts'
@@ -25,7 +26,7 @@ export interface DecisionInput {
   /** The only run that may be gone on with: whoever reads cannot say whether another one read the same. */
   readonly only?: string | undefined
   /** See `DestinationDefinition`; absent: what is new is added, or it is not known how. */
-  readonly adds?: 'merge' | 'replace_scope' | undefined
+  readonly adds?: Adds | undefined
   /** See `OpenSource`. */
   readonly foreign?: Foreign | undefined
 }

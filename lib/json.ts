@@ -85,15 +85,19 @@ export function isKey(buffer: Buffer, start: number, end: number, spelling: Buff
   if (length < spelling.length) return false
   const first = buffer[start + 1]
   if (first !== spelling[1] && first !== BACKSLASH && spelling[1] !== BACKSLASH) return false
-  if (length === spelling.length) {
-    let i = 0
-    while (i < length && buffer[start + i] === spelling[i]) i++
-    if (i === length) return true
-  }
+  if (isSpelled(buffer, start, end, spelling)) return true
   for (let i = start; i < end; i++) {
     if (buffer[i] === BACKSLASH) return JSON.parse(buffer.toString('utf8', start, end)) === name
   }
   return false
+}
+
+/** Whether the key in the buffer is written just so. Both have their quotes. */
+export function isSpelled(buffer: Buffer, start: number, end: number, spelling: Buffer): boolean {
+  const { length } = spelling
+  if (end - start !== length) return false
+  for (let i = 1; i < length - 1; i++) if (buffer[start + i] !== spelling[i]) return false
+  return true
 }
 
 /** The text of a JSON string; undefined if the value is something else. */

@@ -9,6 +9,14 @@ export interface JsonObject {
   readonly [key: string]: Json
 }
 
+/** Of a parsed JSON value. */
+export function isJsonObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** The value, or one without members where it is no object. */
+export const objectOr = (value: Json | undefined): JsonObject => (isJsonObject(value) ? value : {})
+
 /**
  * One JSON value as UTF-8 text, by reference: `buffer[start, end)`.
  * Whoever makes one has checked that it is complete, valid JSON; whoever holds one must not write to the buffer.

@@ -1,14 +1,14 @@
 // What a run would do to tables, or folders of parts: it is recovered by the code of a run, with what it would change noted
 // and not done, and this says in words what the notes and the recovered state come to.
 
-import type { PlannedChange, Run } from '../../lib/destination.ts'
+import type { Adds, PlannedChange, Run } from '../../lib/destination.ts'
 import { emptiedTargets, type Held, replaces } from './recovery.ts'
 
 /** See `DestinationDefinition.adds`. */
 export function addsOf(options: {
   readonly primary_key: readonly string[]
   readonly replace_scope: readonly string[]
-}): 'merge' | 'replace_scope' | undefined {
+}): Adds | undefined {
   if (options.primary_key.length > 0) return 'merge'
   return options.replace_scope.length > 0 ? 'replace_scope' : undefined
 }
@@ -52,7 +52,7 @@ interface Recovered extends Pick<Held, 'mode' | 'complete' | 'phase'> {
 interface Targets {
   /** The configured one. */
   readonly target: string
-  readonly adds?: ReturnType<typeof addsOf>
+  readonly adds?: Adds | undefined
   readonly onEmpty: 'publish' | 'keep'
   readonly shown: (target: string) => string
   /** See `orphanedTables`. */

@@ -292,11 +292,12 @@ export class PostgresDestination implements Destination {
   async #follow(page: Page, isMention: boolean, signal: AbortSignal): Promise<Followed | undefined> {
     if (!this.#following) return undefined
     const usual = this.#names.usual(page.stream)
+    const table = this.#names.checked(usual)
     return this.#following.follow(page, {
       state: this.#opened(),
       batch: this.#batch,
-      mentioned: isMention ? this.#names.checked(usual) : undefined,
-      usual: this.#names.checked(usual),
+      mentioned: isMention ? table : undefined,
+      usual: () => table,
       tableOf: ({ destinationId = usual }) => this.#names.checked(destinationId),
       // One transaction after another.
       transact: (work) =>

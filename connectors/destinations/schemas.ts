@@ -54,17 +54,26 @@ export function checkScope(
   })
 }
 
-interface KeyedOptions extends Pick<DestinationOptions, 'recordSchemas'> {
+interface KeyOptions {
   readonly primary_key: readonly string[]
   readonly cursor_field?: string | undefined
+}
+
+/** Fields by which rows are merged, the key's first. */
+export function keyFields({ primary_key: key, cursor_field: cursor }: KeyOptions): readonly string[] {
+  return cursor === undefined ? key : [...key, cursor]
+}
+
+interface KeyedOptions extends KeyOptions, Pick<DestinationOptions, 'recordSchemas'> {
   readonly replace_scope?: readonly string[]
 }
 
 /** Rejects lists of columns that lack one by which rows are merged. `columnsOf`: those of the destination id's table. */
 export function checkKeyColumns(
-  { primary_key: key, cursor_field: cursor, replace_scope: scope = [], recordSchemas }: KeyedOptions,
+  options: KeyedOptions,
   columnsOf: (destinationId: string) => readonly { readonly name: string }[],
 ): void {
+  const { replace_scope: scope = [], recordSchemas } = options
   for (const { destinationId } of recordSchemas) {
     const names = columnsOf(destinationId).map(({ name }) => name)
     const outside = scope.find((name) => !names.includes(name))
@@ -75,7 +84,7 @@ export function checkKeyColumns(
         { hint: 'Add the column, or change replace_scope.' },
       )
     }
-    const missing = [...key, ...(cursor === undefined ? [] : [cursor])].find((name) => !names.includes(name))
+    const missing = keyFields(options).find((name) => !names.includes(name))
     if (missing === undefined) continue
     throw new BizonError(
       'config',
@@ -83,6 +92,25 @@ export function checkKeyColumns(
       { hint: 'Add the column, or change primary_key and cursor_field.' },
     )
   }
+}
+
+/**
+ * Where columns follow the records: rejects those that have no column for a field by which rows are merged or replaced.
+ * `isMerged`: they are. `of`: the first record and its table.
+ */
+export function requireKeyColumns(
+  options: KeyOptions & { readonly replace_scope: readonly string[] },
+  { columns, isMerged, of }: { readonly columns: readonly string[]; readonly isMerged: boolean; readonly of: string },
+): void {
+  const { primary_key: key, replace_scope: scope } = options
+  const missing = [...scope, ...(isMerged ? keyFields(options) : [])].find((name) => !columns.includes(name))
+  if (missing === undefined) return
+  const which = scope.includes(missing) ? 'replace_scope' : key.includes(missing) ? 'primary_key' : 'cursor_field'
+  throw new BizonError(
+    'invalid_record',
+    `${of}: its ${which} ${JSON.stringify(missing)} is no column, since no record so far has a value there`,
+    { hint: `Correct it in a transform, or change ${which}. With on_schema_change: freeze, add the column by hand.` },
+  )
 }
 
 /** Whether UTF-8 could not hold it. */

@@ -15,12 +15,10 @@ import {
 } from '../../lib/destination.ts'
 import { BizonError } from '../../lib/errors.ts'
 import { faultPoint } from '../../lib/fault.ts'
-import type { SourceRecord } from '../../lib/record.ts'
 import { idPrefixOf, idSuffixOf } from '../../lib/row-id.ts'
 import type { Page } from '../../lib/source.ts'
 import { linksOf, refusesChildTables } from './child-tables.ts'
 import { policyOf } from './columns/config.ts'
-import { kindsOfSchema } from './columns/kinds.ts'
 import { shortest } from './file/paths.ts'
 import { namingOf, type PageFacts } from './naming.ts'
 import { addsOf } from './plan.ts'
@@ -31,9 +29,9 @@ import { Batch } from './sqlite/batch.ts'
 import { checkTarget } from './sqlite/check.ts'
 import { TableColumns } from './sqlite/columns.ts'
 import { config, type SqliteOptions, tuning } from './sqlite/config.ts'
-import { columnsOfKinds, FollowedTable } from './sqlite/follow.ts'
+import { Following } from './sqlite/following.ts'
 import { keyOfOptions } from './sqlite/merge.ts'
-import { checkedTable, foldName, isSameName, quoteName, STATE_TABLE } from './sqlite/names.ts'
+import { checkedTable, foldName, isSameName, STATE_TABLE } from './sqlite/names.ts'
 import { planTables } from './sqlite/plan.ts'
 import { kindsAfter, publish } from './sqlite/publish.ts'
 import { SqliteReader, scratchFile } from './sqlite/reader.ts'
@@ -67,8 +65,7 @@ export class SqliteDestination implements Destination {
   readonly #context: Context
   readonly #site: Site
   readonly #columns = new Map<string, TableColumns>()
-  /** With `unnest: columns`: the tables that this process has written to. */
-  readonly #followed = new Map<string, FollowedTable>()
+  readonly #following: Following | undefined
   /** The spelling of a table that is used, by destination id: `Events` is `events`. */
   readonly #tables = new Map<string, string>()
   readonly #batch: Batch
@@ -89,7 +86,6 @@ export class SqliteDestination implements Destination {
     const row = new StateRow(session, target)
     policyOf(options)
     const follows = options.unnest === 'columns'
-    const fixed = follows ? new TableColumns(options, target) : undefined
     this.#site = {
       options,
       session,
@@ -99,10 +95,11 @@ export class SqliteDestination implements Destination {
       scope: options.replace_scope.length === 0 ? undefined : new Scope(options),
       naming: namingOf(options),
       columnsOf: (table) => this.#columnsOf(table),
-      fixedOf: (table) => (fixed ?? this.#columnsOf(table)).all,
-      writtenTo: (table) => (follows ? { kinds: this.#followed.get(table)?.kinds ?? {} } : {}),
-      followed: follows ? (state, table) => this.#followedTable(state, table) : undefined,
+      fixedOf: (table) => this.#following?.fixed ?? this.#columnsOf(table).all,
+      writtenTo: (table) => (this.#following ? { kinds: this.#following.kindsOf(table) } : {}),
+      followed: follows ? (state, table) => (this.#following as Following).tableOf(state, table) : undefined,
     }
+    if (follows) this.#following = new Following(this.#site, context)
     if (options.unnest === true) checkKeyColumns(options, (id) => this.#columnsOf(this.#tableOf(id)).all)
     this.#batch = new Batch(this.#site)
   }
@@ -138,13 +135,26 @@ export class SqliteDestination implements Destination {
         nextId: () => this.#ids.prefix + idSuffixOf(this.#ids.next++),
       }
       const usual = this.#usual(page)
-      if (this.#site.followed) await this.#follow(page, state, signal)
+      const isMention = namesEmpty(page, { keepsOthers: this.#keepsOthers, onEmpty: this.#site.options.on_empty })
+      await this.#following?.follow(
+        page,
+        {
+          state,
+          batch: this.#batch,
+          usual: () => this.#tableOf(usual),
+          mentioned: isMention ? this.#tableOf(usual) : undefined,
+          tableOf: ({ destinationId = usual }) => this.#tableOf(destinationId),
+          send: () => this.#send(state, signal),
+          sent: () => this.#sending,
+        },
+        signal,
+      )
       for (const record of page.records) {
         const table = this.#tableOf(record.destinationId ?? usual)
         this.#columnsOf(table).add(record, facts, this.#batch.cellsOf(table))
         if (this.#batch.isRipe) await this.#send(state, signal)
       }
-      if (namesEmpty(page, { keepsOthers: this.#keepsOthers, onEmpty: this.#site.options.on_empty })) {
+      if (isMention) {
         this.#batch.mention(this.#tableOf(usual))
         await this.#send(state, signal)
       }
@@ -220,58 +230,6 @@ export class SqliteDestination implements Destination {
     this.#sending.catch(() => {})
   }
 
-  /** `unnest: columns`: gives each table of the page the columns that its records need, before any of their rows. */
-  async #follow(page: Page, state: TableState, signal: AbortSignal): Promise<void> {
-    const usual = this.#usual(page)
-    const byTable = new Map<string, SourceRecord[]>()
-    if (namesEmpty(page, { keepsOthers: this.#keepsOthers, onEmpty: this.#site.options.on_empty }))
-      byTable.set(this.#tableOf(usual), [])
-    for (const record of page.records) {
-      const table = this.#tableOf(record.destinationId ?? usual)
-      const some = byTable.get(table)
-      if (some) some.push(record)
-      else byTable.set(table, [record])
-    }
-    const { schema: own, isTransformed, log } = this.#context
-    const schema = page.stream ? page.stream.schema : own
-    const isOfRecords = (table: string): boolean =>
-      this.#site.options.unnestDepth === undefined || table === this.#tableOf(usual)
-    for (const [table, records] of byTable) {
-      const followed = this.#followed.get(table) ?? (await this.#sent(() => this.#followedTable(state, table)))
-      const step = followed.follow(records, isTransformed || !isOfRecords(table) ? undefined : schema)
-      if (!step) continue
-      if (step.leftOut.length > 0) {
-        const names = step.leftOut.map((name) => JSON.stringify(name)).join(', ')
-        log?.warn(`${table}: fields without a column are left out, since on_schema_change is freeze: ${names}`)
-      }
-      // Rows that wait have the columns as they were.
-      await this.#send(state, signal)
-      await this.#sent(async () => {
-        await this.#site.session.begin(signal)
-        await followed.carryOut(step, state)
-      })
-      this.#batch.change(table)
-      for (const name of step.widened.keys()) {
-        const cast = `CAST(${quoteName(name)} AS REAL)`
-        log?.warn(
-          `${table}: column ${JSON.stringify(name)} becomes TEXT, which keeps every digit of numbers that are not whole; queries that compare or order it need ${cast}`,
-        )
-      }
-    }
-  }
-
-  /** Once nothing is on its way any more. */
-  async #sent<T>(work: () => Promise<T>): Promise<T> {
-    await this.#sending
-    return work()
-  }
-
-  async #followedTable(state: TableState, table: string): Promise<FollowedTable> {
-    const followed = this.#followed.get(table) ?? (await FollowedTable.begin(this.#site, state, table))
-    this.#followed.set(table, followed)
-    return followed
-  }
-
   async #commit(state: TableState, sha256: string): Promise<void> {
     await this.#site.session.commit()
     this.#site.row.written(sha256)
@@ -301,13 +259,10 @@ export class SqliteDestination implements Destination {
   }
 
   #columnsOf(table: string): TableColumns {
-    const followed = this.#followed.get(table)
-    if (followed) return followed.columns
+    if (this.#following) return this.#following.columnsOf(table)
     let columns = this.#columns.get(table)
     if (!columns) {
-      // Of a table that no record came for: what the source says.
-      const { schema = {}, isTransformed } = this.#context
-      columns = new TableColumns(this.#site.options, table, columnsOfKinds(kindsOfSchema(isTransformed ? {} : schema)))
+      columns = new TableColumns(this.#site.options, table)
       this.#columns.set(table, columns)
     }
     return columns

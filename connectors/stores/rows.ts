@@ -4,7 +4,7 @@
 import type { Checkpoint } from '../../lib/checkpoint.ts'
 import { BizonError } from '../../lib/errors.ts'
 import { parseJson, stringifyJson } from '../../lib/json.ts'
-import type { Json, JsonObject } from '../../lib/record.ts'
+import { isJsonObject, type Json, type JsonObject } from '../../lib/record.ts'
 import type { SyncMode } from '../../lib/source.ts'
 import type { Identity, Job, JobStatus, LoggedCheckpoint, ResetRequest, StoredCheckpoint } from '../../lib/state.ts'
 
@@ -111,15 +111,15 @@ export function checkpointOf(text: string, where: string): StoredCheckpoint {
 }
 
 function isCheckpoint(value: unknown): value is StoredCheckpoint {
-  if (!isObject(value)) return false
+  if (!isJsonObject(value)) return false
   const { run, page, rows, position, end, receipt } = value
   return (
     typeof run === 'string' &&
     isCount(page) &&
     isCount(rows) &&
-    (position === null || isObject(position)) &&
+    (position === null || isJsonObject(position)) &&
     typeof end === 'boolean' &&
-    (receipt === undefined || isObject(receipt))
+    (receipt === undefined || isJsonObject(receipt))
   )
 }
 
@@ -181,7 +181,7 @@ function positionOf(pagination: string | null, run: string): JsonObject | null {
   if (pagination === null) return null
   const where = `destination_cursors of job ${run} pagination`
   const position = parseText(pagination, where)
-  if (!isObject(position)) throw damaged(pagination, where)
+  if (!isJsonObject(position)) throw damaged(pagination, where)
   return position
 }
 
@@ -222,10 +222,6 @@ function damaged(text: string, where: string): BizonError {
   return new BizonError('state', `${where}: cannot be understood: ${JSON.stringify(text.slice(0, 80))}`, {
     hint: 'Restore the state store from a copy, or start over with source.force_ignore_checkpoint: true.',
   })
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function isCount(value: unknown): boolean {

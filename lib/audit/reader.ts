@@ -54,6 +54,15 @@ export interface Reader {
   close(): Promise<void>
 }
 
+/** Of what stands in the columns of ids; no text: there is none. */
+export function storedRow(rowId: unknown, recordId: unknown, data: RawJson | undefined): StoredRow {
+  return {
+    ...(typeof rowId === 'string' && { rowId }),
+    ...(typeof recordId === 'string' && { recordId }),
+    data,
+  }
+}
+
 /** Undefined: it is no JSON. */
 export function payloadOf(text: Buffer): RawJson | undefined {
   const end = scanValue(text, 0, text.length)

@@ -35,8 +35,7 @@ export class Place {
 
   /** See `Scratch.kept`. */
   get kept(): Scratch['kept'] {
-    const { definition, options } = this.config.destination
-    return definition.scratch?.(options, this.folder).kept
+    return this.#scratch?.kept
   }
 
   get keeps(): Keeps {
@@ -102,8 +101,7 @@ export class Place {
 
   /** Of the folder, and of what is elsewhere. */
   async remove(): Promise<void> {
-    const { definition, options } = this.config.destination
-    await definition.scratch?.(options, this.folder).remove()
+    await this.#scratch?.remove()
     await rm(this.folder, { recursive: true, force: true })
   }
 
@@ -126,15 +124,18 @@ export class Place {
     }
   }
 
+  get #scratch(): Scratch | undefined {
+    const { definition, options } = this.config.destination
+    return definition.scratch?.(options, this.folder)
+  }
+
   get #usual(): string {
     return targetOf(this.config.destination.options, this.config.source.stream)
   }
 
   /** The usual target has its name by the config; others have theirs by their records. */
   #idsOf(targets: readonly string[]): string[] {
-    const { definition, options } = this.config.destination
-    return targets.map((id) =>
-      id === USUAL ? this.#usual : (definition.scratch?.(options, this.folder).idOf(id) ?? id),
-    )
+    const scratch = this.#scratch
+    return targets.map((id) => (id === USUAL ? this.#usual : (scratch?.idOf(id) ?? id)))
   }
 }

@@ -1,6 +1,6 @@
 // What a JSON Schema says of the columns of records whose lists and objects are taken apart.
 
-import type { Json, JsonObject } from '../record.ts'
+import { type Json, type JsonObject, objectOr } from '../record.ts'
 
 const SCALARS: readonly unknown[] = ['string', 'number', 'integer', 'boolean', 'null']
 
@@ -15,8 +15,4 @@ function isScalar({ type, anyOf, oneOf }: JsonObject): boolean {
   if (type === undefined && Array.isArray(choices)) return choices.every((each: Json) => isScalar(objectOr(each)))
   const types = Array.isArray(type) ? type : [type]
   return types.every((each) => SCALARS.includes(each))
-}
-
-function objectOr(value: Json | undefined): JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : {}
 }

@@ -2,7 +2,7 @@
 // in the same order, so that a field is looked for where the row before had it, by its bytes.
 
 import { BizonError } from '../errors.ts'
-import { stringAt } from '../json.ts'
+import { isSpelled, stringAt } from '../json.ts'
 import { CUT_BYTES, fitting, type Links, type NameRules, under } from './names.ts'
 
 /** How many names of fields are remembered of records of one table, with their lists: more are no names. */
@@ -225,10 +225,3 @@ class Owners {
 }
 
 const shown = (names: readonly string[]): string => names.map((name) => JSON.stringify(name)).join('.')
-
-function isSpelled(buffer: Buffer, start: number, end: number, spelling: Buffer): boolean {
-  const { length } = spelling
-  if (end - start !== length) return false
-  for (let i = 1; i < length - 1; i++) if (buffer[start + i] !== spelling[i]) return false
-  return true
-}

@@ -1,7 +1,7 @@
 // A JSON Schema as a TypeScript type: what `bizon types` writes. What a type cannot say (patterns, ranges, formats) is
 // left out; what is not understood is `unknown`, so that a type is never narrower than its schema.
 
-import type { Json, JsonObject } from '../record.ts'
+import { isJsonObject, type Json, type JsonObject, objectOr } from '../record.ts'
 
 const IDENTIFIER = /^[A-Za-z_$][\w$]*$/
 /** A schema may refer to itself through others that have no name of their own. */
@@ -25,7 +25,7 @@ class Printer {
 
   type(schema: Json | undefined, indent: string, depth: number): string {
     if (schema === false) return 'never'
-    if (!isObject(schema) || depth > MAX_DEPTH) return 'unknown'
+    if (!isJsonObject(schema) || depth > MAX_DEPTH) return 'unknown'
     const { $ref, const: only, enum: words, anyOf, oneOf, allOf, type } = schema
     if (typeof $ref === 'string') return this.type(this.#find($ref), indent, depth + 1)
     if (only !== undefined) return literal(only)
@@ -39,7 +39,7 @@ class Printer {
   }
 
   #plain(schema: JsonObject, indent: string, depth: number): string {
-    switch (schema.type ?? (isObject(schema.properties) ? 'object' : undefined)) {
+    switch (schema.type ?? (isJsonObject(schema.properties) ? 'object' : undefined)) {
       case 'string':
         return 'string'
       case 'number':
@@ -61,7 +61,7 @@ class Printer {
   #list({ items, prefixItems }: JsonObject, indent: string, depth: number): string {
     const first = Array.isArray(items) ? items : prefixItems
     if (Array.isArray(first)) {
-      const rest = isObject(items) ? `${inParentheses(this.type(items, indent, depth + 1))}[]` : 'unknown[]'
+      const rest = isJsonObject(items) ? `${inParentheses(this.type(items, indent, depth + 1))}[]` : 'unknown[]'
       return `[${[...first.map((one) => this.type(one, indent, depth + 1)), `...${rest}`].join(', ')}]`
     }
     return `${inParentheses(this.type(items, indent, depth + 1))}[]`
@@ -71,7 +71,7 @@ class Printer {
     const { properties, required, additionalProperties } = schema
     const inner = `${indent}  `
     const needed = new Set(Array.isArray(required) ? required : [])
-    const members = Object.entries(isObject(properties) ? properties : {}).map(([name, value]) => {
+    const members = Object.entries(objectOr(properties)).map(([name, value]) => {
       const key = IDENTIFIER.test(name) ? name : JSON.stringify(name)
       const type = this.type(value, inner, depth + 1)
       return `${commentOf(value, inner)}${inner}${key}${needed.has(name) ? '' : '?'}: ${type}\n`
@@ -90,7 +90,7 @@ class Printer {
     if (start !== '#') return undefined
     return path.reduce<Json | undefined>((schema, part) => {
       const key = decodeURIComponent(part).replaceAll('~1', '/').replaceAll('~0', '~')
-      return isObject(schema) && Object.hasOwn(schema, key) ? schema[key] : undefined
+      return isJsonObject(schema) && Object.hasOwn(schema, key) ? schema[key] : undefined
     }, this.#root)
   }
 }
@@ -108,13 +108,9 @@ function literal(value: Json): string {
 }
 
 function commentOf(schema: Json | undefined, indent: string): string {
-  const text = isObject(schema) && typeof schema.description === 'string' ? schema.description.trim() : ''
+  const text = isJsonObject(schema) && typeof schema.description === 'string' ? schema.description.trim() : ''
   if (text === '') return ''
   const lines = text.replaceAll('*/', '*\\/').split(/\s*\n\s*/)
   if (lines.length === 1) return `${indent}/** ${lines[0]} */\n`
   return `${indent}/**\n${lines.map((line) => `${indent} * ${line}\n`).join('')}${indent} */\n`
-}
-
-function isObject(value: Json | undefined): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -85,7 +85,7 @@ const twins: readonly Twin[] = [
     replacements: [
       {
         file: 'connectors/destinations/sqlite.ts',
-        find: 'writtenTo: (table) => (follows ? { kinds: this.#followed.get(table)?.kinds ?? {} } : {}),',
+        find: 'writtenTo: (table) => (this.#following ? { kinds: this.#following.kindsOf(table) } : {}),',
         replace: 'writtenTo: () => ({}),',
       },
       {

@@ -1,7 +1,7 @@
 // What the values of a field are, as far as a column must know: seen in JSON text without parsing it, or told by a JSON
 // Schema. A value is never given another kind than it has, so that nothing is changed on its way into a column.
 
-import type { Json, JsonObject } from '../../../lib/record.ts'
+import { type Json, type JsonObject, objectOr } from '../../../lib/record.ts'
 
 /** `integer`: fits 64 bits. `number`: any other, exactly. `date`, `timestamp`: text that a schema says is one. `json`: any value. */
 export type Kind = 'boolean' | 'integer' | 'number' | 'date' | 'timestamp' | 'text' | 'json'
@@ -115,7 +115,3 @@ const all = (kinds: readonly Kind[]): Kind =>
   kinds.reduce((one, other) => (one === other ? one : 'json'), kinds[0] ?? 'json')
 
 const isNull = (schema: Json): boolean => objectOr(schema).type === 'null'
-
-function objectOr(value: Json | undefined): JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : {}
-}

@@ -2,7 +2,7 @@
 // same fields in the same order: a field is looked for where the record before had it, by its bytes.
 
 import { BizonError } from '../../../lib/errors.ts'
-import { members } from '../../../lib/json.ts'
+import { isSpelled, members, stringAt } from '../../../lib/json.ts'
 import type { RawJson } from '../../../lib/record.ts'
 import { joined, type Kind, kindOf } from './kinds.ts'
 
@@ -69,11 +69,11 @@ export class Fields {
   }
 
   #find(buffer: Buffer, keyStart: number, keyEnd: number, record: string): Field {
-    const spelling = Buffer.from(buffer.subarray(keyStart, keyEnd))
-    const name = JSON.parse(spelling.toString()) as string
+    const name = stringAt(buffer, keyStart, keyEnd)
     let field = this.#byName.get(name)
     if (!field) {
       if (this.#order.length === MOST_NAMES) throw tooManyNames(`record ${JSON.stringify(record)} for ${this.#table}`)
+      const spelling = Buffer.from(buffer.subarray(keyStart, keyEnd))
       field = { name, spelling, place: this.#order.length, kind: undefined }
       this.#byName.set(name, field)
       this.#order.push(field)
@@ -92,13 +92,6 @@ function tooManyNames(of: string): BizonError {
   )
 }
 
-function isSpelled(buffer: Buffer, start: number, end: number, spelling: Buffer): boolean {
-  const { length } = spelling
-  if (end - start !== length) return false
-  for (let i = 1; i < length - 1; i++) if (buffer[start + i] !== spelling[i]) return false
-  return true
-}
-
 /** The kind of the record's value of that name, if the column does not take it. */
 export function otherKind(
   { buffer, start, end }: RawJson,
@@ -107,7 +100,7 @@ export function otherKind(
 ): Kind | undefined {
   let found: Kind | undefined
   members(buffer, start, end, (keyStart, keyEnd, valueStart, valueEnd) => {
-    if (JSON.parse(buffer.toString('utf8', keyStart, keyEnd)) !== name) return
+    if (stringAt(buffer, keyStart, keyEnd) !== name) return
     const kind = kindOf(buffer, valueStart, valueEnd)
     if (kind !== undefined && !takes(kind)) found = kind
   })

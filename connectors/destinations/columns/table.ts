@@ -21,6 +21,11 @@ export interface FollowOptions {
   readonly remedy: string
 }
 
+/** The first of the records that has a value there. */
+export function recordWith(records: readonly SourceRecord[], name: string): SourceRecord | undefined {
+  return records.find(({ data }) => otherKind(rawOf(data), name, () => false) !== undefined)
+}
+
 /** What must be done before some records can be written. */
 export interface Step extends Changes {
   /** Columns that were there, and that rows are written with from here on. */

@@ -55,14 +55,14 @@ export class FileReader implements Reader {
 
   async *read(destinationId: string, signal: AbortSignal): AsyncGenerator<readonly StoredRow[], void, void> {
     const { pathOf, read } = FORMATS[this.#format]
-    const home = resolve(destinationId)
+    const path = pathOf(resolve(destinationId))
     try {
-      yield* read(this.#format === 'parquet' ? home : pathOf(home), this.#form, signal)
+      yield* read(path, this.#form, signal)
     } catch (error) {
       signal.throwIfAborted()
       if (systemCode(error) === 'ENOENT') return
       if (error instanceof BizonError) throw error
-      throw new BizonError('destination', `cannot read ${pathOf(home)}: ${messageOf(error)}`, { cause: error })
+      throw new BizonError('destination', `cannot read ${path}: ${messageOf(error)}`, { cause: error })
     }
   }
 

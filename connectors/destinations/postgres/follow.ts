@@ -8,20 +8,18 @@ import type { JsonObject, SourceRecord } from '../../../lib/record.ts'
 import { type Queries, quoteName } from '../../postgres.ts'
 import { policyOf } from '../columns/config.ts'
 import { joined, type Kind } from '../columns/kinds.ts'
-import { otherKind } from '../columns/observe.ts'
-import { FollowedColumns, type Step } from '../columns/table.ts'
-import { rawOf } from '../record.ts'
+import { FollowedColumns, recordWith, type Step } from '../columns/table.ts'
 import { isDirect } from '../recovery.ts'
-import { isHalfPair } from '../schemas.ts'
+import { isHalfPair, requireKeyColumns } from '../schemas.ts'
 import { useOf } from './check.ts'
 import { type Column, TableColumns } from './columns.ts'
 import { ARRIVAL } from './merge.ts'
-import { qualified } from './names.ts'
+import { LONGEST, qualified } from './names.ts'
 import type { Site } from './publish.ts'
 import type { Transaction } from './session.ts'
 import { stagingName } from './staging.ts'
 import type { StagedTable, TableState } from './state.ts'
-import { definitionOf, type FoundTable, findTable } from './tables.ts'
+import { columnsIn, definitionOf, type FoundTable, findTable } from './tables.ts'
 
 const TYPES: { readonly [kind in Kind]: string } = {
   boolean: 'boolean',
@@ -34,7 +32,6 @@ const TYPES: { readonly [kind in Kind]: string } = {
 }
 const KINDS = new Map(Object.entries(TYPES).map(([kind, type]) => [type, kind as Kind]))
 
-const LONGEST = 63
 /** Columns that every table has: https://www.postgresql.org/docs/current/ddl-system-columns.html */
 const SYSTEM = ['tableoid', 'xmin', 'cmin', 'xmax', 'cmax', 'ctid', ARRIVAL]
 
@@ -150,7 +147,7 @@ export class FollowedTable {
               ? 'is no name in PostgreSQL'
               : undefined
     if (what === undefined) return
-    const first = records.find(({ data }) => otherKind(rawOf(data), name, () => false) !== undefined)
+    const first = recordWith(records, name)
     const shown = JSON.stringify(name.length > LONGEST ? `${name.slice(0, LONGEST)}…` : name)
     const whose = first ? `record ${JSON.stringify(first.id)} for ${this.#name}` : this.#name
     throw new BizonError('invalid_record', `${whose}: its field ${shown} ${what}`, {
@@ -171,16 +168,7 @@ export class FollowedTable {
         },
       )
     }
-    const { primary_key: primary, cursor_field: cursor, replace_scope: scope } = options
-    const fields = [...scope, ...(key ? [...primary, ...(cursor === undefined ? [] : [cursor])] : [])]
-    const missing = fields.find((name) => !names.includes(name))
-    if (missing === undefined) return
-    const which = scope.includes(missing) ? 'replace_scope' : primary.includes(missing) ? 'primary_key' : 'cursor_field'
-    throw new BizonError(
-      'invalid_record',
-      `${of}: its ${which} ${JSON.stringify(missing)} is no column, since no record so far has a value there`,
-      { hint: `Correct it in a transform, or change ${which}. With on_schema_change: freeze, add the column by hand.` },
-    )
+    requireKeyColumns(options, { columns: names, isMerged: key !== undefined, of })
   }
 }
 
@@ -248,12 +236,8 @@ export async function stagedColumns(
   { columns = [] }: StagedTable,
 ): Promise<{ readonly columns: readonly Column[]; readonly hasKey: boolean }> {
   const types = await typesOf(connection, name)
-  const fields = columns.flatMap((name) => ({ name, type: types.get(name) ?? [] })).filter(isColumn)
-  return { columns: [...fixedOf(target), ...fields], hasKey: types.has(ARRIVAL) }
+  return { columns: [...fixedOf(target), ...columnsIn(types, columns)], hasKey: types.has(ARRIVAL) }
 }
-
-const isColumn = (column: { name: string; type: string | unknown[] }): column is Column =>
-  typeof column.type === 'string'
 
 /** What merging needs of a staging table, once it has the columns of the key. */
 export async function prepareKey(connection: Queries, { key }: Site, staging: string): Promise<void> {

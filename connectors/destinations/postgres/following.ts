@@ -1,10 +1,10 @@
 // `unnest: columns`, for all tables of a run: each page's records are looked at before their rows are made, and what their
 // tables lack goes into the batch before them.
 
-import type { DestinationContext } from '../../../lib/destination.ts'
 import type { SourceRecord } from '../../../lib/record.ts'
 import type { Page } from '../../../lib/source.ts'
 import { kindsOfSchema } from '../columns/kinds.ts'
+import { type Context, recordsByTable, schemaOf, type Tables, warnLeftOut } from '../columns/page.ts'
 import type { Batch } from './batch.ts'
 import { TableColumns } from './columns.ts'
 import { Watch } from './copy.ts'
@@ -22,14 +22,9 @@ export interface Followed {
   readonly isChanged: boolean
 }
 
-export interface Around {
+export interface Around extends Tables {
   readonly state: TableState
   readonly batch: Batch
-  /** A table without rows, that is replaced. */
-  readonly mentioned: string | undefined
-  /** The table of records that name none. */
-  readonly usual: string
-  readonly tableOf: (record: SourceRecord) => string
   readonly transact: (work: (transaction: Transaction) => Promise<void>) => Promise<void>
 }
 
@@ -37,10 +32,10 @@ export class Following {
   /** Of every table, whatever its records. */
   readonly fixed: TableColumns
   readonly #site: Site
-  readonly #context: Pick<DestinationContext, 'schema' | 'isTransformed' | 'log'>
+  readonly #context: Context
   readonly #tables = new Map<string, FollowedTable>()
 
-  constructor(site: Site, context: Pick<DestinationContext, 'schema' | 'isTransformed' | 'log'>) {
+  constructor(site: Site, context: Context) {
     this.#site = site
     this.#context = context
     this.fixed = new TableColumns(site.options, site.target)
@@ -66,16 +61,8 @@ export class Following {
   async follow(page: Page, around: Around): Promise<Followed> {
     const watch = new Watch()
     const records = page.records.map((record) => this.fixed.textOf(record, watch))
-    const byTable = new Map<string, SourceRecord[]>()
-    if (around.mentioned !== undefined) byTable.set(around.mentioned, [])
-    for (const record of records) {
-      const table = around.tableOf(record)
-      const some = byTable.get(table)
-      if (some) some.push(record)
-      else byTable.set(table, [record])
-    }
     let isChanged = false
-    for (const [table, some] of byTable) {
+    for (const [table, some] of recordsByTable(records, around)) {
       if (await this.#followTable(table, some, page, around)) isChanged = true
     }
     return { records, isChanged }
@@ -83,25 +70,19 @@ export class Following {
 
   async #followTable(table: string, records: readonly SourceRecord[], page: Page, around: Around): Promise<boolean> {
     const { state, batch, usual, transact } = around
-    const { schema, isTransformed, log } = this.#context
-    const place = `${this.#site.options.schema}.${table}`
+    const { options } = this.#site
     if (!this.#tables.has(table)) await transact(() => batch.begin(table))
     const followed = this.#tables.get(table) as FollowedTable
     const before = followed.kinds
-    const isOfRecords = this.#site.options.unnestDepth === undefined || table === usual
-    const said = page.stream ? page.stream.schema : schema
-    const step = followed.follow(records, isTransformed || !isOfRecords ? undefined : said)
+    const step = followed.follow(records, schemaOf(page, this.#context, options, { table, usual }))
     if (!step) return false
-    if (step.leftOut.length > 0) {
-      const names = step.leftOut.map((name) => JSON.stringify(name)).join(', ')
-      log.warn(`${place}: fields without a column are left out, since on_schema_change is freeze: ${names}`)
-    }
+    warnLeftOut(this.#context, `${options.schema}.${table}`, step)
     if (step.retyped.size > 0) {
       // Their values are in the table once all rows are that came before.
       batch.gather()
       await transact(async (transaction) => {
         await batch.send(transaction, state)
-        const into = qualified(this.#site.options.schema, stagingName(state, table) ?? table)
+        const into = qualified(options.schema, stagingName(state, table) ?? table)
         await followed.settle(transaction, step, into, before)
       })
     }

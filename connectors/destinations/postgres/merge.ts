@@ -4,6 +4,7 @@
 import { BizonError } from '../../../lib/errors.ts'
 import { type Queries, quoteName, quoteText } from '../../postgres.ts'
 import { namingOf, uniqueOf } from '../naming.ts'
+import { keyFields } from '../schemas.ts'
 import type { Column } from './columns.ts'
 import type { PostgresOptions } from './config.ts'
 import { swallowed } from './errors.ts'
@@ -43,9 +44,7 @@ export class Key {
 
   /** Whether a table with such columns can have it. */
   isIn(columns: ReadonlyMap<string, unknown>): boolean {
-    const { primary_key: key, cursor_field: cursor, unnest } = this.#options
-    if (unnest !== 'columns') return true
-    return [...key, ...(cursor === undefined ? [] : [cursor])].every((name) => columns.has(name))
+    return this.#options.unnest !== 'columns' || keyFields(this.#options).every((name) => columns.has(name))
   }
 
   /** Leaves one row for each key, and nothing that is only for staging. */

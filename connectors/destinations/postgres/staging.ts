@@ -13,7 +13,7 @@ import { dropStaleIndex, type Site } from './publish.ts'
 import { createSchema } from './schema.ts'
 import type { Transaction } from './session.ts'
 import type { StateRow, TableState } from './state.ts'
-import { createTable, findTable, prepareTable } from './tables.ts'
+import { columnsIn, createTable, findTable, prepareTable } from './tables.ts'
 
 /** Makes the schema, if that is asked for, and the table of the state. */
 export async function createHome(
@@ -62,9 +62,7 @@ export async function beginTable(
     )
     await prepareTable(transaction, schema, name, columns, follows)
   } else {
-    const before = follows ? writtenBefore(state, table) : []
-    const types = found?.columns ?? new Map<string, string>()
-    const known = before.flatMap((name) => ({ name, type: types.get(name) ?? '' })).filter(({ type }) => type !== '')
+    const known = follows && found ? columnsIn(found.columns, writtenBefore(state, table)) : []
     await createTable(transaction, staging, [...columns, ...known])
   }
   if (follows) await prepareKey(transaction, site, staging)

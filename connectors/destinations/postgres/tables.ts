@@ -46,6 +46,14 @@ export async function findTable(connection: Queries, schema: string, table: stri
   }
 }
 
+/** Those of the names that are among the columns, with their types. */
+export function columnsIn(types: ReadonlyMap<string, string>, names: readonly string[]): Column[] {
+  return names.flatMap((name) => {
+    const type = types.get(name)
+    return type === undefined ? [] : [{ name, type }]
+  })
+}
+
 /** Rejects what rows cannot be written to. `isPart`: rows have other columns too. Resolves to the columns that it lacks. */
 export function missingColumns(
   found: FoundTable,

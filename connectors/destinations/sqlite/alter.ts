@@ -2,7 +2,6 @@
 
 import { BizonError } from '../../../lib/errors.ts'
 import type { Column } from './columns.ts'
-import type { Key } from './merge.ts'
 import { foldName, quoteName } from './names.ts'
 import type { Session } from './session.ts'
 import type { Kinds } from './state.ts'
@@ -28,7 +27,6 @@ export interface Altered {
   readonly kinds: ReadonlyMap<string, Kind | undefined>
   /** Whether a column may become any other; else only a wider one. */
   readonly mayTurn: boolean
-  readonly key: Key | undefined
 }
 
 /** Within the transaction. Rejects when a column is there and keeps something else. */

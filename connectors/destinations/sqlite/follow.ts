@@ -8,11 +8,9 @@ import { faultPoint } from '../../../lib/fault.ts'
 import type { JsonObject, SourceRecord } from '../../../lib/record.ts'
 import { policyOf } from '../columns/config.ts'
 import { joined, type Kind as Seen } from '../columns/kinds.ts'
-import { otherKind } from '../columns/observe.ts'
-import { FollowedColumns, type Step } from '../columns/table.ts'
-import { rawOf } from '../record.ts'
+import { FollowedColumns, recordWith, type Step } from '../columns/table.ts'
 import { isDirect, replaces } from '../recovery.ts'
-import { isHalfPair } from '../schemas.ts'
+import { isHalfPair, keyFields, requireKeyColumns } from '../schemas.ts'
 import { alterTable, kindsIn } from './alter.ts'
 import { type Column, TableColumns } from './columns.ts'
 import { derivedName, foldName, quoteName } from './names.ts'
@@ -67,7 +65,7 @@ export class FollowedTable {
     const own = site.naming.columns.map(({ name }) => name)
     const there = [...kindsIn(main, before)].filter(([name]) => !own.includes(name) && !this.#computed.includes(name))
     this.#there = new Map([...there, ...Object.entries(staged?.kinds ?? {})])
-    const isReplaced = replaces(state) && isOwn(main, before, own)
+    const isReplaced = replaces(state) && isOwn(site, main, before)
     this.#followed = new FollowedColumns({
       table,
       policy: policyOf(site.options),
@@ -121,7 +119,7 @@ export class FollowedTable {
 
   /** Carries out what a page needs. All rows that came before must be there. */
   async carryOut(step: Step, state: TableState): Promise<void> {
-    const { session, key } = this.#site
+    const { session } = this.#site
     if (step.widened.size > 0) await this.#checkWidened([...step.widened.keys()], state)
     const turned = new Map<string, Seen>()
     for (const [name, kind] of step.retyped) {
@@ -136,7 +134,7 @@ export class FollowedTable {
     const before = new Map(this.#columns.all.map(({ name, kind }) => [name, kind]))
     this.#columns = this.#current()
     const kinds = isDirect(state) ? new Map([...this.#there, ...before]) : before
-    await alterTable(session, { table: this.into, columns: this.#columns.all, kinds, mayTurn: true, key })
+    await alterTable(session, { table: this.into, columns: this.#columns.all, kinds, mayTurn: true })
     await this.#makeIndex(state)
     faultPoint('ddl.after')
   }
@@ -173,7 +171,7 @@ export class FollowedTable {
             ? 'is no name in SQLite'
             : undefined
     if (what === undefined) return
-    const first = records.find(({ data }) => otherKind(rawOf(data), name, () => false) !== undefined)
+    const first = recordWith(records, name)
     const whose = `table ${this.#table}${first ? `, record ${JSON.stringify(first.id)}` : ''}`
     throw new BizonError('invalid_record', `${whose}: its field ${JSON.stringify(name)} ${what}`, {
       hint: 'Rename or drop the field in a transform.',
@@ -183,8 +181,7 @@ export class FollowedTable {
   /** Rejects before a row is staged for a column that cannot become another when they are published. */
   async #checkWidened(names: readonly string[], state: TableState): Promise<void> {
     const main = await findTable(this.#site.session, this.#table)
-    const own = this.#site.naming.columns.map(({ name }) => name)
-    if (!main || (replaces(state) && isOwn(main, state.kinds?.[this.#table] ?? {}, own))) return
+    if (!main || (replaces(state) && isOwn(this.#site, main, state.kinds?.[this.#table] ?? {}))) return
     checkTurn(
       main,
       names.filter((name) => main.columns.some((column) => foldName(column.name) === foldName(name))),
@@ -200,31 +197,20 @@ export class FollowedTable {
 
   #checkKey([first]: readonly SourceRecord[], step: Step | undefined): void {
     const { options, key } = this.#site
-    const names = new Set([...this.#followed.written.keys(), ...(step?.added.keys() ?? [])])
+    const names = [...this.#followed.written.keys(), ...(step?.added.keys() ?? [])]
     const of = `table ${this.#table}, record ${JSON.stringify(first?.id)}`
-    if (names.size === 0 && this.#site.naming.columns.length === 0) {
+    if (names.length === 0 && this.#site.naming.columns.length === 0) {
       throw new BizonError('invalid_record', `${of}: neither it nor the rest of its page has a value`, {
         hint: 'Drop empty records in a transform, or leave metadata at bizon.',
       })
     }
-    const { primary_key: keys, cursor_field: cursor, replace_scope: scope } = options
-    const fields = [...scope, ...(key ? [...keys, ...(cursor === undefined ? [] : [cursor])] : [])]
-    const missing = fields.find((name) => !names.has(name))
-    if (missing === undefined) return
-    const which = scope.includes(missing) ? 'replace_scope' : keys.includes(missing) ? 'primary_key' : 'cursor_field'
-    throw new BizonError(
-      'invalid_record',
-      `${of}: its ${which} ${JSON.stringify(missing)} is no column, since no record so far has a value there`,
-      { hint: `Correct it in a transform, or change ${which}. With on_schema_change: freeze, add the column by hand.` },
-    )
+    requireKeyColumns(options, { columns: names, isMerged: key !== undefined, of })
   }
 }
 
 /** Whether rows with these columns can be merged. */
 export function hasKey({ options }: Site, columns: readonly Pick<Column, 'name'>[]): boolean {
-  const { primary_key: key, cursor_field: cursor } = options
-  const names = [...key, ...(cursor === undefined ? [] : [cursor])]
-  return names.every((name) => columns.some((column) => column.name === name))
+  return keyFields(options).every((name) => columns.some((column) => column.name === name))
 }
 
 function stagingOf(state: TableState, table: string): string {
@@ -233,7 +219,8 @@ function stagingOf(state: TableState, table: string): string {
 }
 
 /** Whether a table is nothing but what this program made for the pipeline, so that another may take its place. */
-export function isOwn(main: FoundTable | undefined, kinds: Kinds, own: readonly string[]): boolean {
+export function isOwn({ naming }: Pick<Site, 'naming'>, main: FoundTable | undefined, kinds: Kinds): boolean {
   if (!main) return true
+  const own = naming.columns.map(({ name }) => name)
   return isPlain(main) && main.columns.every(({ name }) => own.includes(name) || Object.hasOwn(kinds, name))
 }

@@ -14,6 +14,7 @@ import { foldName, quoteName } from './names.ts'
 import { checkRows, type Site } from './recover.ts'
 import type { Kinds, StagedTable, TableState } from './state.ts'
 import {
+  belongingsOf,
   countOf,
   creationOf,
   emptyTable,
@@ -78,10 +79,10 @@ async function leaveEmpty({ session }: Site, table: string, state: TableState): 
 
 /** What this run needs of the published table, where it goes on being there. */
 async function prepare(site: Site, { table, all }: Staged, state: TableState): Promise<void> {
-  const { session, key } = site
+  const { session } = site
   if (!site.followed) return prepareTable(session, table, all)
   const kinds = kindsIn(await findTable(session, table), state.kinds?.[table] ?? {})
-  await alterTable(session, { table, columns: all, kinds, mayTurn: false, key })
+  await alterTable(session, { table, columns: all, kinds, mayTurn: false })
 }
 
 const keyOf = (site: Site, { all }: Staged): Key | undefined =>
@@ -102,24 +103,17 @@ async function replace(site: Site, from: Staged, state: TableState): Promise<voi
 /** Whether the table has nothing but what this program gave it, and indexes. */
 function canGive(site: Site, found: FoundTable, { table, all }: Staged, { kinds }: TableState): boolean {
   if (!site.followed) return found.sql === creationOf(table, all) && !found.hasTriggers
-  return isOwn(
-    found,
-    kinds?.[table] ?? {},
-    site.fixedOf(table).map(({ name }) => name),
-  )
+  return isOwn(site, found, kinds?.[table] ?? {})
 }
 
 /** The table has nothing but what this program gave it, and indexes. Views name it, and go on doing so. */
 async function replaceByRename(site: Site, table: string, staging: string): Promise<void> {
   const { session, key } = site
-  const indexes = await session.read(
-    `SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND tbl_name = ? COLLATE NOCASE AND sql IS NOT NULL ORDER BY rowid`,
-    [table],
-  )
+  const belongings = await belongingsOf(session, table)
   await session.change(`DROP TABLE ${quoteName(table)}`)
   await rename(site, staging, table)
-  for (const { name, sql } of indexes) {
-    if (!isKeyIndex(table, String(name)) || key?.isIndex(table, String(name))) await session.change(String(sql))
+  for (const { name, sql } of belongings) {
+    if (!isKeyIndex(table, name) || key?.isIndex(table, name)) await session.change(sql)
   }
 }
 

@@ -3,7 +3,14 @@
 
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { type Keeps, payloadOf, type Reader, type Scratch, type StoredRow } from '../../../lib/audit/reader.ts'
+import {
+  type Keeps,
+  payloadOf,
+  type Reader,
+  type Scratch,
+  type StoredRow,
+  storedRow,
+} from '../../../lib/audit/reader.ts'
 import { openFile } from '../../sources/sqlite/file.ts'
 import { sqliteError } from '../../sqlite.ts'
 import { hideRun, linksOf } from '../child-tables.ts'
@@ -82,12 +89,9 @@ export class SqliteReader implements Reader {
 
 function storedOf(row: Record<string, unknown>, unnest: boolean, naming: Naming): StoredRow {
   const [rowId, recordId] = [naming.rowId, naming.recordId].map((name) => (name === undefined ? undefined : row[name]))
+  if (unnest) return storedRow(rowId, recordId, fieldsOf(row, naming))
   const text = row[naming.payload]
-  return {
-    ...(typeof rowId === 'string' && { rowId }),
-    ...(typeof recordId === 'string' && { recordId }),
-    data: unnest ? fieldsOf(row, naming) : typeof text === 'string' ? payloadOf(Buffer.from(text)) : undefined,
-  }
+  return storedRow(rowId, recordId, typeof text === 'string' ? payloadOf(Buffer.from(text)) : undefined)
 }
 
 /** All columns but those that say what bizon knows of a record. */

@@ -58,6 +58,19 @@ export function isPlain({ name, sql, columns, hasTriggers }: FoundTable): boolea
   return !hasTriggers && sql === creationOf(name, columns)
 }
 
+/** The indexes and triggers of a table, each with the statement that makes it, in the order in which they were made. */
+export async function belongingsOf(
+  session: Session,
+  table: string,
+): Promise<readonly { readonly name: string; readonly sql: string }[]> {
+  const rows = await session.read(
+    `SELECT name, sql FROM sqlite_schema
+     WHERE type IN ('index', 'trigger') AND tbl_name = ? COLLATE NOCASE AND sql IS NOT NULL ORDER BY type, rowid`,
+    [table],
+  )
+  return rows.map(({ name, sql }) => ({ name: String(name), sql: String(sql) }))
+}
+
 /** Rejects what rows cannot be written to. `isPart`: rows have other columns too. Resolves to the columns that it lacks. */
 export function missingColumns(
   found: FoundTable,

@@ -5,7 +5,7 @@ import { BizonError } from '../../../lib/errors.ts'
 import { isKeyIndex } from './merge.ts'
 import { foldName, quoteName } from './names.ts'
 import type { Session } from './session.ts'
-import { type FoundTable, listOf, swallowed } from './tables.ts'
+import { belongingsOf, type FoundTable, listOf, swallowed } from './tables.ts'
 
 export interface Turned {
   readonly name: string
@@ -19,11 +19,7 @@ export async function turnColumns(session: Session, found: FoundTable, turned: r
   const { name: table, columns } = found
   const body = bodyWith(found, turned)
   const [name, fresh] = [quoteName(table), quoteName(`${table}__bizon_turned`)]
-  const belongings = await session.read(
-    `SELECT name, sql FROM sqlite_schema
-     WHERE type IN ('index', 'trigger') AND tbl_name = ? COLLATE NOCASE AND sql IS NOT NULL ORDER BY type, rowid`,
-    [table],
-  )
+  const belongings = await belongingsOf(session, table)
   await session.change(`CREATE TABLE ${fresh} ${body}`)
   const kept = columns.filter(({ computed }) => !computed)
   const values = kept.map((column) => turned.find(isNamed(column.name))?.value ?? quoteName(column.name))
@@ -35,9 +31,7 @@ export async function turnColumns(session: Session, found: FoundTable, turned: r
   if (Number(count?.count) !== sent) throw swallowed(table, sent, Number(count?.count))
   await session.change(`DROP TABLE ${name}`)
   await session.change(`ALTER TABLE ${fresh} RENAME TO ${name}`)
-  for (const { name: own, sql } of belongings) {
-    if (!isKeyIndex(table, String(own))) await session.change(String(sql))
-  }
+  for (const { name: own, sql } of belongings) if (!isKeyIndex(table, own)) await session.change(sql)
 }
 
 /** Rejects when something of the table stands in the way, which would be lost, or would read numbers where there are none. */

@@ -2,7 +2,7 @@
 // the empty text. The header says which column is which.
 
 import { createReadStream } from 'node:fs'
-import { payloadOf, type StoredRow } from '../../../../lib/audit/reader.ts'
+import { payloadOf, type StoredRow, storedRow } from '../../../../lib/audit/reader.ts'
 import { BizonError } from '../../../../lib/errors.ts'
 import { shortest } from '../paths.ts'
 import { type Form, storedOf } from './stored.ts'
@@ -42,11 +42,7 @@ function rowOf(names: readonly string[], cells: readonly Cell[] | undefined, for
   }
   const { rowId: own, recordId: records, payload } = form.naming
   const [rowId, recordId, data] = [own, records, payload].map((name) => cells[names.indexOf(name ?? '')])
-  return {
-    ...(rowId && { rowId: rowId.toString() }),
-    ...(recordId && { recordId: recordId.toString() }),
-    data: data ? payloadOf(data) : undefined,
-  }
+  return storedRow(rowId?.toString(), recordId?.toString(), data ? payloadOf(data) : undefined)
 }
 
 /** The bytes of each row, without its line end. One row is held, and what is read at a time. */

@@ -3,7 +3,7 @@
 
 import { open, readdir, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
-import { payloadOf, type StoredRow } from '../../../../lib/audit/reader.ts'
+import { payloadOf, type StoredRow, storedRow } from '../../../../lib/audit/reader.ts'
 import { BizonError, messageOf } from '../../../../lib/errors.ts'
 import { type Libraries, loadParquet, openPart, type PartFile } from '../../../parquet.ts'
 import { printerOf } from '../../../sources/file/parquet-values.ts'
@@ -16,12 +16,12 @@ export const currentOf = (home: string): string => join(home, 'current')
 
 /** Where the record's members are the columns, they have the types that they have there. */
 export async function* readParquet(
-  home: string,
+  current: string,
   form: Form,
   signal: AbortSignal,
 ): AsyncGenerator<StoredRow[], void, void> {
   const libraries = await loadParquet('destination')
-  const version = await realpath(currentOf(home))
+  const version = await realpath(current)
   const names = (await readdir(version)).filter((name) => name.endsWith('.parquet')).sort()
   for (const name of names) {
     try {
@@ -67,11 +67,7 @@ function columnsOf(
   )
   return (row) => {
     const [rowId, recordId, data] = [ids?.[row], records?.[row], payloads?.[row]]
-    return {
-      ...(typeof rowId === 'string' && { rowId }),
-      ...(typeof recordId === 'string' && { recordId }),
-      data: typeof data === 'string' ? payloadOf(Buffer.from(data)) : undefined,
-    }
+    return storedRow(rowId, recordId, typeof data === 'string' ? payloadOf(Buffer.from(data)) : undefined)
   }
 }
 

@@ -1,6 +1,6 @@
 // A line of JSON as a row that was stored: its id, the record's, and the record.
 
-import { payloadOf, type StoredRow } from '../../../../lib/audit/reader.ts'
+import { payloadOf, type StoredRow, storedRow } from '../../../../lib/audit/reader.ts'
 import { members, stringAt, stringOf } from '../../../../lib/json.ts'
 import { RawJson } from '../../../../lib/record.ts'
 import type { Naming } from '../../naming.ts'
@@ -22,11 +22,8 @@ export function storedOf(line: Buffer, { naming, isPlain }: Form): StoredRow {
       found.set(stringAt(line, keyStart, keyEnd), new RawJson(line, start, end))
     })
     const id = naming.rowId === undefined ? undefined : found.get(naming.rowId)
-    const rowId = id && stringOf(id)
-    return {
-      ...(rowId !== undefined && { rowId }),
-      data: isPlain ? withoutFacts(found, naming) : found.get(naming.payload),
-    }
+    const data = isPlain ? withoutFacts(found, naming) : found.get(naming.payload)
+    return storedRow(id && stringOf(id), undefined, data)
   } catch {
     return { data: undefined }
   }
@@ -36,11 +33,7 @@ export function storedOf(line: Buffer, { naming, isPlain }: Form): StoredRow {
 function parsedOf(line: Buffer, naming: Naming): StoredRow {
   const row = JSON.parse(line.toString()) as Record<string, unknown>
   const [rowId, recordId, data] = [naming.rowId, naming.recordId, naming.payload].map((name) => row[name ?? ''])
-  return {
-    ...(typeof rowId === 'string' && { rowId }),
-    ...(typeof recordId === 'string' && { recordId }),
-    data: typeof data === 'string' ? payloadOf(Buffer.from(data)) : undefined,
-  }
+  return storedRow(rowId, recordId, typeof data === 'string' ? payloadOf(Buffer.from(data)) : undefined)
 }
 
 /** The record's own members. */
