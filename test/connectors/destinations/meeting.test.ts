@@ -1,37 +1,20 @@
 // Where columns that follow records meet what else a table can be told: batches that are seen, the names of other programs,
 // scopes, child tables; and where a config turns from one to another.
 
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterAll, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { linksOf } from '../../../connectors/destinations/child-tables.ts'
 import type { PostgresOptions } from '../../../connectors/destinations/postgres/config.ts'
-import { SqliteThread } from '../../../connectors/sqlite/thread.ts'
 import { withChildTables } from '../../../lib/child-tables.ts'
 import type { Destination, Run } from '../../../lib/destination.ts'
 import { RawJson } from '../../../lib/record.ts'
 import { idPrefixOf } from '../../../lib/row-id.ts'
 import type { Page, SyncMode } from '../../../lib/source.ts'
 import { failAt, load, never, runOf } from '../../support/load.ts'
-import { postgresDestination } from '../../support/postgres-destination.ts'
-import { freshDatabase, psql } from '../../support/services/postgres.ts'
-import { sqlite3, sqliteDestination } from '../../support/sqlite-destination.ts'
+import { psql } from '../../support/services/postgres.ts'
+import { sqlite3 } from '../../support/sqlite-destination.ts'
+import { TableGround } from '../../support/table-ground.ts'
 
-const thread = new SqliteThread()
-const root = await mkdtemp(join(tmpdir(), 'bizon-meeting-'))
-const { url } = await freshDatabase()
-afterAll(async () => {
-  await thread.stop()
-  await rm(root, { recursive: true })
-})
-let folder = ''
-let count = 0
-const renew = async (): Promise<void> => {
-  folder = join(root, `${++count}`)
-  await mkdir(folder)
-}
-beforeEach(renew)
+const ground = await TableGround.make()
 
 type Options = Partial<
   Pick<
@@ -55,24 +38,13 @@ interface Target {
 
 const targets: { readonly [name: string]: Target } = {
   postgres: {
-    create: (mode, options, before) =>
-      postgresDestination({
-        url,
-        mode,
-        ...(before && { before }),
-        options: { unnest: 'columns', ...options, schema: `m${count}`, create_schema: true },
-      }),
-    read: async (sql) => (await psql(url, `SET search_path TO m${count}; ${sql}`)).split('\n').slice(0, -1),
+    create: (mode, options, before) => ground.postgres(mode, { unnest: 'columns', ...options }, before),
+    read: async (sql) =>
+      (await psql(ground.url, `SET search_path TO ${ground.schema}; ${sql}`)).split('\n').slice(0, -1),
   },
   sqlite: {
-    create: (mode, options, before) =>
-      sqliteDestination({
-        path: join(folder, 'main.sqlite3'),
-        mode,
-        options: { unnest: 'columns', durability: 'process', ...options },
-        seams: { thread, ...(before && { before }) },
-      }),
-    read: async (sql) => (await sqlite3(join(folder, 'main.sqlite3'), sql)).split('\n').slice(0, -1),
+    create: (mode, options, before) => ground.sqlite(mode, { unnest: 'columns', ...options }, before),
+    read: async (sql) => (await sqlite3(ground.file, sql)).split('\n').slice(0, -1),
   },
 }
 
@@ -111,7 +83,7 @@ describe.each(Object.keys(targets))('%s', (name) => {
     const expected = await look()
     let given = 0
     for (let at = 1, done = false; !done; at += every) {
-      await renew()
+      await ground.renew()
       await begin()
       const failing = failAt(at)
       await load(target.create('incremental', batches, failing.before), second, await pages(second)).catch(() => {})

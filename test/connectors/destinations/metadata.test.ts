@@ -2,15 +2,13 @@
 // relies on the id of a row finds it under every name, and rows of two kinds of columns are not mixed.
 
 import { execFile } from 'node:child_process'
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { ParquetDestination } from '../../../connectors/destinations/file/parquet.ts'
 import { FileDestination, type FileOptions } from '../../../connectors/destinations/file.ts'
 import { METADATA, type Metadata } from '../../../connectors/destinations/naming.ts'
-import { SqliteThread } from '../../../connectors/sqlite/thread.ts'
 import { verify } from '../../../lib/audit/verify.ts'
 import { runPipeline } from '../../../lib/commands.ts'
 import { loadConfig, type PipelineConfig } from '../../../lib/config.ts'
@@ -19,23 +17,11 @@ import { RawJson, type SourceRecord } from '../../../lib/record.ts'
 import type { SyncMode } from '../../../lib/source.ts'
 import { duckdb } from '../../support/duckdb.ts'
 import { load, never, runOf } from '../../support/load.ts'
-import { postgresDestination } from '../../support/postgres-destination.ts'
-import { freshDatabase, psql } from '../../support/services/postgres.ts'
-import { sqlite3, sqliteDestination } from '../../support/sqlite-destination.ts'
+import { psql } from '../../support/services/postgres.ts'
+import { sqlite3 } from '../../support/sqlite-destination.ts'
+import { TableGround } from '../../support/table-ground.ts'
 
-const thread = new SqliteThread()
-const root = await mkdtemp(join(tmpdir(), 'bizon-metadata-'))
-const { url } = await freshDatabase()
-afterAll(async () => {
-  await thread.stop()
-  await rm(root, { recursive: true })
-})
-let folder = ''
-let count = 0
-beforeEach(async () => {
-  folder = join(root, `${++count}`)
-  await mkdir(folder)
-})
+const ground = await TableGround.make()
 
 interface Options extends Pick<DestinationOptions, 'unnest'> {
   readonly metadata: Metadata
@@ -62,7 +48,7 @@ const schemas = (destinationId: string): Pick<DestinationOptions, 'recordSchemas
 
 const file = (format: FileOptions['format']): Target['create'] => {
   return (mode, { metadata, unnest }) => {
-    const destinationId = join(folder, 'main')
+    const destinationId = join(ground.folder, 'main')
     const options = { format, metadata, unnest, destinationId, ...schemas(destinationId) } as FileOptions
     const whole: FileOptions = { ...options, durability: 'process', visibility: 'run', on_empty: 'publish' }
     return format === 'parquet'
@@ -73,51 +59,37 @@ const file = (format: FileOptions['format']): Target['create'] => {
 
 const targets: { readonly [name: string]: Target } = {
   postgres: {
-    create: (mode, options) =>
-      postgresDestination({
-        url,
-        mode,
-        options: { ...options, ...schemas('main'), schema: `s${count}`, create_schema: true },
-      }),
+    create: (mode, options) => ground.postgres(mode, { ...options, ...schemas('main') }),
     rows: async () =>
       JSON.parse(
         await psql(
-          url,
-          `SELECT coalesce(json_agg(to_jsonb(main.*) ORDER BY to_jsonb(main.*)::text), '[]') FROM s${count}.main`,
+          ground.url,
+          `SELECT coalesce(json_agg(to_jsonb(main.*) ORDER BY to_jsonb(main.*)::text), '[]') FROM ${ground.schema}.main`,
         ),
       ),
     json: true,
   },
   sqlite: {
-    create: (mode, options) => {
-      const path = join(folder, 'main.sqlite3')
-      return sqliteDestination({
-        path,
-        mode,
-        options: { ...options, ...schemas('main'), durability: 'process' },
-        seams: { thread },
-      })
-    },
-    rows: async () =>
-      JSON.parse((await sqlite3(join(folder, 'main.sqlite3'), 'SELECT * FROM main ORDER BY rowid', '-json')) || '[]'),
+    create: (mode, options) => ground.sqlite(mode, { ...options, ...schemas('main') }),
+    rows: async () => JSON.parse((await sqlite3(ground.file, 'SELECT * FROM main ORDER BY rowid', '-json')) || '[]'),
     json: false,
   },
   ndjson: {
     create: file('json'),
     async rows() {
-      const { stdout } = await promisify(execFile)('jq', ['-cs', '.', join(folder, 'main.json')])
+      const { stdout } = await promisify(execFile)('jq', ['-cs', '.', join(ground.folder, 'main.json')])
       return JSON.parse(stdout)
     },
     json: true,
   },
   csv: {
     create: file('csv'),
-    rows: () => duckdb(`SELECT * FROM read_csv('${join(folder, 'main.csv')}', all_varchar = true)`),
+    rows: () => duckdb(`SELECT * FROM read_csv('${join(ground.folder, 'main.csv')}', all_varchar = true)`),
     json: false,
   },
   parquet: {
     create: file('parquet'),
-    rows: () => duckdb(`SELECT * FROM read_parquet('${join(folder, 'main/current/*.parquet')}')`),
+    rows: () => duckdb(`SELECT * FROM read_parquet('${join(ground.folder, 'main/current/*.parquet')}')`),
     json: false,
   },
 }
@@ -306,13 +278,13 @@ describe('bizon verify', () => {
   const line = (n: number): string => `{"n":${n},"t":"text ${n}"}\n`
 
   async function loaded(name: 'file' | 'sqlite' | 'postgres', metadata: Metadata, unnest: boolean) {
-    const source = join(folder, 'source.ndjson')
+    const source = join(ground.folder, 'source.ndjson')
     await writeFile(source, Array.from({ length: ROWS }, (_, n) => line(n)).join(''))
-    const out = name === 'file' ? join(folder, 'main') : 'main'
+    const out = name === 'file' ? join(ground.folder, 'main') : 'main'
     const place = {
       file: { record_schema: undefined },
-      sqlite: { path: join(folder, 'main.sqlite3') },
-      postgres: { url, sslmode: 'disable', schema: `s${count}`, create_schema: true },
+      sqlite: { path: ground.file },
+      postgres: { url: ground.url, sslmode: 'disable', schema: ground.schema, create_schema: true },
     }[name]
     const given = {
       name: 'named',
@@ -327,7 +299,9 @@ describe('bizon verify', () => {
           ...(unnest && { unnest, record_schemas: [{ destination_id: out, record_schema: columns }] }),
         },
       },
-      engine: { backend: { type: 'sqlite', config: { database: join(folder, 'state'), syncCursorInDBEvery: 3 } } },
+      engine: {
+        backend: { type: 'sqlite', config: { database: join(ground.folder, 'state'), syncCursorInDBEvery: 3 } },
+      },
     }
     const config = (await loadConfig(given as Record<string, unknown>, ['source', 'destination'])) as PipelineConfig
     expect((await runPipeline(config)).status).toBe('complete')
@@ -344,7 +318,7 @@ describe('bizon verify', () => {
   ])('NDJSON, %s, unnest %s: rows by their ids', async (metadata, unnest) => {
     const config = await loaded('file', metadata, unnest)
     expect(await kinds(config)).toEqual([])
-    const path = join(folder, 'main.json')
+    const path = join(ground.folder, 'main.json')
     const lines = (await readFile(path, 'utf8')).split('\n')
     lines[700] = (lines[700] as string).replace('text 700', 'text 701')
     lines.splice(10, 1)
@@ -363,21 +337,21 @@ describe('bizon verify', () => {
   test('tables of airbyte: values by their ids', async () => {
     const config = await loaded('postgres', 'airbyte', false)
     expect(await kinds(config)).toEqual([])
-    await psql(url, `UPDATE s${count}.main SET _airbyte_data = '{}' WHERE _airbyte_data ->> 'n' = '700'`)
+    await psql(ground.url, `UPDATE ${ground.schema}.main SET _airbyte_data = '{}' WHERE _airbyte_data ->> 'n' = '700'`)
     expect(await kinds(config)).toEqual(['changed 701'])
     const other = await loaded('sqlite', 'airbyte', false)
-    await sqlite3(join(folder, 'main.sqlite3'), "DELETE FROM main WHERE _airbyte_data ->> '$.n' = 3")
+    await sqlite3(ground.file, "DELETE FROM main WHERE _airbyte_data ->> '$.n' = 3")
     expect(await kinds(other)).toEqual(['missing 4'])
   })
 
   test('columns of dlt: rows are counted by their ids', async () => {
     const config = await loaded('postgres', 'dlt', true)
     expect(await kinds(config)).toEqual([])
-    const main = `s${count}.main`
-    await psql(url, `DELETE FROM ${main} WHERE n = 3; INSERT INTO ${main} SELECT * FROM ${main} WHERE n = 5`)
+    const main = `${ground.schema}.main`
+    await psql(ground.url, `DELETE FROM ${main} WHERE n = 3; INSERT INTO ${main} SELECT * FROM ${main} WHERE n = 5`)
     expect((await verify(config)).rows).toBe(ROWS)
     expect(await kinds(config)).toEqual(['doubled 6', 'missing 4'])
-    await psql(url, `DELETE FROM ${main} WHERE n = 7`)
+    await psql(ground.url, `DELETE FROM ${main} WHERE n = 7`)
     expect(await kinds(config)).toEqual(['doubled 6', 'missing 4,8'])
   })
 })

@@ -1,32 +1,16 @@
-// `replace_scope`: what an incremental run brings takes the place of the rows with the same values in some fields, in one
-// step, and of no others.
-
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterAll, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { Metadata } from '../../../connectors/destinations/naming.ts'
 import type { Visibility } from '../../../connectors/destinations/recovery.ts'
-import { SqliteThread } from '../../../connectors/sqlite/thread.ts'
 import type { Destination, Run } from '../../../lib/destination.ts'
 import { RawJson, type SourceRecord } from '../../../lib/record.ts'
 import type { SyncMode } from '../../../lib/source.ts'
 import { failAt, load, never, runOf } from '../../support/load.ts'
 import { postgresDestination } from '../../support/postgres-destination.ts'
-import { freshDatabase, psql } from '../../support/services/postgres.ts'
-import { sqlite3, sqliteDestination } from '../../support/sqlite-destination.ts'
+import { psql } from '../../support/services/postgres.ts'
+import { sqlite3 } from '../../support/sqlite-destination.ts'
+import { TableGround } from '../../support/table-ground.ts'
 
-const thread = new SqliteThread()
-const root = await mkdtemp(join(tmpdir(), 'bizon-scope-'))
-const { url } = await freshDatabase()
-afterAll(async () => {
-  await thread.stop()
-  await rm(root, { recursive: true })
-})
-let count = 0
-beforeEach(() => {
-  count += 1
-})
+const ground = await TableGround.make()
 
 interface Options {
   readonly unnest?: boolean
@@ -56,24 +40,14 @@ const recordSchemas = [
 const targets: { readonly [name: string]: Target } = {
   postgres: {
     create: (mode, options, before) =>
-      postgresDestination({
-        url,
-        mode,
-        ...(before && { before }),
-        options: { replace_scope: ['day'], recordSchemas, ...options, schema: `s${count}`, create_schema: true },
-      }),
-    query: (sql) => psql(url, sql),
-    table: () => `s${count}.main`,
+      ground.postgres(mode, { replace_scope: ['day'], recordSchemas, ...options }, before),
+    query: (sql) => psql(ground.url, sql),
+    table: () => `${ground.schema}.main`,
   },
   sqlite: {
     create: (mode, options, before) =>
-      sqliteDestination({
-        path: join(root, `${count}.sqlite3`),
-        mode,
-        options: { replace_scope: ['day'], recordSchemas, durability: 'process', ...options },
-        seams: { thread, ...(before && { before }) },
-      }),
-    query: (sql) => sqlite3(join(root, `${count}.sqlite3`), sql),
+      ground.sqlite(mode, { replace_scope: ['day'], recordSchemas, ...options }, before),
+    query: (sql) => sqlite3(ground.file, sql),
     table: () => 'main',
   },
 }
@@ -149,7 +123,7 @@ describe.each(Object.keys(targets))('%s', (name) => {
   test('killed anywhere, and when the state store has lost the run: no scope is half there, none is there twice', async () => {
     const next = page(record('a3', 'a'), record('c1', 'c'))
     for (let at = 1, done = false; !done; at += 3) {
-      count += 1
+      await ground.renew()
       await load(target.create('incremental'), first, OLD)
       const failing = failAt(at)
       await load(target.create('incremental', {}, failing.before), adding('second', 2), next).catch(() => {})
@@ -169,8 +143,8 @@ describe.each(Object.keys(targets))('%s', (name) => {
     await target.query(
       name === 'sqlite'
         ? 'CREATE TRIGGER kept BEFORE DELETE ON main BEGIN SELECT raise(ignore); END'
-        : `CREATE FUNCTION s${count}.kept() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
-           CREATE TRIGGER kept BEFORE DELETE ON ${table} FOR EACH ROW EXECUTE FUNCTION s${count}.kept()`,
+        : `CREATE FUNCTION ${ground.schema}.kept() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+           CREATE TRIGGER kept BEFORE DELETE ON ${table} FOR EACH ROW EXECUTE FUNCTION ${ground.schema}.kept()`,
     )
     await expect(load(target.create('incremental'), adding('second', 2), page(record('a3', 'a')))).rejects.toThrow(
       /2 rows (stay|are still there)/,
@@ -197,14 +171,14 @@ test('postgres: it needs the right to delete, and check says so', async () => {
   const target = targets.postgres as Target
   await load(target.create('incremental'), first, page(record('a', 'a')))
   await psql(
-    url,
-    `DROP ROLE IF EXISTS scoped; CREATE ROLE scoped LOGIN; GRANT ALL ON SCHEMA s${count} TO scoped;
-     GRANT INSERT, SELECT ON ${target.table()} TO scoped; GRANT ALL ON s${count}._bizon_state TO scoped`,
+    ground.url,
+    `DROP ROLE IF EXISTS scoped; CREATE ROLE scoped LOGIN; GRANT ALL ON SCHEMA ${ground.schema} TO scoped;
+     GRANT INSERT, SELECT ON ${target.table()} TO scoped; GRANT ALL ON ${ground.schema}._bizon_state TO scoped`,
   )
   const destination = postgresDestination({
-    url: url.replace(/\/\/[^@/]*@/, '//scoped@'),
+    url: ground.url.replace(/\/\/[^@/]*@/, '//scoped@'),
     mode: 'incremental',
-    options: { replace_scope: ['day'], schema: `s${count}` },
+    options: { replace_scope: ['day'], schema: ground.schema },
   })
   await expect(destination.check(never)).rejects.toMatchObject({ hint: expect.stringContaining('GRANT DELETE') })
 })

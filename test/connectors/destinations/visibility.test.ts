@@ -1,39 +1,25 @@
 // `visibility: batch`: what an incremental run adds is seen checkpoint by checkpoint, and stays when the run fails; the next
 // process goes on behind it, wherever the one before failed. A run that is given up takes its rows along.
 
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parse as parseCsv } from 'csv-parse/sync'
-import { afterAll, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { realDisk } from '../../../connectors/destinations/file/disk.ts'
 import { ParquetDestination } from '../../../connectors/destinations/file/parquet.ts'
 import { FileDestination, type FileOptions } from '../../../connectors/destinations/file.ts'
 import type { Metadata } from '../../../connectors/destinations/naming.ts'
 import type { Visibility } from '../../../connectors/destinations/recovery.ts'
-import { SqliteThread } from '../../../connectors/sqlite/thread.ts'
 import type { Destination } from '../../../lib/destination.ts'
 import type { SyncMode } from '../../../lib/source.ts'
 import { watched } from '../../support/disk.ts'
 import { failAt, idsOf, load, never, pagesOf, runOf } from '../../support/load.ts'
-import { postgresDestination, idsIn as postgresIds } from '../../support/postgres-destination.ts'
-import { freshDatabase, psql } from '../../support/services/postgres.ts'
-import { sqliteDestination, idsIn as sqliteIds } from '../../support/sqlite-destination.ts'
+import { idsIn as postgresIds } from '../../support/postgres-destination.ts'
+import { psql } from '../../support/services/postgres.ts'
+import { idsIn as sqliteIds } from '../../support/sqlite-destination.ts'
+import { TableGround } from '../../support/table-ground.ts'
 
-const thread = new SqliteThread()
-const root = await mkdtemp(join(tmpdir(), 'bizon-visibility-'))
-const { url } = await freshDatabase()
-afterAll(async () => {
-  await thread.stop()
-  await rm(root, { recursive: true })
-})
-let folder = ''
-let count = 0
-const renew = async (): Promise<void> => {
-  folder = join(root, `${++count}`)
-  await mkdir(folder)
-}
-beforeEach(renew)
+const ground = await TableGround.make()
 
 interface Options {
   readonly visibility?: Visibility
@@ -55,7 +41,7 @@ const file = (format: 'json' | 'csv'): Target['create'] => {
       durability: 'process',
       visibility: 'batch',
       on_empty: 'publish',
-      destinationId: join(folder, 'main'),
+      destinationId: join(ground.folder, 'main'),
       unnest: false,
       recordSchemas: [],
       ...options,
@@ -64,28 +50,16 @@ const file = (format: 'json' | 'csv'): Target['create'] => {
   }
 }
 
-const textOf = (name: string): Promise<string> => readFile(join(folder, name), 'utf8')
+const textOf = (name: string): Promise<string> => readFile(join(ground.folder, name), 'utf8')
 
 const targets: { readonly [name: string]: Target } = {
   postgres: {
-    create: (mode, options = {}, before) =>
-      postgresDestination({
-        url,
-        mode,
-        ...(before && { before }),
-        options: { visibility: 'batch', ...options, schema: `s${count}`, create_schema: true },
-      }),
-    ids: async () => (await postgresIds(url, `s${count}.main`)) ?? [],
+    create: (mode, options, before) => ground.postgres(mode, { visibility: 'batch', ...options }, before),
+    ids: async () => (await postgresIds(ground.url, `${ground.schema}.main`)) ?? [],
   },
   sqlite: {
-    create: (mode, options = {}, before) =>
-      sqliteDestination({
-        path: join(folder, 'main.sqlite3'),
-        mode,
-        options: { visibility: 'batch', durability: 'process', ...options },
-        seams: { thread, ...(before && { before }) },
-      }),
-    ids: () => sqliteIds(join(folder, 'main.sqlite3'), 'main'),
+    create: (mode, options, before) => ground.sqlite(mode, { visibility: 'batch', ...options }, before),
+    ids: () => sqliteIds(ground.file, 'main'),
   },
   ndjson: {
     create: file('json'),
@@ -173,7 +147,7 @@ describe.each(Object.keys(targets))('%s', (name) => {
     } as const
     for (const [run, expected] of Object.values(endings)) {
       for (let at = 1, done = false; !done; at += 3) {
-        await renew()
+        await ground.renew()
         await load(target.create('incremental'), first, OLD)
         const failing = failAt(at)
         await load(target.create('incremental', {}, failing.before), adding('second', 2), NEW).catch(() => {})
@@ -215,10 +189,10 @@ test('postgres: a state row that was put back does not double what is behind it'
   const target = targets.postgres as Target
   await load(target.create('incremental'), first, OLD)
   await load(target.create('incremental'), adding('second', 2), NEW.slice(0, 1), { publish: false })
-  const states = `s${count}._bizon_state`
-  await psql(url, `CREATE TABLE s${count}.copy AS SELECT * FROM ${states}`)
+  const states = `${ground.schema}._bizon_state`
+  await psql(ground.url, `CREATE TABLE ${ground.schema}.copy AS SELECT * FROM ${states}`)
   const stored = await load(target.create('incremental'), adding('second', 3), NEW.slice(0, 2), { publish: false })
-  await psql(url, `DELETE FROM ${states}; INSERT INTO ${states} SELECT * FROM s${count}.copy`)
+  await psql(ground.url, `DELETE FROM ${states}; INSERT INTO ${states} SELECT * FROM ${ground.schema}.copy`)
   await load(target.create('incremental'), { ...adding('second', 4), ...(stored && { stored }) }, NEW)
   expect(await target.ids()).toEqual(all)
 })
@@ -231,6 +205,11 @@ test('Parquet files are shown at the end of a run', () => {
     visibility: 'batch',
     on_empty: 'publish',
   }
-  const whole = { ...options, destinationId: join(folder, 'main'), unnest: false, recordSchemas: [] } as FileOptions
+  const whole = {
+    ...options,
+    destinationId: join(ground.folder, 'main'),
+    unnest: false,
+    recordSchemas: [],
+  } as FileOptions
   expect(() => new ParquetDestination(whole, { stream: 'main' })).toThrow(/visibility: files of format parquet/)
 })
