@@ -129,7 +129,7 @@ export function spread<Item>(items: readonly Item[], count: number, seed: number
 }
 
 /** Numbers in [0, 1) that are the same for the same seed (mulberry32). */
-function randomOf(seed: number): () => number {
+export function randomOf(seed: number): () => number {
   let state = seed | 0
   return () => {
     state = (state + 0x6d2b79f5) | 0

@@ -2,6 +2,7 @@
 // they landed is printed as a histogram: kills that all fell where nothing is written would prove little.
 
 import { afterAll, describe, expect, test } from 'vitest'
+import { randomOf } from '../../lib/chaos/points.ts'
 import { formatScenarios } from './formats.ts'
 import * as files from './kill.ts'
 import { PipedWorkspace } from './piped.ts'
@@ -125,17 +126,6 @@ const BY_NIGHT = [
 ]
 const subjects = NIGHTLY ? [...BY_DAY, ...BY_NIGHT] : BY_DAY
 
-/** mulberry32: numbers from 0 to 1 that depend on the seed alone. */
-function numbers(seed: number): () => number {
-  let state = seed | 0
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let bits = Math.imul(state ^ (state >>> 15), 1 | state)
-    bits = (bits + Math.imul(bits ^ (bits >>> 7), 61 | bits)) ^ bits
-    return ((bits ^ (bits >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
 const landed = new Map<string, Map<string, number>>()
 function note(row: string, point: string): void {
   const [step = ''] = point.split('.')
@@ -158,7 +148,7 @@ describe(`${KILLS} kills that BIZON_SEED=${SEED} chooses`, () => {
     async (_, at, create) => {
       const subject = await create()
       try {
-        const random = numbers(SEED * 1000 + at)
+        const random = randomOf(SEED * 1000 + at)
         const points = await subject.points()
         expect(points.length).toBeGreaterThan(NIGHTLY ? 20 : 10)
         const share = Math.ceil(KILLS / subjects.length)

@@ -4,6 +4,7 @@
 import { randomInt } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
+import { randomOf } from '../../lib/chaos/points.ts'
 import { finish, prepare, resume } from './kill.ts'
 import { complaintsBetween, sidecarOf, stateOf } from './oracle.ts'
 import { appendOf, fullRefreshOf, lines, pipelineFile, type Scenario } from './scenario.ts'
@@ -36,7 +37,7 @@ describe.each(cases)('$title', (scenario) => {
   test(
     `killed ${KILLS} times at random moments, it ends exact (BIZON_SEED=${seed})`,
     async () => {
-      const random = generator(seed)
+      const random = randomOf(seed)
       const prepared = await prepare(scenario)
       let kills = 0
       let within = 0
@@ -100,15 +101,4 @@ async function runAndKill(place: Workspace, scenario: Scenario, afterMs: number)
 async function durableRows(place: Workspace, { sidecar: path }: Scenario): Promise<number> {
   const held = await sidecarOf(place, path)
   return held?.phase === 'published' ? 0 : (held?.checkpoint?.rows ?? 0)
-}
-
-/** mulberry32: numbers from 0 to 1 that depend on the seed alone. */
-function generator(start: number): () => number {
-  let state = start
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let bits = Math.imul(state ^ (state >>> 15), 1 | state)
-    bits = (bits + Math.imul(bits ^ (bits >>> 7), 61 | bits)) ^ bits
-    return ((bits ^ (bits >>> 14)) >>> 0) / 2 ** 32
-  }
 }

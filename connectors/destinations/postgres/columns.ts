@@ -3,8 +3,9 @@
 
 import type { RecordSchema } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
-import { isKey, members, stringAt } from '../../../lib/json.ts'
+import { stringAt } from '../../../lib/json.ts'
 import type { RawJson, SourceRecord } from '../../../lib/record.ts'
+import { FieldValues } from '../columns/values.ts'
 import { FACT_TYPES, factText, isFree, listOf, type Naming, namingOf, type PageFacts as RowFacts } from '../naming.ts'
 import { rawOf } from '../record.ts'
 import { isHalfPair, schemaFor } from '../schemas.ts'
@@ -111,54 +112,26 @@ export class TableColumns {
 class Fields {
   readonly #columns: readonly Column[]
   readonly #shapes: readonly (Shape | undefined)[]
-  readonly #index: ReadonlyMap<string, number>
-  /** The names as JSON writes them. */
-  readonly #spellings: readonly Buffer[]
-  /** Whether a field without a column fails the run. */
-  readonly #isComplete: boolean
-  /** Start and end of each column's value in the record at hand; -1 when it has none. */
-  readonly #values: Int32Array
+  readonly #values: FieldValues
 
+  /** `isComplete`: a field without a column fails the run. */
   constructor(columns: readonly Column[], isComplete: boolean) {
     this.#columns = columns
-    this.#isComplete = isComplete
-    this.#spellings = columns.map(({ name }) => Buffer.from(JSON.stringify(name)))
     this.#shapes = columns.map(({ type }) => shapeOf(type))
-    this.#index = new Map(columns.map(({ name }, at) => [name, at]))
-    this.#values = new Int32Array(2 * columns.length)
+    const names = columns.map(({ name }) => name)
+    this.#values = new FieldValues(names, isComplete ? unknownField : undefined)
   }
 
-  add({ buffer, start, end }: RawJson, id: string, to: CopyRows): void {
-    const values = this.#values.fill(-1)
-    // Records mostly have their fields in the order of the columns.
-    let next = 0
-    members(buffer, start, end, (keyStart, keyEnd, valueStart, valueEnd) => {
-      const at = this.#isNamed(next, buffer, keyStart, keyEnd) ? next : this.#find(buffer, keyStart, keyEnd, id)
-      if (at === undefined) return
-      next = at + 1
-      values[2 * at] = valueStart
-      values[2 * at + 1] = valueEnd
-    })
+  add(raw: RawJson, id: string, to: CopyRows): void {
+    const values = this.#values.of(raw, id)
     for (const [at, column] of this.#columns.entries()) {
       if (at > 0) to.next()
-      this.#value(at, column, buffer, id, to)
+      this.#value(at, column, values, raw.buffer, id, to)
     }
   }
 
-  #isNamed(at: number, buffer: Buffer, start: number, end: number): boolean {
-    const spelling = this.#spellings[at]
-    return spelling !== undefined && isKey(buffer, start, end, spelling, (this.#columns[at] as Column).name)
-  }
-
-  #find(buffer: Buffer, start: number, end: number, id: string): number | undefined {
-    const name = stringAt(buffer, start, end)
-    const at = this.#index.get(name)
-    if (at === undefined && this.#isComplete) throw unknownField(id, name)
-    return at
-  }
-
-  #value(at: number, { name, type }: Column, buffer: Buffer, id: string, to: CopyRows): void {
-    const [start, end] = [this.#values[2 * at] as number, this.#values[2 * at + 1] as number]
+  #value(at: number, { name, type }: Column, values: Int32Array, buffer: Buffer, id: string, to: CopyRows): void {
+    const [start, end] = [values[2 * at] as number, values[2 * at + 1] as number]
     if (start < 0 || buffer[start] === LETTER_N) {
       to.nothing()
       return

@@ -3,8 +3,9 @@
 
 import type { RecordSchema } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
-import { fieldsReader, isKey, members, stringAt } from '../../../lib/json.ts'
+import { fieldsReader, stringAt } from '../../../lib/json.ts'
 import type { RawJson, SourceRecord } from '../../../lib/record.ts'
+import { FieldValues } from '../columns/values.ts'
 import { FACT_TYPES, factText, isFree, listOf, type Naming, namingOf, type PageFacts } from '../naming.ts'
 import { rawOf } from '../record.ts'
 import { isHalfPair, schemaFor } from '../schemas.ts'
@@ -109,36 +110,21 @@ class KeyCheck {
 class Fields {
   readonly #columns: readonly Column[]
   readonly #isKey: readonly boolean[]
-  readonly #index: ReadonlyMap<string, number>
-  /** The names as JSON writes them. */
-  readonly #spellings: readonly Buffer[]
   readonly #table: string
-  /** Whether a field without a column fails the run. */
-  readonly #isComplete: boolean
-  /** Start and end of each column's value in the record at hand; -1 when it has none. */
-  readonly #values: Int32Array
+  readonly #values: FieldValues
 
+  /** `isComplete`: a field without a column fails the run. */
   constructor(columns: readonly Column[], key: readonly string[], table: string, isComplete: boolean) {
     this.#columns = columns
-    this.#isComplete = isComplete
     this.#isKey = columns.map(({ name }) => key.includes(name))
-    this.#index = new Map(columns.map(({ name }, at) => [name, at]))
-    this.#spellings = columns.map(({ name }) => Buffer.from(JSON.stringify(name)))
-    this.#values = new Int32Array(2 * columns.length)
     this.#table = table
+    const names = columns.map(({ name }) => name)
+    this.#values = new FieldValues(names, isComplete ? (id, name) => unknownField(table, id, name) : undefined)
   }
 
-  add({ buffer, start, end }: RawJson, id: string, to: Cells): void {
-    const values = this.#values.fill(-1)
-    // Records mostly have their fields in the order of the columns.
-    let next = 0
-    members(buffer, start, end, (keyStart, keyEnd, valueStart, valueEnd) => {
-      const at = this.#isNamed(next, buffer, keyStart, keyEnd) ? next : this.#find(buffer, keyStart, keyEnd, id)
-      if (at === undefined) return
-      next = at + 1
-      values[2 * at] = valueStart
-      values[2 * at + 1] = valueEnd
-    })
+  add(raw: RawJson, id: string, to: Cells): void {
+    const { buffer } = raw
+    const values = this.#values.of(raw, id)
     for (let at = 0; at < this.#columns.length; at++) {
       const from = values[2 * at] as number
       if (from < 0 || buffer[from] === LETTER_N) {
@@ -146,23 +132,6 @@ class Fields {
         to.nothing()
       } else this.#value(this.#columns[at] as Column, buffer, from, values[2 * at + 1] as number, id, to)
     }
-  }
-
-  #isNamed(at: number, buffer: Buffer, start: number, end: number): boolean {
-    const spelling = this.#spellings[at]
-    return spelling !== undefined && isKey(buffer, start, end, spelling, (this.#columns[at] as Column).name)
-  }
-
-  #find(buffer: Buffer, start: number, end: number, id: string): number | undefined {
-    const name = stringAt(buffer, start, end)
-    const at = this.#index.get(name)
-    if (at !== undefined || !this.#isComplete) return at
-    throw invalid(
-      id,
-      this.#table,
-      `its field ${JSON.stringify(name)} is no column`,
-      'Add it to record_schemas, or drop it in a transform.',
-    )
   }
 
   #value(column: Column, buffer: Buffer, start: number, end: number, id: string, to: Cells): void {
@@ -222,6 +191,15 @@ function typedColumns({ columns }: RecordSchema, table: string): Column[] {
 
 function invalid(id: string, table: string, what: string, hint: string): BizonError {
   return new BizonError('invalid_record', `table ${table}, record ${JSON.stringify(id)}: ${what}`, { hint })
+}
+
+function unknownField(table: string, id: string, name: string): BizonError {
+  return invalid(
+    id,
+    table,
+    `its field ${JSON.stringify(name)} is no column`,
+    'Add it to record_schemas, or drop it in a transform.',
+  )
 }
 
 function withoutKey(table: string, id: string, field: string): BizonError {
