@@ -71,8 +71,11 @@ describe('the process takes no more than', () => {
     expect(await peakOf('l.json')).toBeLessThanOrEqual(150)
   })
 
-  test('without the option it is more', async () => {
-    const filename = await pipeline('free', { name: 'sqlite', config: { path: 'free.db', destination_id: 'out' } })
+  test('without the option records may be as large as sources take, and it is more', async () => {
+    const large = `{"text":"${'y'.repeat(14 * MIB)}"}\n`
+    await writeFile(join(folder, 'free.ndjson'), Array(4).fill(large))
+    const sqlite = { name: 'sqlite', config: { path: 'free.db', destination_id: 'out' } }
+    const filename = await pipeline('free', sqlite, 'free.ndjson')
     finished(await runIn(folder, `${BIZON} run ${filename} --quiet --report free.json`))
     expect(await peakOf('free.json')).toBeGreaterThan(150)
   })
