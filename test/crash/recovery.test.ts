@@ -83,7 +83,7 @@ const DEEP: readonly (readonly [scenario: keyof typeof scenarios, failpoints: re
   ['reset', ['publish.before', 'commit.mid@2', 'commit.after@2', 'publish.mid', 'commit.before@2', 'status.before']],
 ]
 
-test.concurrent.each(fewOf(DEEP))('%s killed six times in a row, at %j, ends exact', async (name, failpoints) => {
+test.concurrent.each(fewOf(DEEP, 2))('%s killed six times in a row, at %j, ends exact', async (name, failpoints) => {
   const scenario = scenarios[name]
   const place = await prepare(scenario)
   folders.push(place)
