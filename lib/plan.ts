@@ -3,6 +3,8 @@
 
 import type { CheckpointOptions } from './checkpoint.ts'
 import type { PipelineConfig } from './config.ts'
+import type { Adds } from './destination.ts'
+import { addsOf } from './run.ts'
 import type { SyncMode } from './source.ts'
 import { checkpointsOf } from './steps.ts'
 import type { ScriptKind, TransformConfig } from './transform/config.ts'
@@ -43,7 +45,7 @@ export function stepsOf({
       ? [
           {
             kind: 'destination' as const,
-            does: `${destination.name}, ${PUBLISHES[source.mode]}`,
+            does: `${destination.name}, ${publishes(source.mode, addsOf({ destination }))}`,
             ...(looksInto !== undefined && { parses: looksInto }),
           },
         ]
@@ -57,10 +59,17 @@ const SEES: Record<ScriptKind, string> = {
   module: 'the module may look into each record',
 }
 
-const PUBLISHES: Record<SyncMode, string> = {
-  full_refresh: 'replaces what was published, once all is there',
-  incremental: 'adds to what was published, once all is there; the first run and a reset replace it',
-  stream: 'is written directly',
+function publishes(mode: SyncMode, adds: Adds | undefined): string {
+  if (mode === 'full_refresh') return 'replaces what was published, once all is there'
+  if (mode === 'incremental')
+    return `${ADDS[adds ?? 'append']}, once all is there; the first run and a reset replace it`
+  return adds === 'merge' ? 'is merged by key, each batch at once' : 'is written directly'
+}
+
+const ADDS: Record<Adds | 'append', string> = {
+  append: 'adds to what was published',
+  merge: 'merges into what was published, by key',
+  replace_scope: 'takes the place of what was published in the same scopes',
 }
 
 const FAILURES: Record<TransformConfig['onError'], (step: TransformConfig) => string> = {

@@ -49,3 +49,15 @@ test.each<[string, Partial<TestConfig>]>([
 ])('%s makes every page durable', async (_title, parts) => {
   expect((await planned(parts)).find(({ kind }) => kind === 'checkpoint')?.does).toBe('after every page')
 })
+
+test.each([
+  [undefined, 'incremental', 'adds to what was published, once'],
+  ['merge', 'incremental', 'merges into what was published, by key, once'],
+  ['replace_scope', 'incremental', 'takes the place of what was published in the same scopes, once'],
+  ['merge', 'stream', 'is merged by key, each batch at once'],
+  [undefined, 'stream', 'is written directly'],
+] as const)('a destination that adds as %s, %s: %s', async (adds, sync_mode, said) => {
+  const adding = { ...destination, adds: () => adds }
+  const plan = await planned({ destination: adding, sourceKeys: { sync_mode } })
+  expect(plan.at(-1)?.does).toMatch(new RegExp(`^shelf, ${said}`))
+})
