@@ -111,7 +111,7 @@ export interface BrokerDefinition<Schema extends z.ZodType = z.ZodType> {
   readonly summary: string
   /** `engine.queue.config`, whole. Every key has a description. */
   readonly config: Schema
-  /** Keys under `config` that are accepted and do nothing, by their path (`consumer.poll_interval`), with what holds instead. */
+  /** Keys of `config` that do nothing, by their path (`consumer.poll_interval`), with what holds instead. They are warned of. */
   readonly ignored?: Readonly<Record<string, string>>
   /** Connects to nothing. Throws a BizonError of code `config` if the stream has to be known and is not. */
   connect(options: z.output<Schema>, context: ChannelContext): Channel
