@@ -2,7 +2,6 @@
 // read from there. Where the group has an older offset than it was told, messages come twice, which the loader notices.
 
 import { type Arrival, type ChannelConsumer, type Headers, READ_AHEAD_BYTES } from '../../../lib/channel.ts'
-import { faultPoint } from '../../../lib/fault.ts'
 import type { Log } from '../../../lib/log.ts'
 import type { KafkaConnection } from '../../kafka/config.ts'
 import {
@@ -130,12 +129,10 @@ export class KafkaChannelConsumer implements ChannelConsumer {
 
   async #ack(offset: number, assignment: Assignment): Promise<void> {
     if (offset <= this.#committed) return
-    faultPoint('ack.before')
     const taken = await this.#opened().member.commit(assignment, [
       { topic: this.#topic.name, partition: PARTITION, offset },
     ])
     if (taken) this.#committed = offset
-    faultPoint('ack.after')
   }
 
   #opened(): { readonly client: KafkaClient; readonly member: GroupMember } {
