@@ -33,7 +33,7 @@ export interface Arrival extends Message {
   readonly place: string
   /**
    * It and all that were taken before it are durable: the broker may forget them. Safe twice, and for one that stands before
-   * another that was acknowledged. It does not fail where somebody else has been given the messages meanwhile: they come
+   * another that was acknowledged. Works until `close`, also when the signal of `take` has aborted. It does not fail where somebody else has been given the messages meanwhile: they come
    * once more to that one, who passes over them.
    */
   ack(): Promise<void>

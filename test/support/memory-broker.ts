@@ -25,6 +25,9 @@ export interface BrokerOptions {
   readonly isShared?: boolean
 }
 
+/** `idle`: a consumer has been given all there is, and waits. A throw is that step's failure. */
+export type BrokerStep = 'put' | 'putted' | 'ack' | 'idle'
+
 export class MemoryBroker {
   /** What is there and not acknowledged comes first. Tests may change it. */
   messages: Kept[] = []
@@ -35,6 +38,7 @@ export class MemoryBroker {
   producer: MemoryProducer | undefined
   consumers: MemoryConsumer[] = []
   readonly options: Required<BrokerOptions>
+  interfere: (step: BrokerStep) => void = () => {}
   #next = 0
 
   constructor({
@@ -103,11 +107,13 @@ class MemoryProducer implements ChannelProducer {
     if (broker.producer !== this) throw new BizonError('fenced', 'another producer has taken over')
     if (body.length > broker.options.messageBytes)
       throw new BizonError('destination', `${body.length} bytes are too many`)
-    if (!broker.options.hasTransactions) return broker.add([{ headers, body }], last)
+    broker.interfere('put')
     this.#group.push({ headers, body: Uint8Array.from(body) })
-    if (last === undefined) return
-    broker.add(this.#group, last)
-    this.#group = []
+    if (last !== undefined || !broker.options.hasTransactions) {
+      broker.add(this.#group, last)
+      this.#group = []
+    }
+    broker.interfere('putted')
   }
 
   async close(): Promise<void> {
@@ -150,11 +156,13 @@ class MemoryConsumer implements ChannelConsumer {
       if (isMine && this.#held.length === 0) next = this.#fetch(Math.max(next, broker.acknowledged + 1))
       const message = this.#held.shift()
       if (!message) {
+        broker.interfere('idle')
         await broker.changed.wait(signal)
         continue
       }
       const { headers, body, offset } = message
       const ack = async (): Promise<void> => {
+        broker.interfere('ack')
         if (generation === this.#generation && !this.#isClosed)
           broker.acknowledged = Math.max(broker.acknowledged, offset)
       }
