@@ -1,6 +1,7 @@
 // A channel of a connection to RabbitMQ: what the queues need of it, as promises that always settle.
 
 import { BizonError } from '../../lib/errors.ts'
+import { orAborted } from '../../lib/wait.ts'
 import { type ConfirmChannel, type Message, type RabbitConnection, said } from '../rabbitmq.ts'
 
 /** What may stand beside a body. */
@@ -32,6 +33,8 @@ export interface QueueCounts {
   readonly messages: number
   readonly consumers: number
 }
+
+const GOODBYE_SECONDS = 5
 
 export class RabbitChannel {
   /** Aborts when the channel or its connection ends; its reason is a BizonError. */
@@ -126,10 +129,17 @@ export class RabbitChannel {
     if (!this.ended.aborted) this.#raw.nack(named(tag), false, true)
   }
 
-  /** Never rejects. What was not acknowledged comes again. */
+  /** Never rejects. What was sent before is done; what was not acknowledged comes again. */
   async close(): Promise<void> {
     if (this.ended.aborted) return
-    await this.#raw.close().catch(() => {})
+    // A broker that does not answer any more must not keep the program from ending.
+    const timer = setTimeout(() => this.#connection.cut(), GOODBYE_SECONDS * 1000)
+    const closing = async (): Promise<void> => this.#raw.close()
+    await orAborted(
+      closing().catch(() => {}),
+      this.ended,
+    )
+    clearTimeout(timer)
   }
 
   async #answered<T>(answer: Promise<T>): Promise<T> {

@@ -55,6 +55,7 @@ export class RabbitConsumer implements ChannelConsumer {
 
   async *take(signal: AbortSignal): AsyncGenerator<Arrival, void, void> {
     signal.throwIfAborted()
+    this.#closed.signal.throwIfAborted()
     try {
       const taking = await this.#takeUp(signal)
       for (;;) {
@@ -79,7 +80,8 @@ export class RabbitConsumer implements ChannelConsumer {
 
   async close(): Promise<void> {
     this.#closed.abort(new BizonError('interrupted', 'the consumer was closed'))
-    void this.#taking?.close()
+    // Acknowledgements go before the farewell of their channel, which that of the connection would overtake.
+    await this.#taking?.close()
     await Promise.all([this.#connection?.close(), this.#putting?.close()])
   }
 

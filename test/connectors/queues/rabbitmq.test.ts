@@ -1,11 +1,19 @@
-import { afterAll, describe, expect, it } from 'vitest'
 import definition from '../../../connectors/queues/rabbitmq.ts'
 import type { Channel } from '../../../lib/channel.ts'
 import { silentLog } from '../../../lib/log.ts'
 import { channelContract } from '../../contract/channel.ts'
 import { freshVhost, type TestVhost, withChannel } from '../../support/rabbitmq.ts'
 
-function channelIn(vhost: TestVhost, keys: object = {}): Channel {
+let vhost: Promise<TestVhost> | undefined
+let queues = 0
+
+/** A queue of its own, in one virtual host: each takes RabbitMQ's own program seconds to make. */
+async function freshQueue(): Promise<{ readonly vhost: TestVhost; readonly name: string }> {
+  vhost ??= freshVhost()
+  return { vhost: await vhost, name: `q${++queues}` }
+}
+
+function channelAt(vhost: TestVhost, name: string, keys: object = {}): Channel {
   const queue = {
     host: '127.0.0.1',
     port: vhost.address.port,
@@ -14,31 +22,29 @@ function channelIn(vhost: TestVhost, keys: object = {}): Channel {
     password: vhost.password,
     ...keys,
   }
-  const context = { pipeline: 'p', stream: 's', name: 'bizon.p.s', log: silentLog }
+  const context = { pipeline: 'p', stream: 's', name, log: silentLog }
   return definition.connect(definition.config.parse({ queue }), context)
 }
 
 channelContract(
   'rabbitmq',
   async () => {
-    const vhost = await freshVhost()
+    const { vhost, name } = await freshQueue()
     return {
-      channel: () => channelIn(vhost),
+      channel: () => channelAt(vhost, name),
       putForeign: (body) =>
         withChannel(vhost.url, async (channel) => {
-          channel.sendToQueue('bizon.p.s', Buffer.from(body))
+          channel.sendToQueue(name, Buffer.from(body))
           await channel.waitForConfirms()
         }),
       deadLetters: () =>
         withChannel(vhost.url, async (channel) => {
           const letters = []
           for (;;) {
-            const letter = await channel.get('bizon.p.s.dead')
+            const letter = await channel.get(`${name}.dead`)
             if (!letter) return letters
-            letters.push({
-              body: letter.content.toString(),
-              reason: String(letter.properties.headers?.['bizon-reason']),
-            })
+            const reason = String(letter.properties.headers?.['bizon-reason'])
+            letters.push({ body: letter.content.toString(), reason })
           }
         }),
       remove: async () => {},
