@@ -58,6 +58,7 @@ export class Taking {
   #ahead: Promise<void> | undefined
   #ringBell: (() => void) | undefined
   #working: Promise<unknown> = Promise.resolve()
+  #isRenewing = false
   #failure: unknown
   readonly #timer: NodeJS.Timeout
 
@@ -159,17 +160,26 @@ export class Taking {
   }
 
   #renewOld(): void {
-    const limit = performance.now() - this.#renewSeconds * 1000
-    const old = [...this.#taken, ...this.#waiting].filter(({ takenAt }) => takenAt < limit)
-    if (old.length === 0) return
+    if (this.#isRenewing || this.#oldest() === undefined) return
+    this.#isRenewing = true
     this.#ringBell?.()
     const renewing = this.#exclusively(async () => {
-      for (const held of old) if (!held.isDone) await this.#again(held)
+      for (let held = this.#oldest(); held; held = this.#oldest()) await this.#again(held)
     })
-    renewing.catch((error: unknown) => {
-      this.#failure ??= error
-      this.#ringBell?.()
-    })
+    renewing
+      .catch((error: unknown) => {
+        this.#failure ??= error
+        this.#ringBell?.()
+      })
+      .finally(() => {
+        this.#isRenewing = false
+      })
+  }
+
+  #oldest(): Held | undefined {
+    const limit = performance.now() - this.#renewSeconds * 1000
+    const isOld = ({ takenAt }: Held): boolean => takenAt < limit
+    return this.#taken.find(isOld) ?? this.#waiting.find(isOld)
   }
 
   /** Gives it back and takes it once more: it is the only one that was given back, so it is the next that comes. */
