@@ -97,7 +97,7 @@ export class RabbitConnection {
     model.on('close', (error) => this.#lose(error))
     model.on('blocked', (reason) => watch.blocked?.(reason))
     model.on('unblocked', () => watch.unblocked?.())
-    this.#forget = cuttable(() => socketOf(model).destroy())
+    this.#forget = cuttable(() => this.#destroy())
   }
 
   async channel(): Promise<RabbitChannel> {
@@ -124,9 +124,9 @@ export class RabbitConnection {
   }
 
   /** Without a word to the broker, which gives what was not acknowledged to others. */
-  cut(): void {
-    this.#lose(new Error('the connection was cut'))
-    socketOf(this.#model).destroy()
+  cut(reason: unknown = new Error('it was cut')): void {
+    this.#lose(reason)
+    this.#destroy()
   }
 
   /** Never rejects; safe twice. What was sent before is done. */
@@ -152,15 +152,22 @@ export class RabbitConnection {
     this.cut()
   }
 
+  /** Without an error the client would not see that its socket has gone, and leave everybody waiting. */
+  #destroy(): void {
+    socketOf(this.#model).destroy(new Error('it was cut'))
+  }
+
   #lose(error?: unknown): void {
     this.#forget()
-    if (!this.ended.aborted) this.#end.abort(this.error('the connection was lost', error ?? 'closed', true))
+    if (this.ended.aborted) return
+    const reason = error instanceof BizonError ? error : this.error('the connection was lost', error ?? 'closed', true)
+    this.#end.abort(reason)
   }
 }
 
 /** The socket below a connection: the types leave it out. */
-function socketOf(model: ChannelModel): { destroy(): void } {
-  return (model.connection as unknown as { stream: { destroy(): void } }).stream
+function socketOf(model: ChannelModel): { destroy(error: Error): void } {
+  return (model.connection as unknown as { stream: { destroy(error: Error): void } }).stream
 }
 
 /** The number by which the protocol names an error; undefined when it is not the broker's. */

@@ -8,13 +8,16 @@ import type { RabbitChannel } from '../../rabbitmq/channel.ts'
 import { connect, type RabbitConnection } from '../../rabbitmq.ts'
 import { orderOf } from './order.ts'
 import { type Held, Taking, unless } from './taking.ts'
-import { deadOf, declareAll, loaderOf, type Place, publishTurn } from './topology.ts'
+import { deadOf, declareAll, type Place, publishTurn } from './topology.ts'
+import { waitInLine } from './turn.ts'
 
 const CODE = 'source'
 /** How long a broker may be away. One that restarts with many messages takes minutes. */
 const PATIENCE_SECONDS = 600
 const MOST_PAUSE_SECONDS = 5
 const TURN_SECONDS = 5
+/** How old a message gets that is held, before it is made new: the broker gives half an hour, as a rule. */
+const RENEW_SECONDS = 600
 /** Of a reason in a header: a header has to fit a frame. */
 const REASON_LENGTH = 2000
 
@@ -88,18 +91,8 @@ export class RabbitConsumer implements ChannelConsumer {
   async #begin(connection: RabbitConnection): Promise<void> {
     const { queue } = this.#place
     const { hasTurn } = await declareAll(connection, this.#place)
-    const channel = await connection.channel()
-    const taken = new Promise<void>((resolve, reject) => {
-      // Whoever loses the turn must stop at once: the connection goes, and with it what was taken.
-      const lost = (): void => connection.cut()
-      channel.ended.addEventListener('abort', () => {
-        reject(channel.ended.reason)
-        lost()
-      })
-      channel.consumeOne(loaderOf(queue), () => resolve(), lost).catch(reject)
-    })
-    taken.catch(() => {})
-    this.#turn = taken
+    const { mine } = await waitInLine(connection, queue, this.#options.renewSeconds ?? RENEW_SECONDS)
+    this.#turn = mine
     if (!hasTurn) await this.#makeTurn()
   }
 
@@ -119,7 +112,8 @@ export class RabbitConsumer implements ChannelConsumer {
     const channel = await connection.channel()
     const onOthers = (): void =>
       this.#log.warn(`another program takes messages from queue ${queue}: the load waits until it has none`)
-    const begun = Taking.begin(channel, queue, signal, { renewSeconds: this.#options.renewSeconds, onOthers })
+    const { renewSeconds = RENEW_SECONDS } = this.#options
+    const begun = Taking.begin(channel, queue, signal, { renewSeconds, onOthers })
     this.#taking = await begun.catch(async (error: unknown) => {
       await channel.close()
       throw error

@@ -36,12 +36,11 @@ export interface Given {
 
 export interface TakingOptions {
   /** How old a message gets before it is made new. */
-  readonly renewSeconds?: number | undefined
+  readonly renewSeconds: number
   /** Somebody else takes from the queue, or what he took has not been given back for a while. Said once. */
-  onOthers?(): void
+  onOthers(): void
 }
 
-const RENEW_SECONDS = 600
 const OTHERS_SECONDS = 10
 /** Of a message that was given back and does not come at once. */
 const AWAY_TRIES = 50
@@ -75,7 +74,7 @@ export class Taking {
     channel: RabbitChannel,
     queue: string,
     signal: AbortSignal,
-    { renewSeconds = RENEW_SECONDS, onOthers }: TakingOptions = {},
+    { renewSeconds, onOthers }: TakingOptions,
   ): Promise<Taking> {
     const first = await firstAlone(channel, queue, signal, onOthers)
     channel.giveBack(first.tag)
@@ -238,7 +237,7 @@ async function firstAlone(
   channel: RabbitChannel,
   queue: string,
   signal: AbortSignal,
-  onOthers: (() => void) | undefined,
+  onOthers: () => void,
 ): Promise<Received> {
   let first: Received | undefined
   const bell = new Bell(channel.ended)
@@ -252,7 +251,7 @@ async function firstAlone(
     for (let isSaid = false; (await unless(signal, channel.consumersOf(queue))) !== 1; ) {
       if (!isSaid && performance.now() - began > OTHERS_SECONDS * 1000) {
         isSaid = true
-        onOthers?.()
+        onOthers()
       }
       await sleep(0.05, signal)
     }
