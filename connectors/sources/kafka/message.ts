@@ -21,4 +21,4 @@ export interface Batch {
 }
 
 /** Of a message: its name in errors, and the id of its record. */
-export const idOf = (topic: string, partition: number, offset: bigint): string => `${topic}/${partition}/${offset}`
+export const idOf = (topic: string, partition: number, offset: bigint | ''): string => `${topic}/${partition}/${offset}`

@@ -34,6 +34,16 @@ export interface RecordOptions {
 
 type Made = Pick<Page, 'records' | 'bytes' | 'release'>
 
+/** What the records of a partition have in common. */
+interface Place {
+  readonly partition: number
+  /** How their ids begin. */
+  readonly id: string
+  /** How their texts do. */
+  readonly text: string
+  readonly target: string | undefined
+}
+
 /** Something that cannot be decoded, while it may still turn out that nobody asks for it. */
 class Fault extends Error {
   readonly part: 'key' | 'value'
@@ -51,8 +61,6 @@ export class Records {
   readonly #rejects: Rejects
   readonly #log: Log
   readonly #out = new TextBuffer()
-  /** How the text of each partition's records begins. */
-  readonly #beginnings = new Map<string, Buffer>()
   readonly #repairs = new Set<Repair>()
 
   constructor(options: RecordOptions, rejects: Rejects, log: Log) {
@@ -77,9 +85,10 @@ export class Records {
     let empty = 0
     try {
       for (const { topic, partition, messages } of batches) {
+        const place = this.#place(topic, partition)
         for (const message of messages) {
           if (this.#isEmpty(message)) empty++
-          else records.push(this.#record(topic, partition, message, undefined) as SourceRecord)
+          else records.push(this.#record(place, message, undefined) as SourceRecord)
         }
       }
       if (out.plain && !records.includes(undefined as never)) {
@@ -97,6 +106,7 @@ export class Records {
     const records: SourceRecord[] = []
     const repaired = (repair: Repair, id: string): void => this.#tell(repair, id)
     for (const { topic, partition, messages } of batches) {
+      const place = this.#place(topic, partition)
       for (const message of messages) {
         if (this.#isEmpty(message)) {
           this.#rejects.unwanted('an empty value')
@@ -104,7 +114,7 @@ export class Records {
         }
         try {
           const id = idOf(topic, partition, message.offset)
-          const record = this.#record(topic, partition, message, (repair) => repaired(repair, id))
+          const record = this.#record(place, message, (repair) => repaired(repair, id))
           if (record) records.push(record)
           else this.#rejects.unwanted('no row to unwrap')
         } catch (error) {
@@ -117,58 +127,52 @@ export class Records {
   }
 
   /** Undefined: a change that is of no row. */
-  #record(
-    topic: string,
-    partition: number,
-    message: Message,
-    repaired: ((repair: Repair) => void) | undefined,
-  ): SourceRecord | undefined {
+  #record(place: Place, message: Message, repaired: ((repair: Repair) => void) | undefined): SourceRecord | undefined {
     const { offset, timestamp, value } = message
     const out = this.#out
     out.begin()
-    const id = idOf(topic, partition, offset)
+    const id = place.id + offset
     if (value) checkRecordSize(value.length, id)
-    const isRecord = this.#options.unwrap
-      ? this.#addRow(partition, message, repaired)
-      : this.#addMessage(topic, partition, message, repaired)
-    if (!isRecord) return undefined
+    if (!this.#options.unwrap) this.#addMessage(place, message, repaired)
+    else if (!this.#addRow(place.partition, message, repaired)) return undefined
     const data = out.end()
-    const destinationId = this.#options.targets.get(topic)
-    return {
-      id,
-      data,
-      ...(timestamp >= 0 && { timestamp: new Date(timestamp) }),
-      ...(destinationId !== undefined && { destinationId }),
-    }
+    const { target: destinationId } = place
+    // Written out, since this is done for each message.
+    if (destinationId === undefined) return timestamp >= 0 ? { id, data, timestamp: new Date(timestamp) } : { id, data }
+    return timestamp >= 0 ? { id, data, timestamp: new Date(timestamp), destinationId } : { id, data, destinationId }
   }
 
-  #addMessage(
-    topic: string,
-    partition: number,
-    message: Message,
-    repaired: ((repair: Repair) => void) | undefined,
-  ): true {
-    const { offset, timestamp, value } = message
+  #addMessage(place: Place, message: Message, repaired: ((repair: Repair) => void) | undefined): void {
+    const { offset, timestamp, key, value, headers } = message
     const out = this.#out
-    out.add(this.#beginning(topic, partition))
-    out.addAscii(`${offset},"timestamp":${timestamp >= 0 ? timestamp : null},"keys":`)
-    this.#addKey(message, repaired)
-    out.addAscii(',"headers":')
-    addHeaders(message.headers, this.#options.duplicateHeaders, out)
+    const beginning = `${place.text}${offset},"timestamp":${timestamp >= 0 ? timestamp : null},"keys":`
+    if (key && key.length > 0) {
+      out.addAscii(beginning)
+      this.#addKey(key, repaired)
+      out.addAscii(',"headers":')
+    } else {
+      out.addAscii(`${beginning}${this.#options.noKey},"headers":`)
+    }
+    addHeaders(headers, this.#options.duplicateHeaders, out)
     out.addAscii(',"value":')
     const schema = this.#addValue(value, repaired)
-    out.addAscii(',"schema":')
-    if (schema && this.#options.includeSchema) out.add(schema)
-    else out.addAscii('{}')
-    out.addAscii('}')
-    return true
+    if (schema && this.#options.includeSchema) {
+      out.addAscii(',"schema":')
+      out.add(schema)
+      out.addAscii('}')
+    } else {
+      out.addAscii(',"schema":{}}')
+    }
   }
 
   #addRow(partition: number, message: Message, repaired: ((repair: Repair) => void) | undefined): boolean {
     const out = this.#out
-    this.#addKey(message, repaired)
-    const key = message.key?.length ? out.copyFrom(0) : undefined
-    out.begin()
+    let key: Buffer | undefined
+    if (message.key && message.key.length > 0) {
+      this.#addKey(message.key, repaired)
+      key = out.copyFrom(0)
+      out.begin()
+    }
     this.#addValue(message.value, repaired)
     const value = out.copyFrom(0)
     out.begin()
@@ -179,10 +183,9 @@ export class Records {
     }
   }
 
-  #addKey({ key }: Message, repaired: ((repair: Repair) => void) | undefined): void {
+  #addKey(key: Buffer, repaired: ((repair: Repair) => void) | undefined): void {
     try {
-      if (key && key.length > 0) this.#options.key.add(key, this.#out, repaired)
-      else this.#out.addAscii(this.#options.noKey)
+      this.#options.key.add(key, this.#out, repaired)
     } catch (error) {
       throw asFault('key', error)
     }
@@ -208,13 +211,9 @@ export class Records {
     return (value === null || value.length === 0) && (this.#options.skipEmpty || this.#options.unwrap)
   }
 
-  #beginning(topic: string, partition: number): Buffer {
-    const name = `${topic}/${partition}`
-    const known = this.#beginnings.get(name)
-    if (known) return known
-    const made = Buffer.from(`{"topic":${JSON.stringify(topic)},"partition":${partition},"offset":`)
-    this.#beginnings.set(name, made)
-    return made
+  #place(topic: string, partition: number): Place {
+    const text = `{"topic":${JSON.stringify(topic)},"partition":${partition},"offset":`
+    return { partition, id: idOf(topic, partition, ''), text, target: this.#options.targets.get(topic) }
   }
 
   async #loadSchemas(batches: readonly Batch[], signal: AbortSignal): Promise<void> {

@@ -20,21 +20,41 @@ export function decimalText(unscaled: bigint, scale: number): string {
 /** `2023-11-14T22:13:20.123456`; undefined beyond the years that have a name. `digits`: of the second's fraction. */
 export function momentText(value: number | bigint, digits: 3 | 6 | 9): string | undefined {
   const [milliseconds, rest] = divided(value, 10 ** (digits - 3))
-  if (Math.abs(milliseconds) > MOST_MILLISECONDS) return undefined
-  const text = new Date(milliseconds).toISOString().slice(0, -1)
-  return digits === 3 ? text : text + String(rest).padStart(digits - 3, '0')
+  const days = Math.floor(milliseconds / MILLISECONDS_A_DAY)
+  const date = dateText(days)
+  return date && `${date}T${clockText(milliseconds - days * MILLISECONDS_A_DAY, rest, digits)}`
 }
 
+// Records that follow each other are often of one day.
+let lastDays = 0
+let lastDate = '1970-01-01'
+
 export function dateText(days: number): string | undefined {
-  return momentText(days * MILLISECONDS_A_DAY, 3)?.slice(0, -'T00:00:00.000'.length)
+  if (days === lastDays) return lastDate
+  const milliseconds = days * MILLISECONDS_A_DAY
+  if (Math.abs(milliseconds) > MOST_MILLISECONDS) return undefined
+  const text = new Date(milliseconds).toISOString().slice(0, -'T00:00:00.000Z'.length)
+  lastDays = days
+  lastDate = text
+  return text
 }
 
 /** `22:13:20.123`; undefined if it is no time of a day. */
 export function timeText(value: number | bigint, digits: 3 | 6): string | undefined {
-  const [milliseconds] = divided(value, 10 ** (digits - 3))
+  const [milliseconds, rest] = divided(value, 10 ** (digits - 3))
   if (milliseconds < 0 || milliseconds >= MILLISECONDS_A_DAY) return undefined
-  return momentText(value, digits)?.slice('1970-01-01T'.length)
+  return clockText(milliseconds, rest, digits)
 }
+
+/** Milliseconds of a day, and what is below them. */
+function clockText(milliseconds: number, rest: number, digits: 3 | 6 | 9): string {
+  const seconds = Math.floor(milliseconds / 1000)
+  const minutes = Math.floor(seconds / 60)
+  const fraction = pad(milliseconds % 1000, 3) + (digits === 3 ? '' : pad(rest, digits - 3))
+  return `${pad(Math.floor(minutes / 60), 2)}:${pad(minutes % 60, 2)}:${pad(seconds % 60, 2)}.${fraction}`
+}
+
+const pad = (value: number, digits: number): string => String(value).padStart(digits, '0')
 
 /** Months, days and milliseconds: `P1M2DT3.004S`. */
 export function durationText(bytes: Buffer): string {
