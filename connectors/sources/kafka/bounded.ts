@@ -1,0 +1,73 @@
+// A read that ends: each partition up to where it ended when the read began, one after the other, so that a read that
+// goes on at a position gives the same pages as one that was never stopped.
+
+import type { Page, Start } from '../../../lib/source.ts'
+import type { Message } from '../../kafka/reader.ts'
+import { type BoundsOptions, spans } from './bounds.ts'
+import type { Broker, FetchOptions, Reader } from './broker.ts'
+import { fetched } from './fetched.ts'
+import { Gathering, type PageOptions } from './gathering.ts'
+import type { Records } from './records.ts'
+
+export interface ReadParts {
+  readonly broker: Broker
+  readonly records: Records
+  readonly bounds: BoundsOptions
+  readonly pages: PageOptions
+  readonly fetch: FetchOptions
+}
+
+export async function* readBounded(
+  { broker, records, bounds, pages, fetch }: ReadParts,
+  from: Start,
+  signal: AbortSignal,
+): AsyncGenerator<Page, void, void> {
+  const offsets = await spans(broker, from, bounds)
+  const watermark = offsets.ends().toJson()
+  const gathering = new Gathering(pages)
+  const reader = broker.reader(fetch)
+  for (const { topic, partition, next, end = next } of [...offsets]) {
+    for await (const messages of messagesOf(reader, { topic, partition, next, end }, bounds, signal)) {
+      for (const message of messages) {
+        gathering.add(topic, partition, message)
+        if (!gathering.full) continue
+        offsets.set(topic, partition, { next: message.offset + 1, end })
+        const page = await gathering.take(records, signal)
+        if (signal.aborted) return
+        yield { ...page, next: offsets.toJson() }
+      }
+    }
+    offsets.set(topic, partition, { next: end, end })
+  }
+  const page = await gathering.take(records, signal)
+  if (signal.aborted) return
+  yield { ...page, next: null, watermark }
+}
+
+interface Part {
+  readonly topic: string
+  readonly partition: number
+  readonly next: number
+  readonly end: number
+}
+
+/** The messages up to the end, as they come. */
+async function* messagesOf(
+  reader: Reader,
+  { topic, partition, next, end }: Part,
+  bounds: BoundsOptions,
+  signal: AbortSignal,
+): AsyncGenerator<readonly Message[], void, void> {
+  if (next >= end) return // else a fetch would wait for what comes
+  reader.assign(topic, partition, next)
+  try {
+    for (let at = next; at < end; ) {
+      for (const batch of await fetched(reader, bounds, signal)) {
+        yield batch.messages.filter(({ offset }) => offset < end)
+        at = batch.next
+      }
+    }
+  } finally {
+    reader.unassign(topic, partition)
+  }
+}

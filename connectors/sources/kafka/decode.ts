@@ -1,0 +1,79 @@
+// Keys and values in the encodings that a config can name, to JSON text.
+
+import { isUtf8 } from 'node:buffer'
+import { frameOf, type IdBytes } from './framing.ts'
+import { quickJson, type Repair, strictJson } from './json.ts'
+import type { Schemas } from './schemas.ts'
+import type { TextBuffer } from './text.ts'
+
+/** `utf-8` is JSON, as the Python bizon calls it. */
+export const VALUE_ENCODINGS = ['avro', 'utf-8', 'json', 'string', 'bytes'] as const
+export const KEY_ENCODINGS = ['json', 'string', 'bytes', 'avro'] as const
+export type Encoding = (typeof VALUE_ENCODINGS)[number]
+
+export interface Decoder {
+  /**
+   * Writes the JSON text of bytes that are there. Throws `Undecodable`. Unless `repaired` is given it need not look
+   * whether what it writes is UTF-8 with surrogates in pairs, and mends nothing: then whoever calls looks at the whole
+   * page, and decodes it again if it is not.
+   */
+  add(bytes: Buffer, out: TextBuffer, repaired: ((repair: Repair) => void) | undefined): void
+  /** The schema that bytes are written with; empty: none is needed. */
+  readonly schemas?: { readonly of: (bytes: Buffer) => string; readonly all: Schemas }
+}
+
+export interface Ids {
+  readonly width: IdBytes
+  readonly schemas: Schemas
+}
+
+/** `ids`: for Avro. */
+export function decoderOf(encoding: Encoding, ids: Ids | undefined): Decoder {
+  switch (encoding) {
+    case 'utf-8':
+    case 'json':
+      return { add: addJson }
+    case 'string':
+      return { add: addText }
+    case 'bytes':
+      return { add: (bytes, out) => out.addBase64(bytes, 0, bytes.length) }
+    case 'avro':
+      return avro(ids as Ids)
+  }
+}
+
+function addJson(bytes: Buffer, out: TextBuffer, repaired: ((repair: Repair) => void) | undefined): void {
+  const text = repaired ? strictJson(bytes, repaired) : quickJson(bytes)
+  if (!text) throw new NotPlain()
+  out.add(text)
+}
+
+/** The page cannot be decoded the quick way. */
+export class NotPlain extends Error {
+  override readonly name = 'NotPlain'
+}
+
+function addText(bytes: Buffer, out: TextBuffer, repaired: ((repair: Repair) => void) | undefined): void {
+  const isText = !repaired || isUtf8(bytes)
+  if (!isText) repaired('bytes that are not UTF-8')
+  const text = isText ? bytes : Buffer.from(bytes.toString())
+  out.addQuoted(text, 0, text.length)
+}
+
+function avro({ width, schemas }: Ids): Decoder {
+  return {
+    schemas: { of: (bytes) => frameOf(bytes, width).id, all: schemas },
+    add(bytes, out, repaired) {
+      const { id, start } = frameOf(bytes, width)
+      const from = out.length
+      schemas.get(id).read(bytes, start, out)
+      if (!repaired) return
+      // Texts of Avro should be UTF-8 too.
+      const written = out.copyFrom(from)
+      if (isUtf8(written)) return
+      repaired('bytes that are not UTF-8')
+      out.cut(from)
+      out.add(Buffer.from(written.toString()))
+    },
+  }
+}
