@@ -27,6 +27,7 @@ export type { OffsetToCommit } from './kafka/commit.ts'
 export { OffsetsGone } from './kafka/errors.ts'
 export type { Assignment, GroupMember, MemberOptions, TopicPartition } from './kafka/member.ts'
 export type { KafkaProducer, OutMessage, ProducerOptions } from './kafka/producer.ts'
+export { MessageTooLarge, sizeOfMessage } from './kafka/producer.ts'
 export type { Batch, Message, PartitionReader, ReaderOptions } from './kafka/reader.ts'
 
 export interface KafkaContext {
@@ -199,6 +200,14 @@ export class KafkaClient {
       return [...lows]
         .map(([partition, low]) => ({ partition, low, high: highs.get(partition) ?? low }))
         .sort((a, b) => a.partition - b.partition)
+    })
+  }
+
+  /** The offset after the last of each partition, also of what is not settled yet. */
+  ends(topic: string, signal: AbortSignal = never): Promise<ReadonlyMap<number, number>> {
+    return this.#withAdmin({ topic }, signal, async (admin) => {
+      const found = await admin.fetchTopicOffsets(topic)
+      return new Map(found.map(({ partition, high }) => [partition, Number(high)]))
     })
   }
 
