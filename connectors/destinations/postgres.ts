@@ -158,7 +158,8 @@ export class PostgresDestination implements Destination {
       const { records = page.records, isChanged = false } = (await this.#follow(page, isMention, signal)) ?? {}
       for (const record of records) {
         const table = this.#names.checked(record.destinationId ?? usual)
-        this.#columnsOf(table).add(record, facts, this.#batch.rowsOf(table))
+        const columns = this.#columnsOf(table)
+        columns.add(record, facts, this.#batch.rowsOf(table, columns))
       }
       if (!this.#batch.isRipe && !isMention && !isChanged) return
       // One segment is on its way while the next one gathers. What becomes of it, the next call tells.

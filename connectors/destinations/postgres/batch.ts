@@ -7,8 +7,8 @@ import { faultPoint } from '../../../lib/fault.ts'
 import { memorySizes } from '../../../lib/memory.ts'
 import type { Step } from '../columns/table.ts'
 import { isDirect } from '../recovery.ts'
-import type { Column } from './columns.ts'
-import { CopyRows, type Segment } from './copy.ts'
+import type { Column, Rows, TableColumns } from './columns.ts'
+import type { Segment } from './copy.ts'
 import { recordError, swallowed } from './errors.ts'
 import { carryOut } from './follow.ts'
 import { derivedName, qualified } from './names.ts'
@@ -18,7 +18,7 @@ import { stagingName } from './staging.ts'
 import type { StagedTable, TableState } from './state.ts'
 import { createTable, listOf } from './tables.ts'
 
-const NOTHING: Segment = { chunks: [], ids: [], bytes: 0 }
+const NOTHING: Segment = { chunks: [], ids: [], bytes: 0, options: '' }
 
 interface Sent {
   readonly table: string
@@ -31,7 +31,7 @@ interface Sent {
 
 export class Batch {
   readonly #site: Site
-  readonly #waiting = new Map<string, { readonly rows: CopyRows; readonly columns: readonly Column[] }>()
+  readonly #waiting = new Map<string, { readonly rows: Rows; readonly columns: readonly Column[] }>()
   /** In the order in which they were sent. */
   #segments: Sent[] = []
   #bytes = 0
@@ -49,10 +49,11 @@ export class Batch {
     this.#begin = begin
   }
 
-  rowsOf(table: string): CopyRows {
+  /** `columns`: the table's, as they are now. */
+  rowsOf(table: string, columns: TableColumns): Rows {
     let waiting = this.#waiting.get(table)
     if (!waiting) {
-      waiting = { rows: new CopyRows(), columns: this.#site.columnsOf(table) }
+      waiting = { rows: columns.newRows(), columns: columns.all }
       this.#waiting.set(table, waiting)
     }
     return waiting.rows
@@ -108,7 +109,10 @@ export class Batch {
       sent.into.set(table, into)
       if (segment.chunks.length === 0) continue
       try {
-        const count = await transaction.copy(`COPY ${into} (${listOf(columns)}) FROM STDIN`, segment.chunks)
+        const count = await transaction.copy(
+          `COPY ${into} (${listOf(columns)}) FROM STDIN${segment.options}`,
+          segment.chunks,
+        )
         if (count !== segment.ids.length) throw swallowed(table, count, segment.ids.length)
       } catch (error) {
         throw recordError(error, segment.ids, table) ?? error

@@ -9,8 +9,9 @@ import { FieldValues } from '../columns/values.ts'
 import { FACT_TYPES, factText, isFree, listOf, type Naming, namingOf, type PageFacts as RowFacts } from '../naming.ts'
 import { rawOf } from '../record.ts'
 import { isHalfPair, schemaFor } from '../schemas.ts'
+import { BinaryRows } from './binary.ts'
 import type { PostgresOptions } from './config.ts'
-import type { CopyRows, Watch } from './copy.ts'
+import { CopyRows, type Watch } from './copy.ts'
 import { checkedName } from './names.ts'
 import { fieldOf, merges, withoutNul } from './nul.ts'
 import { typeOf } from './types.ts'
@@ -36,6 +37,9 @@ const HEAD_BYTES = 160
 export interface PageFacts extends RowFacts {
   readonly watch: Watch
 }
+
+/** In binary where the payload is whole: its columns are ours, of types that are known. */
+export type Rows = CopyRows | BinaryRows
 
 export class TableColumns {
   readonly all: readonly Column[]
@@ -63,7 +67,13 @@ export class TableColumns {
     }
   }
 
-  add(record: SourceRecord, page: PageFacts, to: CopyRows): void {
+  /** For rows with these columns. */
+  newRows(): Rows {
+    return this.#fields ? new CopyRows() : new BinaryRows()
+  }
+
+  /** `to` is of `newRows`. */
+  add(record: SourceRecord, page: PageFacts, to: Rows): void {
     const { on_nul: onNul } = this.#options
     let { id } = record
     const came = rawOf(record.data)
@@ -73,6 +83,24 @@ export class TableColumns {
       if (onNul === 'fail' && id.includes('\0')) throw holdsNul(id, 'its id')
       id = id.replaceAll('\0', '')
     }
+    if (to instanceof BinaryRows) this.#addWhole(record, raw, id, page, to)
+    else this.#addFields(record, raw, id, page, to)
+  }
+
+  #addWhole(record: SourceRecord, raw: RawJson, id: string, page: PageFacts, to: BinaryRows): void {
+    to.begin(id, this.all.length, raw.byteLength + 3 * (id.length + page.run.length) + HEAD_BYTES)
+    for (const { fact } of this.#naming.columns) {
+      const text = fact === 'recordId' ? id : factText(fact, record, page)
+      if (isFree(fact)) to.text(text)
+      else if (FACT_TYPES[fact] === 'timestamp') to.time(text, id)
+      else if (FACT_TYPES[fact] === 'integer') to.bigint(Number(text))
+      else if (FACT_TYPES[fact] === 'json') to.jsonb(Buffer.from(text), 0, text.length)
+      else to.ascii(text)
+    }
+    to.jsonb(raw.buffer, raw.start, raw.end)
+  }
+
+  #addFields(record: SourceRecord, raw: RawJson, id: string, page: PageFacts, to: CopyRows): void {
     to.begin(id, raw.byteLength + 3 * (id.length + page.run.length) + HEAD_BYTES + 3 * this.all.length)
     let plain = ''
     for (const { fact } of this.#naming.columns) {
@@ -84,9 +112,7 @@ export class TableColumns {
       } else plain += `${text}\t`
     }
     if (plain !== '') to.plain(plain)
-    if (this.#fields) this.#fields.add(raw, id, to)
-    // Another payload is not looked at beside the page's, which would be looked through again from here.
-    else to.json(raw.buffer, raw.start, raw.end, raw !== came || page.watch.escapes(raw))
+    this.#fields?.add(raw, id, to)
     to.end()
   }
 
@@ -139,7 +165,7 @@ class Fields {
     const isString = buffer[start] === QUOTE
     const shape = this.#shapes[at]
     if (type === 'jsonb' || type === 'json' || (!isString && !shape)) {
-      to.json(buffer, start, end, true)
+      to.json(buffer, start, end)
       return
     }
     const text = isString ? stringAt(buffer, start, end) : buffer.toString('utf8', start, end)
