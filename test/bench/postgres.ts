@@ -13,7 +13,7 @@ const METADATA =
   'bizon_id text, bizon_extracted_at timestamptz, bizon_loaded_at timestamptz, source_record_id text, source_timestamp timestamptz'
 /** As `unnest: columns` finds them. */
 const COLUMNS =
-  'id bigint, name text, email text, active boolean, score numeric, tags jsonb, city text, at timestamptz, note text'
+  'id bigint, name text, email text, active boolean, score numeric, tags jsonb, city text, at text, note text'
 
 export interface Bench {
   readonly url: string

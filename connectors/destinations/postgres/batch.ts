@@ -20,6 +20,9 @@ import { createTable, listOf } from './tables.ts'
 
 const NOTHING: Segment = { chunks: [], ids: [], bytes: 0, options: '' }
 
+/** What is sent first after a checkpoint is so many times less than what is sent at most. */
+const FIRST_PART = 8
+
 interface Sent {
   readonly table: string
   readonly segment: Segment
@@ -35,6 +38,8 @@ export class Batch {
   /** In the order in which they were sent. */
   #segments: Sent[] = []
   #bytes = 0
+  /** Bytes that were gathered since the last checkpoint, in memory or not. */
+  #total = 0
   #rows = new Map<string, number>()
   /** The transaction that has the segments, and how many of them. */
   #sent: { readonly transaction: Transaction; count: number; readonly into: Map<string, string> } | undefined
@@ -59,11 +64,15 @@ export class Batch {
     return waiting.rows
   }
 
-  /** Whether so much waits that it should be sent. */
+  /**
+   * Whether so much waits that it should be sent. Behind a checkpoint that is soon, because the server has nothing to do; then
+   * more and more, which takes fewer statements.
+   */
   get isRipe(): boolean {
     let bytes = 0
     for (const { rows } of this.#waiting.values()) bytes += rows.bytes
-    return 2 * bytes >= memorySizes().gathered
+    const most = memorySizes().gathered / 2
+    return bytes >= Math.min(most, Math.max(most / FIRST_PART, this.#total))
   }
 
   /** The table is replaced also when no row comes for it. */
@@ -85,6 +94,7 @@ export class Batch {
       const segment = rows.take()
       this.#segments.push({ table, segment, columns })
       this.#bytes += segment.bytes
+      this.#total += segment.bytes
       this.#rows.set(table, (this.#rows.get(table) ?? 0) + segment.ids.length)
     }
     this.#waiting.clear()
@@ -151,6 +161,7 @@ export class Batch {
   done(): void {
     this.#segments = []
     this.#bytes = 0
+    this.#total = 0
     this.#rows.clear()
     this.#sent = undefined
     this.#canRepeat = true

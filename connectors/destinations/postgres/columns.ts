@@ -15,7 +15,7 @@ import { CopyRows, type Watch } from './copy.ts'
 import { checkedName } from './names.ts'
 import { fieldOf, merges, withoutNul } from './nul.ts'
 import { typeOf } from './types.ts'
-import { type Shape, shapeOf } from './values.ts'
+import { FORM, formOf, type Shape, shapeOf, sureOf } from './values.ts'
 
 export interface Column {
   readonly name: string
@@ -138,38 +138,49 @@ export class TableColumns {
 class Fields {
   readonly #columns: readonly Column[]
   readonly #shapes: readonly (Shape | undefined)[]
+  readonly #isJson: readonly boolean[]
+  /** Forms of values that a column keeps, or refuses, without a look at them. */
+  readonly #sure: readonly number[]
   readonly #values: FieldValues
 
   /** `isComplete`: a field without a column fails the run. */
   constructor(columns: readonly Column[], isComplete: boolean) {
     this.#columns = columns
     this.#shapes = columns.map(({ type }) => shapeOf(type))
+    this.#isJson = columns.map(({ type }) => type === 'jsonb' || type === 'json')
+    this.#sure = columns.map(({ type }) => sureOf(type))
     const names = columns.map(({ name }) => name)
     this.#values = new FieldValues(names, isComplete ? unknownField : undefined)
   }
 
   add(raw: RawJson, id: string, to: CopyRows): void {
     const values = this.#values.of(raw, id)
-    for (const [at, column] of this.#columns.entries()) {
+    const count = this.#columns.length
+    for (let at = 0; at < count; at++) {
       if (at > 0) to.next()
-      this.#value(at, column, values, raw.buffer, id, to)
+      this.#value(at, values, raw.buffer, id, to)
     }
   }
 
-  #value(at: number, { name, type }: Column, values: Int32Array, buffer: Buffer, id: string, to: CopyRows): void {
+  #value(at: number, values: Int32Array, buffer: Buffer, id: string, to: CopyRows): void {
     const [start, end] = [values[2 * at] as number, values[2 * at + 1] as number]
-    if (start < 0 || buffer[start] === LETTER_N) {
+    const first = buffer[start] as number
+    if (start < 0 || first === LETTER_N) {
       to.nothing()
       return
     }
+    const form = formOf(first)
+    const isSure = ((this.#sure[at] as number) & form) !== 0
+    if (this.#isJson[at] || (isSure && form !== FORM.string)) to.json(buffer, start, end)
+    else if (!isSure || !to.inside(buffer, start + 1, end - 1)) this.#checked(at, buffer, start, end, id, to)
+  }
+
+  /** A value that the column may not take as it is, or that has escapes. */
+  #checked(at: number, buffer: Buffer, start: number, end: number, id: string, to: CopyRows): void {
+    const { name } = this.#columns[at] as Column
     const isString = buffer[start] === QUOTE
-    const shape = this.#shapes[at]
-    if (type === 'jsonb' || type === 'json' || (!isString && !shape)) {
-      to.json(buffer, start, end)
-      return
-    }
     const text = isString ? stringAt(buffer, start, end) : buffer.toString('utf8', start, end)
-    const changed = shape?.(text, isString)
+    const changed = this.#shapes[at]?.(text, isString)
     if (changed !== undefined) throw misshapen(id, name, buffer.toString('utf8', start, end), changed)
     if (isHalfPair(text)) throw half(id, `column ${name}`, 'Correct it in a transform.')
     to.text(text)
