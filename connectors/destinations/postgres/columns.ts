@@ -5,6 +5,7 @@ import type { RecordSchema } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import { stringAt } from '../../../lib/json.ts'
 import type { RawJson, SourceRecord } from '../../../lib/record.ts'
+import type { FollowedColumns } from '../columns/table.ts'
 import { FieldValues } from '../columns/values.ts'
 import { FACT_TYPES, factText, isFree, listOf, type Naming, namingOf, type PageFacts as RowFacts } from '../naming.ts'
 import { rawOf } from '../record.ts'
@@ -48,15 +49,22 @@ export class TableColumns {
   /** Undefined: the payload whole. */
   readonly #fields: Fields | undefined
 
-  /** `followed`: with `unnest: columns`, those of the records' fields as they are now. */
-  constructor(options: PostgresOptions, table: string, followed: readonly Column[] = []) {
+  /**
+   * `followed`: with `unnest: columns`, those of the records' fields as they are now. `valuesFor`: see FollowedColumns.
+   */
+  constructor(
+    options: PostgresOptions,
+    table: string,
+    followed: readonly Column[] = [],
+    valuesFor?: FollowedColumns['valuesFor'],
+  ) {
     const { unnest, recordSchemas } = options
     const naming = namingOf(options)
     const listed = unnest === true ? typedColumns(schemaFor(recordSchemas, table, 'table'), table) : undefined
     const typed = unnest === 'columns' ? followed : listed
     this.#options = options
     this.#naming = naming
-    this.#fields = typed && new Fields(typed, unnest === true)
+    this.#fields = typed && new Fields(typed, unnest === true, valuesFor)
     const facts = naming.columns.map(({ name, fact }) => ({ name, type: TYPES[FACT_TYPES[fact]] }))
     this.all = [...facts, ...(typed ?? [{ name: naming.payload, type: TYPES.json }])]
     const twice = this.all.find(({ name }, at) => this.all.findIndex((other) => other.name === name) !== at)
@@ -144,13 +152,13 @@ class Fields {
   readonly #values: FieldValues
 
   /** `isComplete`: a field without a column fails the run. */
-  constructor(columns: readonly Column[], isComplete: boolean) {
+  constructor(columns: readonly Column[], isComplete: boolean, valuesFor?: FollowedColumns['valuesFor']) {
     this.#columns = columns
     this.#shapes = columns.map(({ type }) => shapeOf(type))
     this.#isJson = columns.map(({ type }) => type === 'jsonb' || type === 'json')
     this.#sure = columns.map(({ type }) => sureOf(type))
     const names = columns.map(({ name }) => name)
-    this.#values = new FieldValues(names, isComplete ? unknownField : undefined)
+    this.#values = new FieldValues(names, isComplete ? unknownField : undefined, valuesFor?.(names))
   }
 
   add(raw: RawJson, id: string, to: CopyRows): void {
