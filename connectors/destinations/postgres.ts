@@ -166,8 +166,11 @@ export class PostgresDestination implements Destination {
       await this.#session.interruptible(signal, () => this.#sending)
       if (isMention) this.#batch.mention(this.#names.checked(usual))
       this.#batch.gather()
-      this.#sending = this.#session.transact((transaction) => this.#batch.send(transaction, state))
-      this.#sending.catch(() => {})
+      const begun = new Promise<void>((resolve) => {
+        this.#sending = this.#session.transact((transaction) => this.#batch.send(transaction, state, resolve))
+      })
+      // So that the server has something to do while the next rows are made, which leaves no time to answer it.
+      await this.#session.interruptible(signal, () => Promise.race([begun, this.#sending.catch(() => {})]))
     })
   }
 

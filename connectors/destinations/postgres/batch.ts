@@ -100,8 +100,11 @@ export class Batch {
     this.#waiting.clear()
   }
 
-  /** Brings every segment into the transaction; those that are there already are not sent again. */
-  async send(transaction: Transaction, state: TableState): Promise<void> {
+  /**
+   * Brings every segment into the transaction; those that are there already are not sent again. `begun` is called when rows
+   * are on their way.
+   */
+  async send(transaction: Transaction, state: TableState, begun?: () => void): Promise<void> {
     if (this.#sent?.transaction !== transaction) {
       if (this.#sent && !this.#canRepeat) throw new TooLarge()
       this.#sent = { transaction, count: 0, into: new Map() }
@@ -122,6 +125,7 @@ export class Batch {
         const count = await transaction.copy(
           `COPY ${into} (${listOf(columns)}) FROM STDIN${segment.options}`,
           segment.chunks,
+          begun,
         )
         if (count !== segment.ids.length) throw swallowed(table, count, segment.ids.length)
       } catch (error) {
