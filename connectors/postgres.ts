@@ -2,7 +2,9 @@
 // loaded when a config names PostgreSQL.
 
 import { readFileSync } from 'node:fs'
+import { Socket, type SocketConstructorOpts } from 'node:net'
 import type { Client, DatabaseError, QueryResult } from 'pg'
+import type { CopyStreamQuery } from 'pg-copy-streams'
 import type { SslMode } from '../lib/config/schema-tls.ts'
 import { BizonError, type ErrorCode, messageOf, systemCode } from '../lib/errors.ts'
 import { cuttable } from '../lib/fault.ts'
@@ -40,6 +42,8 @@ export const GUARD = 'bizon (keeps a lock)'
 
 const CONNECT_SECONDS = 20
 const GOODBYE_SECONDS = 5
+/** As much as a COPY has: else its parts would each wait for their turn behind whatever else this process does. */
+const SOCKET_BYTES = 16 << 20
 /** Of silence, after which the system asks whether the other side is still there. */
 const KEEP_ALIVE_SECONDS = 15
 
@@ -56,6 +60,7 @@ export async function connect(address: Address, signal: AbortSignal, code: Error
       user,
       ...(password !== undefined && { password }),
       application_name: 'bizon',
+      stream: () => new Socket({ writableHighWaterMark: SOCKET_BYTES } as SocketConstructorOpts),
       keepAlive: true,
       keepAliveInitialDelayMillis: KEEP_ALIVE_SECONDS * 1000,
       connectionTimeoutMillis: CONNECT_SECONDS * 1000,
@@ -116,9 +121,17 @@ export class Connection implements Queries {
     return { rows: last?.rows ?? [], count: last?.rowCount ?? 0, columns }
   }
 
-  /** `COPY … FROM STDIN` of all the bytes, which are in memory anyway. Resolves to the number of rows. */
-  async copy(sql: string, chunks: readonly Uint8Array[]): Promise<number> {
-    const stream = this.#client.query(this.#streams.from(sql))
+  /**
+   * `COPY … FROM STDIN` of all the bytes, which are in memory anyway. Resolves to the number of rows. `begun` is called when
+   * the server has asked for them and they are on their way.
+   */
+  async copy(sql: string, chunks: readonly Uint8Array[], begun = () => {}): Promise<number> {
+    const stream = this.#client.query(this.#streams.from(sql)) as CopyIn
+    const answered = stream.handleCopyInResponse
+    stream.handleCopyInResponse = (connection) => {
+      answered.call(stream, connection)
+      begun()
+    }
     await this.#watch(
       new Promise<void>((resolve, reject) => {
         stream.on('finish', resolve)
@@ -286,6 +299,9 @@ function sslOptions({ host, ssl }: Address, code: ErrorCode): object {
     ...(mode === 'verify-ca' && { checkServerIdentity: () => undefined }),
   }
 }
+
+/** pg tells it the server's answers: the types leave that out. */
+type CopyIn = CopyStreamQuery & { handleCopyInResponse(connection: unknown): void }
 
 type CopyStreams = Pick<typeof import('pg-copy-streams'), 'from' | 'to'>
 

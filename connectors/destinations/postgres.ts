@@ -158,15 +158,19 @@ export class PostgresDestination implements Destination {
       const { records = page.records, isChanged = false } = (await this.#follow(page, isMention, signal)) ?? {}
       for (const record of records) {
         const table = this.#names.checked(record.destinationId ?? usual)
-        this.#columnsOf(table).add(record, facts, this.#batch.rowsOf(table))
+        const columns = this.#columnsOf(table)
+        columns.add(record, facts, this.#batch.rowsOf(table, columns))
       }
       if (!this.#batch.isRipe && !isMention && !isChanged) return
       // One segment is on its way while the next one gathers. What becomes of it, the next call tells.
       await this.#session.interruptible(signal, () => this.#sending)
       if (isMention) this.#batch.mention(this.#names.checked(usual))
       this.#batch.gather()
-      this.#sending = this.#session.transact((transaction) => this.#batch.send(transaction, state))
-      this.#sending.catch(() => {})
+      const begun = new Promise<void>((resolve) => {
+        this.#sending = this.#session.transact((transaction) => this.#batch.send(transaction, state, resolve))
+      })
+      // So that the server has something to do while the next rows are made, which leaves no time to answer it.
+      await this.#session.interruptible(signal, () => Promise.race([begun, this.#sending.catch(() => {})]))
     })
   }
 

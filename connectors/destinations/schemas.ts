@@ -115,5 +115,6 @@ export function requireKeyColumns(
 
 /** Whether UTF-8 could not hold it. */
 export function isHalfPair(text: string): boolean {
-  return /\p{Cs}/u.test(text)
+  // Node 20 has it, and the types of ES2023 do not.
+  return !(text as string & { isWellFormed(): boolean }).isWellFormed()
 }

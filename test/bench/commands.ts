@@ -2,6 +2,7 @@
 
 import { execFileSync } from 'node:child_process'
 import { COLUMNS, type Input, PAGE_RECORDS } from './generate.ts'
+import { fromPostgres, intoPostgres } from './postgres.ts'
 
 export interface Candidate {
   readonly name: string
@@ -12,6 +13,10 @@ export interface Candidate {
   readonly input?: string
   /** The command prints the records; they are collected in `output`. */
   readonly prints?: boolean
+  /** Those of a group, which follow each other, are run in turns, and each is shown beside the first of them. */
+  readonly group?: string
+  /** Done before each run, and not measured. */
+  readonly before?: () => void
   /** How often it is run; the median is shown. Default 1. */
   readonly times?: number
   /** Which input it moves; absent: none, so no rate is shown. */
@@ -34,6 +39,8 @@ export interface Places {
   readonly api: { readonly script: string; readonly ports: readonly number[] }
   /** How many records there are. */
   readonly records: number
+  /** A database to read from and to write to; undefined: there is none. */
+  readonly postgres: string | undefined
   /** Writes a pipeline file into the folder; resolves to its path. */
   pipeline(name: string, input: string, metadata: 'none' | 'bizon'): string
   /** Writes any other file into the folder; resolves to its path. */
@@ -71,7 +78,7 @@ export function commands(places: Places): Candidate[] {
     { name: 'bizon --help', argv: [node, bizon, '--help'], times: 5 },
     { name: 'node -e 0', argv: [node, '-e', '0'], times: 5 },
     ...places.api.ports.flatMap((port, index) => overHttp(places, port, index === 0 ? 'api' : 'api, 5 ms')),
-    ...fromPostgres(places),
+    ...(places.postgres ? [...intoPostgres(places, places.postgres), ...fromPostgres(places, places.postgres)] : []),
     ...peers(places),
   ]
 }
@@ -211,53 +218,6 @@ function overHttp({ api, bizon, folder, file, records }: Places, port: number, n
       argv: [node, bizon, 'run', file(`${stem}.yml`, JSON.stringify(pipeline)), '--quiet'],
       output: out('bizon'),
       moves: 'ndjson',
-    },
-  ]
-}
-
-/** A table of the records in the database that BIZON_BENCH_PG names, which is loaded there beforehand. */
-function fromPostgres({ bizon, folder, file, input }: Places): Candidate[] {
-  const url = process.env.BIZON_BENCH_PG
-  if (url === undefined) return []
-  const table = 'bizon_bench'
-  const psql = (...sql: readonly string[]): readonly string[] => [
-    'psql',
-    '-X',
-    '-q',
-    '-v',
-    'ON_ERROR_STOP=1',
-    '-d',
-    url,
-    ...sql.flatMap((each) => ['-c', each]),
-  ]
-  // Typed columns, as tables have them: what is measured is the way from rows to lines.
-  const load = psql(
-    `CREATE TEMP TABLE lines (line json)`,
-    `\\copy lines FROM '${input.ndjson}' (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02')`,
-    `DROP TABLE IF EXISTS ${table}`,
-    `CREATE TABLE ${table} AS SELECT row_number() OVER () AS n, line->>'id' AS id, line::text AS text, now() AS at, 1.10 AS price FROM lines`,
-    `ALTER TABLE ${table} ADD PRIMARY KEY (n)`,
-    `VACUUM ANALYZE ${table}`,
-  )
-  execFileSync(load[0] as string, load.slice(1), { stdio: ['ignore', 'ignore', 'inherit'] })
-  const pipeline = {
-    name: 'pg',
-    source: { name: 'postgres', stream: table, url },
-    destination: { name: 'file', config: { destination_id: `${folder}/pg-bizon`, metadata: 'none' } },
-  }
-  const rest = { moves: 'ndjson', reshapes: true, times: 3 } as const
-  return [
-    {
-      name: 'postgres: psql \\copy row_to_json',
-      argv: psql(`\\copy (SELECT row_to_json(t) FROM ${table} t) TO '${folder}/pg-psql'`),
-      output: `${folder}/pg-psql`,
-      ...rest,
-    },
-    {
-      name: 'postgres: bizon → NDJSON',
-      argv: [process.execPath, bizon, 'run', file('pg.yml', JSON.stringify(pipeline)), '--quiet'],
-      output: `${folder}/pg-bizon.json`,
-      ...rest,
     },
   ]
 }

@@ -13,6 +13,7 @@ import { parseArgs } from 'node:util'
 import { type Candidate, commands, type Places } from './commands.ts'
 import { generate, LINE_BYTES } from './generate.ts'
 import { type Measured, measure } from './measure.ts'
+import { type Bench, openPostgres } from './postgres.ts'
 
 const { values } = parseArgs({
   options: {
@@ -41,17 +42,21 @@ async function bench(): Promise<void> {
     return join(folder, name)
   }
   const script = join(import.meta.dirname, 'api.mjs')
+  // It takes its time.
+  const postgres = /^$|postgres/.test(values.only) ? await openPostgres() : undefined
   const apis = await Promise.all([0, 5].map((latency) => startApi(script, input.ndjson, latency)))
   try {
-    await table({ input, few, file, expected, api: { script, ports: apis.map(({ port }) => port) } })
+    await table({ input, few, file, expected, api: { script, ports: apis.map(({ port }) => port) }, postgres })
   } finally {
     for (const { child } of apis) child.kill()
+    await postgres?.remove()
   }
 }
 
 interface Setting extends Pick<Places, 'input' | 'few' | 'file' | 'api'> {
   /** SHA-256 of the NDJSON. */
   readonly expected: string
+  readonly postgres: Bench | undefined
 }
 
 /** A server in a process of its own, so that it does not share a core's time with what is measured. */
@@ -61,13 +66,14 @@ async function startApi(script: string, path: string, latency: number): Promise<
   return { child, port: Number(port) }
 }
 
-async function table({ input, few, file, expected, api }: Setting): Promise<void> {
+async function table({ input, few, file, expected, api, postgres }: Setting): Promise<void> {
   const chosen = commands({
     input,
     few,
     folder,
     records,
     api,
+    postgres: postgres?.url,
     bizon: resolve('dist/bin/bizon.js'),
     check: join(import.meta.dirname, 'check.mjs'),
     file,
@@ -87,46 +93,103 @@ async function table({ input, few, file, expected, api }: Setting): Promise<void
   console.log(
     `${records} records of ${LINE_BYTES} bytes: ${megabytes(size)} MB NDJSON, ${megabytes((await stat(input.csv)).size)} MB CSV\n`,
   )
-  print(['', 'seconds', '× cat', 'records/s', 'peak MB', 'output'])
+  print(['', 'seconds', '× cat', '× first', 'records/s', 'peak MB', 'CPU s', 'server s', 'output'])
 
   // So that the first command does not pay for the disk.
   for await (const _ of createReadStream(input.ndjson));
   let cat: number | undefined
-  for (const candidate of chosen) {
-    try {
-      const { seconds, peakBytes } = await median(candidate)
+  for (const group of groupsOf(chosen)) {
+    const runs = await inTurns(group, postgres?.cpuSeconds)
+    const [first] = group
+    for (const candidate of group) {
+      const { name, moves, output } = candidate
+      const measured = runs.get(candidate)
+      if (measured instanceof Error || measured === undefined) {
+        print([name, 'failed', '', '', '', '', '', '', ''])
+        console.log(`  ${measured?.message}`)
+        continue
+      }
+      const of = (what: (run: Run) => number | undefined): number | undefined => median(measured.map(what))
+      const seconds = of((run) => run.seconds) as number
       cat ??= seconds
+      const others = first && runs.get(first)
+      const ratios = Array.isArray(others) ? measured.map((run, at) => run.seconds / (others[at]?.seconds ?? NaN)) : []
       print([
-        candidate.name,
+        name,
         seconds.toFixed(seconds < 1 ? 3 : 2),
-        candidate.moves ? (seconds / cat).toFixed(1) : '',
-        candidate.moves ? Math.round(records / seconds).toLocaleString('en') : '',
-        peakBytes === undefined ? '?' : megabytes(peakBytes),
+        moves ? (seconds / cat).toFixed(1) : '',
+        group.length > 1 ? (median(ratios)?.toFixed(2) ?? '?') : '',
+        moves ? Math.round(records / seconds).toLocaleString('en') : '',
+        shown(
+          of((run) => run.peakBytes),
+          megabytes,
+        ),
+        shown(of((run) => run.cpuSeconds)),
+        name.includes('postgres') ? shown(of((run) => run.serverSeconds)) : '',
         await verdict(candidate, expected),
       ])
-    } catch (error) {
-      print([candidate.name, 'failed', '', '', '', ''])
-      console.log(`  ${error instanceof Error ? error.message : error}`)
+      if (output !== undefined) await rm(output, { force: true })
     }
-    if (candidate.output !== undefined) await rm(candidate.output, { force: true })
   }
 }
 
-async function median(candidate: Candidate): Promise<Measured> {
-  const runs: Measured[] = []
-  for (let i = 0; i < (candidate.times ?? 1); i++) {
-    const { argv, prints, output, input } = candidate
-    runs.push(
-      await measure({
-        argv,
-        cwd: folder,
-        ...(prints && output !== undefined && { output }),
-        ...(input !== undefined && { input }),
-      }),
-    )
+interface Run extends Measured {
+  /** Processor time of the database server meanwhile. */
+  readonly serverSeconds: number | undefined
+}
+
+/** Candidates of one group are one, others each by itself. */
+function groupsOf(candidates: readonly Candidate[]): Candidate[][] {
+  const groups: Candidate[][] = []
+  for (const candidate of candidates) {
+    const last = groups.at(-1)
+    if (last && candidate.group !== undefined && last[0]?.group === candidate.group) last.push(candidate)
+    else groups.push([candidate])
   }
-  runs.sort((a, b) => a.seconds - b.seconds)
-  return runs[Math.floor(runs.length / 2)] as Measured
+  return groups
+}
+
+/** One run of each, then the next one of each, so that what else the machine does meets all of them. */
+async function inTurns(
+  group: readonly Candidate[],
+  serverSeconds: () => number | undefined = () => undefined,
+): Promise<Map<Candidate, Run[] | Error>> {
+  const runs = new Map<Candidate, Run[] | Error>(group.map((candidate) => [candidate, []]))
+  const turns = Math.max(...group.map(({ times = 1 }) => times))
+  for (let turn = 0; turn < turns; turn++) {
+    for (const candidate of group) {
+      const { argv, prints, output, input, before } = candidate
+      const done = runs.get(candidate)
+      if (!Array.isArray(done)) continue
+      try {
+        before?.()
+        const since = serverSeconds()
+        const measured = await measure({
+          argv,
+          cwd: folder,
+          ...(prints && output !== undefined && { output }),
+          ...(input !== undefined && { input }),
+        })
+        const until = serverSeconds()
+        done.push({
+          ...measured,
+          serverSeconds: until === undefined || since === undefined ? undefined : until - since,
+        })
+      } catch (error) {
+        runs.set(candidate, error instanceof Error ? error : new Error(String(error)))
+      }
+    }
+  }
+  return runs
+}
+
+function median(values: readonly (number | undefined)[]): number | undefined {
+  const known = values.filter((value) => value !== undefined).sort((a, b) => a - b)
+  return known[Math.floor(known.length / 2)]
+}
+
+function shown(value: number | undefined, how = (one: number) => one.toFixed(2)): string {
+  return value === undefined ? '?' : how(value)
 }
 
 /** Whether the records came out as they went in, to the byte, where that is what the command is for. */
@@ -155,5 +218,5 @@ function megabytes(bytes: number): string {
 }
 
 function print([name = '', ...cells]: readonly string[]): void {
-  console.log(`${name.padEnd(32)}${cells.map((cell) => cell.padStart(12)).join('')}`)
+  console.log(`${name.padEnd(36)}${cells.map((cell) => cell.padStart(10)).join('')}`)
 }

@@ -5,6 +5,7 @@ import { BizonError } from '../../../lib/errors.ts'
 import { isSpelled, members, stringAt } from '../../../lib/json.ts'
 import type { RawJson } from '../../../lib/record.ts'
 import { joined, type Kind, kindOf } from './kinds.ts'
+import type { SeenValues } from './seen.ts'
 
 /** How many names of fields are remembered of a table: more are no names. */
 export const MOST_NAMES = 10_000
@@ -28,17 +29,31 @@ export class Fields {
   readonly #order: Field[] = []
   /** Since they were last asked for. */
   #changed = new Set<Field>()
+  readonly #seen: SeenValues | undefined
 
-  constructor(table: string) {
+  /** `seen`: told where the values are, of the fields in the order of `names`. */
+  constructor(table: string, seen?: SeenValues) {
     this.#table = table
+    this.#seen = seen
+  }
+
+  /** Of all fields so far, in the order in which they were first met. */
+  get names(): readonly string[] {
+    return this.#order.map(({ name }) => name)
+  }
+
+  get count(): number {
+    return this.#order.length
   }
 
   /** Adds what a record has. Of members with the same name the last counts, which every kind of both takes. Throws at one name too many. */
-  observe({ buffer, start, end }: RawJson, record: string): void {
+  observe(raw: RawJson, record: string): void {
+    const { buffer, start, end } = raw
     let at = 0
     members(buffer, start, end, (keyStart, keyEnd, valueStart, valueEnd) => {
       const field = this.#near(at, buffer, keyStart, keyEnd) ?? this.#find(buffer, keyStart, keyEnd, record)
       at = field.place + 1
+      this.#seen?.add(field.place, valueStart, valueEnd)
       const kind = kindOf(buffer, valueStart, valueEnd)
       if (kind === undefined || kind === field.kind) return
       const both = field.kind === undefined ? kind : joined(field.kind, kind)
@@ -46,6 +61,7 @@ export class Fields {
       field.kind = both
       this.#changed.add(field)
     })
+    this.#seen?.end(raw)
   }
 
   /**

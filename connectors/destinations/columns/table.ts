@@ -1,11 +1,12 @@
 // The columns of one table that follow its records: `unnest: columns`. Page by page it is found out what the table lacks;
 // the destination carries that out, in the transaction of the rows that need it, before they are written.
 
-import type { JsonObject, SourceRecord } from '../../../lib/record.ts'
+import type { JsonObject, RawJson, SourceRecord } from '../../../lib/record.ts'
 import { rawOf } from '../record.ts'
 import { type Changes, changesFor, isMisfit, type Kinds, misfitError, type Policy } from './evolve.ts'
 import { fits, type Kind, kindsOfSchema } from './kinds.ts'
 import { Fields, otherKind } from './observe.ts'
+import type { SeenValues } from './seen.ts'
 
 export interface FollowOptions {
   /** As errors name it. */
@@ -19,6 +20,8 @@ export interface FollowOptions {
   readonly isReplaced: boolean
   /** See `misfitError`. */
   readonly remedy: string
+  /** Told where the values of records are; whoever gives one takes them from it. */
+  readonly seen?: SeenValues
 }
 
 /** The first of the records that has a value there. */
@@ -45,7 +48,7 @@ export class FollowedColumns {
 
   constructor(options: FollowOptions) {
     this.#options = options
-    this.#fields = new Fields(options.table)
+    this.#fields = new Fields(options.table, options.seen)
     this.#kinds = new Map(options.columns)
     this.#written = new Set([...options.written].filter((name) => this.#kinds.has(name)))
   }
@@ -61,6 +64,7 @@ export class FollowedColumns {
    * room for.
    */
   follow(records: readonly SourceRecord[], schema?: JsonObject): Step | undefined {
+    this.#options.seen?.clear()
     for (const { id, data } of records) this.#fields.observe(rawOf(data), id)
     const isNew = this.#kinds.size === 0
     const changed = this.#fields.changed()
@@ -77,6 +81,19 @@ export class FollowedColumns {
     for (const [name, kind] of [...added, ...widened, ...retyped]) this.#kinds.set(name, kind)
     for (const name of [...added.keys(), ...used]) this.#written.add(name)
     return { added, widened, retyped, leftOut, used }
+  }
+
+  /** Reads the values of these columns from `seen`, as far as they are there. */
+  valuesFor(names: readonly string[]): (raw: RawJson, into: Int32Array) => boolean {
+    const { seen } = this.#options
+    const index = new Map(names.map((name, at) => [name, at]))
+    let columns = new Int32Array()
+    return (raw, into) => {
+      if (!seen) return false
+      if (columns.length !== this.#fields.count)
+        columns = Int32Array.from(this.#fields.names, (name) => index.get(name) ?? -1)
+      return seen.take(raw, columns, into)
+    }
   }
 
   /** What a column that had to become another is now. */

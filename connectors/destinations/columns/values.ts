@@ -9,11 +9,20 @@ export class FieldValues {
   /** The names as JSON writes them. */
   readonly #spellings: readonly Buffer[]
   readonly #unknown: ((id: string, name: string) => Error) | undefined
+  readonly #seen: ((raw: RawJson, into: Int32Array) => boolean) | undefined
   readonly #values: Int32Array
 
-  /** `unknown`: what a field without a column fails with; absent: it is passed over. */
-  constructor(names: readonly string[], unknown?: (id: string, name: string) => Error) {
+  /**
+   * `unknown`: what a field without a column fails with; absent: it is passed over. `seen`: writes the values of a record
+   * that was gone through before; false: this one was not.
+   */
+  constructor(
+    names: readonly string[],
+    unknown?: (id: string, name: string) => Error,
+    seen?: (raw: RawJson, into: Int32Array) => boolean,
+  ) {
     this.#names = names
+    this.#seen = seen
     this.#unknown = unknown
     this.#index = new Map(names.map((name, at) => [name, at]))
     this.#spellings = names.map((name) => Buffer.from(JSON.stringify(name)))
@@ -21,8 +30,10 @@ export class FieldValues {
   }
 
   /** Start and end of each column's value in the record's buffer; -1 when it has none. Good until the next call. */
-  of({ buffer, start, end }: RawJson, id: string): Int32Array {
+  of(raw: RawJson, id: string): Int32Array {
+    const { buffer, start, end } = raw
     const values = this.#values.fill(-1)
+    if (this.#seen?.(raw, values)) return values
     // Records mostly have their fields in the order of the columns.
     let next = 0
     members(buffer, start, end, (keyStart, keyEnd, valueStart, valueEnd) => {

@@ -7,8 +7,8 @@ import { faultPoint } from '../../../lib/fault.ts'
 import { memorySizes } from '../../../lib/memory.ts'
 import type { Step } from '../columns/table.ts'
 import { isDirect } from '../recovery.ts'
-import type { Column } from './columns.ts'
-import { CopyRows, type Segment } from './copy.ts'
+import type { Column, Rows, TableColumns } from './columns.ts'
+import type { Segment } from './copy.ts'
 import { recordError, swallowed } from './errors.ts'
 import { carryOut } from './follow.ts'
 import { derivedName, qualified } from './names.ts'
@@ -18,7 +18,10 @@ import { stagingName } from './staging.ts'
 import type { StagedTable, TableState } from './state.ts'
 import { createTable, listOf } from './tables.ts'
 
-const NOTHING: Segment = { chunks: [], ids: [], bytes: 0 }
+const NOTHING: Segment = { chunks: [], ids: [], bytes: 0, options: '' }
+
+/** What is sent first after a checkpoint is so many times less than what is sent at most. */
+const FIRST_PART = 8
 
 interface Sent {
   readonly table: string
@@ -31,10 +34,12 @@ interface Sent {
 
 export class Batch {
   readonly #site: Site
-  readonly #waiting = new Map<string, { readonly rows: CopyRows; readonly columns: readonly Column[] }>()
+  readonly #waiting = new Map<string, { readonly rows: Rows; readonly columns: readonly Column[] }>()
   /** In the order in which they were sent. */
   #segments: Sent[] = []
   #bytes = 0
+  /** Bytes that were gathered since the last checkpoint, in memory or not. */
+  #total = 0
   #rows = new Map<string, number>()
   /** The transaction that has the segments, and how many of them. */
   #sent: { readonly transaction: Transaction; count: number; readonly into: Map<string, string> } | undefined
@@ -49,20 +54,25 @@ export class Batch {
     this.#begin = begin
   }
 
-  rowsOf(table: string): CopyRows {
+  /** `columns`: the table's, as they are now. */
+  rowsOf(table: string, columns: TableColumns): Rows {
     let waiting = this.#waiting.get(table)
     if (!waiting) {
-      waiting = { rows: new CopyRows(), columns: this.#site.columnsOf(table) }
+      waiting = { rows: columns.newRows(), columns: columns.all }
       this.#waiting.set(table, waiting)
     }
     return waiting.rows
   }
 
-  /** Whether so much waits that it should be sent. */
+  /**
+   * Whether so much waits that it should be sent. Behind a checkpoint that is soon, because the server has nothing to do; then
+   * more and more, which takes fewer statements.
+   */
   get isRipe(): boolean {
     let bytes = 0
     for (const { rows } of this.#waiting.values()) bytes += rows.bytes
-    return 2 * bytes >= memorySizes().gathered
+    const most = memorySizes().gathered / 2
+    return bytes >= Math.min(most, Math.max(most / FIRST_PART, this.#total))
   }
 
   /** The table is replaced also when no row comes for it. */
@@ -84,13 +94,17 @@ export class Batch {
       const segment = rows.take()
       this.#segments.push({ table, segment, columns })
       this.#bytes += segment.bytes
+      this.#total += segment.bytes
       this.#rows.set(table, (this.#rows.get(table) ?? 0) + segment.ids.length)
     }
     this.#waiting.clear()
   }
 
-  /** Brings every segment into the transaction; those that are there already are not sent again. */
-  async send(transaction: Transaction, state: TableState): Promise<void> {
+  /**
+   * Brings every segment into the transaction; those that are there already are not sent again. `begun` is called when rows
+   * are on their way.
+   */
+  async send(transaction: Transaction, state: TableState, begun?: () => void): Promise<void> {
     if (this.#sent?.transaction !== transaction) {
       if (this.#sent && !this.#canRepeat) throw new TooLarge()
       this.#sent = { transaction, count: 0, into: new Map() }
@@ -108,7 +122,11 @@ export class Batch {
       sent.into.set(table, into)
       if (segment.chunks.length === 0) continue
       try {
-        const count = await transaction.copy(`COPY ${into} (${listOf(columns)}) FROM STDIN`, segment.chunks)
+        const count = await transaction.copy(
+          `COPY ${into} (${listOf(columns)}) FROM STDIN${segment.options}`,
+          segment.chunks,
+          begun,
+        )
         if (count !== segment.ids.length) throw swallowed(table, count, segment.ids.length)
       } catch (error) {
         throw recordError(error, segment.ids, table) ?? error
@@ -147,6 +165,7 @@ export class Batch {
   done(): void {
     this.#segments = []
     this.#bytes = 0
+    this.#total = 0
     this.#rows.clear()
     this.#sent = undefined
     this.#canRepeat = true

@@ -5,16 +5,18 @@ import type { RecordSchema } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import { stringAt } from '../../../lib/json.ts'
 import type { RawJson, SourceRecord } from '../../../lib/record.ts'
+import type { FollowedColumns } from '../columns/table.ts'
 import { FieldValues } from '../columns/values.ts'
 import { FACT_TYPES, factText, isFree, listOf, type Naming, namingOf, type PageFacts as RowFacts } from '../naming.ts'
 import { rawOf } from '../record.ts'
 import { isHalfPair, schemaFor } from '../schemas.ts'
+import { BinaryRows } from './binary.ts'
 import type { PostgresOptions } from './config.ts'
-import type { CopyRows, Watch } from './copy.ts'
+import { CopyRows, type Watch } from './copy.ts'
 import { checkedName } from './names.ts'
 import { fieldOf, merges, withoutNul } from './nul.ts'
 import { typeOf } from './types.ts'
-import { type Shape, shapeOf } from './values.ts'
+import { FORM, formOf, type Shape, shapeOf, sureOf } from './values.ts'
 
 export interface Column {
   readonly name: string
@@ -37,6 +39,9 @@ export interface PageFacts extends RowFacts {
   readonly watch: Watch
 }
 
+/** In binary where the payload is whole: its columns are ours, of types that are known. */
+export type Rows = CopyRows | BinaryRows
+
 export class TableColumns {
   readonly all: readonly Column[]
   readonly #options: Pick<PostgresOptions, 'on_nul' | 'primary_key'>
@@ -44,15 +49,22 @@ export class TableColumns {
   /** Undefined: the payload whole. */
   readonly #fields: Fields | undefined
 
-  /** `followed`: with `unnest: columns`, those of the records' fields as they are now. */
-  constructor(options: PostgresOptions, table: string, followed: readonly Column[] = []) {
+  /**
+   * `followed`: with `unnest: columns`, those of the records' fields as they are now. `valuesFor`: see FollowedColumns.
+   */
+  constructor(
+    options: PostgresOptions,
+    table: string,
+    followed: readonly Column[] = [],
+    valuesFor?: FollowedColumns['valuesFor'],
+  ) {
     const { unnest, recordSchemas } = options
     const naming = namingOf(options)
     const listed = unnest === true ? typedColumns(schemaFor(recordSchemas, table, 'table'), table) : undefined
     const typed = unnest === 'columns' ? followed : listed
     this.#options = options
     this.#naming = naming
-    this.#fields = typed && new Fields(typed, unnest === true)
+    this.#fields = typed && new Fields(typed, unnest === true, valuesFor)
     const facts = naming.columns.map(({ name, fact }) => ({ name, type: TYPES[FACT_TYPES[fact]] }))
     this.all = [...facts, ...(typed ?? [{ name: naming.payload, type: TYPES.json }])]
     const twice = this.all.find(({ name }, at) => this.all.findIndex((other) => other.name === name) !== at)
@@ -63,7 +75,13 @@ export class TableColumns {
     }
   }
 
-  add(record: SourceRecord, page: PageFacts, to: CopyRows): void {
+  /** For rows with these columns. */
+  newRows(): Rows {
+    return this.#fields ? new CopyRows() : new BinaryRows()
+  }
+
+  /** `to` is of `newRows`. */
+  add(record: SourceRecord, page: PageFacts, to: Rows): void {
     const { on_nul: onNul } = this.#options
     let { id } = record
     const came = rawOf(record.data)
@@ -73,6 +91,24 @@ export class TableColumns {
       if (onNul === 'fail' && id.includes('\0')) throw holdsNul(id, 'its id')
       id = id.replaceAll('\0', '')
     }
+    if (to instanceof BinaryRows) this.#addWhole(record, raw, id, page, to)
+    else this.#addFields(record, raw, id, page, to)
+  }
+
+  #addWhole(record: SourceRecord, raw: RawJson, id: string, page: PageFacts, to: BinaryRows): void {
+    to.begin(id, this.all.length, raw.byteLength + 3 * (id.length + page.run.length) + HEAD_BYTES)
+    for (const { fact } of this.#naming.columns) {
+      const text = fact === 'recordId' ? id : factText(fact, record, page)
+      if (isFree(fact)) to.text(text)
+      else if (FACT_TYPES[fact] === 'timestamp') to.time(text, id)
+      else if (FACT_TYPES[fact] === 'integer') to.bigint(Number(text))
+      else if (FACT_TYPES[fact] === 'json') to.jsonb(Buffer.from(text), 0, text.length)
+      else to.ascii(text)
+    }
+    to.jsonb(raw.buffer, raw.start, raw.end)
+  }
+
+  #addFields(record: SourceRecord, raw: RawJson, id: string, page: PageFacts, to: CopyRows): void {
     to.begin(id, raw.byteLength + 3 * (id.length + page.run.length) + HEAD_BYTES + 3 * this.all.length)
     let plain = ''
     for (const { fact } of this.#naming.columns) {
@@ -84,9 +120,7 @@ export class TableColumns {
       } else plain += `${text}\t`
     }
     if (plain !== '') to.plain(plain)
-    if (this.#fields) this.#fields.add(raw, id, to)
-    // Another payload is not looked at beside the page's, which would be looked through again from here.
-    else to.json(raw.buffer, raw.start, raw.end, raw !== came || page.watch.escapes(raw))
+    this.#fields?.add(raw, id, to)
     to.end()
   }
 
@@ -112,38 +146,49 @@ export class TableColumns {
 class Fields {
   readonly #columns: readonly Column[]
   readonly #shapes: readonly (Shape | undefined)[]
+  readonly #isJson: readonly boolean[]
+  /** Forms of values that a column keeps, or refuses, without a look at them. */
+  readonly #sure: readonly number[]
   readonly #values: FieldValues
 
   /** `isComplete`: a field without a column fails the run. */
-  constructor(columns: readonly Column[], isComplete: boolean) {
+  constructor(columns: readonly Column[], isComplete: boolean, valuesFor?: FollowedColumns['valuesFor']) {
     this.#columns = columns
     this.#shapes = columns.map(({ type }) => shapeOf(type))
+    this.#isJson = columns.map(({ type }) => type === 'jsonb' || type === 'json')
+    this.#sure = columns.map(({ type }) => sureOf(type))
     const names = columns.map(({ name }) => name)
-    this.#values = new FieldValues(names, isComplete ? unknownField : undefined)
+    this.#values = new FieldValues(names, isComplete ? unknownField : undefined, valuesFor?.(names))
   }
 
   add(raw: RawJson, id: string, to: CopyRows): void {
     const values = this.#values.of(raw, id)
-    for (const [at, column] of this.#columns.entries()) {
+    const count = this.#columns.length
+    for (let at = 0; at < count; at++) {
       if (at > 0) to.next()
-      this.#value(at, column, values, raw.buffer, id, to)
+      this.#value(at, values, raw.buffer, id, to)
     }
   }
 
-  #value(at: number, { name, type }: Column, values: Int32Array, buffer: Buffer, id: string, to: CopyRows): void {
+  #value(at: number, values: Int32Array, buffer: Buffer, id: string, to: CopyRows): void {
     const [start, end] = [values[2 * at] as number, values[2 * at + 1] as number]
-    if (start < 0 || buffer[start] === LETTER_N) {
+    const first = buffer[start] as number
+    if (start < 0 || first === LETTER_N) {
       to.nothing()
       return
     }
+    const form = formOf(first)
+    const isSure = ((this.#sure[at] as number) & form) !== 0
+    if (this.#isJson[at] || (isSure && form !== FORM.string)) to.json(buffer, start, end)
+    else if (!isSure || !to.inside(buffer, start + 1, end - 1)) this.#checked(at, buffer, start, end, id, to)
+  }
+
+  /** A value that the column may not take as it is, or that has escapes. */
+  #checked(at: number, buffer: Buffer, start: number, end: number, id: string, to: CopyRows): void {
+    const { name } = this.#columns[at] as Column
     const isString = buffer[start] === QUOTE
-    const shape = this.#shapes[at]
-    if (type === 'jsonb' || type === 'json' || (!isString && !shape)) {
-      to.json(buffer, start, end, true)
-      return
-    }
     const text = isString ? stringAt(buffer, start, end) : buffer.toString('utf8', start, end)
-    const changed = shape?.(text, isString)
+    const changed = this.#shapes[at]?.(text, isString)
     if (changed !== undefined) throw misshapen(id, name, buffer.toString('utf8', start, end), changed)
     if (isHalfPair(text)) throw half(id, `column ${name}`, 'Correct it in a transform.')
     to.text(text)

@@ -1,5 +1,5 @@
-// Rows as the text that COPY takes: columns between tabs, one row a line. JSON text is copied as bytes; only a backslash
-// or a line break in it needs a second look.
+// Rows as COPY takes them. As text: columns between tabs, one row a line, for columns of any type. Where the types are
+// ours they go in binary (binary.ts), which the server takes without looking for tabs and escapes.
 
 import type { RawJson } from '../../../lib/record.ts'
 
@@ -11,76 +11,61 @@ const BACKSLASH = 0x5c
 const [FIRST_CHUNK_BYTES, CHUNK_BYTES] = [1 << 12, 1 << 18]
 
 /** Rows of one table that wait to be sent. Their bytes are not touched again once they were taken. */
-export class CopyRows {
+export class WaitingRows {
+  protected chunk = Buffer.alloc(0)
+  protected used = 0
   #chunks: Buffer[] = []
-  #chunk = Buffer.alloc(0)
-  #used = 0
   #start = 0
   #closed = 0
   #ids: string[] = []
+  readonly #format: Format
+
+  constructor(format: Format) {
+    this.#format = format
+  }
 
   /** What they take in memory. */
   get bytes(): number {
-    return this.#closed + this.#chunk.length - this.#start
-  }
-
-  /** Begins a row of at most so many bytes, before they are escaped. */
-  begin(id: string, bytes: number): void {
-    const most = 2 * bytes + 1
-    if (most > this.#chunk.length - this.#used) {
-      this.#close()
-      const next = Math.min(Math.max(2 * this.#chunk.length, FIRST_CHUNK_BYTES), CHUNK_BYTES)
-      this.#chunk = Buffer.allocUnsafeSlow(Math.max(next, most))
-      this.#used = 0
-      this.#start = 0
-    }
-    this.#ids.push(id)
-  }
-
-  /** ASCII without anything that needs an escape. */
-  plain(text: string): void {
-    this.#used += this.#chunk.write(text, this.#used, 'latin1')
-  }
-
-  text(text: string): void {
-    const escaped = /[\\\t\n\r]/.test(text) ? text.replaceAll(/[\\\t\n\r]/g, (c) => ESCAPES[c] ?? c) : text
-    this.#used += this.#chunk.write(escaped, this.#used)
-  }
-
-  /** Bytes of JSON text. `escapes`: whether there may be a backslash or a line break among them. */
-  json(source: Buffer, start: number, end: number, escapes: boolean): void {
-    if (escapes) this.#used = escapeInto(source, start, end, this.#chunk, this.#used)
-    else this.#used += source.copy(this.#chunk, this.#used, start, end)
-  }
-
-  nothing(): void {
-    this.plain('\\N')
-  }
-
-  next(): void {
-    this.#chunk[this.#used++] = TAB
-  }
-
-  end(): void {
-    this.#chunk[this.#used++] = LF
+    return this.#closed + this.chunk.length - this.#start
   }
 
   /** What has gathered since the last call. */
   take(): Segment {
     this.#close()
-    const segment = { chunks: this.#chunks, ids: this.#ids, bytes: this.#closed }
+    const { head, tail, options } = this.#format
+    const chunks = this.#chunks.length === 0 ? [] : [...head, ...this.#chunks, ...tail]
+    const segment = { chunks, ids: this.#ids, bytes: this.#closed, options }
     this.#chunks = []
     this.#ids = []
     this.#closed = 0
     return segment
   }
 
-  #close(): void {
-    if (this.#used === this.#start) return
-    this.#chunks.push(this.#chunk.subarray(this.#start, this.#used))
-    this.#closed += this.#used - this.#start
-    this.#start = this.#used
+  /** Room for a row of at most so many bytes. */
+  protected reserve(id: string, most: number): void {
+    if (most > this.chunk.length - this.used) {
+      this.#close()
+      const next = Math.min(Math.max(2 * this.chunk.length, FIRST_CHUNK_BYTES), CHUNK_BYTES)
+      this.chunk = Buffer.allocUnsafeSlow(Math.max(next, most))
+      this.used = 0
+      this.#start = 0
+    }
+    this.#ids.push(id)
   }
+
+  #close(): void {
+    if (this.used === this.#start) return
+    this.#chunks.push(this.chunk.subarray(this.#start, this.used))
+    this.#closed += this.used - this.#start
+    this.#start = this.used
+  }
+}
+
+/** What COPY is told, and what stands around the rows. */
+export interface Format {
+  readonly options: string
+  readonly head: readonly Buffer[]
+  readonly tail: readonly Buffer[]
 }
 
 export interface Segment {
@@ -88,6 +73,63 @@ export interface Segment {
   /** Of the records, one for each row: for messages. */
   readonly ids: readonly string[]
   readonly bytes: number
+  /** Of COPY. */
+  readonly options: string
+}
+
+const TEXT: Format = { options: '', head: [], tail: [] }
+
+/** As text. */
+export class CopyRows extends WaitingRows {
+  constructor() {
+    super(TEXT)
+  }
+
+  /** Begins a row of at most so many bytes, before they are escaped. */
+  begin(id: string, bytes: number): void {
+    this.reserve(id, 2 * bytes + 1)
+  }
+
+  /** ASCII without anything that needs an escape. */
+  plain(text: string): void {
+    this.used += this.chunk.write(text, this.used, 'latin1')
+  }
+
+  text(text: string): void {
+    const escaped = /[\\\t\n\r]/.test(text) ? text.replaceAll(/[\\\t\n\r]/g, (c) => ESCAPES[c] ?? c) : text
+    this.used += this.chunk.write(escaped, this.used)
+  }
+
+  /** Bytes of JSON text. */
+  json(source: Buffer, start: number, end: number): void {
+    this.used = escapeInto(source, start, end, this.chunk, this.used)
+  }
+
+  /** The inside of a JSON string, without its quotes. False, and nothing is written, when it has escapes. */
+  inside(source: Buffer, start: number, end: number): boolean {
+    const { chunk } = this
+    let to = this.used
+    for (let i = start; i < end; i++) {
+      const byte = source[i] as number
+      // Without one there is no character that COPY would want to be escaped either.
+      if (byte === BACKSLASH) return false
+      chunk[to++] = byte
+    }
+    this.used = to
+    return true
+  }
+
+  nothing(): void {
+    this.plain('\\N')
+  }
+
+  next(): void {
+    this.chunk[this.used++] = TAB
+  }
+
+  end(): void {
+    this.chunk[this.used++] = LF
+  }
 }
 
 const ESCAPES: Readonly<Record<string, string>> = { '\\': '\\\\', '\t': '\\t', '\n': '\\n', '\r': '\\r' }
@@ -103,51 +145,29 @@ function escapeInto(source: Buffer, start: number, end: number, target: Buffer, 
   return to
 }
 
-type Sought = 'backslash' | 'tab' | 'lf' | 'cr' | 'nul'
-
 /**
- * Looks through the buffers of one page in rising order for what COPY, or PostgreSQL, does not take as it is; each byte once.
- * Of one page, because the next one may come in the same buffer.
+ * Looks through the buffers of one page in rising order for what PostgreSQL does not take; each byte once. Of one page,
+ * because the next one may come in the same buffer.
  */
 export class Watch {
   #buffer: Buffer | undefined
   #from = 0
-  readonly #next: Record<Sought, number> = { backslash: -1, tab: -1, lf: -1, cr: -1, nul: -1 }
-
-  /** Whether the payload has a backslash or white space that must be escaped. */
-  escapes(raw: RawJson): boolean {
-    return (
-      this.#has(raw, 'backslash', BACKSLASH) ||
-      this.#has(raw, 'lf', LF) ||
-      this.#has(raw, 'tab', TAB) ||
-      this.#has(raw, 'cr', CR)
-    )
-  }
+  #next = -1
 
   /** Whether the payload seems to hold the escape of U+0000; `\\u0000`, which is none, seems so too. */
-  nul(raw: RawJson): boolean {
-    return this.#has(raw, 'nul', NUL)
-  }
-
-  #turnTo(buffer: Buffer, start: number): void {
-    if (buffer === this.#buffer && start >= this.#from) {
-      this.#from = start
-      return
-    }
-    this.#buffer = buffer
-    this.#from = start
-    this.#next.backslash = this.#next.tab = this.#next.lf = this.#next.cr = this.#next.nul = -1
-  }
-
-  #has({ buffer, start, end }: RawJson, name: Sought, what: number | Buffer): boolean {
+  nul({ buffer, start, end }: RawJson): boolean {
     // One with a buffer of its own must not make the page's be looked through again from the next one on.
-    if (start === 0 && end === buffer.length) return buffer.includes(what)
-    this.#turnTo(buffer, start)
-    if (this.#next[name] < start) {
-      const found = this.#buffer?.indexOf(what, start) ?? -1
-      this.#next[name] = found < 0 ? Number.POSITIVE_INFINITY : found
+    if (start === 0 && end === buffer.length) return buffer.includes(NUL)
+    if (buffer !== this.#buffer || start < this.#from) {
+      this.#buffer = buffer
+      this.#next = -1
     }
-    return this.#next[name] < end
+    this.#from = start
+    if (this.#next < start) {
+      const found = buffer.indexOf(NUL, start)
+      this.#next = found < 0 ? Number.POSITIVE_INFINITY : found
+    }
+    return this.#next < end
   }
 }
 

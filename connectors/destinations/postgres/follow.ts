@@ -8,6 +8,7 @@ import type { JsonObject, SourceRecord } from '../../../lib/record.ts'
 import { type Queries, quoteName } from '../../postgres.ts'
 import { policyOf } from '../columns/config.ts'
 import { joined, type Kind } from '../columns/kinds.ts'
+import { SeenValues } from '../columns/seen.ts'
 import { FollowedColumns, recordWith, type Step } from '../columns/table.ts'
 import { isDirect } from '../recovery.ts'
 import { isHalfPair, requireKeyColumns } from '../schemas.ts'
@@ -63,6 +64,7 @@ export class FollowedTable {
       policy: policyOf(options),
       columns: new Map([...this.#types].map(([name, type]) => [name, KINDS.get(type)])),
       written: writtenBefore(state, table),
+      seen: new SeenValues(),
       isReplaced,
       remedy: isReplaced
         ? 'drop the column'
@@ -126,7 +128,7 @@ export class FollowedTable {
       name,
       type: kind === undefined ? String(this.#types.get(name)) : TYPES[kind],
     }))
-    return new TableColumns(this.#site.options, this.#table, columns)
+    return new TableColumns(this.#site.options, this.#table, columns, (names) => this.#followed.valuesFor(names))
   }
 
   #isField(name: string): boolean {

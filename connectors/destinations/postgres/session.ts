@@ -61,9 +61,9 @@ export class Transaction implements Queries {
     return this.#connection.query(sql, values)
   }
 
-  copy(sql: string, chunks: readonly Uint8Array[]): Promise<number> {
+  copy(sql: string, chunks: readonly Uint8Array[], begun?: () => void): Promise<number> {
     this.#before(sql)
-    return this.#connection.copy(sql, chunks)
+    return this.#connection.copy(sql, chunks, begun)
   }
 
   async commit(): Promise<void> {

@@ -1,6 +1,7 @@
 // Values that PostgreSQL would take for a typed column, and silently change: a date with a time, a time with an offset that
 // the column does not keep, more digits than it has. They are refused; what it refuses itself is left to it.
 
+const [QUOTE, NINE, LETTER_F, LETTER_T] = [0x22, 0x39, 0x66, 0x74]
 const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.(\d+))?(?:[eE][+-]?\d+)?$/
 const INTEGER = /^-?\d+$/
 const DAY = String.raw`\d{4,}-\d\d-\d\d`
@@ -45,6 +46,36 @@ export function shapeOf(type: string): Shape | undefined {
           : undefined
     default:
       return undefined
+  }
+}
+
+/** What the first byte of a JSON value says of it. */
+export const FORM = { string: 1, number: 2, word: 4, nested: 8 } as const
+const ANY = 15
+
+/** Of any value but null. */
+export function formOf(first: number): number {
+  if (first === QUOTE) return FORM.string
+  if (first <= NINE) return FORM.number
+  return first === LETTER_T || first === LETTER_F ? FORM.word : FORM.nested
+}
+
+/** Forms of which no value would be changed by a column of the type: its shape need not be asked. */
+export function sureOf(type: string): number {
+  if (!shapeOf(type)) return ANY
+  switch (type) {
+    case 'smallint':
+    case 'integer':
+    case 'bigint':
+    case 'real':
+    case 'double precision':
+      return ANY & ~FORM.string
+    case 'numeric':
+      return FORM.number
+    case 'boolean':
+      return FORM.word
+    default:
+      return 0
   }
 }
 

@@ -1,8 +1,10 @@
 // What of a record arrives in which column, exactly, and what is refused. psql reads.
 
 import { beforeEach, describe, expect, test } from 'vitest'
+import { BinaryRows } from '../../../connectors/destinations/postgres/binary.ts'
 import type { PostgresOptions } from '../../../connectors/destinations/postgres/config.ts'
 import { CopyRows } from '../../../connectors/destinations/postgres/copy.ts'
+import { timestampText } from '../../../connectors/destinations/record.ts'
 import { stringifyJson } from '../../../lib/json.ts'
 import { type Json, RawJson, type SourceRecord } from '../../../lib/record.ts'
 import { load, runOf } from '../../support/load.ts'
@@ -79,6 +81,32 @@ describe('the record as jsonb', () => {
       `${large.length}\n`,
     )
   })
+
+  test('at any time that both know, as the server itself reads it', async () => {
+    const times = [
+      '0001-01-01T00:00:00Z',
+      '1969-12-31T23:59:59.999999Z',
+      '1999-12-31T23:59:59.999999+00:00',
+      '2000-01-01T00:00:00Z',
+      '2262-04-12T00:00:00.000001Z',
+      '9999-12-31T23:59:59.999999Z',
+    ]
+    await loaded(times.map((timestamp) => ({ ...raw(timestamp, '{}'), timestamp })))
+    expect(await psql(url, 'SELECT count(*) FROM main WHERE source_timestamp = source_record_id::timestamptz')).toBe(
+      `${times.length}\n`,
+    )
+  })
+
+  test.each(['0000-12-31T23:59:59Z', '9999-12-31T23:59:59-01:00', new Date(Date.UTC(-1, 0))])(
+    'not at %s, which is refused by the name of its record',
+    (timestamp) => {
+      const rows = new BinaryRows()
+      rows.begin('bad', 1, 8)
+      expect(() => rows.time(timestampText(timestamp, 'bad'), 'bad')).toThrow(
+        /^record "bad": its timestamp .* is not within the years 1 to 9999$/,
+      )
+    },
+  )
 
   test('alone, with metadata none', async () => {
     await loaded([raw('a', '{"n":1}')], { metadata: 'none' })

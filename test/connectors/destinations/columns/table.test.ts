@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { SeenValues } from '../../../../connectors/destinations/columns/seen.ts'
 import { FollowedColumns, type FollowOptions } from '../../../../connectors/destinations/columns/table.ts'
 import { RawJson, type SourceRecord } from '../../../../lib/record.ts'
 
@@ -108,4 +109,49 @@ it.each(['freeze', 'evolve'] as const)('%s: values in the place of names are not
       hint: expect.stringMatching(/in a transform.*unnest: false/),
     }),
   )
+})
+
+describe('where values are', () => {
+  const shown = (some: readonly SourceRecord[], read: ReturnType<FollowedColumns['valuesFor']>): unknown[] =>
+    some.map(({ data }) => {
+      const raw = data as RawJson
+      const into = new Int32Array(4).fill(-1)
+      if (!read(raw, into)) return undefined
+      return [0, 1].map((at) => raw.buffer.toString('utf8', into[2 * at], Math.max(0, into[2 * at + 1] as number)))
+    })
+
+  it('is known record by record, of the last of several with one name, in any order and spelling', () => {
+    const columns = table({ seen: new SeenValues() })
+    const some = records('{"a":1,"b":"x"}', '{"b":null,"\\u0061":2,"a":3}', '{}', '{"c":[1],"a":{"b":4}}')
+    columns.follow(some)
+    const read = columns.valuesFor(['b', 'a'])
+    expect(shown(some, read)).toEqual([
+      ['"x"', '1'],
+      ['null', '3'],
+      ['', ''],
+      ['', '{"b":4}'],
+    ])
+    expect(shown(some, read)).toEqual(some.map(() => undefined))
+    const more = records('{"d":1,"b":"y"}', '{"e":2,"a":6}')
+    columns.follow(more)
+    expect(shown(more, read)).toEqual([
+      ['"y"', ''],
+      ['', '6'],
+    ])
+  })
+
+  it('is not said of another record, nor of any behind it', () => {
+    const columns = table({ seen: new SeenValues() })
+    const some = records('{"a":1}', '{"a":2}')
+    columns.follow(some)
+    const read = columns.valuesFor(['a', 'b'])
+    expect(shown([...some].reverse(), read)).toEqual([undefined, undefined])
+  })
+
+  it('is known of a page of many records', () => {
+    const columns = table({ seen: new SeenValues() })
+    const some = records(...Array.from({ length: 50_000 }, (_, n) => `{"b":${n},"a":${-n}}`))
+    columns.follow(some)
+    expect(shown(some, columns.valuesFor(['a', 'b']))).toEqual(some.map((_, n) => [`${-n}`, `${n}`]))
+  })
 })
