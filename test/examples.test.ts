@@ -6,6 +6,8 @@ import { parse as parseCsv } from 'csv-parse/sync'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { duckdb } from './support/duckdb.ts'
 import { CHECKOUT, type Finished, QUICK_NPX, Sandbox } from './support/sandbox.ts'
+import { sharedKafka } from './support/services/kafka.ts'
+import { freshDatabase } from './support/services/postgres.ts'
 
 const examples = (await readdir(`${CHECKOUT}/examples`, { withFileTypes: true }))
   .filter((entry) => entry.isFile())
@@ -28,7 +30,10 @@ describe('an example', () => {
   beforeAll(async () => {
     sandbox = await Sandbox.create()
     await sandbox.run('git init --quiet && git add --all')
-    for (const name of examples) finished.set(name, await sandbox.run([QUICK_NPX, ...commandsOf(name)].join('\n')))
+    const servers = `export KAFKA_BROKERS=${(await sharedKafka()).plain} DATABASE_URL=${(await freshDatabase()).url}`
+    for (const name of examples) {
+      finished.set(name, await sandbox.run([servers, QUICK_NPX, ...commandsOf(name)].join('\n')))
+    }
   })
   afterAll(() => sandbox.remove())
 
@@ -39,6 +44,13 @@ describe('an example', () => {
   test.each(examples)('%s runs by the commands in its header', (name) => {
     expect(commandsOf(name).join('\n')).toContain(`examples/${name}`)
     expect(finished.get(name)).toMatchObject({ code: 0 })
+  })
+
+  test('kafka-to-postgres.yml gives every message that to-kafka.yml made of the file', async () => {
+    const types = linesOf(await example('data/events.ndjson')).map((line) => JSON.parse(line).type as string)
+    const counted = [...new Set(types)].sort().map((type) => `${type}|${types.filter((one) => one === type).length}`)
+    expect(linesOf(finished.get('kafka-to-postgres.yml')?.stdout ?? '').slice(-counted.length)).toEqual(counted)
+    expect(finished.get('to-kafka.yml')?.stdout).toContain('Loaded 0 records')
   })
 
   test('weather.yml gives every row of the CSV, each cell as the text it was', async () => {
