@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { createServer } from 'node:tls'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { RabbitConsumer } from '../../../connectors/queues/rabbitmq/consumer.ts'
-import { orderText } from '../../../connectors/queues/rabbitmq/order.ts'
+import { firstUnacknowledged, orderText } from '../../../connectors/queues/rabbitmq/order.ts'
 import { RabbitChannel } from '../../../connectors/rabbitmq/channel.ts'
 import { type Arrival, type ChannelConsumer, type ChannelProducer, READ_AHEAD_BYTES } from '../../../lib/channel.ts'
 import { BizonError } from '../../../lib/errors.ts'
@@ -94,6 +94,17 @@ describe('a queue of RabbitMQ', () => {
     expect(numbersOf(await taken(last, 50, never))).toEqual(all.slice(100, 150))
     // Anew, by the same one.
     expect(numbersOf(await taken(last, 100, never))).toEqual(all.slice(100))
+  })
+
+  it('takes for acknowledged what stands before a message that is missing', () => {
+    const ids = (...orders: readonly (readonly [number, number])[]) =>
+      orders.map(([producer, message]) => ({ id: orderText({ producer, message }) }))
+    expect(firstUnacknowledged(ids([1, 4], [1, 5], [2, 1], [2, 2]))).toBe(0)
+    expect(firstUnacknowledged(ids([1, 4], [1, 6], [1, 7]))).toBe(1)
+    expect(firstUnacknowledged(ids([1, 4], [1, 6], [1, 8], [1, 9]))).toBe(2)
+    expect(firstUnacknowledged(ids([1, 4], [1, 5], [2, 3]))).toBe(2)
+    expect(firstUnacknowledged([...ids([1, 4]), { id: undefined }, ...ids([1, 5])])).toBe(0)
+    expect(firstUnacknowledged([])).toBe(0)
   })
 
   it('keeps messages that a loader works on for longer than the broker lets one be', async () => {
