@@ -97,7 +97,7 @@ export function placeOf(keys: Keys, { name }: Pick<ChannelContext, 'name'>): Pla
   const queue = keys.queue_name ?? name
   if (queue === undefined) {
     throw new BizonError('config', 'engine.queue.config.queue.queue_name: nothing says which stream is loaded', {
-      hint: 'Set queue_name, or name the stream.',
+      hint: 'Set queue_name, or name the stream: bizon-load FILE --from-queue --stream NAME.',
     })
   }
   const { host, virtual_host: virtualHost, username, password, exchange } = keys

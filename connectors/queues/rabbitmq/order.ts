@@ -29,3 +29,21 @@ export function inOrder<T extends { readonly id?: string | undefined }>(messages
   placed.sort((a, b) => a.order.producer - b.order.producer || a.order.message - b.order.message)
   return placed.map(({ message }) => message)
 }
+
+/**
+ * Where those begin that nobody has acknowledged, among messages in order. A producer numbers its messages one by one, and what is
+ * acknowledged is so with all before it: what stands before a missing one was, although the broker has it. It may forget
+ * some of the acknowledgements of a connection that ends.
+ */
+export function firstUnacknowledged(messages: readonly { readonly id?: string | undefined }[]): number {
+  let begin = 0
+  let last: Order | undefined
+  for (const [at, { id }] of messages.entries()) {
+    const order = orderOf(id)
+    if (!order) continue
+    const isNext = order.producer === last?.producer ? order.message <= last.message + 1 : order.message === 1
+    if (last && !isNext) begin = at
+    last = order
+  }
+  return begin
+}

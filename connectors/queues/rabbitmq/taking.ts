@@ -14,7 +14,7 @@ import { READ_AHEAD_BYTES } from '../../../lib/channel.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import { orAborted, sleep } from '../../../lib/wait.ts'
 import type { RabbitChannel, Received } from '../../rabbitmq/channel.ts'
-import { inOrder } from './order.ts'
+import { firstUnacknowledged, inOrder } from './order.ts'
 
 /** A message that the channel holds, unacknowledged. */
 export interface Held {
@@ -45,6 +45,7 @@ const OTHERS_SECONDS = 10
 /** Of a message that was given back and does not come at once. */
 const AWAY_TRIES = 50
 const AWAY_PAUSE_MS = 20
+const GOODBYE_SECONDS = 3
 
 export class Taking {
   readonly #channel: RabbitChannel
@@ -58,6 +59,7 @@ export class Taking {
   #ringBell: (() => void) | undefined
   #working: Promise<unknown> = Promise.resolve()
   #isRenewing = false
+  #hasAcked = false
   #failure: unknown
   readonly #timer: NodeJS.Timeout
 
@@ -110,6 +112,7 @@ export class Taking {
     if (!this.#taken.includes(held)) return
     for (let first = this.#taken.shift(); first; first = this.#taken.shift()) {
       first.isDone = true
+      this.#hasAcked = true
       if (!first.isAway) this.#channel.ack(first.tag)
       if (first === held) return
     }
@@ -118,7 +121,18 @@ export class Taking {
   /** Never rejects. What was not acknowledged comes again. */
   async close(): Promise<void> {
     clearInterval(this.#timer)
+    await this.#acknowledged().catch(() => {}) // the channel has ended, and they come again
     await this.#channel.close()
+  }
+
+  /** The broker works off acknowledgements after a while, and leaves those that it has not come to when the channel closes. */
+  async #acknowledged(): Promise<void> {
+    if (!this.#hasAcked || this.#channel.ended.aborted) return
+    const deadline = performance.now() + GOODBYE_SECONDS * 1000
+    // Each message that is held counts for a consumer, and the bell is one.
+    const held = this.#taken.length + this.#waiting.length + 1
+    while (performance.now() < deadline && (await this.#channel.consumersOf(this.#queue)) > held)
+      await pause(AWAY_PAUSE_MS)
   }
 
   async #give(): Promise<Given> {
@@ -277,7 +291,10 @@ async function scan(channel: RabbitChannel, queue: string, signal: AbortSignal):
     messages.push(held)
     message = message.isRedelivered ? await unless(signal, channel.get(queue)) : undefined
   }
-  return inOrder(messages)
+  const sorted = inOrder(messages)
+  const begin = firstUnacknowledged(sorted)
+  for (const { tag } of sorted.slice(0, begin)) channel.ack(tag)
+  return sorted.slice(begin)
 }
 
 /** A message that was just given back, or one that comes before it. */

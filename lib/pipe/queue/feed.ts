@@ -104,7 +104,8 @@ export class Feed {
         if (place === 'behind') throw this.#gap(piece, last.head)
       }
       if (!piece || this.#next) {
-        if (last && !last.head.last) this.#torn = last
+        // Where the broker gives it once more, it will be whole.
+        if (piece && last && !last.head.last) this.#torn = last
         leave()
         return
       }

@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import { createServer } from 'node:tls'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { RabbitConsumer } from '../../../connectors/queues/rabbitmq/consumer.ts'
-import { orderText } from '../../../connectors/queues/rabbitmq/order.ts'
+import { firstUnacknowledged, orderText } from '../../../connectors/queues/rabbitmq/order.ts'
 import { RabbitChannel } from '../../../connectors/rabbitmq/channel.ts'
-import type { Arrival, ChannelConsumer, ChannelProducer } from '../../../lib/channel.ts'
+import { type Arrival, type ChannelConsumer, type ChannelProducer, READ_AHEAD_BYTES } from '../../../lib/channel.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import { silentLog } from '../../../lib/log.ts'
 import { never, Signpost, sleep } from '../../../lib/wait.ts'
@@ -56,13 +56,11 @@ channelContract(
 )
 
 describe('a queue of RabbitMQ', () => {
-  const SIZE = 12_000
-  /** Of which a consumer may not hold all that come again. */
-  async function putMany(count: number): Promise<string> {
+  async function putMany(count: number, size = 1): Promise<string> {
     const queue = ground.fresh()
     await (await open(ground.channel(queue).producer())).close()
     const messages = numbers(count).map((n) => ({
-      body: n.padEnd(SIZE),
+      body: n.padEnd(size),
       id: orderText({ producer: 1, message: Number(n) }),
     }))
     await ground.publish(queue, messages)
@@ -70,23 +68,43 @@ describe('a queue of RabbitMQ', () => {
   }
   const numbersOf = (arrivals: Parameters<typeof textOf>[0][]): string[] => arrivals.map((one) => textOf(one).trim())
 
-  it('gives a thousand messages before the first is acknowledged, and again in order, however often some were taken', async () => {
+  it('gives a thousand messages before the first is acknowledged', async () => {
     const queue = await putMany(1000)
-    const all = numbers(1000)
-    const first = await open(ground.channel(queue).consumer())
-    expect(numbersOf(await taken(first, 1000, never))).toEqual(all)
-    expect(first.heldBytes).toBe(0)
-    await first.close()
-    for (const count of [10, 40]) {
+    const one = await open(ground.channel(queue).consumer())
+    const arrivals = await taken(one, 1000, never)
+    expect(numbersOf(arrivals)).toEqual(numbers(1000))
+    await arrivals.at(-2)?.ack()
+    await one.close()
+    expect((await ground.drain(queue)).map(({ body }) => body)).toEqual(['999'])
+  })
+
+  it('gives again in order what was not acknowledged, however often some of it were taken, and holds little of it', async () => {
+    const [count, size] = [200, 60_000]
+    const queue = await putMany(count, size)
+    const all = numbers(count)
+    for (const some of [count, 10, 150]) {
       const one = await open(ground.channel(queue).consumer())
-      expect(numbersOf(await taken(one, count, never))).toEqual(all.slice(0, count))
-      expect(one.heldBytes).toBeLessThanOrEqual((8 << 20) + SIZE)
+      const arrivals = await taken(one, some, never)
+      expect(numbersOf(arrivals)).toEqual(all.slice(0, some))
+      expect(one.heldBytes).toBeLessThanOrEqual(READ_AHEAD_BYTES + size)
+      if (some === 150) await arrivals[99]?.ack()
       await one.close()
     }
-    const most = await open(ground.channel(queue).consumer())
-    await (await taken(most, 600, never))[299]?.ack()
-    // Anew, by the same consumer.
-    expect(numbersOf(await taken(most, 700, never))).toEqual(all.slice(300))
+    const last = await open(ground.channel(queue).consumer())
+    expect(numbersOf(await taken(last, 50, never))).toEqual(all.slice(100, 150))
+    // Anew, by the same one.
+    expect(numbersOf(await taken(last, 100, never))).toEqual(all.slice(100))
+  })
+
+  it('takes for acknowledged what stands before a message that is missing', () => {
+    const ids = (...orders: readonly (readonly [number, number])[]) =>
+      orders.map(([producer, message]) => ({ id: orderText({ producer, message }) }))
+    expect(firstUnacknowledged(ids([1, 4], [1, 5], [2, 1], [2, 2]))).toBe(0)
+    expect(firstUnacknowledged(ids([1, 4], [1, 6], [1, 7]))).toBe(1)
+    expect(firstUnacknowledged(ids([1, 4], [1, 6], [1, 8], [1, 9]))).toBe(2)
+    expect(firstUnacknowledged(ids([1, 4], [1, 5], [2, 3]))).toBe(2)
+    expect(firstUnacknowledged([...ids([1, 4]), { id: undefined }, ...ids([1, 5])])).toBe(0)
+    expect(firstUnacknowledged([])).toBe(0)
   })
 
   it('keeps messages that a loader works on for longer than the broker lets one be', async () => {
@@ -261,10 +279,11 @@ describe('a queue of RabbitMQ', () => {
     }
     expect(await lostOf()).toEqual([])
     const { publish } = RabbitChannel.prototype
+    let count = 0
     vi.spyOn(RabbitChannel.prototype, 'publish').mockImplementation(async function (this: RabbitChannel, ...given) {
       this.ended.throwIfAborted()
       publish.apply(this, given).catch(() => {})
-      await sleep(0, never)
+      if (++count > 100) await sleep(0.001, never)
     })
     expect((await lostOf()).length).toBeGreaterThan(0)
   })

@@ -368,6 +368,26 @@ describe('a load from a queue', () => {
     expect(on.published).toEqual(upTo(33))
   })
 
+  test('takes a page once more that was given to another one when a part of it had come', async () => {
+    const broker = new MemoryBroker({ messageBytes: 1000, hasTransactions: false })
+    const pages = [1, 30, 1]
+    await extractInto(broker, await configOf({ pages }))
+    const on = shelf()
+    let count = 0
+    // Behind the first message of the second page.
+    const taken = (): void => {
+      if (++count === 2) broker.redeliver()
+    }
+    const config = await testConfig({
+      folder,
+      source: scriptedSource({ pages }),
+      destination: shelfDestination(on),
+      checkpointPages: 10,
+    })
+    expect(await loadFrom(broker, config, { taken })).toMatchObject({ status: 'complete', totalRows: 32 })
+    expect(on.published).toEqual(upTo(32))
+  })
+
   test('does not publish a run that is older than the one that is published', async () => {
     const broker = new MemoryBroker()
     await extractInto(broker, await configOf({ pages: [1] }))
