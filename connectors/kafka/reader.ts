@@ -7,6 +7,7 @@
 import { BizonError } from '../../lib/errors.ts'
 import { orAborted, sleep } from '../../lib/wait.ts'
 import { isPassing, kafkaError, OffsetsGone, type Place, protocolType } from './errors.ts'
+import { offsetsOf } from './offsets.ts'
 
 export interface ReaderOptions {
   /** Default read_committed. */
@@ -184,12 +185,11 @@ export class PartitionReader {
   async #gone(error: unknown): Promise<BizonError> {
     const { topic, partition } = error as { topic: string; partition: number }
     const assigned = this.#assigned.get(keyOf(topic, partition))
-    const bound = async (fromBeginning: boolean): Promise<number> => {
-      const [found] = await this.#cluster.fetchTopicsOffset([{ topic, partitions: [{ partition }], fromBeginning }])
-      return Number(found?.partitions[0]?.offset)
-    }
+    const { isolation = 'read_committed' } = this.#options
     try {
-      const [low, high] = [await bound(true), await bound(false)]
+      const lows = await offsetsOf(this.#cluster, topic, 'first', isolation)
+      const highs = await offsetsOf(this.#cluster, topic, 'end', isolation)
+      const [low, high] = [lows.get(partition) ?? 0, highs.get(partition) ?? 0]
       return new OffsetsGone(this.#place.code, { topic, partition, offset: assigned?.next ?? -1, low, high })
     } catch (failure) {
       return kafkaError(failure, this.#place)
@@ -311,22 +311,14 @@ export interface FetchCluster {
   findTopicPartitionMetadata(topic: string): readonly { readonly partitionId: number; readonly leader: number }[]
   findLeaderForPartitions(topic: string, partitions: readonly number[]): Readonly<Record<string, readonly number[]>>
   findBroker(broker: { readonly nodeId: string }): Promise<FetchBroker>
-  fetchTopicsOffset(
-    topics: readonly {
-      readonly topic: string
-      readonly partitions: readonly { readonly partition: number }[]
-      readonly fromBeginning?: boolean
-      readonly fromTimestamp?: number
-    }[],
-  ): Promise<
-    readonly {
-      readonly topic: string
-      readonly partitions: readonly { readonly partition: number; readonly offset: string }[]
-    }[]
-  >
 }
 
 interface FetchBroker {
+  listOffsets(request: object): Promise<{
+    readonly responses: readonly {
+      readonly partitions: readonly { readonly partition: number; readonly offset: string }[]
+    }[]
+  }>
   findGroupCoordinator(request: { readonly groupId: string; readonly coordinatorType: number }): Promise<unknown>
   fetch(request: object): Promise<{
     readonly responses: readonly { readonly topicName: string; readonly partitions: readonly FetchedPartition[] }[]
