@@ -34,9 +34,9 @@ export interface Arrival extends Message {
   /**
    * It and all that were taken before it are durable: the broker may forget them. Safe twice, and for one that stands before
    * another that was acknowledged. Works until `close`, also when the signal of `take` has aborted. It does not fail where somebody else has been given the messages meanwhile: they come
-   * once more to that one, who passes over them.
+   * once more to that one, who passes over them. A function of its own: it is kept when the body is let go of.
    */
-  ack(): Promise<void>
+  readonly ack: () => Promise<void>
 }
 
 /** The side that puts. One call at a time. */

@@ -151,6 +151,17 @@ export function channelContract(name: string, make: () => Promise<ChannelGround>
       expect(again.map(textOf)).toEqual(['1', '2'])
     })
 
+    it('gives what was not acknowledged once more to whoever takes anew', async () => {
+      await put(whole('1'), whole('2'), whole('3'))
+      const taker = await consumer()
+      const taking = taker.take(never)
+      const [one] = await some(taking, 2)
+      await one?.ack()
+      await taking.return()
+      const [two, three] = await some(taker.take(never), 2)
+      expect([two, three].map((each) => each && textOf(each))).toEqual(['2', '3'])
+    })
+
     it('gives messages to one consumer at a time; another one goes on when that is closed', async () => {
       await put(whole('1'), whole('2'))
       const seen: { by: number; text: string }[] = []

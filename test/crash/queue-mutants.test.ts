@@ -5,7 +5,7 @@ import type { Mutant } from './mutants.ts'
 import { inQueued, killExtract, killLoad, type QueuedOptions } from './queued.ts'
 import { scenarios } from './scenario.ts'
 import { buildTwin, checkReplacements } from './twin.ts'
-import { TEST_LIMIT_MS } from './workspace.ts'
+import { NIGHTLY, TEST_LIMIT_MS } from './workspace.ts'
 
 type Look = (options: QueuedOptions) => Promise<string[]>
 
@@ -61,7 +61,8 @@ describe.concurrent.each(Object.entries(mutants))('%s', { timeout: TEST_LIMIT_MS
       const complaints = await mutant.found({ programs: twin })
       // A kill that did not happen proves nothing about what follows one.
       expect(complaints.filter((text) => !text.includes('did not fire'))).not.toEqual([])
-      expect(await mutant.found({})).toEqual([])
+      // That the program itself passes, queue.test.ts shows by day.
+      if (NIGHTLY) expect(await mutant.found({})).toEqual([])
     } finally {
       await twin.remove()
     }

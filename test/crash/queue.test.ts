@@ -17,11 +17,11 @@ const CUT: QueuedOptions = {
 
 const extracts = fewOf<[string, Scenario, QueuedOptions]>(
   [
-    ['put.mid@3', fullRefreshOver, CUT],
+    ['put.mid@3', fullRefreshOver, {}],
     ['put.after@2', incrementalAppend, {}],
     ['put.before@2', fullRefreshOver, {}],
     ['put.mid@2', incrementalAppend, {}],
-    ['put.after@1', fullRefreshOver, CUT],
+    ['put.mid@2', fullRefreshOver, CUT],
     ['fetch.after@3', fullRefreshOver, {}],
   ],
   2,
@@ -29,16 +29,16 @@ const extracts = fewOf<[string, Scenario, QueuedOptions]>(
 const loads = fewOf<[string, Scenario, QueuedOptions]>(
   [
     ['stage.after@3', fullRefreshOver, CUT],
-    ['ack.before@2', incrementalAppend, {}],
     ['ack.after@2', fullRefreshOver, {}],
     ['status.after', incrementalAppend, {}],
+    ['ack.before@2', incrementalAppend, {}],
     ['commit.mid@2', fullRefreshOver, {}],
     ['cursor.after@2', incrementalAppend, {}],
     ['publish.mid', fullRefreshOver, {}],
     ['publish.after', incrementalAppend, {}],
     ['end.received', fullRefreshOver, CUT],
   ],
-  4,
+  3,
 )
 
 describe.concurrent('one half killed, and run again', { timeout: TEST_LIMIT_MS }, () => {

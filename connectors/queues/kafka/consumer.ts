@@ -27,6 +27,8 @@ export class KafkaChannelConsumer implements ChannelConsumer {
   #member: GroupMember | undefined
   #dead: KafkaProducer | undefined
   #held: Message[] = []
+  /** The newest that the group has told of. */
+  #assignment: Assignment | undefined
   /** The group's, as far as it was told by this process. */
   #committed = -1
 
@@ -91,8 +93,10 @@ export class KafkaChannelConsumer implements ChannelConsumer {
   /** Waits until the partition is this member's. */
   async #turn(member: GroupMember, signal: AbortSignal): Promise<Assignment> {
     for (;;) {
-      const assignment = await member.next(signal)
-      if (assignment.partitions.some(({ partition }) => partition === PARTITION)) return assignment
+      const known = this.#assignment
+      const assignment = known && member.isCurrent(known) && isTurn(known) ? known : await member.next(signal)
+      this.#assignment = assignment
+      if (isTurn(assignment)) return assignment
       this.#log.info(`another loader of group ${this.#topic.group} is given the messages; this one waits`)
     }
   }
@@ -140,6 +144,8 @@ export class KafkaChannelConsumer implements ChannelConsumer {
     return { client: this.#client, member: this.#member }
   }
 }
+
+const isTurn = ({ partitions }: Assignment): boolean => partitions.some(({ partition }) => partition === PARTITION)
 
 /** Those that are text, of which there is one. */
 function textsIn(headers: Message['headers']): Headers {

@@ -30,6 +30,11 @@ export interface Piece {
   readonly arrival: Arrival
 }
 
+interface Given {
+  readonly head: MessageHead
+  readonly ack: Arrival['ack']
+}
+
 /** What a message belongs to: its session, or (of a page that was cut) that page of it. */
 export const keyOf = ({ session, from }: MessageHead, isPage = false): string =>
   isPage ? `${session} ${from}` : session
@@ -43,8 +48,8 @@ export class Feed {
   readonly #others = new Set<string>()
   /** What begins the next pipe. */
   #next: Piece | undefined
-  /** Given to the loader and not durable yet, oldest first. */
-  #given: Piece[] = []
+  /** Given to the loader and not durable yet, oldest first; without the bodies, which would fill the memory. */
+  #given: Given[] = []
   /** Of the pipe that is fed. */
   #current: Piece | undefined
   /** The pipe was left within a page: what of it came is of no use. */
@@ -110,8 +115,9 @@ export class Feed {
         return
       }
       this.#current = piece
-      this.#given.push(piece)
       const { head, arrival } = piece
+      const { ack } = arrival
+      this.#given.push({ head, ack })
       // The line with which a pipe begins stands before what goes on, too.
       if (last && head.part === 0) isWithinLine = true
       let { body } = arrival
@@ -146,10 +152,10 @@ export class Feed {
 
   /** Everything up to here. */
   async #acknowledge(last: number): Promise<void> {
-    const piece = this.#given[last]
-    if (!piece) return
+    const given = this.#given[last]
+    if (!given) return
     faultPoint('ack.before')
-    await piece.arrival.ack()
+    await given.ack()
     faultPoint('ack.after')
     this.#given.splice(0, last + 1)
   }
