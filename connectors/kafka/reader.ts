@@ -99,7 +99,10 @@ export class PartitionReader {
         signal.throwIfAborted()
         if (landing === undefined) continue
         this.#flights.delete(landing.node)
-        if (landing.error !== undefined) throw landing.error
+        if (landing.error !== undefined) {
+          if (this.#isOutdated(landing)) continue
+          throw landing.error
+        }
         const batches = landing.batches.filter(
           ({ from }) => this.#assigned.get(keyOf(from.topic, from.partition)) === from,
         )
@@ -109,6 +112,8 @@ export class PartitionReader {
         }
         // Under way while these are worked on.
         await this.#depart()
+        // Of what was assigned anew meanwhile.
+        if (batches.length === 0 && landing.batches.length > 0) continue
         return batches.map(({ batch }) => batch)
       } catch (error) {
         signal.throwIfAborted()
@@ -178,8 +183,16 @@ export class PartitionReader {
       }
       return { node, batches: batches.filter(({ batch, from, isSuspect }) => batch.next > from.next || isSuspect) }
     } catch (error) {
-      return { node, batches: [], error }
+      return { node, batches: [], error, asked: partitions }
     }
+  }
+
+  /** Whether the error is of an offset that was assigned anew meanwhile. */
+  #isOutdated({ error, asked = [] }: Landing): boolean {
+    if (protocolType(error) !== 'OFFSET_OUT_OF_RANGE') return false
+    const { topic, partition } = error as { topic: string; partition: number }
+    const assigned = this.#assigned.get(keyOf(topic, partition))
+    return assigned === undefined || !asked.includes(assigned)
   }
 
   async #gone(error: unknown): Promise<BizonError> {
@@ -215,6 +228,8 @@ interface Landing {
   readonly node: number
   readonly batches: readonly LandedBatch[]
   readonly error?: unknown
+  /** With an error. */
+  readonly asked?: readonly Assigned[]
 }
 
 const keyOf = (topic: string, partition: number): string => `${topic}\n${partition}`
