@@ -1,6 +1,6 @@
 // Offsets of a topic, by partition, asked of the brokers that lead them.
 
-import type { FetchCluster } from './reader.ts'
+import type { FetchCluster } from './cluster.ts'
 
 /** What is asked for: the first offset, the one after the last, or the first whose message is not older than a time in ms. */
 export type Which = 'first' | 'end' | number
