@@ -1,6 +1,7 @@
 // Every connector there is: its name in YAML, and the file that is imported when a config names it.
 // To add one, write the file and add its line.
 
+import type { BrokerDefinition } from '../lib/channel.ts'
 import type { PlannedConnectors } from '../lib/config/planned.ts'
 import type { DestinationDefinition } from '../lib/destination.ts'
 import type { QueueDefinition } from '../lib/queue.ts'
@@ -33,8 +34,10 @@ export const stores = {
 } satisfies Table<StoreDefinition>
 
 export const queues = {
+  kafka: () => import('./queues/kafka.ts'),
   python_queue: () => import('./queues/memory.ts'),
-} satisfies Table<QueueDefinition>
+  rabbitmq: () => import('./queues/rabbitmq.ts'),
+} satisfies Table<QueueDefinition | BrokerDefinition>
 
 /** Connectors of the Python bizon that are not built yet, and the release that brings each. */
 export const planned = {
@@ -53,5 +56,5 @@ export const planned = {
     bigquery_streaming_v2: { release: '0.5', load: () => import('./planned/bigquery_streaming_v2.ts') },
   },
   stores: { bigquery: { release: '0.5' } },
-  queues: { kafka: { release: '0.4' }, rabbitmq: { release: '0.4' } },
+  queues: {},
 } satisfies PlannedConnectors

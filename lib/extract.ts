@@ -35,7 +35,9 @@ export interface OpenSource {
   readonly config: ConfigOf<'source'>
   readonly stream: StreamInfo
   /** The run that another process has begun, when, and behind how many pages it goes on. */
-  readonly begun?: { readonly id: string; readonly at: Date; readonly page: number } | undefined
+  readonly begun?:
+    | { readonly id: string; readonly at: Date; readonly page: number; readonly isQueued?: boolean | undefined }
+    | undefined
   /** Records of a program that is not ours. Absent: what is read is what the run asks for. */
   readonly foreign?: Foreign | undefined
   /** Of the transforms that its records have been through, see `transformsHashOf`; absent: of none. */

@@ -25,6 +25,8 @@ export interface DecisionInput {
   readonly configHash?: string
   /** The only run that may be gone on with: whoever reads cannot say whether another one read the same. */
   readonly only?: string | undefined
+  /** The run that waits in a queue, which gives it as often as need be: it is gone on with, whatever is asked of a new one, and no other is. */
+  readonly queued?: string | undefined
   /** See `DestinationDefinition`; absent: what is new is added, or it is not known how. */
   readonly adds?: Adds | undefined
   /** See `OpenSource`. */
@@ -101,7 +103,9 @@ export function decide(input: DecisionInput): Decision {
 /** Why the unfinished run cannot be gone on with, if so. */
 function obstacleTo(job: Job, input: DecisionInput, pendingResets: number): string | undefined {
   const { mode } = input
-  if (input.force) return input.foreign ? '--start-over is given' : 'force_ignore_checkpoint is set'
+  const { queued } = input
+  const isQueued = queued === job.id
+  if (input.force && !isQueued) return input.foreign ? '--start-over is given' : 'force_ignore_checkpoint is set'
   if (input.foreign === 'silent') return 'what it read comes again'
   if (job.mode !== mode) return `its sync_mode was ${job.mode} and now is ${mode}`
   if (mode === 'stream') return undefined
@@ -109,11 +113,12 @@ function obstacleTo(job: Job, input: DecisionInput, pendingResets: number): stri
   if (!job.ours) return 'another program made it'
   const { configHash, only } = input
   if (only !== undefined && only !== job.id) return 'its producer has begun another'
+  if (queued !== undefined && !isQueued) return 'another run waits in the queue'
   if (job.configHash !== undefined && configHash !== undefined && !job.configHash.startsWith(configHash))
     return 'its configuration was another'
   if (mode === 'full_refresh')
     return input.resumable ? undefined : "the source's positions are of no use to a later process"
-  if (pendingResets > 0) return 'a reset was requested'
+  if (pendingResets > 0 && !isQueued) return 'a reset was requested'
   if (input.reset && !isReset(job, input)) return 'reset is set'
   return undefined
 }

@@ -1,6 +1,7 @@
 // Between the extract and the load: memory in one process, a broker between several.
 // A queue keeps order, carries pages and checkpoints alike, and never decides that an extract is complete.
 
+import type { BrokerDefinition } from './channel.ts'
 import type { Item } from './checkpoint.ts'
 
 /** One item on its way to a loader. */
@@ -44,7 +45,10 @@ export interface QueueConfig {
   readonly type: string
   /** Pages waiting at most; 0: bounded by bytes alone. */
   readonly maxPages: number
+  /** Of the queue within one process. */
   readonly definition: QueueDefinition
+  /** What stands between two processes; absent: nothing, or a pipe. */
+  readonly broker?: { readonly definition: BrokerDefinition; readonly options: unknown }
 }
 
 /** Payload bytes that one process reads ahead of what it writes; the stages around the queue hold a page each. */

@@ -1,6 +1,7 @@
 // Name to definition. A connector is imported when a config names it, through the one table in connectors/index.ts:
 // this dynamic import is the only way from lib to a connector.
 
+import type { BrokerDefinition } from './channel.ts'
 import {
   type DestinationShape,
   notBuilt,
@@ -25,7 +26,7 @@ export interface Connectors {
   readonly sources: ConnectorTable<SourceDefinition>
   readonly destinations: ConnectorTable<DestinationDefinition>
   readonly stores: ConnectorTable<StoreDefinition>
-  readonly queues: ConnectorTable<QueueDefinition>
+  readonly queues: ConnectorTable<QueueDefinition | BrokerDefinition>
   readonly planned?: PlannedConnectors
 }
 
@@ -57,7 +58,7 @@ export async function findStore(type: string, connectors?: Connectors): Promise<
   return find(stores, 'backend', type)
 }
 
-export async function findQueue(type: string, connectors?: Connectors): Promise<QueueDefinition> {
+export async function findQueue(type: string, connectors?: Connectors): Promise<QueueDefinition | BrokerDefinition> {
   const { queues, planned } = connectors ?? (await builtIn())
   refusePlanned(planned?.queues, type, Object.keys(queues))
   return find(queues, 'queue', type)
@@ -102,6 +103,16 @@ export async function plannedEngine(
 ): Promise<Readonly<Record<'backend' | 'queue', { readonly [type: string]: Release }>>> {
   const { planned } = connectors ?? (await builtIn())
   return { backend: planned?.stores ?? {}, queue: planned?.queues ?? {} }
+}
+
+/** What stands under `engine.queue.config` of each broker. Imports every one of them, but no client. */
+export async function brokerConfigs(
+  connectors?: Connectors,
+): Promise<{ readonly [type: string]: BrokerDefinition['config'] }> {
+  const queues = await list((connectors ?? (await builtIn())).queues)
+  return Object.fromEntries(
+    queues.flatMap(({ name, definition }) => ('connect' in definition ? [[name, definition.config]] : [])),
+  )
 }
 
 async function listPlanned<Shape>(

@@ -77,12 +77,14 @@ export async function openRun({
   const resumable = stream.resumable ?? false
   const identity = identityOf(config)
   const configHash = await configHashOf(config)
-  const past = await pastOf(store, identity)
+  const found = await pastOf(store, identity)
+  const past = begun?.isQueued ? { ...found, resets: resetsBefore(begun.at, config, found) } : found
   const { lastSucceeded } = past
   const replaced = mode === 'full_refresh' && lastSucceeded?.mode === mode ? lastSucceeded : undefined
   const before = maxShrinkPct === undefined || !replaced ? undefined : (await store.lastCheckpoint(replaced))?.rows
   const only = config.source.hash === '' && !foreign ? begun?.id : undefined
-  const decision = nextRun(config.source, past, { resumable, configHash, foreign, only, adds: addsOf(config) })
+  const queued = begun?.isQueued ? begun.id : undefined
+  const decision = nextRun(config.source, past, { resumable, configHash, foreign, only, queued, adds: addsOf(config) })
   if (foreign === 'tells' && !forceIgnoreCheckpoint) await keepTold(store, past, decision)
   for (const warning of decision.warnings) log.warn(warning)
   const job = await store.begin(lease, {
@@ -162,6 +164,13 @@ export async function openRun({
   }
 }
 
+/** Who asked for a reset after a run that waits in a queue has begun to read, means the one after it. */
+function resetsBefore(begun: Date, { source }: Pick<PipelineConfig, 'source'>, { resets }: Past): Past['resets'] {
+  return resets.filter(
+    ({ requestedAt, consumedByJobId }) => consumedByJobId !== undefined || (source.reset && requestedAt <= begun),
+  )
+}
+
 /** Rejects rather than give up rows of which another program was told that they are durable: it does not send them again. */
 async function keepTold(store: StateStore, { unfinished }: Past, { cancel, obstacle }: Decision): Promise<void> {
   for (const job of unfinished) {
@@ -217,7 +226,7 @@ export async function pastOf(
 /** The run as its destination sees it. */
 export function runOf(
   config: Pick<PipelineConfig, 'name' | 'source'>,
-  { asReset, complete, previous, cancel }: Decision,
+  { action, asReset, complete, previous, cancel }: Decision,
   {
     id,
     epoch,
@@ -238,7 +247,7 @@ export function runOf(
     ...(foreign && mode === 'full_refresh' && { keepsOthers: true }),
     ...(previous !== undefined && { previous }),
     ...(foreign !== 'tells' && cancel.length > 0 && { givenUp: cancel }),
-    ...(forceIgnoreCheckpoint && { startOver: true }),
+    ...(forceIgnoreCheckpoint && action === 'start' && { startOver: true }),
     ...(stored && { stored }),
   }
 }
@@ -252,7 +261,7 @@ export function addsOf({ destination }: Partial<Pick<PipelineConfig, 'destinatio
 export function nextRun(
   { mode, forceIgnoreCheckpoint, reset }: SourceConfig,
   past: Past,
-  also: Pick<DecisionInput, 'resumable' | 'configHash' | 'foreign' | 'only' | 'adds'>,
+  also: Pick<DecisionInput, 'resumable' | 'configHash' | 'foreign' | 'only' | 'queued' | 'adds'>,
 ): Decision {
   return decide({ mode, force: forceIgnoreCheckpoint, reset, ...past, ...also })
 }

@@ -20,7 +20,7 @@ export function readable<Item extends object>(
   const items = generate(controller.signal)
   return new Readable({
     highWaterMark: holdBytes,
-    byteLength: sizeOf as (item: unknown) => number,
+    byteLength: weigh(sizeOf),
     // A pending read keeps streamx from destroying the stage, so that it must not outlast the signal.
     read: callback(async function (this: Readable) {
       const next = await orAborted(items.next(), controller.signal)
@@ -50,7 +50,7 @@ export function through<In extends object, Out extends object>(
   const push = (item: Out): void => void (stage.destroying || stage.push(item))
   const stage: Transform = new Transform({
     highWaterMark: holdBytes,
-    byteLength: sizeOf as (item: unknown) => number,
+    byteLength: weigh(sizeOf),
     transform: callback(async (item: unknown) => steps.each(item as In, push)),
     flush: callback(async () => steps.end?.(push)),
     predestroy: () => steps.close?.(),
@@ -74,7 +74,7 @@ export function writable<Item extends object>(
 ): Writable {
   return new Writable({
     highWaterMark: holdBytes,
-    byteLength: sizeOf as (item: unknown) => number,
+    byteLength: weigh(sizeOf),
     write: callback(async (item: unknown) => steps.write(item as Item)),
     final: callback(async () => steps.final?.()),
     destroy: callback(async () => steps.close?.()),
@@ -98,6 +98,11 @@ export async function flow(signal: AbortSignal, ...stages: readonly [Readable, .
     signal.removeEventListener('abort', abort)
     await Promise.all(closed)
   }
+}
+
+/** What weighs nothing streamx takes for not being there: the last of several such items would be lost at the end. */
+function weigh<Item>(sizeOf: (item: Item) => number): (item: unknown) => number {
+  return (item) => Math.max(1, sizeOf(item as Item))
 }
 
 /** streamx wants a callback, and one that never comes if an async function throws. */

@@ -2,6 +2,7 @@
 // branch for each, chosen by its name. Where it takes more than the loader does, the loader has the last word.
 
 import {
+  brokerConfigs,
   type Connectors,
   listDestinations,
   listPlannedDestinations,
@@ -16,7 +17,7 @@ import { IGNORED as IGNORED_BESIDE_TYPE } from './engine.ts'
 import { lenient, lenientDefinitions } from './json-schema-lenient.ts'
 import { type JsonSchema, jsonSchemaOf, mapInner, onlyIf, withKeys } from './json-schema-of.ts'
 import { type DestinationShape, notBuilt, type Release, type SourceShape } from './planned.ts'
-import { destinationConfigSchema, destinationSchema, engineSchema, pipelineSchema, sourceSchema } from './schema.ts'
+import { destinationConfigSchema, destinationSchema, engineSchemaWith, pipelineSchema, sourceSchema } from './schema.ts'
 
 /** A connector by its name; with `release`, one that is not built yet. */
 interface Described<Shape> {
@@ -149,7 +150,7 @@ function ignoredKeys(ignored: Readonly<Record<string, string>> = {}): Readonly<R
 
 /** `engine`, whose types that are not built yet say so. */
 async function engine(connectors?: Connectors): Promise<JsonSchema> {
-  const { properties = {}, ...rest } = jsonSchemaOf(engineSchema)
+  const { properties = {}, ...rest } = jsonSchemaOf(engineSchemaWith(await brokerConfigs(connectors)))
   const planned = await plannedEngine(connectors)
   const marked = Object.entries(properties).map(([key, schema]) => {
     const later = key in planned ? planned[key as keyof typeof planned] : {}

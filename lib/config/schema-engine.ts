@@ -54,65 +54,42 @@ const backendSchema = z
   .prefault({ type: 'sqlite' })
   .describe('Where the state is kept. Default: the file bizon.sqlite3.')
 
-const messages = { max_nb_messages: size(1, 1_000_000, unused) }
 const polling = z
   .object({ poll_interval: size(0, 1, unused) })
   .prefault({})
   .describe('Of the side that loads.')
 
 const pythonQueue = z.object({
-  ...messages,
+  max_nb_messages: size(1, 1_000_000, unused),
   queue: z
     .object({ max_size: size(0, 0, 'Pages that may wait; 0: as many as fit in memory bounds. Default 0.') })
     .prefault({})
     .describe('The queue itself.'),
   consumer: polling,
 })
-const kafkaQueue = z.object({
-  ...messages,
-  queue: z
-    .object({
-      bootstrap_server: text('Host and port of a broker.'),
-      topic: text('Topic. Default bizon.').default('bizon'),
-    })
-    .describe('The queue itself.'),
-  consumer: z
-    .object({
-      group_id: text('Consumer group. Default bizon.').default('bizon'),
-      auto_offset_reset: text('Where a new group starts. Default earliest.').default('earliest'),
-      enable_auto_commit: z.boolean().default(true).describe(unused),
-      consumer_timeout_ms: size(0, 1000, unused),
-    })
-    .prefault({})
-    .describe('Of the side that loads.'),
-})
-const rabbitmqQueue = z.object({
-  ...messages,
-  queue: z
-    .object({
-      host: text('Host name.'),
-      port: port('Port. Default 5672.').default(5672),
-      queue_name: text('Queue.'),
-      exchange: z.string().default('').describe('Exchange. Default: the nameless one.'),
-    })
-    .describe('The queue itself.'),
-  consumer: polling,
-})
+/** What stands under `config`, by type. One that is absent takes anything. */
+export type BrokerConfigs = { readonly [type: string]: z.ZodType }
 
-const queueSchema = z
-  .discriminatedUnion('type', [
-    z.object({
-      type: z.literal('python_queue').describe('Memory of the process.'),
-      config: pythonQueue.prefault({}).describe(settings),
-    }),
-    z.object({ type: z.literal('kafka').describe('A topic of Kafka.'), config: kafkaQueue.describe(settings) }),
-    z.object({
-      type: z.literal('rabbitmq').describe('A queue of RabbitMQ.'),
-      config: rabbitmqQueue.describe(settings),
-    }),
-  ])
-  .prefault({ type: 'python_queue' })
-  .describe('What is between extract and load. Default: memory.')
+const queueSchemaWith = (brokers: BrokerConfigs) =>
+  z
+    .discriminatedUnion('type', [
+      z.object({
+        type: z.literal('python_queue').describe('Memory of the process.'),
+        config: pythonQueue.prefault({}).describe(settings),
+      }),
+      z.object({
+        type: z.literal('kafka').describe('A topic of Kafka.'),
+        config: (brokers.kafka ?? anything).describe(settings),
+      }),
+      z.object({
+        type: z.literal('rabbitmq').describe('A queue of RabbitMQ.'),
+        config: (brokers.rabbitmq ?? anything).describe(settings),
+      }),
+    ])
+    .prefault({ type: 'python_queue' })
+    .describe('What is between extract and load. Default: memory.')
+
+const anything: z.ZodType = z.looseObject({})
 
 const threads = (least: number) => z.number().int().min(least).nullish().describe(unused)
 
@@ -134,4 +111,8 @@ const runnerSchema = z
   .prefault({})
   .describe('How extract and load share the machine.')
 
-export const engineSchema = z.object({ backend: backendSchema, queue: queueSchema, runner: runnerSchema })
+/** What is under `config` of a broker stands with the broker, see `BrokerDefinition`. */
+export const engineSchemaWith = (brokers: BrokerConfigs) =>
+  z.object({ backend: backendSchema, queue: queueSchemaWith(brokers), runner: runnerSchema })
+
+export const engineSchema = engineSchemaWith({})

@@ -8,7 +8,7 @@ import { alertingSchema, monitoringSchema, secretsSchema } from './schema-servic
 import { streamsSchema } from './schema-streams.ts'
 
 export { destinationConfigSchema, destinationSchema } from './schema-destination.ts'
-export { engineSchema } from './schema-engine.ts'
+export { engineSchema, engineSchemaWith } from './schema-engine.ts'
 export { alertingSchema, monitoringSchema, secretsSchema } from './schema-services.ts'
 export { sourceSchema } from './schema-source.ts'
 export { streamSchema, streamsSchema } from './schema-streams.ts'

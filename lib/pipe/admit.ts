@@ -16,20 +16,27 @@ export function admit(state: PipeState, standing: ReadOptions['standing']): Held
   if (state.previous !== previous) {
     const has = previous === undefined ? 'no published run' : `run ${previous} as its last one`
     const reads = state.previous === undefined ? 'from the beginning' : `what came after run ${state.previous}`
-    throw refused(`the pipe holds ${reads}, and the destination has ${has}`)
+    throw new Refused(`the pipe holds ${reads}, and the destination has ${has}`)
   }
   if (state.page > 0 && state.run !== standing?.from.run)
-    throw refused(`the pipe goes on with run ${state.run}, and the destination with ${standing?.from.run}`)
+    throw new Refused(`the pipe goes on with run ${state.run}, and the destination with ${standing?.from.run}`)
   if (state.page > page)
-    throw refused(`the pipe begins behind page ${state.page}, and the destination holds ${page} pages`)
+    throw new Refused(`the pipe begins behind page ${state.page}, and the destination holds ${page} pages`)
   if (state.page === page && !isDeepStrictEqual(plain(state.position), plain(position)))
-    throw refused(`the pipe begins behind page ${page} at another position than the destination holds`)
+    throw new Refused(`the pipe begins behind page ${page} at another position than the destination holds`)
   return { page, position }
 }
 
 /** The producer does not know where the destination stands. */
-function refused(why: string): BizonError {
-  return new BizonError('source', `${why}; nothing was loaded`, {
-    hint: 'Let the producer know: name the same pipeline and state store in both files, or hand it --state FILE with the last value that was printed. To load everything anew: bizon-extract --reset (incremental), or source.force_ignore_checkpoint: true for one run.',
-  })
+export class Refused extends BizonError {
+  /** Without what to do. */
+  readonly why: string
+
+  constructor(why: string) {
+    super('source', `${why}; nothing was loaded`, { hint: HINT })
+    this.why = why
+  }
 }
+
+const HINT =
+  'Let the producer know: name the same pipeline and state store in both files, or hand it --state FILE with the last value that was printed. To load everything anew: bizon-extract --reset (incremental), or source.force_ignore_checkpoint: true for one run.'

@@ -18,6 +18,8 @@ import { Echoes, type Tell, toldIn } from './echo.ts'
 import { openPages, type PipeOptions, type PipePages } from './pages.ts'
 
 export interface FromPipeOptions extends PipeOptions {
+  /** Its run waits in a queue, which gives the same pages as often as need be: it alone is gone on with, and always can be. */
+  readonly isQueued?: boolean
   /** Told the STATE value behind the last page that is durable, as it came; of Airbyte, each STATE message, in order. */
   readonly acknowledged?: Tell
 }
@@ -82,8 +84,8 @@ class OpenPipe implements OpenSource {
     this.#echoes = new Echoes(this.#tell, { each: this.tellsEach })
     this.transformed = begin.transforms || undefined
     this.foreign = state ? undefined : TELLS[dialect]
-    this.begun = state && { id: state.run, at: state.at, page: state.page }
-    this.stream = { name: begin.stream, incremental: true, resumable: begin.resumable }
+    this.begun = state && { id: state.run, at: state.at, page: state.page, isQueued: options.isQueued }
+    this.stream = { name: begin.stream, incremental: true, resumable: begin.resumable || (options.isQueued ?? false) }
     this.config = {
       ...config,
       source: {

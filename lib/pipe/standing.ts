@@ -6,7 +6,7 @@ import { BizonError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { identityOf, nextRun, pastOf, sourceHashOf, transformsHashOf } from '../run.ts'
 import type { Start, StreamInfo } from '../source.ts'
-import { newId } from '../state.ts'
+import { newId, type StateStore } from '../state.ts'
 import { bookmarksIn } from './bookmarks.ts'
 import { readValueFile, stateIn } from './said.ts'
 import type { PipeState } from './state.ts'
@@ -41,34 +41,49 @@ export async function standingOf(
 }
 
 async function fromStore(config: ConfigOf<'source'>, stream: StreamInfo, log: Log): Promise<Standing> {
-  const { cursorField } = config.source
   const { backend } = config.engine
   const store = backend.definition.create(backend, { log })
   try {
     await store.open()
-    const past = await pastOf(store, identityOf(config))
-    const configHash = await sourceHashOf(config)
-    const decision = nextRun(config.source, past, { resumable: stream.resumable ?? false, configHash })
-    for (const warning of decision.warnings) log.warn(warning)
-    const { job, since } = decision
-    const from = job && (await store.lastCheckpoint(job))
-    const state = {
-      ...(from ?? { page: 0, rows: 0, end: false, position: null }),
-      run: job?.id ?? newId(),
-      at: job?.createdAt ?? new Date(),
-      ...(decision.previous !== undefined && { previous: decision.previous }),
-    }
-    return {
-      state: await withBeginning(config, stream, state, decision.asReset),
-      start: {
-        ...(from?.position && { position: from.position }),
-        ...(since && { since: { ...since, ...(cursorField !== undefined && { cursorField }) } }),
-      },
-      reasons: decision.reasons,
-    }
+    return await standingIn(store, config, stream, log)
   } finally {
     await store.close()
   }
+}
+
+/** As an open state store says. */
+export async function standingIn(
+  store: StateStore,
+  config: ConfigOf<'source'>,
+  stream: StreamInfo,
+  log: Log,
+): Promise<Standing> {
+  const { cursorField } = config.source
+  const past = await pastOf(store, identityOf(config))
+  const configHash = await sourceHashOf(config)
+  const decision = nextRun(config.source, past, { resumable: stream.resumable ?? false, configHash })
+  for (const warning of decision.warnings) log.warn(warning)
+  const { job, since } = decision
+  const from = job && (await store.lastCheckpoint(job))
+  const state = {
+    ...freshState(),
+    ...from,
+    ...(job && { run: job.id, at: job.createdAt }),
+    ...(decision.previous !== undefined && { previous: decision.previous }),
+  }
+  return {
+    state: await withBeginning(config, stream, state, decision.asReset),
+    start: {
+      ...(from?.position && { position: from.position }),
+      ...(since && { since: { ...since, ...(cursorField !== undefined && { cursorField }) } }),
+    },
+    reasons: decision.reasons,
+  }
+}
+
+/** Of a run that has just begun. */
+export function freshState(): PipeState {
+  return { run: newId(), at: new Date(), page: 0, rows: 0, end: false, position: null }
 }
 
 async function fromSaid(
@@ -97,15 +112,7 @@ async function fromSaid(
     }
   }
   const adds = mode === 'incremental' && before?.end && !reset && !forceIgnoreCheckpoint
-  const state = {
-    run: newId(),
-    at: new Date(),
-    ...(adds && { previous: before.run }),
-    page: 0,
-    rows: 0,
-    end: false,
-    position: null,
-  }
+  const state = { ...freshState(), ...(adds && { previous: before.run }) }
   return {
     state: await withBeginning(config, stream, state, mode === 'incremental' && reset),
     start: adds
@@ -129,7 +136,8 @@ async function readStateFile(path: string, stream: string): Promise<PipeState | 
   return bookmarks ? bookmarks.get(stream) : stateIn(value, '--state', path)
 }
 
-async function withBeginning(
+/** With what the first line of the pipe says. */
+export async function withBeginning(
   config: ConfigOf<'source'>,
   stream: StreamInfo,
   state: PipeState,

@@ -4,6 +4,7 @@
 //     ▲                                    behind each page
 //     └── where the loader stands: the state store that both name, or --state; while it runs, that store or --ack
 
+import type { Channel } from '../channel.ts'
 import { type Checkpoint, checkpoints, type Item, payloadBytesOf } from '../checkpoint.ts'
 import type { Observer } from '../events.ts'
 import type { Extract, OpenExtract } from '../extract.ts'
@@ -20,6 +21,8 @@ import { Acknowledging, type AcknowledgingParts, lineAcks, storeAcks } from './a
 import type { Bookmarks } from './bookmarks.ts'
 import type { PipeFormat } from './forms.ts'
 import type { ByteOut } from './out.ts'
+import { standingBehind } from './queue/standing.ts'
+import { QueueWriter } from './queue/write.ts'
 import { type Said, standingOf } from './standing.ts'
 import { PipeWriter } from './write.ts'
 
@@ -52,8 +55,24 @@ export interface Extracted {
   readonly seconds: number
 }
 
-/** Reads the source from where the loader stands, and writes it as lines. Rejects with PipeClosed when nobody reads them. */
-export async function extractTo(from: Extract, out: ByteOut, options: ExtractToOptions = {}): Promise<Extracted> {
+/** A broker instead of a pipe. */
+export interface QueueOut {
+  readonly channel: Channel
+  /** Begin where the destination stands, whatever waits in the queue. */
+  readonly ignoresWaiting?: boolean
+  /** Told which run is read. */
+  readonly begins?: (run: string) => void
+}
+
+/**
+ * Reads the source from where the loader stands, and writes it as lines, or as messages. Rejects with PipeClosed when nobody
+ * reads the lines.
+ */
+export async function extractTo(
+  from: Extract,
+  out: ByteOut | QueueOut,
+  options: ExtractToOptions = {},
+): Promise<Extracted> {
   const { format = 'singer', from: said, ack, among, begin = true, log = silentLog, stop, meter } = options
   const observe = observersOf(options)
   const startedAt = performance.now()
@@ -68,18 +87,29 @@ export async function extractTo(from: Extract, out: ByteOut, options: ExtractToO
 
   const source = await from.open(log)
   let scripts: OpenTransforms | undefined
-  let writer: PipeWriter | undefined
+  const queue = 'channel' in out ? out : undefined
+  const producer = queue?.channel.producer()
+  let writer: Pick<PipeWriter, 'open' | 'write' | 'idle' | 'close'> | undefined
   let acknowledging: Acknowledging | undefined
   try {
     const { config, stream } = source
-    const { state, start, reasons } = await standingOf(config, stream, log, said)
+    await producer?.open(opening)
+    const last = queue?.ignoresWaiting ? undefined : await producer?.last()
+    const { state, start, reasons } = queue
+      ? await standingBehind(config, stream, log, last, queue.channel.place)
+      : await standingOf(config, stream, log, said)
+    queue?.begins?.(state.run)
     const given = meter && ((at: number, records: number) => meter.transforming(at, records))
     scripts = await openTransforms(config.transforms, { log, signal, secrets: config.secrets, given })
     if (!state.end) await source.check(opening)
     for (const reason of reasons) log.info(reason)
     meter?.begin({ config, run: state.run, from: state, since: start.since, reasons })
     observe({ type: 'start', job: state.run, ...(state.page > 0 && { from: state }), reasons })
-    const lines = new PipeWriter(out, format, stream, state, { failed: (error) => failure.abort(error), among })
+    const failed = (error: unknown): void => failure.abort(error)
+    const lines =
+      producer && queue
+        ? new QueueWriter({ producer, channel: queue.channel, stream, start: state, failed, signal })
+        : new PipeWriter(out as ByteOut, format, stream, state, { failed, among })
     writer = lines
     await lines.open({ begin })
     latest = state
@@ -92,7 +122,7 @@ export async function extractTo(from: Extract, out: ByteOut, options: ExtractToO
         run: state.run,
         sent: () => ({ page: latest?.page ?? 0, position: place }),
         acknowledge: (position) => source.acknowledge(position),
-        failed: (error) => failure.abort(error),
+        failed,
       })
     const broken: unknown[] = []
     const turns = new Turns()
@@ -118,12 +148,12 @@ export async function extractTo(from: Extract, out: ByteOut, options: ExtractToO
       }
     }
     if (!state.end) {
-      const failed = (error: unknown): void => void broken.push(error)
+      const broke = (error: unknown): void => void broken.push(error)
       const looking = endless ? setInterval(() => turns.ifIdle(() => lines.idle()), IDLE_MS) : undefined
       await firstHalf({
         signal,
         pages: (inner) => {
-          const pages = source.read(start, { signal: inner, stop, failed })
+          const pages = source.read(start, { signal: inner, stop, failed: broke })
           return inFlight.reading(meter ? meter.waiting(meter.reading(pages)) : pages, inner)
         },
         transforms: scripts.steps,
@@ -135,7 +165,8 @@ export async function extractTo(from: Extract, out: ByteOut, options: ExtractToO
     if (broken.length > 0) throw broken[0]
     const status = latest.end ? 'complete' : 'stopped'
     await turns.take(() => lines.close(endless ? 'complete' : status))
-    if (acknowledging && place && source.acknowledges) {
+    // Nobody knows when what waits in a queue is loaded.
+    if (acknowledging && place && source.acknowledges && !('channel' in out)) {
       out.end?.()
       await acknowledging.settle(latest.page, signal)
       signal.throwIfAborted()
@@ -149,6 +180,7 @@ export async function extractTo(from: Extract, out: ByteOut, options: ExtractToO
   } finally {
     await closeAll(
       () => acknowledging?.close(),
+      () => producer?.close(),
       () => scripts?.close(),
       () => source.close(),
     ).finally(() => meter?.end({ source: source.facts() }))

@@ -76,6 +76,16 @@ export class PipeWriter {
     await this.#out.push()
   }
 
+  /** All that was written is taken when this resolves. */
+  async settle(): Promise<void> {
+    await this.#out.settle()
+  }
+
+  /** Behind a page: the lines with which a pipe of what follows would begin. `state`: what stands behind the page. */
+  opening(state: PipeState): string {
+    return `${this.#form.state(state, 0)}${this.#current.open}`
+  }
+
   /** Between two calls of `write`, when there was none for long. */
   async idle(): Promise<void> {
     await this.#out.text(this.#current.idle)

@@ -4,10 +4,11 @@ import { type JsonSchema, jsonSchemaOf, withKeys } from '../../lib/config/json-s
 import {
   destinationConfigSchema,
   destinationSchema,
-  engineSchema,
+  engineSchemaWith,
   pipelineSchema,
   sourceSchema,
 } from '../../lib/config/schema.ts'
+import { brokerConfigs } from '../../lib/registry.ts'
 import { keysOf } from './keys.ts'
 import { GENERATED } from './page.ts'
 
@@ -16,6 +17,8 @@ interface Block {
   readonly schema: JsonSchema
 }
 
+const brokers = await brokerConfigs()
+
 /** The blocks of a file, in the order in which they are shown. */
 export function blocks(): readonly Block[] {
   const top = jsonSchemaOf(pipelineSchema)
@@ -23,7 +26,7 @@ export function blocks(): readonly Block[] {
     ...top.properties,
     source: { ...top.properties?.source, ...jsonSchemaOf(sourceSchema) },
     destination: { ...top.properties?.destination, ...destination() },
-    engine: { ...top.properties?.engine, ...jsonSchemaOf(engineSchema) },
+    engine: { ...top.properties?.engine, ...jsonSchemaOf(engineSchemaWith(brokers)) },
   }
   const first = ['source', 'destination', 'engine']
   const others = Object.keys(inner).filter((key) => !first.includes(key))

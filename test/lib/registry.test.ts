@@ -69,7 +69,11 @@ describe('a name that is not there', () => {
       'bigquery is not built yet; it comes with bizon 0.5; until then use postgres, sqlite or sqlite_in_memory',
     )
     await expect(
-      findQueue('kafka', { ...connectors, queues: { python_queue: async () => ({ default: never }) } }),
+      findQueue('kafka', {
+        ...connectors,
+        queues: { python_queue: async () => ({ default: never }) },
+        planned: { sources: {}, destinations: {}, stores: {}, queues: { kafka: { release: '0.4' } } },
+      }),
     ).rejects.toThrow('kafka is not built yet; it comes with bizon 0.4; until then use python_queue')
   })
 })

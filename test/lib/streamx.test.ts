@@ -51,6 +51,38 @@ describe('a flow of stages', () => {
     expect(sink.steps).toEqual(['final', 'close'])
   })
 
+  it('hands on what weighs nothing too, however little comes behind it', async () => {
+    const weights = [
+      [0, 0, 0, 1, 0, 0],
+      [0, 0],
+      [1, 0, 0],
+      [0, 0, 0, 1, 0, 0, 0, 0],
+    ]
+    for (const given of weights) {
+      const sink = collector()
+      async function* things() {
+        for (const [at, bytes] of given.entries()) yield { n: at, bytes }
+      }
+      const twice = through<Thing, Thing>(
+        {
+          each(thing, push) {
+            push(thing)
+            push({ n: -1, bytes: 1 })
+          },
+        },
+        ONE,
+      )
+      const stage = writable<Thing>({ write: async ({ n }) => void (n >= 0 && sink.things.push(n)) }, holding(1))
+      await flow(
+        open,
+        readable(() => things(), holding(1)),
+        twice,
+        stage,
+      )
+      expect(sink.things).toEqual(given.map((_, at) => at))
+    }
+  })
+
   it('fails on a yielded null, which streamx alone takes for the end of everything', async () => {
     const alone: number[] = []
     async function* broken() {

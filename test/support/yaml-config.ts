@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as z from 'zod'
-import { planned } from '../../connectors/index.ts'
+import { planned, queues } from '../../connectors/index.ts'
 import { type ConfigOverrides, type ConfigPart, loadConfig, type PipelineConfig } from '../../lib/config.ts'
 import { type DestinationDefinition, defineDestination } from '../../lib/destination.ts'
 import { BizonError } from '../../lib/errors.ts'
@@ -76,7 +76,7 @@ export const connectors: Connectors = {
   },
   destinations: { file: entry<DestinationDefinition>(file), logger: entry<DestinationDefinition>(logger) },
   stores: { postgres: entry(store), sqlite: entry(store), sqlite_in_memory: entry(store) },
-  queues: { python_queue: () => import('../../connectors/queues/memory.ts') },
+  queues,
   planned,
 }
 

@@ -1,7 +1,10 @@
 // Cases of the keys of `engine`: section 7 of the specification, one group for each type of backend and queue.
 
-import { engineSchema } from '../../../lib/config/schema.ts'
+import { engineSchemaWith } from '../../../lib/config/schema.ts'
+import { brokerConfigs } from '../../../lib/registry.ts'
 import type { KeyCase, KeyGroup } from '../../support/key-cases.ts'
+
+const engineSchema = engineSchemaWith(await brokerConfigs())
 
 type Keys = Readonly<Record<string, KeyCase>>
 

@@ -5,11 +5,12 @@ import { planned } from '../../../connectors/index.ts'
 import {
   destinationConfigSchema,
   destinationSchema,
-  engineSchema,
+  engineSchemaWith,
   pipelineSchema,
   sourceSchema,
 } from '../../../lib/config/schema.ts'
 import { leavesAt } from '../../../lib/config/zod.ts'
+import { brokerConfigs } from '../../../lib/registry.ts'
 import {
   type KeyGroup,
   keyPaths,
@@ -25,6 +26,7 @@ import { engine } from '../config-keys/engine.ts'
 import { later } from '../config-keys/planned.ts'
 import { transforms } from '../config-keys/transforms.ts'
 
+const engineSchema = engineSchemaWith(await brokerConfigs())
 const groups: readonly KeyGroup[] = [...common, ...authentication, ...engine, ...transforms, ...later]
 
 const placeOf = ({ at }: KeyGroup, key: string): string =>

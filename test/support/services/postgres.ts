@@ -2,45 +2,54 @@
 // password. Tests share one, which the first of them starts and the set-up of the whole run ends (see set-up.ts); a test
 // that kills its server has one to itself.
 
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { chmod, chown, mkdir, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
-import { basename, join } from 'node:path'
+import { access, chmod, chown, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { Client } from 'pg'
+import { freePort } from './ports.ts'
+import { ServerProcess, STEP_MS } from './process.ts'
+import { serverFolder, sharedAddress } from './shared.ts'
 
 const run = promisify(execFile)
-/** A loaded machine takes its time. */
-const LIMIT_MS = 120_000
-const STEP_MS = 20
 const VERSIONS = '/usr/lib/postgresql'
 
 /** Started again after a kill it has the same address and data: without fsync they outlive a process, not a machine. */
 export class PostgresServer {
   readonly folder: string
   readonly port: number
-  #child: ChildProcess | undefined
+  readonly #process: ServerProcess
 
   private constructor(folder: string, port: number) {
     this.folder = folder
     this.port = port
+    this.#process = new ServerProcess(folder, 'postgres', 'SIGINT')
   }
 
   static async create(): Promise<PostgresServer> {
-    const folder = await mkdtemp(join(process.env.BIZON_TEST_DISK ?? tmpdir(), 'bizon-postgres-'))
+    return PostgresServer.at(await serverFolder('postgres'), await freePort())
+  }
+
+  /** With the data that is in the folder, if there is any. */
+  static async at(folder: string, port: number): Promise<PostgresServer> {
     const data = join(folder, 'data')
-    await mkdir(data, { mode: 0o700 })
-    const owner = await ownerOf()
-    if (owner) {
-      await chmod(folder, 0o711)
-      await chown(data, owner.uid, owner.gid)
+    const isNew = await access(data).then(
+      () => false,
+      () => true,
+    )
+    if (isNew) {
+      await mkdir(data, { mode: 0o700 })
+      const owner = await ownerOf()
+      if (owner) {
+        await chmod(folder, 0o711)
+        await chown(data, owner.uid, owner.gid)
+      }
+      const initdb = ['-D', data, '-U', 'postgres', '--auth=trust', '--encoding=UTF8', '--locale=C.UTF-8', '--no-sync']
+      await run(await program('initdb'), initdb, { ...owner, cwd: '/', env: ENV })
     }
-    const initdb = ['-D', data, '-U', 'postgres', '--auth=trust', '--encoding=UTF8', '--locale=C.UTF-8', '--no-sync']
-    await run(await program('initdb'), initdb, { ...owner, cwd: '/', env: ENV })
-    const server = new PostgresServer(folder, await freePort())
+    const server = new PostgresServer(folder, port)
     await server.start()
     return server
   }
@@ -58,44 +67,24 @@ export class PostgresServer {
       full_page_writes: 'off',
       ...given,
     }
-    const args = ['-D', data, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])]
-    // Not a pipe: the server may outlive this process.
-    const path = join(this.folder, 'log')
-    const log = await open(path, 'a')
-    const child = spawn(await program('postgres'), args, {
+    const ready = await program('pg_isready')
+    await this.#process.start({
+      command: await program('postgres'),
+      args: ['-D', data, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
       ...(await ownerOf()),
       cwd: '/',
       env: ENV,
-      stdio: ['ignore', 'ignore', log.fd],
-      detached: true,
-    })
-    this.#child = child
-    child.unref()
-    // So that the set-up can end it, should a test not come to that.
-    const services = process.env[FOLDER_VARIABLE]
-    if (services !== undefined) {
-      await writeFile(join(services, basename(this.folder)), JSON.stringify({ pid: child.pid, folder: this.folder }))
-    }
-    await log.close()
-    const said = async (): Promise<string> => (await readFile(path, 'utf8')).slice(-4000)
-    const ready = await program('pg_isready')
-    for (const deadline = performance.now() + LIMIT_MS; ; await sleep(STEP_MS)) {
-      if (child.exitCode !== null) throw new Error(`postgres stopped while it started: ${await said()}`)
-      if (performance.now() > deadline) throw new Error(`postgres is not ready: ${await said()}`)
-      const asked = run(ready, ['-q', '-h', '127.0.0.1', '-p', String(this.port), '-U', 'postgres'])
-      if (
-        await asked.then(
+      isReady: () =>
+        run(ready, ['-q', '-h', '127.0.0.1', '-p', String(this.port), '-U', 'postgres']).then(
           () => true,
           () => false,
-        )
-      )
-        return
-    }
+        ),
+    })
   }
 
   /** Undefined while it does not run. */
   get pid(): number | undefined {
-    return this.#child?.pid
+    return this.#process.pid
   }
 
   /** Makes an empty file of the data folder that only the server may read. Resolves to its path. */
@@ -110,7 +99,7 @@ export class PostgresServer {
   /** From the next connection on. */
   async requirePasswords(): Promise<void> {
     await writeFile(join(this.folder, 'data', 'pg_hba.conf'), 'host all all 127.0.0.1/32 scram-sha-256\n')
-    this.#child?.kill('SIGHUP')
+    this.#process.signal('SIGHUP')
     const ready = async (): Promise<boolean> =>
       psql(this.url(), 'SELECT 1').then(
         () => false,
@@ -121,13 +110,7 @@ export class PostgresServer {
 
   /** As an operator or the kernel would: nothing is finished. */
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
-    const child = this.#child
-    this.#child = undefined
-    if (!child || child.exitCode !== null) return
-    const gone = new Promise((resolve) => child.once('exit', resolve))
-    child.ref()
-    child.kill(signal)
-    await gone
+    await this.#process.kill(signal)
   }
 
   async remove(): Promise<void> {
@@ -161,69 +144,12 @@ async function program(name: string): Promise<string> {
   return join(VERSIONS, newest, 'bin', name)
 }
 
-/** Free at this moment; nobody else asks for it in the same breath. */
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return typeof address === 'object' && address !== null ? address.port : 0
-}
-
-/** Where the processes of one test run meet; set by set-up.ts. */
-export const FOLDER_VARIABLE = 'BIZON_TEST_SERVICES'
-
 let shared: Promise<number> | undefined
 
 /** The port of the shared server. The first of all processes to ask starts it. */
 function sharedPort(): Promise<number> {
-  shared ??= findOrStart()
+  shared ??= sharedAddress('postgres', async () => (await PostgresServer.create()).port)
   return shared
-}
-
-async function findOrStart(): Promise<number> {
-  const folder = process.env[FOLDER_VARIABLE]
-  if (folder === undefined) throw new Error(`${FOLDER_VARIABLE} is not set: run with --config test/vitest.config.ts`)
-  const [lock, address] = [join(folder, 'lock'), join(folder, 'address')]
-  const isFirst = await mkdir(lock).then(
-    () => true,
-    () => false,
-  )
-  if (isFirst) {
-    const started = PostgresServer.create()
-    const said = await started.then(
-      ({ port }) => JSON.stringify({ port }),
-      (error: unknown) => JSON.stringify({ error: String(error) }),
-    )
-    await writeFile(address, said)
-  }
-  for (const deadline = performance.now() + LIMIT_MS; performance.now() < deadline; await sleep(STEP_MS)) {
-    const text = await readFile(address, 'utf8').catch(() => '')
-    if (!text.endsWith('}')) continue
-    const { port, error } = JSON.parse(text) as { port?: number; error?: string }
-    if (port !== undefined) return port
-    throw new Error(error)
-  }
-  throw new Error('the shared PostgreSQL server did not come')
-}
-
-/** Ends every server that was started by this run of the tests and still runs. */
-export async function endServers(services: string): Promise<void> {
-  const names = (await readdir(services)).filter((name) => name.startsWith('bizon-postgres-'))
-  await Promise.all(names.map((name) => endServer(join(services, name))))
-}
-
-async function endServer(note: string): Promise<void> {
-  const { pid, folder } = JSON.parse(await readFile(note, 'utf8')) as { pid: number; folder: string }
-  // Not only the number: a process that died long ago may have left it to another.
-  const isOurs = async (): Promise<boolean> =>
-    (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).includes(folder)
-  for (let waited = 0; await isOurs(); waited += STEP_MS) {
-    if (waited === 0) process.kill(pid, 'SIGINT')
-    if (waited > 10_000) process.kill(pid, 'SIGKILL')
-    await sleep(STEP_MS)
-  }
-  await rm(folder, { recursive: true, force: true })
 }
 
 export interface TestDatabase {

@@ -1,0 +1,206 @@
+// Messages to the bytes of pipes. What goes on where the message before it ended is the same pipe; what comes again is dropped;
+// anything else is the beginning of another pipe. What is missing is an error, for nothing else will ever bring it.
+
+import type { Arrival, ChannelConsumer } from '../../channel.ts'
+import { BizonError } from '../../errors.ts'
+import type { Log } from '../../log.ts'
+import { type MessageHead, readHead } from './message.ts'
+
+export interface FeedParts {
+  readonly consumer: ChannelConsumer
+  readonly messages: AsyncGenerator<Arrival, void, void>
+  /** What is to be loaded; without a stream that of the first message. */
+  readonly pipeline: string
+  readonly stream: string | undefined
+  /** Whether messages of others are passed over. */
+  readonly isShared: boolean
+  readonly place: string
+  readonly log: Log
+  /** What is not looked at any more, by `keyOf`. Kept by the caller: it outlives a feed. */
+  readonly left: Set<string>
+}
+
+/** A message of the pipeline. */
+export interface Piece {
+  readonly head: MessageHead
+  readonly arrival: Arrival
+}
+
+/** What a message belongs to: its session, or (of a page that was cut) that page of it. */
+export const keyOf = ({ session, from }: MessageHead, isPage = false): string =>
+  isPage ? `${session} ${from}` : session
+
+const LF = 0x0a
+
+export class Feed {
+  readonly #parts: FeedParts
+  #stream: string | undefined
+  /** What begins the next pipe. */
+  #next: Piece | undefined
+  /** Given to the loader and not durable yet, oldest first. */
+  #given: Piece[] = []
+  /** Of the pipe that is fed. */
+  #current: Piece | undefined
+  /** The pipe was left within a page: what of it came is of no use. */
+  #torn: Piece | undefined
+
+  constructor(parts: FeedParts) {
+    this.#parts = parts
+    this.#stream = parts.stream
+  }
+
+  /** The message that was given last. */
+  get current(): Piece | undefined {
+    return this.#current
+  }
+
+  /** The page that nobody has ended, and whether pages before it may not be durable. */
+  get torn(): Piece | undefined {
+    return this.#torn
+  }
+
+  /** The message with which the next pipe begins. Undefined: the broker gives what is not durable once more, to whoever takes. */
+  async first(): Promise<Piece | undefined> {
+    this.#current = undefined
+    this.#torn = undefined
+    let piece = this.#next ?? (await this.#own())
+    this.#next = undefined
+    // The beginning of the page was durable, or is missing: which of them, the next pipe will tell.
+    while (piece && piece.head.part > 0) piece = await this.#own()
+    return piece
+  }
+
+  /** Of a run that is done with: its messages up to its end, or to those of another one. Returns whether it ended. */
+  async passOver(first: Piece): Promise<boolean> {
+    for (let piece: Piece | undefined = first; piece; piece = await this.#own()) {
+      if (piece.head.run !== first.head.run) {
+        this.#next = piece
+        return false
+      }
+      await piece.arrival.ack()
+      if (piece.head.end && piece.head.last) return true
+    }
+    return false
+  }
+
+  /**
+   * The bytes of the pipe that begins with this message. Ends behind the end of the run. Where the pipe goes on no more,
+   * `leave` is told, and nothing more is given: all that was given ends with a page, unless `torn` says otherwise.
+   */
+  async *pipe(first: Piece, leave: () => void): AsyncGenerator<Uint8Array, void, void> {
+    let isWithinLine = false
+    for (let piece: Piece | undefined = first; ; piece = await this.#own()) {
+      const last: Piece | undefined = this.#current
+      if (piece && last) {
+        const place = this.#placeOf(piece.head, last.head)
+        if (place === 'again') continue
+        if (place === 'other') this.#next = piece
+        if (place === 'behind') throw this.#gap(piece, last.head)
+      }
+      if (!piece || this.#next) {
+        if (last && !last.head.last) this.#torn = last
+        leave()
+        return
+      }
+      this.#current = piece
+      this.#given.push(piece)
+      const { head, arrival } = piece
+      // The line with which a pipe begins stands before what goes on, too.
+      if (last && head.part === 0) isWithinLine = true
+      let { body } = arrival
+      if (isWithinLine) {
+        const end = body.indexOf(LF) + 1
+        body = body.subarray(end === 0 ? body.length : end)
+        isWithinLine = end === 0
+      }
+      if (body.length > 0) yield body
+      if (head.last && head.end) return
+    }
+  }
+
+  /** The page of the run, and all before it, is durable. */
+  async durable(page: number): Promise<void> {
+    const done = this.#given.findLastIndex(({ head }) => head.last && head.to <= page)
+    if (done < 0) return
+    await this.#given[done]?.arrival.ack()
+    this.#given.splice(0, done + 1)
+  }
+
+  /** All that was given is, or nobody wants it any more. */
+  async settle(): Promise<void> {
+    await this.#given.at(-1)?.arrival.ack()
+    this.#given = []
+  }
+
+  /** Nothing of what was given is waited for. */
+  forget(): void {
+    this.#given = []
+  }
+
+  #placeOf(head: MessageHead, last: MessageHead): 'next' | 'again' | 'other' | 'behind' {
+    if (head.session !== last.session || head.run !== last.run) return 'other'
+    if (last.last) {
+      if (head.from === last.to) return head.part === 0 ? 'next' : 'behind'
+      if (head.to <= last.to) return 'again'
+      return head.from > last.to ? 'behind' : 'other'
+    }
+    if (head.from === last.from) {
+      if (head.part <= last.part) return 'again'
+      return head.part === last.part + 1 ? 'next' : 'behind'
+    }
+    return head.to <= last.from ? 'again' : 'behind'
+  }
+
+  /** The next message of the pipeline. */
+  async #own(): Promise<Piece | undefined> {
+    for (;;) {
+      const next = await this.#parts.messages.next()
+      if (next.done) return undefined
+      const arrival = next.value
+      const head = await this.#headOf(arrival)
+      if (head && !this.#isLeft(head)) return { head, arrival }
+      // Nothing before it waits: it is not to come again and again.
+      if (this.#given.length === 0) await arrival.ack()
+    }
+  }
+
+  #isLeft(head: MessageHead): boolean {
+    const { left } = this.#parts
+    return left.has(keyOf(head)) || left.has(keyOf(head, true))
+  }
+
+  /** Undefined: it is not to be loaded. */
+  async #headOf(arrival: Arrival): Promise<MessageHead | undefined> {
+    const { consumer, pipeline, isShared, place, log } = this.#parts
+    const head = readHead(arrival)
+    if (!head) {
+      await consumer.refuse(arrival, 'it is not a message of bizon')
+      log.warn(`${arrival.place}: it is not a message of bizon; a copy is kept with the dead letters`)
+      return undefined
+    }
+    if (head.pipeline === pipeline) this.#stream ??= head.stream
+    if (head.pipeline === pipeline && head.stream === this.#stream) return head
+    if (isShared) return undefined
+    throw new BizonError(
+      'source',
+      `${arrival.place}: it is of stream ${head.stream} of pipeline ${head.pipeline}, and this is ${this.#stream ?? 'another'} of ${pipeline}`,
+      { hint: `Give each pipeline and stream a queue of its own; ${place} is that of another one.` },
+    )
+  }
+
+  #gap({ head, arrival }: Piece, last: MessageHead): BizonError {
+    const missing = head.part > 0 ? `a part of page ${head.from + 1}` : `pages ${last.to + 1} to ${head.from}`
+    const what = `it goes on with page ${head.from + 1}, and ${missing} of run ${head.run} did not come`
+    return new Unloadable(`${arrival.place}: ${what}`)
+  }
+}
+
+/** A message that can never be loaded, whatever is waited for. */
+export class Unloadable extends BizonError {
+  constructor(message: string, cause?: unknown) {
+    super('source', message, { hint: REMEDY, cause })
+  }
+}
+
+const REMEDY =
+  'Write what the destination does not hold once more, then go on there: bizon-extract FILE --to-queue --ignore-queue; bizon-load FILE --from-queue --skip-broken.'

@@ -1,0 +1,205 @@
+// The loader of a queue: one pipe after the other out of its messages, each loaded as bizon-load loads a pipe, until a run is
+// published. Messages are acknowledged once their pages are durable in the destination, never before.
+//
+//   broker ──take──▶ messages ──feed──▶ pipe ──▶ pages ──▶ transform* ──▶ checkpoint ──▶ destination
+//      ▲                                                                                      │
+//      └──────────────────────────────── ack, behind what is durable ◀───────────────────────┘
+
+import type { Channel, ChannelConsumer } from '../../channel.ts'
+import type { ConfigOf } from '../../config.ts'
+import { BizonError } from '../../errors.ts'
+import type { Outcome } from '../../events.ts'
+import { load } from '../../load.ts'
+import { type Log, silentLog } from '../../log.ts'
+import { pipeline } from '../../pipeline.ts'
+import type { RawJson } from '../../record.ts'
+import type { PipelineOptions } from '../../steps.ts'
+import { never, sleep } from '../../wait.ts'
+import { Refused } from '../admit.ts'
+import type { Tell } from '../echo.ts'
+import { FromPipe } from '../from.ts'
+import { readState } from '../state.ts'
+import { doneWith } from './done.ts'
+import { Feed, keyOf, type Piece, Unloadable } from './feed.ts'
+
+export interface LoadQueueOptions extends PipelineOptions {
+  /** The stream; absent: that of the first message. */
+  readonly streamName?: string | undefined
+  /** The run whose publish ends it. Absent: the first one that is published. */
+  readonly until?: (() => string | undefined) | undefined
+  /** Messages that cannot be loaded are passed over, up to the next that can. */
+  readonly skipBroken?: boolean
+  /** What an unfinished load left is given up. */
+  readonly startOver?: boolean | undefined
+  /** Told the STATE value behind the last page that is durable. */
+  readonly acknowledged?: Tell
+}
+
+/** How long a loader waits before it looks whether another one has let go of the pipeline. */
+const STANDBY_SECONDS = 1
+
+/** Resolves once a run is published, or it was stopped. */
+export async function loadQueue(
+  channel: Channel,
+  config: ConfigOf<'destination'>,
+  options: LoadQueueOptions = {},
+): Promise<Outcome> {
+  const { signal = never, stop = never } = options
+  const halted = AbortSignal.any([signal, stop])
+  const consumer = channel.consumer()
+  try {
+    await consumer.open(halted)
+    const left = new Set<string>()
+    for (;;) {
+      const taking = new AbortController()
+      const messages = consumer.take(AbortSignal.any([halted, taking.signal]))
+      try {
+        const outcome = await new QueueLoad({ channel, consumer, config, options, left, halted }).drain(messages)
+        if (outcome) return outcome
+      } finally {
+        taking.abort()
+        await messages.return().catch(() => {}) // whoever ends it has a result or an error already
+      }
+    }
+  } finally {
+    await consumer.close()
+  }
+}
+
+interface QueueLoadParts {
+  readonly channel: Channel
+  readonly consumer: ChannelConsumer
+  readonly config: ConfigOf<'destination'>
+  readonly options: LoadQueueOptions
+  readonly left: Set<string>
+  readonly halted: AbortSignal
+}
+
+/** What is done with the messages that one `take` gives. */
+class QueueLoad {
+  readonly #parts: QueueLoadParts
+  readonly #log: Log
+  #isStandby = false
+
+  constructor(parts: QueueLoadParts) {
+    this.#parts = parts
+    this.#log = parts.options.log ?? silentLog
+  }
+
+  /** Undefined: what is not durable is to be taken once more. */
+  async drain(messages: ReturnType<ChannelConsumer['take']>): Promise<Outcome | undefined> {
+    const { channel, consumer, config, options, left, halted } = this.#parts
+    const feed = new Feed({
+      ...{ consumer, messages, left },
+      pipeline: config.name,
+      stream: options.streamName ?? config.source?.stream,
+      isShared: channel.isShared,
+      place: channel.place,
+      log: this.#log,
+    })
+    for (let piece = await feed.first(); piece; piece = await feed.first()) {
+      const done = await doneWith(config, piece.head, this.#log)
+      if (done) {
+        this.#log.info(`${piece.arrival.place}: run ${piece.head.run} ${done.why}; it is passed over`)
+        if ((await feed.passOver(piece)) && done.isLast && this.#endsWith(piece)) return done.outcome
+        continue
+      }
+      try {
+        const outcome = await this.#pipe(feed, piece)
+        if (outcome.status === 'complete') {
+          await feed.settle()
+          if (this.#endsWith(piece)) return outcome
+        } else if (halted.aborted) return outcome
+      } catch (error) {
+        if (isLocked(error)) return this.#standBy()
+        await this.#broken(feed, piece, error)
+      }
+      if (this.#isTorn(feed)) return undefined
+    }
+    return undefined
+  }
+
+  #endsWith({ head }: Piece): boolean {
+    const until = this.#parts.options.until
+    return until === undefined || until() === head.run
+  }
+
+  /** One pipe, from its first message to where it goes on no more. */
+  async #pipe(feed: Feed, first: Piece): Promise<Outcome> {
+    const { config, options } = this.#parts
+    const { streamName: _, until: __, skipBroken: ___, startOver, acknowledged, stop, ...watch } = options
+    const leaving = new AbortController()
+    const told = async (value: RawJson): Promise<void> => {
+      await acknowledged?.(value)
+      const state = readState(value)
+      if (state) await feed.durable(state.page)
+    }
+    const bytes = feed.pipe(first, () => leaving.abort(new BizonError('interrupted', 'the pipe goes on no more')))
+    const ends = stop ? AbortSignal.any([stop, leaving.signal]) : leaving.signal
+    const pipe = new FromPipe(bytes, config, {
+      acknowledged: told,
+      startOver,
+      isQueued: true,
+      signal: AbortSignal.any([ends, ...(options.signal ? [options.signal] : [])]),
+    })
+    try {
+      return await pipeline(pipe, load(config), { ...watch, stop: ends })
+    } catch (error) {
+      // It was left before anything of it was read.
+      if (leaving.signal.aborted && error === leaving.signal.reason) return { ...NOTHING, job: first.head.run }
+      throw error
+    }
+  }
+
+  /** Of what can never be loaded a copy is kept; then the load fails, for going on would lose rows, unless that is asked for. */
+  async #broken(feed: Feed, first: Piece, error: unknown): Promise<void> {
+    const { consumer, left, options } = this.#parts
+    const last = feed.current ?? first
+    const reason = await this.#unloadable(error, first, last)
+    if (!reason) throw error
+    if (!(error instanceof Unloadable || error instanceof Refused)) await consumer.refuse(last.arrival, reason.message)
+    if (!options.skipBroken) throw reason
+    this.#log.warn(`${reason.message}; what follows it is passed over, up to what was written anew`)
+    left.add(keyOf(last.head))
+    feed.forget()
+  }
+
+  /** Undefined: something else went wrong than what the messages hold. */
+  async #unloadable(error: unknown, first: Piece, last: Piece): Promise<Unloadable | undefined> {
+    if (error instanceof Unloadable) return error
+    if (error instanceof Refused) return new Unloadable(`${first.arrival.place}: ${error.why}`, error)
+    const isOfPipe = error instanceof BizonError && OF_PIPE.test(error.message)
+    return isOfPipe ? new Unloadable(`${last.arrival.place}: ${error.message}`, error) : undefined
+  }
+
+  /** Pages before a page that nobody has ended may not be durable, and what follows begins behind them. */
+  #isTorn({ torn }: Feed): boolean {
+    if (!torn) return false
+    this.#parts.left.add(keyOf(torn.head, true))
+    return true
+  }
+
+  /** Another loader is at work, or was killed a moment ago. */
+  async #standBy(): Promise<undefined> {
+    const { halted } = this.#parts
+    if (!this.#isStandby) this.#log.info('another loader has the pipeline; this one waits until it lets go of it')
+    this.#isStandby = true
+    await sleep(STANDBY_SECONDS, halted)
+    halted.throwIfAborted()
+  }
+}
+
+const NOTHING = {
+  status: 'stopped',
+  rows: 0,
+  bytes: 0,
+  pages: 0,
+  checkpoints: 0,
+  totalRows: 0,
+  seconds: 0,
+  outputs: [],
+} as const
+/** How errors begin that say what is wrong with lines. */
+const OF_PIPE = /^(?:line \d+ of the pipe|a line of the pipe|the first line of the pipe|a STATE of bizon)\b/
+
+const isLocked = (error: unknown): boolean => error instanceof BizonError && error.code === 'locked'

@@ -1,0 +1,79 @@
+// What the headers of a message say of its body, which is a small pipe of its own: the lines with which a pipe begins at that
+// place, then whole pages, each with its STATE. A page that is larger than a message is cut into parts, within lines if need be.
+
+import type { Arrival, Headers } from '../../channel.ts'
+import { BizonError } from '../../errors.ts'
+
+export interface MessageHead {
+  readonly pipeline: string
+  readonly source: string
+  readonly stream: string
+  readonly run: string
+  /** When the run began to read. */
+  readonly at: Date
+  /** Of the process that wrote it: its messages go on where the one before them ends. */
+  readonly session: string
+  /** Pages of the run before it. */
+  readonly from: number
+  /** Pages of the run behind it; of a part, behind the last one of its page. */
+  readonly to: number
+  /** Of a page that was cut: from 0. */
+  readonly part: number
+  /** No part follows it. */
+  readonly last: boolean
+  /** The run ends with it. */
+  readonly end: boolean
+}
+
+const VERSION = '1'
+const NAMES = ['pipeline', 'source', 'stream', 'run', 'at', 'session', 'from', 'to', 'part', 'last', 'end'] as const
+
+export function writeHead(head: MessageHead): Headers {
+  const texts = { ...head, at: head.at.toISOString(), last: head.last ? 1 : 0, end: head.end ? 1 : 0 }
+  const named = NAMES.map((name) => [`bizon-${name}`, String(texts[name])])
+  return Object.fromEntries([['bizon-version', VERSION], ...named])
+}
+
+/** Undefined: it is not a message of bizon. Throws if it is one that this program does not know. */
+export function readHead({ headers, place }: Pick<Arrival, 'headers' | 'place'>): MessageHead | undefined {
+  const version = headers['bizon-version']
+  if (version === undefined) return undefined
+  if (version !== VERSION) {
+    throw new BizonError(
+      'source',
+      `${place}: it is a message of version ${version}, and this program knows ${VERSION}`,
+      {
+        hint: 'Load it with the version of bizon that wrote it, or a newer one.',
+      },
+    )
+  }
+  const text = (name: (typeof NAMES)[number]): string => {
+    const value = headers[`bizon-${name}`]
+    if (value === undefined) throw damaged(place, name, 'is missing')
+    return value
+  }
+  const count = (name: 'from' | 'to' | 'part'): number => {
+    const value = Number(text(name))
+    if (!Number.isSafeInteger(value) || value < 0) throw damaged(place, name, `is ${text(name)}`)
+    return value
+  }
+  const at = new Date(text('at'))
+  if (Number.isNaN(at.getTime())) throw damaged(place, 'at', `is ${text('at')}`)
+  return {
+    pipeline: text('pipeline'),
+    source: text('source'),
+    stream: text('stream'),
+    run: text('run'),
+    at,
+    session: text('session'),
+    from: count('from'),
+    to: count('to'),
+    part: count('part'),
+    last: text('last') === '1',
+    end: text('end') === '1',
+  }
+}
+
+function damaged(place: string, name: string, what: string): BizonError {
+  return new BizonError('source', `${place}: its header bizon-${name} ${what}`, { hint: 'See docs/pipe-format.md.' })
+}

@@ -1,0 +1,201 @@
+// Topics for tests, and what is in them according to the broker's own program.
+
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import type { Readable } from 'node:stream'
+import { type IHeaders, Kafka, logLevel, Partitioners } from 'kafkajs'
+import { type KafkaAddress, kafkaCommand, sharedKafka } from './services/kafka.ts'
+
+type At = Pick<KafkaAddress, 'plain'>
+
+/** A new topic of the shared broker, or of another. */
+export async function freshTopic(options: TopicOptions = {}): Promise<string> {
+  const name = `t-${randomBytes(8).toString('hex')}`
+  await createTopic(name, options)
+  return name
+}
+
+export interface TopicOptions {
+  /** Default 1. */
+  readonly partitions?: number
+  /** `cleanup.policy` and the like. */
+  readonly config?: Readonly<Record<string, string>>
+  readonly at?: At | undefined
+}
+
+/** There when this resolves. */
+export async function createTopic(
+  topic: string,
+  { partitions = 1, config = {}, at }: TopicOptions = {},
+): Promise<void> {
+  const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }))
+  await withKafka(at, async (kafka) => {
+    const admin = kafka.admin()
+    await admin.connect()
+    try {
+      await admin.createTopics({ topics: [{ topic, numPartitions: partitions, configEntries }], waitForLeaders: true })
+    } finally {
+      await admin.disconnect()
+    }
+  })
+}
+
+export interface TestMessage {
+  readonly key?: Buffer | string | null
+  readonly value: Buffer | string | null
+  readonly headers?: IHeaders
+  readonly partition?: number
+  /** In ms. */
+  readonly timestamp?: number
+}
+
+export interface ProduceOptions {
+  /** One transaction of them all, and how it ends. Default: none. */
+  readonly transaction?: 'commit' | 'abort'
+  readonly at?: At | undefined
+}
+
+/** Durable when this resolves. */
+export async function produce(
+  topic: string,
+  messages: readonly TestMessage[],
+  { transaction, at }: ProduceOptions = {},
+): Promise<void> {
+  const given = messages.map(({ timestamp, key = null, ...message }) => ({
+    ...message,
+    key,
+    ...(timestamp !== undefined && { timestamp: String(timestamp) }),
+  }))
+  await withKafka(at, async (kafka) => {
+    const createPartitioner = Partitioners.DefaultPartitioner
+    const producer = kafka.producer({
+      createPartitioner,
+      ...(transaction && { transactionalId: `t-${randomBytes(8).toString('hex')}`, maxInFlightRequests: 1 }),
+    })
+    await producer.connect()
+    try {
+      if (!transaction) return void (await producer.send({ topic, messages: given }))
+      const open = await producer.transaction()
+      await open.send({ topic, messages: given })
+      await open[transaction]()
+    } finally {
+      await producer.disconnect()
+    }
+  })
+}
+
+/** As the console shows it: bytes are read as UTF-8. */
+export interface ConsoleMessage {
+  readonly partition: number
+  readonly offset: number
+  readonly timestamp: number
+  readonly key: string | null
+  readonly value: string | null
+  readonly headers: Readonly<Record<string, string | null>>
+}
+
+export interface ConsumeOptions {
+  /** Default read_committed. */
+  readonly isolation?: 'read_committed' | 'read_uncommitted'
+  /** Default 60,000: a transaction that is still open keeps the reader waiting. */
+  readonly withinMs?: number
+  readonly at?: At | undefined
+}
+
+/**
+ * All messages of the topic, as Kafka's own console consumer prints them, by partition and offset. It is told where to stop
+ * by a message at the end of each partition, which is left out here, and stays in the topic.
+ */
+export async function consoleConsume(topic: string, options: ConsumeOptions = {}): Promise<readonly ConsoleMessage[]> {
+  const { isolation = 'read_committed', withinMs = 60_000, at = await sharedKafka() } = options
+  const end = randomBytes(8).toString('hex')
+  const partitions = await partitionsOf(topic, at)
+  await produce(
+    topic,
+    partitions.map((partition) => ({ partition, key: END, value: end, headers: { [END]: end } })),
+    { at },
+  )
+  const shown = ['timestamp', 'partition', 'offset', 'headers', 'key', 'value'].map((what) => `print.${what}=true`)
+  const marks = [
+    `key.separator=${FIELD}`,
+    `line.separator=${LINE}`,
+    `headers.separator=${HEADER}`,
+    `null.literal=${NULL}`,
+  ]
+  const { command, args, env } = await kafkaCommand('org.apache.kafka.tools.consumer.ConsoleConsumer', [
+    ...['--bootstrap-server', at.plain, '--topic', topic, '--from-beginning', '--isolation-level', isolation],
+    ...[...shown, ...marks].flatMap((property) => ['--formatter-property', property]),
+  ])
+  const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const timer = setTimeout(() => child.kill('SIGKILL'), withinMs)
+  try {
+    return await untilEnd(child, end, partitions.length)
+  } finally {
+    clearTimeout(timer)
+    child.kill('SIGKILL')
+  }
+}
+
+const END = 'bizon-test-end'
+/** Characters that no test uses. */
+const [FIELD, LINE, HEADER, NULL] = ['\u0001', '\u0002', '\u0003', '\u0004']
+
+async function untilEnd(
+  child: ChildProcessByStdio<null, Readable, Readable>,
+  end: string,
+  ends: number,
+): Promise<readonly ConsoleMessage[]> {
+  const messages: ConsoleMessage[] = []
+  let [rest, said, missing] = ['', '', ends]
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said += text
+  })
+  for await (const text of child.stdout.setEncoding('utf8')) {
+    const lines = (rest + text).split(LINE)
+    rest = lines.pop() ?? ''
+    for (const line of lines) {
+      const message = parseLine(line)
+      if (message.headers[END] === undefined) messages.push(message)
+      else if (message.headers[END] === end) missing--
+    }
+    if (missing === 0) return messages.sort((a, b) => a.partition - b.partition || a.offset - b.offset)
+  }
+  throw new Error(`the console consumer ended before the topic did: ${said}`)
+}
+
+/** `CreateTime:1⇥Partition:0⇥Offset:7⇥a:b,c:d⇥key⇥value`, with other separators. */
+function parseLine(line: string): ConsoleMessage {
+  const [time = '', partition = '', offset = '', headers = '', key = '', value = ''] = line.split(FIELD)
+  const number = (text: string): number => Number(text.slice(text.indexOf(':') + 1))
+  const orNull = (text: string): string | null => (text === NULL ? null : text)
+  const pairs = headers === 'NO_HEADERS' ? [] : headers.split(HEADER)
+  return {
+    timestamp: number(time),
+    partition: number(partition),
+    offset: number(offset),
+    key: orNull(key),
+    value: orNull(value),
+    headers: Object.fromEntries(
+      pairs.map((pair) => [pair.slice(0, pair.indexOf(':')), orNull(pair.slice(pair.indexOf(':') + 1))]),
+    ),
+  }
+}
+
+async function partitionsOf(topic: string, at: At): Promise<readonly number[]> {
+  return withKafka(at, async (kafka) => {
+    const admin = kafka.admin()
+    await admin.connect()
+    try {
+      const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
+      return (topics[0]?.partitions ?? []).map(({ partitionId }) => partitionId)
+    } finally {
+      await admin.disconnect()
+    }
+  })
+}
+
+/** The bare client, for what is not here. Whoever connects a part of it disconnects it. */
+export async function withKafka<T>(at: At | undefined, work: (kafka: Kafka) => Promise<T>): Promise<T> {
+  const { plain } = at ?? (await sharedKafka())
+  return work(new Kafka({ clientId: 'test', brokers: [plain], logLevel: logLevel.NOTHING, connectionTimeout: 10_000 }))
+}
