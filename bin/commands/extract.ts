@@ -37,6 +37,8 @@ interface ExtractOptions extends HalfOptions {
   readonly state?: string
   readonly ack?: string
   readonly reset?: true
+  readonly toQueue?: true
+  readonly ignoreQueue?: true
   readonly customSource?: string
   readonly envFile?: string
   readonly record?: string
@@ -71,6 +73,18 @@ export function addExtract(terminal: Terminal): Command {
     .option('--catalog <path>', 'as a Singer tap: read the streams that are selected in this catalog')
     .addOption(new Option('--properties <path>', 'the older name of --catalog').conflicts('catalog'))
     .option('--reset', 'incremental only: fetch everything again, to replace what was loaded')
+    .addOption(
+      new Option('--to-queue', 'write to the broker of engine.queue instead, for bizon-load --from-queue').conflicts([
+        'format',
+        'state',
+        'ack',
+        'config',
+        'discover',
+        'catalog',
+        'properties',
+      ]),
+    )
+    .option('--ignore-queue', 'with --to-queue: begin where the destination stands, whatever waits in the queue')
     .addOption(customSourceOption())
     .addOption(envFileOption())
     .addOption(recordOption())
@@ -88,6 +102,10 @@ export function addExtract(terminal: Terminal): Command {
           what: 'both halves of a pipeline',
           run: 'bizon-extract examples/weather.yml | bizon-load examples/weather.yml',
         },
+        {
+          what: 'into a broker, for loaders that are started on their own',
+          run: 'bizon-extract queued.yml --to-queue',
+        },
         { what: 'as a Singer tap: the catalog', run: 'bizon-extract examples/weather.yml --discover' },
         {
           what: 'bare records, for any program',
@@ -100,6 +118,7 @@ export function addExtract(terminal: Terminal): Command {
       const catalog = options.catalog ?? options.properties
       if (catalog !== undefined) requireFile(catalog, '--catalog')
       requireFiles(options)
+      if (options.ignoreQueue && !options.toQueue) throw new BizonError('usage', '--ignore-queue needs --to-queue')
       requireReport(options.report, { dash: false, taken: [filename, options.config] })
       process.exitCode = options.discover
         ? await discover(pipeline)
@@ -137,6 +156,7 @@ async function discover(pipeline: () => Promise<ConfigInput>): Promise<number> {
 
 function extract(pipeline: () => Promise<ConfigInput>, options: ExtractOptions, terminal: Terminal): Promise<number> {
   const { format, catalog, ack, logLevel, customSource, envFile, record, replay, reset, quiet, scratch } = options
+  const { toQueue, ignoreQueue } = options
   // The one who runs a tap keeps its state; and who reads bare records tells nobody what is durable.
   const keepsState = options.config !== undefined || format === 'ndjson'
   const from = options.state ?? (keepsState ? { by: '--state' } : undefined)
@@ -145,6 +165,7 @@ function extract(pipeline: () => Promise<ConfigInput>, options: ExtractOptions, 
     const { extract: source } = await import('../../lib/extract.ts')
     const { extractTo } = await import('../../lib/pipe/to.ts')
     const { DescriptorOut } = await import('../../lib/pipe/out.ts')
+    const { channelOf } = await import('../../lib/pipe/queue/channel.ts')
     const given = { logLevel, customSource, envFile, record, replay, reset, scratch }
     const input = await pipeline()
     const [config, ...others] = await configsOf(catalog, (selected) =>
@@ -152,10 +173,14 @@ function extract(pipeline: () => Promise<ConfigInput>, options: ExtractOptions, 
     )
     const { progress, watch } = begin(config, ...others)
     const out = new DescriptorOut(1)
+    const queue = toQueue && {
+      channel: channelOf(config, '--to-queue', watch.log),
+      ignoresWaiting: ignoreQueue ?? false,
+    }
     const { status, rows } =
       others.length > 0
         ? await several([config, ...others], out, watch, options)
-        : await extractTo(source(config), out, { ...watch, format, from, ack })
+        : await extractTo(source(config), queue ?? out, { ...watch, format, from, ack })
     progress?.close()
     if (!quiet) terminal.note(status === 'complete' ? `Extracted ${records(rows)}.` : `Stopped after ${records(rows)}.`)
     return status === 'complete'

@@ -23,8 +23,10 @@ import {
   scratchOption,
 } from './options.ts'
 
-interface LoadOptions extends HalfOptions {
+export interface LoadOptions extends HalfOptions {
   readonly from: PipeDialect
+  readonly fromQueue?: true
+  readonly skipBroken?: true
   readonly allowEdited?: true
   readonly startOver?: true
   readonly id?: string
@@ -48,9 +50,24 @@ export function addLoad(terminal: Terminal): Command {
         .choices(['auto', 'singer', 'airbyte', 'ndjson', 'csv'] satisfies PipeDialect[])
         .default('auto'),
     )
+    .addOption(
+      new Option('--from-queue', 'load from the broker of engine.queue instead, until a run is published').conflicts([
+        'from',
+        'allowEdited',
+        'id',
+        'onInvalid',
+        'deadLetter',
+        'startOver',
+        'stallTimeout',
+      ]),
+    )
+    .option('--skip-broken', 'with --from-queue: pass over what cannot be loaded, up to what was written anew')
     .option('--allow-edited', 'a program between may drop records; order and end are checked all the same')
     .option('--id <field>', 'of bare records and CSV: the field that is their id (default: the number of the line)')
-    .option('--stream <name>', 'of bare records and CSV: the name of their stream (default: records)')
+    .option(
+      '--stream <name>',
+      'of bare records and CSV: the name of their stream (default: records); with --from-queue: which one to load',
+    )
     .addOption(
       new Option('--on-invalid <policy>', 'what becomes of lines that are no records; not for pipes of bizon-extract')
         .choices(['fail', 'skip', 'dead_letter'])
@@ -75,6 +92,10 @@ export function addLoad(terminal: Terminal): Command {
           run: 'bizon-extract examples/weather.yml | bizon-load examples/weather.yml',
         },
         {
+          what: 'from a broker, started and stopped on its own',
+          run: 'bizon-load queued.yml --from-queue',
+        },
+        {
           what: 'bare records of any program',
           run: 'cat examples/data/events.ndjson | bizon-load examples/pipe.yml --stream events',
         },
@@ -85,6 +106,11 @@ export function addLoad(terminal: Terminal): Command {
       requireFiles(options)
       requireDeadLetter(options)
       requireReport(options.report, { dash: false, taken: [filename] })
+      if (options.skipBroken && !options.fromQueue) throw new BizonError('usage', '--skip-broken needs --from-queue')
+      if (options.fromQueue) {
+        process.exitCode = await (await import('./load-queue.ts')).loadFromQueue(filename, options, terminal)
+        return
+      }
       if (process.stdin.isTTY) {
         throw new BizonError('usage', 'standard input is the terminal; bizon-load reads what another program writes', {
           hint: `bizon-extract ${filename} | bizon-load ${filename}`,

@@ -16,6 +16,8 @@ export interface Standing {
   readonly state: PipeState
   /** The same in the source's terms. */
   readonly start: Start
+  /** Where the run ends that this one reads on from, if nobody but the queue knows. */
+  readonly after?: { readonly page: number; readonly rows: number }
   /** In plain words, why from here. */
   readonly reasons: readonly string[]
 }

@@ -95,7 +95,7 @@ export async function extractTo(
     const { config, stream } = source
     await producer?.open(opening)
     const last = queue?.ignoresWaiting ? undefined : await producer?.last()
-    const { state, start, reasons } = queue
+    const { state, start, reasons, after } = queue
       ? await standingBehind(config, stream, log, last, queue.channel.place)
       : await standingOf(config, stream, log, said)
     queue?.begins?.(state.run)
@@ -108,7 +108,7 @@ export async function extractTo(
     const failed = (error: unknown): void => failure.abort(error)
     const lines =
       producer && queue
-        ? new QueueWriter({ producer, channel: queue.channel, stream, start: state, failed, signal })
+        ? new QueueWriter({ producer, channel: queue.channel, stream, start: state, after, failed, signal })
         : new PipeWriter(out as ByteOut, format, stream, state, { failed, among })
     writer = lines
     await lines.open({ begin })

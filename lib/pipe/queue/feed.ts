@@ -14,6 +14,8 @@ export interface FeedParts {
   readonly stream: string | undefined
   /** Whether messages of others are passed over. */
   readonly isShared: boolean
+  /** Whether a message that cannot be read is passed over. */
+  readonly skipBroken: boolean
   readonly place: string
   readonly log: Log
   /** What is not looked at any more, by `keyOf`. Kept by the caller: it outlives a feed. */
@@ -171,13 +173,9 @@ export class Feed {
 
   /** Undefined: it is not to be loaded. */
   async #headOf(arrival: Arrival): Promise<MessageHead | undefined> {
-    const { consumer, pipeline, isShared, place, log } = this.#parts
-    const head = readHead(arrival)
-    if (!head) {
-      await consumer.refuse(arrival, 'it is not a message of bizon')
-      log.warn(`${arrival.place}: it is not a message of bizon; a copy is kept with the dead letters`)
-      return undefined
-    }
+    const { pipeline, isShared, place } = this.#parts
+    const head = await this.#read(arrival)
+    if (!head) return undefined
     if (head.pipeline === pipeline) this.#stream ??= head.stream
     if (head.pipeline === pipeline && head.stream === this.#stream) return head
     if (isShared) return undefined
@@ -186,6 +184,23 @@ export class Feed {
       `${arrival.place}: it is of stream ${head.stream} of pipeline ${head.pipeline}, and this is ${this.#stream ?? 'another'} of ${pipeline}`,
       { hint: `Give each pipeline and stream a queue of its own; ${place} is that of another one.` },
     )
+  }
+
+  /** Undefined, and a copy is kept: it is not of bizon. */
+  async #read(arrival: Arrival): Promise<MessageHead | undefined> {
+    const { consumer, skipBroken, log } = this.#parts
+    try {
+      const head = readHead(arrival)
+      if (head) return head
+      await consumer.refuse(arrival, 'it is not a message of bizon')
+      log.warn(`${arrival.place}: it is not a message of bizon; a copy is kept with the dead letters`)
+    } catch (error) {
+      if (!(error instanceof BizonError)) throw error
+      await consumer.refuse(arrival, error.message)
+      if (!skipBroken) throw error
+      log.warn(`${error.message}; it is passed over`)
+    }
+    return undefined
   }
 
   #gap({ head, arrival }: Piece, last: MessageHead): BizonError {

@@ -29,8 +29,6 @@ export interface LoadQueueOptions extends PipelineOptions {
   readonly until?: (() => string | undefined) | undefined
   /** Messages that cannot be loaded are passed over, up to the next that can. */
   readonly skipBroken?: boolean
-  /** What an unfinished load left is given up. */
-  readonly startOver?: boolean | undefined
   /** Told the STATE value behind the last page that is durable. */
   readonly acknowledged?: Tell
 }
@@ -49,12 +47,12 @@ export async function loadQueue(
   const consumer = channel.consumer()
   try {
     await consumer.open(halted)
-    const left = new Set<string>()
+    const memory: Memory = { left: new Set(), isStandby: false }
     for (;;) {
       const taking = new AbortController()
       const messages = consumer.take(AbortSignal.any([halted, taking.signal]))
       try {
-        const outcome = await new QueueLoad({ channel, consumer, config, options, left, halted }).drain(messages)
+        const outcome = await new QueueLoad({ channel, consumer, config, options, memory, halted }).drain(messages)
         if (outcome) return outcome
       } finally {
         taking.abort()
@@ -66,12 +64,20 @@ export async function loadQueue(
   }
 }
 
+/** What outlives one `take`. */
+interface Memory {
+  /** What is not looked at any more, by `keyOf`. */
+  readonly left: Set<string>
+  /** It was said that another loader is at work. */
+  isStandby: boolean
+}
+
 interface QueueLoadParts {
   readonly channel: Channel
   readonly consumer: ChannelConsumer
   readonly config: ConfigOf<'destination'>
   readonly options: LoadQueueOptions
-  readonly left: Set<string>
+  readonly memory: Memory
   readonly halted: AbortSignal
 }
 
@@ -79,7 +85,6 @@ interface QueueLoadParts {
 class QueueLoad {
   readonly #parts: QueueLoadParts
   readonly #log: Log
-  #isStandby = false
 
   constructor(parts: QueueLoadParts) {
     this.#parts = parts
@@ -88,23 +93,25 @@ class QueueLoad {
 
   /** Undefined: what is not durable is to be taken once more. */
   async drain(messages: ReturnType<ChannelConsumer['take']>): Promise<Outcome | undefined> {
-    const { channel, consumer, config, options, left, halted } = this.#parts
+    const { channel, consumer, config, options, memory, halted } = this.#parts
     const feed = new Feed({
-      ...{ consumer, messages, left },
+      ...{ consumer, messages, left: memory.left },
       pipeline: config.name,
       stream: options.streamName ?? config.source?.stream,
       isShared: channel.isShared,
+      skipBroken: options.skipBroken ?? false,
       place: channel.place,
       log: this.#log,
     })
     for (let piece = await feed.first(); piece; piece = await feed.first()) {
-      const done = await doneWith(config, piece.head, this.#log)
-      if (done) {
-        this.#log.info(`${piece.arrival.place}: run ${piece.head.run} ${done.why}; it is passed over`)
-        if ((await feed.passOver(piece)) && done.isLast && this.#endsWith(piece)) return done.outcome
-        continue
-      }
       try {
+        const done = await doneWith(config, piece.head, this.#log)
+        if (done) {
+          const say = done.isPublished ? this.#log.info : this.#log.warn
+          say(`${piece.arrival.place}: run ${piece.head.run} ${done.why}; it is passed over`)
+          if ((await feed.passOver(piece)) && done.isLast && this.#endsWith(piece)) return done.outcome
+          continue
+        }
         const outcome = await this.#pipe(feed, piece)
         if (outcome.status === 'complete') {
           await feed.settle()
@@ -127,7 +134,7 @@ class QueueLoad {
   /** One pipe, from its first message to where it goes on no more. */
   async #pipe(feed: Feed, first: Piece): Promise<Outcome> {
     const { config, options } = this.#parts
-    const { streamName: _, until: __, skipBroken: ___, startOver, acknowledged, stop, ...watch } = options
+    const { streamName: _, until: __, skipBroken: ___, acknowledged, stop, ...watch } = options
     const leaving = new AbortController()
     const told = async (value: RawJson): Promise<void> => {
       await acknowledged?.(value)
@@ -138,7 +145,6 @@ class QueueLoad {
     const ends = stop ? AbortSignal.any([stop, leaving.signal]) : leaving.signal
     const pipe = new FromPipe(bytes, config, {
       acknowledged: told,
-      startOver,
       isQueued: true,
       signal: AbortSignal.any([ends, ...(options.signal ? [options.signal] : [])]),
     })
@@ -153,14 +159,14 @@ class QueueLoad {
 
   /** Of what can never be loaded a copy is kept; then the load fails, for going on would lose rows, unless that is asked for. */
   async #broken(feed: Feed, first: Piece, error: unknown): Promise<void> {
-    const { consumer, left, options } = this.#parts
+    const { consumer, memory, options } = this.#parts
     const last = feed.current ?? first
     const reason = await this.#unloadable(error, first, last)
     if (!reason) throw error
     if (!(error instanceof Unloadable || error instanceof Refused)) await consumer.refuse(last.arrival, reason.message)
     if (!options.skipBroken) throw reason
     this.#log.warn(`${reason.message}; what follows it is passed over, up to what was written anew`)
-    left.add(keyOf(last.head))
+    memory.left.add(keyOf(last.head))
     feed.forget()
   }
 
@@ -175,15 +181,15 @@ class QueueLoad {
   /** Pages before a page that nobody has ended may not be durable, and what follows begins behind them. */
   #isTorn({ torn }: Feed): boolean {
     if (!torn) return false
-    this.#parts.left.add(keyOf(torn.head, true))
+    this.#parts.memory.left.add(keyOf(torn.head, true))
     return true
   }
 
   /** Another loader is at work, or was killed a moment ago. */
   async #standBy(): Promise<undefined> {
-    const { halted } = this.#parts
-    if (!this.#isStandby) this.#log.info('another loader has the pipeline; this one waits until it lets go of it')
-    this.#isStandby = true
+    const { halted, memory } = this.#parts
+    if (!memory.isStandby) this.#log.info('another loader has the pipeline; this one waits until it lets go of it')
+    memory.isStandby = true
     await sleep(STANDBY_SECONDS, halted)
     halted.throwIfAborted()
   }

@@ -11,6 +11,8 @@ export interface MessageHead {
   readonly run: string
   /** When the run began to read. */
   readonly at: Date
+  /** Where the run ends that it reads on from. Absent: the destination has published that one. */
+  readonly after?: { readonly page: number; readonly rows: number } | undefined
   /** Of the process that wrote it: its messages go on where the one before them ends. */
   readonly session: string
   /** Pages of the run before it. */
@@ -31,7 +33,14 @@ const NAMES = ['pipeline', 'source', 'stream', 'run', 'at', 'session', 'from', '
 export function writeHead(head: MessageHead): Headers {
   const texts = { ...head, at: head.at.toISOString(), last: head.last ? 1 : 0, end: head.end ? 1 : 0 }
   const named = NAMES.map((name) => [`bizon-${name}`, String(texts[name])])
-  return Object.fromEntries([['bizon-version', VERSION], ...named])
+  const { after } = head
+  const place = after
+    ? [
+        ['bizon-after-page', String(after.page)],
+        ['bizon-after-rows', String(after.rows)],
+      ]
+    : []
+  return Object.fromEntries([['bizon-version', VERSION], ...named, ...place])
 }
 
 /** Undefined: it is not a message of bizon. Throws if it is one that this program does not know. */
@@ -59,7 +68,9 @@ export function readHead({ headers, place }: Pick<Arrival, 'headers' | 'place'>)
   }
   const at = new Date(text('at'))
   if (Number.isNaN(at.getTime())) throw damaged(place, 'at', `is ${text('at')}`)
+  const after = headers['bizon-after-page']
   return {
+    ...(after !== undefined && { after: { page: Number(after), rows: Number(headers['bizon-after-rows']) } }),
     pipeline: text('pipeline'),
     source: text('source'),
     stream: text('stream'),

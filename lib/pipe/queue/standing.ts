@@ -40,7 +40,8 @@ export async function standingBehind(
 /** Whether the state store knows of something newer than the queue does. */
 function knowsMore({ id, status, createdAt }: Job, page: number, behind: PipeState): boolean {
   if (id !== behind.run) return createdAt > behind.at
-  return status === 'cancelled' || page > behind.page
+  // Of a run that was read twice, only one reading is published.
+  return status === 'succeeded' || status === 'cancelled' || page > behind.page
 }
 
 interface Waiting {
@@ -89,7 +90,8 @@ async function behindQueue(waiting: Waiting): Promise<Standing> {
     }
     // A run that finds nothing new hands on what it was given.
     const state = { ...freshState(), previous: run, ...(watermark !== undefined && { watermark }) }
-    return begun(state, { since }, `fetches what is newer than run ${run}, which ends in ${place}`)
+    const reason = `fetches what is newer than run ${run}, which ends in ${place}`
+    return { ...(await begun(state, { since }, reason)), after: { page, rows } }
   }
   const why = end || force ? 'starts a new run' : `starts a new run: ${obstacle ?? 'a reset was asked for'}`
   return begun(freshState(), {}, why, mode === 'incremental' && replaces)

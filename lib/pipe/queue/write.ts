@@ -18,6 +18,8 @@ export interface QueueWriterParts {
   readonly stream: StreamInfo
   /** Where it begins, with what the first line of a pipe says. */
   readonly start: PipeState
+  /** See `Standing`. */
+  readonly after?: MessageHead['after']
   /** Told as soon as a message could not be put. */
   readonly failed: (error: unknown) => void
   readonly signal?: AbortSignal
@@ -157,13 +159,13 @@ export class QueueWriter {
   }
 
   #put(body: readonly Buffer[], { to, last }: Pick<MessageHead, 'to' | 'last'>): void {
-    const { producer, start, signal = never } = this.#parts
+    const { producer, start, after, signal = never } = this.#parts
     const { pipeline = '', source = '', stream = '' } = start.begin ?? {}
     const { run, at } = start
     const end = last && this.#state.end
-    const head = { pipeline, source, stream, run, at, session: this.#session, from: this.#from, to, part: this.#part }
+    const place = { session: this.#session, from: this.#from, to, part: this.#part, last, end }
     const message = {
-      headers: writeHead({ ...head, last, end }),
+      headers: writeHead({ pipeline, source, stream, run, at, after, ...place }),
       body: Buffer.concat(body),
       ...(last && { last: writeState(this.#state) }),
     }
