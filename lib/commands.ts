@@ -22,6 +22,7 @@ export interface RunOptions extends PipelineOptions {
 export async function runPipeline(config: PipelineConfig, options: RunOptions = {}): Promise<Outcome> {
   const { extractArgs = [], ...rest } = options
   warn(config, options.log ?? silentLog)
+  if (config.engine.queue.broker) return (await import('./pipe/queue/run.ts')).runQueued(config, rest)
   const from = config.engine.runner.type === 'process' ? await inChild(config, extractArgs, options) : extract(config)
   return pipeline(from, load(config), rest)
 }

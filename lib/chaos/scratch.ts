@@ -16,6 +16,7 @@ type Blocks = Pick<PipelineConfig, 'engine' | 'transforms'> & Partial<Pick<Pipel
 export async function inScratch<Given extends Blocks>(blocks: Given, folder: string): Promise<Given> {
   const { engine, source, destination, transforms } = blocks
   const { backend, runner } = engine
+  const { broker: _, ...queue } = engine.queue
   mkdirSync(folder, { recursive: true })
   return {
     ...blocks,
@@ -27,6 +28,8 @@ export async function inScratch<Given extends Blocks>(blocks: Given, folder: str
     })),
     engine: {
       ...engine,
+      // What waits at a broker is the real pipeline's.
+      queue,
       backend: {
         type: 'sqlite',
         definition: await findStore('sqlite'),

@@ -20,6 +20,7 @@ export interface FeedParts {
   /** Whether a message that cannot be read is passed over. */
   readonly skipBroken: boolean
   readonly place: string
+  readonly taken?: ((head: MessageHead) => void) | undefined
   readonly log: Log
   /** What is not looked at any more, by `keyOf`. Kept by the caller: it outlives a feed. */
   readonly left: Set<string>
@@ -119,6 +120,8 @@ export class Feed {
         isWithinLine = end === 0
       }
       if (body.length > 0) yield body
+      // Asked for more, whoever reads has done with that.
+      this.#parts.taken?.(head)
       if (head.last && head.end) return
     }
   }

@@ -20,7 +20,7 @@ import type { Tell } from '../echo.ts'
 import { FromPipe } from '../from.ts'
 import { readState } from '../state.ts'
 import { doneWith } from './done.ts'
-import { Feed, keyOf, type Piece, Unloadable } from './feed.ts'
+import { Feed, type FeedParts, keyOf, type Piece, Unloadable } from './feed.ts'
 import { loadShared, type One } from './share.ts'
 
 export interface LoadQueueOptions extends PipelineOptions {
@@ -30,6 +30,10 @@ export interface LoadQueueOptions extends PipelineOptions {
   readonly until?: (() => string | undefined) | undefined
   /** Messages that cannot be loaded are passed over, up to the next that can. */
   readonly skipBroken?: boolean
+  /** Whether it waits where another loader has the pipeline, and does not fail. Default true. */
+  readonly standsBy?: boolean
+  /** Told of each message whose pages are on their way to the destination. */
+  readonly taken?: FeedParts['taken']
   /** Told the STATE value behind the last page that is durable. */
   readonly acknowledged?: Tell
 }
@@ -111,6 +115,7 @@ class QueueLoad {
       stream: options.streamName ?? config.source?.stream,
       isShared: channel.isShared,
       skipBroken: options.skipBroken ?? false,
+      taken: options.taken,
       place: channel.place,
       log: this.#log,
     })
@@ -130,7 +135,7 @@ class QueueLoad {
           if (this.#endsWith(piece)) return outcome
         } else if (halted.aborted) return outcome
       } catch (error) {
-        if (isLocked(error)) return this.#standBy()
+        if (isLocked(error) && options.standsBy !== false) return this.#standBy()
         await this.#broken(feed, piece, error)
       }
       if (this.#isTorn(feed)) return undefined
@@ -146,7 +151,7 @@ class QueueLoad {
   /** One pipe, from its first message to where it goes on no more. */
   async #pipe(feed: Feed, first: Piece): Promise<Outcome> {
     const { config, options } = this.#parts
-    const { streamName: _, until: __, skipBroken: ___, acknowledged, stop, ...watch } = options
+    const { acknowledged, stop, log, signal, observe, meter } = options
     const leaving = new AbortController()
     const told = async (value: RawJson): Promise<void> => {
       await acknowledged?.(value)
@@ -158,10 +163,16 @@ class QueueLoad {
     const pipe = new FromPipe(bytes, config, {
       acknowledged: told,
       isQueued: true,
-      signal: AbortSignal.any([ends, ...(options.signal ? [options.signal] : [])]),
+      signal: AbortSignal.any([ends, ...(signal ? [signal] : [])]),
     })
     try {
-      return await pipeline(pipe, load(config), { ...watch, stop: ends })
+      return await pipeline(pipe, load(config), {
+        meter,
+        stop: ends,
+        ...(log && { log }),
+        ...(signal && { signal }),
+        ...(observe && { observe }),
+      })
     } catch (error) {
       // It was left before anything of it was read.
       if (leaving.signal.aborted && error === leaving.signal.reason) return { ...NOTHING, job: first.head.run }

@@ -1,0 +1,153 @@
+// Takes messages out of the topic. The consumer group says whose turn it is, and keeps the offset behind what is durable; messages are
+// read from there. Where the group has an older offset than it was told, messages come twice, which the loader notices.
+
+import { type Arrival, type ChannelConsumer, type Headers, READ_AHEAD_BYTES } from '../../../lib/channel.ts'
+import { faultPoint } from '../../../lib/fault.ts'
+import type { Log } from '../../../lib/log.ts'
+import type { KafkaConnection } from '../../kafka/config.ts'
+import {
+  type Assignment,
+  connectKafka,
+  type GroupMember,
+  type KafkaClient,
+  type KafkaProducer,
+  type Message,
+  OffsetsGone,
+  type PartitionReader,
+} from '../../kafka.ts'
+import { PARTITION, prepareTopic, type Topic } from './topic.ts'
+
+/** One answer is worked on while the next one is on its way. */
+const ANSWER_BYTES = READ_AHEAD_BYTES / 2
+
+export class KafkaChannelConsumer implements ChannelConsumer {
+  readonly #connection: KafkaConnection
+  readonly #topic: Topic
+  readonly #log: Log
+  #client: KafkaClient | undefined
+  #member: GroupMember | undefined
+  #dead: KafkaProducer | undefined
+  #held: Message[] = []
+  /** The group's, as far as it was told by this process. */
+  #committed = -1
+
+  constructor(connection: KafkaConnection, topic: Topic, log: Log) {
+    this.#connection = connection
+    this.#topic = topic
+    this.#log = log
+  }
+
+  get heldBytes(): number {
+    return this.#held.reduce((sum, { value }) => sum + (value?.length ?? 0), 0)
+  }
+
+  async open(signal: AbortSignal): Promise<void> {
+    const { name, group: groupId, sessionMs } = this.#topic
+    this.#client = await connectKafka(this.#connection, { code: 'source', log: this.#log }, signal)
+    await prepareTopic(this.#client, this.#topic, signal)
+    const patience = { sessionTimeoutMs: sessionMs, heartbeatIntervalMs: sessionMs / 4, rebalanceTimeoutMs: sessionMs }
+    this.#member = await this.#client.member({ groupId, topics: [name], ...patience }, signal)
+  }
+
+  async *take(signal: AbortSignal): AsyncGenerator<Arrival, void, void> {
+    const { client, member } = this.#opened()
+    const { name } = this.#topic
+    const assignment = await this.#turn(member, signal)
+    this.#held = []
+    this.#committed = -1
+    const reader = client.reader({ maxBytes: ANSWER_BYTES, maxBytesPerPartition: ANSWER_BYTES })
+    reader.assign(name, PARTITION, await this.#begin(client, signal))
+    try {
+      while (member.isCurrent(assignment)) {
+        const message = this.#held.shift()
+        if (message) yield this.#arrival(message, assignment)
+        else await this.#fetch(reader, signal)
+      }
+    } finally {
+      reader.unassign(name, PARTITION)
+      this.#held = []
+    }
+  }
+
+  async refuse({ headers, body, place }: Arrival, reason: string): Promise<void> {
+    const { client } = this.#opened()
+    const { deadLetters: topic, replicas } = this.#topic
+    const signal = new AbortController().signal
+    if (!this.#dead) {
+      const config = { 'cleanup.policy': 'delete' }
+      await client.createTopic(topic, { partitions: 1, config, ...(replicas !== undefined && { replicas }) }, signal)
+      this.#dead = await client.producer({ maxRequestBytes: Infinity }, signal)
+    }
+    const value = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
+    const said = { ...headers, 'bizon-reason': reason, 'bizon-place': place }
+    await this.#dead.send([{ topic, key: null, value, headers: said, partition: PARTITION }])
+  }
+
+  async close(): Promise<void> {
+    this.#held = []
+    await this.#member?.close()
+    await this.#client?.close()
+  }
+
+  /** Waits until the partition is this member's. */
+  async #turn(member: GroupMember, signal: AbortSignal): Promise<Assignment> {
+    for (;;) {
+      const assignment = await member.next(signal)
+      if (assignment.partitions.some(({ partition }) => partition === PARTITION)) return assignment
+      this.#log.info(`another loader of group ${this.#topic.group} is given the messages; this one waits`)
+    }
+  }
+
+  async #begin(client: KafkaClient, signal: AbortSignal): Promise<number> {
+    const { name, group, from } = this.#topic
+    const committed = await client.committed(group, [name], signal)
+    const own = committed.find(({ partition }) => partition === PARTITION)
+    if (own) return own.offset
+    const marks = (await client.watermarks(name, signal)).find(({ partition }) => partition === PARTITION)
+    return (from === 'latest' ? marks?.high : marks?.low) ?? 0
+  }
+
+  async #fetch(reader: PartitionReader, signal: AbortSignal): Promise<void> {
+    try {
+      for (const { messages } of await reader.fetch(signal)) this.#held.push(...messages)
+    } catch (error) {
+      if (!(error instanceof OffsetsGone)) throw error
+      // Whether what was deleted is missing, the loader finds out by what comes behind it.
+      this.#log.warn(`${error.message}; it goes on with what is there`)
+      reader.assign(this.#topic.name, PARTITION, error.low)
+    }
+  }
+
+  #arrival({ offset, value, headers }: Message, assignment: Assignment): Arrival {
+    const { name } = this.#topic
+    return {
+      headers: textsIn(headers),
+      body: value ?? Buffer.alloc(0),
+      place: `topic ${name}, partition ${PARTITION}, offset ${offset}`,
+      ack: () => this.#ack(offset + 1, assignment),
+    }
+  }
+
+  async #ack(offset: number, assignment: Assignment): Promise<void> {
+    if (offset <= this.#committed) return
+    faultPoint('ack.before')
+    const taken = await this.#opened().member.commit(assignment, [
+      { topic: this.#topic.name, partition: PARTITION, offset },
+    ])
+    if (taken) this.#committed = offset
+    faultPoint('ack.after')
+  }
+
+  #opened(): { readonly client: KafkaClient; readonly member: GroupMember } {
+    if (!this.#client || !this.#member) throw new TypeError('the channel is not open')
+    return { client: this.#client, member: this.#member }
+  }
+}
+
+/** Those that are text, of which there is one. */
+function textsIn(headers: Message['headers']): Headers {
+  const texts = Object.entries(headers).flatMap(([name, value]) =>
+    Buffer.isBuffer(value) ? [[name, value.toString()]] : [],
+  )
+  return Object.fromEntries(texts)
+}

@@ -1,0 +1,52 @@
+// The topic of a queue: made if it is not there, and looked at, for it may be one that loses what it is to keep.
+
+import { BizonError } from '../../../lib/errors.ts'
+import type { KafkaClient } from '../../kafka.ts'
+
+export interface Topic {
+  readonly name: string
+  /** Of every message of the pipeline and stream. */
+  readonly key: string
+  readonly group: string
+  readonly deadLetters: string
+  readonly replicas: number | undefined
+  readonly messageBytes: number
+  readonly sessionMs: number
+  /** Where a group begins that has committed nothing. */
+  readonly from: 'earliest' | 'latest'
+}
+
+/** Order is kept within a partition. */
+export const PARTITION = 0
+/** What stands beside a body in a request. */
+const HEADER_BYTES = 64 << 10
+/** Of topics that are made. */
+const SETTINGS = { 'cleanup.policy': 'delete' }
+
+/** Rejects where the topic would lose messages, or cannot take those of this size. */
+export async function prepareTopic(client: KafkaClient, topic: Topic, signal: AbortSignal): Promise<void> {
+  const { name, replicas, messageBytes } = topic
+  if (!(await client.hasTopic(name, signal))) {
+    const options = { partitions: 1, config: SETTINGS, ...(replicas !== undefined && { replicas }) }
+    await client.createTopic(name, options, signal)
+  }
+  const { 'cleanup.policy': policy = 'delete', 'max.message.bytes': most } = await client.topicConfig(name, signal)
+  if (policy.includes('compact')) {
+    throw new BizonError(
+      'config',
+      `topic ${name} has cleanup.policy ${policy}, which deletes messages before they are loaded`,
+      {
+        hint: 'Use another topic, or set its cleanup.policy to delete.',
+      },
+    )
+  }
+  if (most !== undefined && Number(most) < messageBytes + HEADER_BYTES) {
+    throw new BizonError(
+      'config',
+      `topic ${name} takes messages of ${most} bytes (max.message.bytes), and queue.message_bytes is ${messageBytes}`,
+      {
+        hint: `Set queue.message_bytes to ${Math.max(16_384, Number(most) - HEADER_BYTES)} or less, or raise max.message.bytes of the topic.`,
+      },
+    )
+  }
+}
