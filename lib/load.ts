@@ -13,7 +13,7 @@ import type { OpenSource, ReadOptions } from './extract.ts'
 import { faultPoint } from './fault.ts'
 import type { Log } from './log.ts'
 import type { Meter } from './meter.ts'
-import { checkPartitions } from './partition.ts'
+import { allPartitions, checkPartitions, partRun, partStream } from './partition.ts'
 import type { Delivery } from './queue.ts'
 import { redactLog } from './redact.ts'
 import { idPrefixOf } from './row-id.ts'
@@ -238,9 +238,21 @@ export class OpenLoad {
       if (wait === 0) log.info('all of this partition is loaded; it is published with the others')
       wait = Math.min(OTHERS_SECONDS, 2 * wait || FIRST_SECONDS)
       await sleep(wait, halted)
-      if (halted.aborted) return false
+      if (halted.aborted || (await this.#isGivenUp())) return false
     }
     return true
+  }
+
+  /** Whether another partition has begun another run in place of this one. */
+  async #isGivenUp(): Promise<boolean> {
+    const { partition, stream } = this.config.source
+    const others = partition ? allPartitions(partition.of).filter(({ index }) => index !== partition.index) : []
+    for (const other of others) {
+      const id = partRun(this.#job, other.index)
+      const jobs = await this.#store.jobs({ ...identityOf(this.config), stream: partStream(stream, other) })
+      if (jobs.find((job) => job.id === id)?.status === 'cancelled') return true
+    }
+    return false
   }
 
   /** The checkpoint, with what `bizon verify` is to know of the rows before it. */

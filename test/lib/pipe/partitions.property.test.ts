@@ -57,6 +57,8 @@ const rowsOf = (pages: readonly number[]): number[] => upTo(pages.reduce((sum, s
 const sorted = (rows: readonly number[]): number[] => [...rows].sort((a, b) => a - b)
 /** Of a broker that has been given away, and has nothing more to give. */
 const QUIET_MS = 15
+/** A partition that has ended looks so often, at least, whether another one has given up the run. */
+const WAITING_MS = 1500
 
 function trouble(step: string, at: number): (reached: string) => void {
   let passed = 0
@@ -89,6 +91,8 @@ class Trial {
     this.#ends.add(rowsOf(this.pages).length)
     const config = await this.#config(fails)
     const to = { channel: this.#broker.channel(), ignoresWaiting }
+    // Of what is new, two readings that begin at one place are told of as an error.
+    if (this.#given.mode === 'incremental') to.ignoresWaiting = false
     await extractTo(extract(config), to).catch(onlyTrouble)
     this.#broker.interfere = () => {}
   }
@@ -104,7 +108,7 @@ class Trial {
     const look = (): void => {
       clearTimeout(quiet)
       const isQuiet = broker.partitions.every((one, index) => waiting.has(index) || one.isIdle)
-      if (isQuiet) quiet = setTimeout(() => stop.abort(new Error('idle')), QUIET_MS)
+      if (isQuiet) quiet = setTimeout(() => stop.abort(new Error('idle')), waiting.size > 0 ? WAITING_MS : QUIET_MS)
     }
     let writes = 0
     broker.interfere = (reached) => {
