@@ -20,7 +20,7 @@ export interface Message {
 
 /** Messages are put in groups: a page that is larger than a message is a group of several. */
 export interface Outgoing extends Message {
-  /** Where to. Absent: 0. A group may have messages for several; they become visible together. */
+  /** Where to. Absent: 0. A group may have messages for several, and its last is for the first; they become visible together. */
   readonly partition?: number
   /**
    * The message ends its group, and this text is what `last` gives from then on. Absent: the group goes on with the next

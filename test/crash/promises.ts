@@ -240,6 +240,15 @@ export const points: { readonly [name: string]: Point } = {
     happened: 'bizon-extract has written it; bizon-load may have it or not',
     next: 'bizon-extract goes on where bizon-load stands',
   },
+  'put.before': { happened: 'bizon-extract is about to hand a message to a broker', next: 'its pages are read again' },
+  'put.mid': {
+    happened: 'Kafka has a message, and its transaction is not committed',
+    next: 'nobody sees it; its pages are read again',
+  },
+  'put.after': {
+    happened: 'the broker answers for the message',
+    next: 'bizon-extract goes on behind it',
+  },
   'stage.mid': {
     happened: 'rows were written to the staging file or table, or to a Parquet file without a name',
     next: 'they are cut off or undone, and fetched again',
@@ -270,6 +279,11 @@ export const points: { readonly [name: string]: Point } = {
     next: 'it is told by the destination',
   },
   'cursor.after': { happened: 'the state store knows of the commit', next: 'the run goes on behind it' },
+  'ack.before': {
+    happened: 'pages that came by a broker are durable, and it is not told',
+    next: 'it gives them again; they are passed over',
+  },
+  'ack.after': { happened: 'the broker knows that they are', next: 'bizon-load is given what comes behind them' },
   'end.received': { happened: 'the source has said that it gave everything', next: 'the last page is fetched again' },
   'publish.before': { happened: 'everything is staged, nothing is published', next: 'it is published' },
   'publish.mid': {

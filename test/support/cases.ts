@@ -1,12 +1,15 @@
 // Recorded command-line cases: a folder with `cmd`, its input files, and what it printed: stdout, stderr, code.
 // Each runs in a fresh copy of its folder, with the built `bizon` on the PATH; one that asks for PG_URL in a new PostgreSQL
-// database, where a role `visitor` may do nothing. BIZON_RECORD=1 records anew.
+// database, where a role `visitor` may do nothing; one that asks for KAFKA_… with a broker and a topic that is not there
+// yet. BIZON_RECORD=1 records anew.
 
 import { execFile } from 'node:child_process'
 import { cp, mkdir, mkdtemp, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { freshName } from './kafka-queue.ts'
+import { sharedKafka } from './services/kafka.ts'
 import { dropDatabase, freshDatabase, psql, type TestDatabase } from './services/postgres.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -35,7 +38,8 @@ export async function record(name: string, printed: Printed): Promise<void> {
 export async function runCase(name: string): Promise<Printed> {
   const scratch = await realpath(await mkdtemp(join(tmpdir(), 'bizon-case-')))
   const script = join(CASES, name, 'cmd')
-  const database = (await asksForDatabase(name)) ? await databaseOfCase() : undefined
+  const database = (await asksFor('PG_URL', name)) ? await databaseOfCase() : undefined
+  const broker = (await asksFor('KAFKA_', name)) ? await brokerOfCase() : undefined
   try {
     const [work, bin] = [join(scratch, 'work'), join(scratch, 'bin')]
     await cp(join(CASES, name), work, { recursive: true })
@@ -45,8 +49,8 @@ export async function runCase(name: string): Promise<Printed> {
       const built = join(ROOT, 'dist', 'bin', `${program}.js`)
       await writeFile(join(bin, program), `#!/bin/sh\nexec '${process.execPath}' '${built}' "$@"\n`, { mode: 0o755 })
     }
-    const printed = await bash(script, work, bin, database && { PG_URL: database.url })
-    const placed = (text: string): string => normalise(atDatabase(text, database), work)
+    const printed = await bash(script, work, bin, { ...(database && { PG_URL: database.url }), ...broker })
+    const placed = (text: string): string => normalise(atBroker(atDatabase(text, database), broker), work)
     return { stdout: placed(printed.stdout), stderr: placed(printed.stderr), code: printed.code }
   } finally {
     if (database) await dropDatabase(database)
@@ -54,9 +58,9 @@ export async function runCase(name: string): Promise<Printed> {
   }
 }
 
-async function asksForDatabase(name: string): Promise<boolean> {
+async function asksFor(word: string, name: string): Promise<boolean> {
   const read = (file: string): Promise<string> => readFile(join(CASES, name, file), 'utf8').catch(() => '')
-  return /PG_URL/.test((await read('cmd')) + (await read('pipeline.yml')))
+  return ((await read('cmd')) + (await read('pipeline.yml'))).includes(word)
 }
 
 async function databaseOfCase(): Promise<TestDatabase> {
@@ -70,6 +74,17 @@ async function databaseOfCase(): Promise<TestDatabase> {
 function atDatabase(text: string, database: TestDatabase | undefined): string {
   if (!database) return text
   return text.replaceAll(new URL(database.url).host, '<server>').replaceAll(database.name, '<database>')
+}
+
+async function brokerOfCase() {
+  const { plain, sasl } = await sharedKafka()
+  return { KAFKA_PLAIN: plain, KAFKA_SASL: sasl, KAFKA_TOPIC: freshName() }
+}
+
+function atBroker(text: string, broker: Awaited<ReturnType<typeof brokerOfCase>> | undefined): string {
+  if (!broker) return text
+  const { KAFKA_PLAIN: plain, KAFKA_SASL: sasl, KAFKA_TOPIC: topic } = broker
+  return text.replaceAll(plain, '<broker>').replaceAll(sasl, '<broker>').replaceAll(topic, '<topic>')
 }
 
 function bash(script: string, cwd: string, bin: string, more: NodeJS.ProcessEnv = {}): Promise<Printed> {

@@ -48,8 +48,8 @@ export class KafkaChannelProducer implements ChannelProducer {
     return this.#last
   }
 
-  async put({ headers, body, last }: Outgoing, signal: AbortSignal): Promise<void> {
-    await orAborted(this.#put({ headers, body, ...(last !== undefined && { last }) }), signal)
+  async put({ partition = PARTITION, headers, body, last }: Outgoing, signal: AbortSignal): Promise<void> {
+    await orAborted(this.#put({ partition, headers, body, ...(last !== undefined && { last }) }), signal)
     signal.throwIfAborted()
   }
 
@@ -58,14 +58,14 @@ export class KafkaChannelProducer implements ChannelProducer {
     await this.#client?.close()
   }
 
-  async #put({ headers, body, last }: Outgoing): Promise<void> {
+  async #put({ partition = PARTITION, headers, body, last }: Outgoing): Promise<void> {
     const producer = this.#producer
     if (!producer) throw new TypeError('the channel is not open')
     const { name: topic, key } = this.#topic
     if (!producer.inTransaction) await producer.begin()
     const value = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
     const all = last === undefined ? headers : { ...headers, [LAST]: last }
-    await producer.send([{ topic, key, value, headers: all, partition: PARTITION }])
+    await producer.send([{ topic, key, value, headers: all, partition }])
     faultPoint('put.mid')
     if (last === undefined) return
     await producer.commit()

@@ -3,6 +3,7 @@
 
 import type { Arrival, ChannelConsumer } from '../../channel.ts'
 import { BizonError } from '../../errors.ts'
+import { faultPoint } from '../../fault.ts'
 import type { Log } from '../../log.ts'
 import type { Partition } from '../../partition.ts'
 import { type MessageHead, readHead } from './message.ts'
@@ -41,6 +42,8 @@ const LF = 0x0a
 export class Feed {
   readonly #parts: FeedParts
   #stream: string | undefined
+  /** Whose messages were passed over. */
+  readonly #others = new Set<string>()
   /** What begins the next pipe. */
   #next: Piece | undefined
   /** Given to the loader and not durable yet, oldest first. */
@@ -130,19 +133,27 @@ export class Feed {
   async durable(page: number): Promise<void> {
     const done = this.#given.findLastIndex(({ head }) => head.last && head.to <= page)
     if (done < 0) return
-    await this.#given[done]?.arrival.ack()
-    this.#given.splice(0, done + 1)
+    await this.#acknowledge(done)
   }
 
   /** All that was given is, or nobody wants it any more. */
   async settle(): Promise<void> {
-    await this.#given.at(-1)?.arrival.ack()
-    this.#given = []
+    await this.#acknowledge(this.#given.length - 1)
   }
 
   /** Nothing of what was given is waited for. */
   forget(): void {
     this.#given = []
+  }
+
+  /** Everything up to here. */
+  async #acknowledge(last: number): Promise<void> {
+    const piece = this.#given[last]
+    if (!piece) return
+    faultPoint('ack.before')
+    await piece.arrival.ack()
+    faultPoint('ack.after')
+    this.#given.splice(0, last + 1)
   }
 
   #placeOf(head: MessageHead, last: MessageHead): 'next' | 'again' | 'other' | 'behind' {
@@ -179,12 +190,17 @@ export class Feed {
 
   /** Undefined: it is not to be loaded. */
   async #headOf(arrival: Arrival): Promise<MessageHead | undefined> {
-    const { pipeline, isShared, place } = this.#parts
+    const { pipeline, isShared, place, log } = this.#parts
     const head = await this.#read(arrival)
     if (!head) return undefined
     if (head.pipeline === pipeline) this.#stream ??= head.stream
     if (head.pipeline === pipeline && head.stream === this.#stream) return this.#checked(head, arrival)
-    if (isShared) return undefined
+    if (isShared) {
+      const other = `${head.stream} of ${head.pipeline}`
+      if (!this.#others.has(other)) log.info(`${arrival.place}: messages of ${other} are passed over`)
+      this.#others.add(other)
+      return undefined
+    }
     throw new BizonError(
       'source',
       `${arrival.place}: it is of stream ${head.stream} of pipeline ${head.pipeline}, and this is ${this.#stream ?? 'another'} of ${pipeline}`,

@@ -153,8 +153,11 @@ export class QueueWriter {
     const messages = this.#ending
     this.#ending = undefined
     const state = this.#splitter ? { ...this.#state, ...this.#rows() } : this.#cutters[0]?.state
-    for (const [at, message] of messages.entries()) {
-      const isLast = at === messages.length - 1
+    // The first partition's come last: what stands behind a group is then always found there.
+    const isFirst = ({ partition = 0 }: Outgoing): boolean => partition === 0
+    const ordered = [...messages.filter((one) => !isFirst(one)), ...messages.filter(isFirst)]
+    for (const [at, message] of ordered.entries()) {
+      const isLast = at === ordered.length - 1
       this.#send({ ...message, ...(isLast && state && { last: writeState(state) }) })
     }
   }
