@@ -13,7 +13,8 @@ interface Part {
   readonly run: string
   readonly rows: number[]
   readonly checkpoint: Checkpoint | undefined
-  readonly epoch: number
+  /** Of the process that opened it last. */
+  readonly owner: symbol
 }
 
 export interface PartShelf {
@@ -42,21 +43,22 @@ export function partShelfDestination(on: PartShelf, ground: Ground = {}): Destin
     create(_, { partition }): Destination {
       const { index, of } = partition ?? { index: 0, of: 1 }
       const at = sharesCheckpoint ? 0 : index
-      let run = { id: '', complete: true, stream: false, epoch: 0 }
+      let run = { id: '', complete: true, stream: false }
+      const owner = Symbol('process')
       let staged: number[] = []
       const mine = (): Part => {
         const part = on.parts.get(at)
-        if (part && (doesNotFence || part.epoch <= run.epoch)) return part
+        if (part && (doesNotFence || part.owner === owner)) return part
         throw new BizonError('fenced', 'a newer process has taken over')
       }
       return {
-        async open({ id, complete, mode, epoch }) {
+        async open({ id, complete, mode }) {
           await interfere('open', index)
-          run = { id, complete, stream: mode === 'stream', epoch }
+          run = { id, complete, stream: mode === 'stream' }
           const before = on.parts.get(at)
           const goesOn = before?.run === id || sharesCheckpoint
           const kept = goesOn && before ? before : { rows: [], checkpoint: undefined }
-          on.parts.set(at, { ...kept, run: id, epoch })
+          on.parts.set(at, { ...kept, run: id, owner })
           return kept.checkpoint && { ...kept.checkpoint, run: id }
         },
         async write({ records }: Page) {
@@ -66,7 +68,7 @@ export function partShelfDestination(on: PartShelf, ground: Ground = {}): Destin
         async flush(checkpoint) {
           await interfere('flush', index)
           const part = mine()
-          on.parts.set(at, { ...part, rows: [...part.rows, ...staged], checkpoint, epoch: run.epoch })
+          on.parts.set(at, { ...part, rows: [...part.rows, ...staged], checkpoint })
           if (run.stream) on.published.push(...staged)
           staged = []
           return undefined

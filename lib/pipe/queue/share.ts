@@ -48,7 +48,7 @@ export async function loadShared(parts: SharedParts): Promise<Outcome> {
     await group.open(shared.halted)
     for await (const assignment of group.assignments(shared.halted)) shared.take(assignment)
   } catch (error) {
-    shared.end(error)
+    shared.fail(error)
   } finally {
     await shared.settled()
     await group.close()
@@ -62,6 +62,7 @@ class Shared {
   /** First failure, or that all is done. */
   readonly #ended = new AbortController()
   readonly #failed = new AbortController()
+  readonly #halted: AbortSignal
   /** By partition; never reject. */
   readonly #working = new Map<number, Promise<void>>()
   readonly #outcomes: Outcome[] = []
@@ -73,13 +74,14 @@ class Shared {
   #isComplete = false
 
   constructor(parts: SharedParts) {
+    const { signal = never, stop = never } = parts.options
     this.#parts = parts
+    this.#halted = AbortSignal.any([signal, stop, this.#ended.signal])
     this.#log = parts.options.log ?? silentLog
   }
 
   get halted(): AbortSignal {
-    const { signal = never, stop = never } = this.#parts.options
-    return AbortSignal.any([signal, stop, this.#ended.signal])
+    return this.#halted
   }
 
   /** A partition that was let go of may be given again. */
@@ -89,15 +91,15 @@ class Shared {
     const work = (before ?? Promise.resolve()).then(() => this.#work(assignment))
     this.#working.set(
       partition,
-      work.catch((error) => this.end(error)),
+      work.catch((error) => this.fail(error)),
     )
   }
 
-  end(error: unknown): void {
-    if (this.#ended.signal.aborted) return
-    const { signal = never, stop = never } = this.#parts.options
-    // A partition without messages waits for them until it is told to stop.
-    if (!signal.aborted && !stop.aborted && !this.#isComplete) this.#failed.abort(error)
+  /** Ends the work on all partitions. */
+  fail(error: unknown): void {
+    // Whoever waits for messages is told to stop by that.
+    if (error === this.#halted.reason) return
+    this.#failed.abort(error)
     this.#ended.abort(error)
   }
 
@@ -108,9 +110,9 @@ class Shared {
 
   outcome(): Outcome {
     const { signal = never, stop = never } = this.#parts.options
+    this.#failed.signal.throwIfAborted()
     if (!this.#isComplete) {
       signal.throwIfAborted()
-      this.#failed.signal.throwIfAborted()
       if (this.#outcomes.length === 0) stop.throwIfAborted()
     }
     const sum = (of: 'rows' | 'bytes' | 'pages' | 'checkpoints' | 'totalRows'): number =>
@@ -184,11 +186,11 @@ class Shared {
         const looked = this.#run ?? run
         if (await this.#inStore((store) => this.#isEverywhere(store, looked))) {
           this.#isComplete = true
-          this.end(new BizonError('interrupted', 'the run is published in all partitions'))
+          this.#ended.abort(new BizonError('interrupted', 'the run is published in all partitions'))
         }
         await sleep(wait, this.halted)
       }
-    })().catch((error) => this.end(error))
+    })().catch((error) => this.fail(error))
   }
 
   async #isEverywhere(store: StateStore, run: string): Promise<boolean> {

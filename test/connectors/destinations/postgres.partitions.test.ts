@@ -2,9 +2,14 @@
 
 import { beforeEach, describe, expect, test } from 'vitest'
 import * as z from 'zod'
+import { PostgresDestination } from '../../../connectors/destinations/postgres.ts'
+import { partRun } from '../../../lib/partition.ts'
 import { RawJson } from '../../../lib/record.ts'
 import { defineSource, type SourceDefinition } from '../../../lib/source.ts'
+import { never } from '../../../lib/wait.ts'
+import { runOf } from '../../support/load.ts'
 import { Parts } from '../../support/part-ground.ts'
+import { postgresOptions, silent } from '../../support/postgres-destination.ts'
 import { freshDatabase, psql } from '../../support/services/postgres.ts'
 import { scriptedSource } from '../../support/shelf.ts'
 
@@ -234,3 +239,40 @@ const routed = defineSource({
 async function until(isSo: () => Promise<boolean>): Promise<void> {
   while (!(await isSo())) await new Promise((done) => setTimeout(done, 20))
 }
+
+test('a process that was away while another one wrote its partition is fenced, and those of other partitions are not', async () => {
+  const open = async (index: number, epoch: number) => {
+    const partition = { index, of: 2 }
+    const context = { stream: 'numbers', partition, mode: 'stream' as const, log: silent }
+    const destination = new PostgresDestination(postgresOptions(url, { reconnect_timeout: 2 }), context, {
+      otherRunMs: 50,
+    })
+    const run = {
+      ...runOf(partRun('a'.repeat(32), index), 'stream', epoch, false),
+      stream: `numbers#${index}`,
+      partition,
+    }
+    const from = await destination.open(run, never)
+    const write = async (n: number): Promise<void> => {
+      await destination.write({ records: [{ id: String(n), data: { n } }], next: {} }, never)
+      await destination.flush({ run: run.id, page: n + 1, rows: n + 1, position: {}, end: false })
+    }
+    return { destination, from, write }
+  }
+  const [asleep, beside] = [await open(0, 1), await open(1, 1)]
+  await asleep.write(0)
+  await beside.write(100)
+  await psql(
+    url,
+    'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()',
+  )
+  const awake = await open(0, 2)
+  expect(awake.from).toMatchObject({ page: 1, rows: 1 })
+  await awake.write(1)
+  await awake.destination.close()
+  await expect(asleep.write(1)).rejects.toMatchObject({ code: 'fenced' })
+  await beside.write(101)
+  await asleep.destination.close()
+  await beside.destination.close()
+  expect(await numbers()).toEqual([0, 1, 100, 101])
+})
