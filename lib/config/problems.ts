@@ -35,7 +35,7 @@ export interface ProblemOptions {
 const SHOWN_CHARACTERS = 60
 /** Names of keys whose values are secret, wherever they came from. */
 export const SECRET_KEY =
-  /pass(word|wd)?$|secret|token$|api[_-]?key|^authorization$|credential|private_key|webhook_url/i
+  /pass(word|wd|phrase)?$|secret|token$|api[_-]?key|^authorization$|credential|private_key|webhook_url/i
 
 export class Problems {
   readonly #file: string

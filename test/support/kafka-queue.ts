@@ -13,7 +13,7 @@ export const freshName = (): string => `q-${randomBytes(6).toString('hex')}`
 export function queueConfig(topic: string, { plain }: Pick<KafkaAddress, 'plain'>, more: object = {}) {
   return {
     queue: { bootstrap_server: plain, topic, ...more },
-    consumer: { group_id: topic, session_timeout_ms: 6000 },
+    consumer: { group_id: topic, session_timeout_ms: 2000 },
   }
 }
 

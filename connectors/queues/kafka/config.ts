@@ -56,9 +56,9 @@ export const config = z.object({
         .default('earliest')
         .describe('Where a new group starts. Default earliest.'),
       session_timeout_ms: size(
-        6_000,
+        1_000,
         10_000,
-        'A loader that was killed is given up after so many milliseconds, and another one takes its place. Default 10000.',
+        'A loader that was killed is given up after so many milliseconds, and another one takes its place; 6000 at least, unless brokers are told otherwise. Default 10000.',
         1_800_000,
       ),
       enable_auto_commit: z.boolean().optional().describe(unused),

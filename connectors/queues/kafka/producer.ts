@@ -2,9 +2,10 @@
 // that an extract which is started again fences the one before, and gives up what that has not ended.
 
 import type { ChannelProducer, Outgoing } from '../../../lib/channel.ts'
+import { BizonError } from '../../../lib/errors.ts'
 import { faultPoint } from '../../../lib/fault.ts'
 import type { Log } from '../../../lib/log.ts'
-import { never, orAborted } from '../../../lib/wait.ts'
+import { never, orAborted, sleep } from '../../../lib/wait.ts'
 import type { KafkaConnection } from '../../kafka/config.ts'
 import { connectKafka, type KafkaClient, type KafkaProducer, type Message } from '../../kafka.ts'
 import { PARTITION, prepareTopic, type Topic } from './topic.ts'
@@ -13,6 +14,10 @@ import { PARTITION, prepareTopic, type Topic } from './topic.ts'
 const LAST = 'bizon-state'
 /** A page may take its time; what is left open by a killed process keeps others waiting that read the same topic. */
 const TRANSACTION_MS = 120_000
+/** How long a broker may be away, beyond what the client waits for it. */
+const PATIENCE_SECONDS = 60
+/** Messages of a group that are kept to be sent once more. */
+const KEPT_BYTES = 32 << 20
 /** Offsets that are looked through for the newest message, at first. */
 const WINDOW = 8
 
@@ -23,6 +28,8 @@ export class KafkaChannelProducer implements ChannelProducer {
   #client: KafkaClient | undefined
   #producer: KafkaProducer | undefined
   #last: string | undefined
+  /** What was sent of the group; undefined: it is too much to be kept. */
+  #sent: Outgoing[] | undefined = []
 
   constructor(connection: KafkaConnection, topic: Topic, log: Log) {
     this.#connection = connection
@@ -31,16 +38,9 @@ export class KafkaChannelProducer implements ChannelProducer {
   }
 
   async open(signal: AbortSignal): Promise<void> {
-    const { name, key } = this.#topic
     this.#client = await connectKafka(this.#connection, { code: 'destination', log: this.#log }, signal)
     await prepareTopic(this.#client, this.#topic, signal)
-    const transactionalId = `${name}/${key}/${PARTITION}`
-    const options = {
-      transactionalId,
-      transactionTimeoutMs: TRANSACTION_MS,
-      maxRequestBytes: Infinity, // a message is a request
-    }
-    this.#producer = await this.#client.producer(options, signal)
+    this.#producer = await this.#enter(this.#client, signal)
     this.#last = await this.#newest(this.#client)
   }
 
@@ -49,7 +49,7 @@ export class KafkaChannelProducer implements ChannelProducer {
   }
 
   async put({ partition = PARTITION, headers, body, last }: Outgoing, signal: AbortSignal): Promise<void> {
-    await orAborted(this.#put({ partition, headers, body, ...(last !== undefined && { last }) }), signal)
+    await orAborted(this.#persist({ partition, headers, body, ...(last !== undefined && { last }) }, signal), signal)
     signal.throwIfAborted()
   }
 
@@ -58,9 +58,63 @@ export class KafkaChannelProducer implements ChannelProducer {
     await this.#client?.close()
   }
 
+  /** Fences an earlier one of the same id, and gives up what that has not ended. */
+  #enter(client: KafkaClient, signal: AbortSignal): Promise<KafkaProducer> {
+    const { name, key } = this.#topic
+    const transactionalId = `${name}/${key}/${PARTITION}`
+    // A message is a request.
+    const options = { transactionalId, transactionTimeoutMs: TRANSACTION_MS, maxRequestBytes: Infinity }
+    return client.producer(options, signal)
+  }
+
+  /** While the broker is away, again and again: each time with what was sent of the group, for a failure may have given that up. */
+  async #persist(message: Outgoing, signal: AbortSignal): Promise<void> {
+    const before = this.#last
+    const patience = performance.now() + PATIENCE_SECONDS * 1000
+    for (let isAgain = false; ; isAgain = true) {
+      try {
+        if (isAgain && (await this.#settle(before, message, signal))) break
+        for (const one of isAgain ? (this.#sent ?? []) : []) await this.#put(one)
+        await this.#put(message)
+        break
+      } catch (error) {
+        const isPassing = error instanceof BizonError && error.retriable
+        if (!isPassing || !this.#sent || performance.now() > patience) throw error
+        this.#log.debug(`${error.message}; the message is put once more`)
+        await sleep(1, signal)
+        signal.throwIfAborted()
+      }
+    }
+    this.#keep(message)
+  }
+
+  /** What became of the group, by another producer of the same id. Resolves to whether it was committed. */
+  async #settle(before: string | undefined, { last }: Outgoing, signal: AbortSignal): Promise<boolean> {
+    const { client } = this.#opened()
+    void this.#producer?.close() // it may take its time, and what it leaves is given up by the next one
+    this.#producer = await this.#enter(client, signal)
+    this.#last = await this.#newest(client)
+    if (this.#last === before) return false
+    if (last !== undefined && this.#last === last) return true
+    throw new BizonError('fenced', `topic ${this.#topic.name}: another extract has put messages meanwhile`, {
+      hint: 'See whether the pipeline runs twice.',
+    })
+  }
+
+  #keep(message: Outgoing): void {
+    if (message.last !== undefined) this.#sent = []
+    else this.#sent?.push(message)
+    const bytes = this.#sent?.reduce((sum, { body }) => sum + body.length, 0) ?? 0
+    if (bytes > KEPT_BYTES) this.#sent = undefined
+  }
+
+  #opened(): { readonly client: KafkaClient; readonly producer: KafkaProducer } {
+    if (!this.#client || !this.#producer) throw new TypeError('the channel is not open')
+    return { client: this.#client, producer: this.#producer }
+  }
+
   async #put({ partition = PARTITION, headers, body, last }: Outgoing): Promise<void> {
-    const producer = this.#producer
-    if (!producer) throw new TypeError('the channel is not open')
+    const { producer } = this.#opened()
     const { name: topic, key } = this.#topic
     if (!producer.inTransaction) await producer.begin()
     const value = Buffer.from(body.buffer, body.byteOffset, body.byteLength)

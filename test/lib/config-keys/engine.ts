@@ -51,6 +51,32 @@ const polling: Keys = {
   'consumer.poll_interval': [0, -1, 'expected an integer of 0 or more, got -1'],
 }
 
+/** A path, a name: any text but none. */
+const plain: KeyCase = ['some', '', 'must not be empty']
+const signingIn: Keys = {
+  authentication: [{ params: { username: 'u' } }, 'u', 'expected a mapping, got "u"'],
+  'authentication.type': ['oauth', 'token', 'expected one of basic, oauth, none, got "token"'],
+  'authentication.mechanism': [
+    'PLAIN',
+    'SCRAM',
+    'expected one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER, got "SCRAM"',
+  ],
+  'authentication.params': [{ username: 'u' }, [], 'expected a mapping, got a list'],
+  'authentication.params.username': plain,
+  'authentication.params.password': ['', 5, 'expected a string, got a number; write it in quotes'],
+  'authentication.params.token': plain,
+  'authentication.params.token_url': ['https://login.example', 'login', 'expected a valid url, got "login"'],
+  'authentication.params.client_id': plain,
+  'authentication.params.client_secret': plain,
+  'authentication.params.scope': plain,
+  tls: [{}, 'yes', 'expected a mapping, got "yes"'],
+  'tls.ca': plain,
+  'tls.cert': plain,
+  'tls.key': plain,
+  'tls.passphrase': ['', 5, 'expected a string, got a number; write it in quotes'],
+  'tls.verify': ['no', 'maybe', 'expected true or false, got "maybe"'],
+}
+
 export const engine: readonly KeyGroup[] = [
   group('engine', {}, 'engine', engineSchema.pick({ runner: true }), {
     runner: [null, 'thread', 'expected a mapping, got "thread"'],
@@ -117,11 +143,22 @@ export const engine: readonly KeyGroup[] = [
     { queue: { bootstrap_server: 'broker:9092' } },
     {
       queue: [{ bootstrap_server: 'b' }, null, 'is required'],
-      'queue.bootstrap_server': ['b', null, 'is required'],
+      'queue.bootstrap_server': ['b:9092', null, 'is required'],
       'queue.topic': ['t', 5, 'expected a string, got 5; write it in quotes'],
+      'queue.security_protocol': [
+        'SASL_SSL',
+        'SASL',
+        'expected one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL, got "SASL"; did you mean "SSL"?',
+      ],
+      ...Object.fromEntries(Object.entries(signingIn).map(([key, one]) => [`queue.${key}`, one])),
+      'queue.replicas': ['3', 0, 'expected an integer of 1 or more, got 0'],
+      'queue.message_bytes': ['20000', 100, 'expected an integer from 16384 to 536870912, got 100'],
+      'queue.linger_ms': [0, -1, 'expected an integer from 0 to 60000, got -1'],
+      'queue.dead_letter_topic': ['d', 5, 'expected a string, got 5; write it in quotes'],
       consumer: [null, [], 'expected a mapping, got a list'],
+      'consumer.session_timeout_ms': ['6000', 10, 'expected an integer from 1000 to 1800000, got 10'],
       'consumer.group_id': ['g', 5, 'expected a string, got 5; write it in quotes'],
-      'consumer.auto_offset_reset': ['latest', 5, 'expected a string, got 5; write it in quotes'],
+      'consumer.auto_offset_reset': ['latest', 'error', 'expected one of earliest, latest, got "error"'],
       'consumer.enable_auto_commit': ['no', 'n/a', 'expected true or false, got "n/a"'],
       'consumer.consumer_timeout_ms': [0, -1, 'expected an integer of 0 or more, got -1'],
     },
