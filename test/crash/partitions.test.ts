@@ -24,7 +24,7 @@ const DEATHS = [
 
 describe('a full refresh in three partitions', () => {
   test.each(fewOf(DEATHS, 1))('is published once, whole, after loaders died at %s, %s and %s', async (...points) => {
-    await within('full_refresh', 1500, async (shared) => {
+    await within('full_refresh', 600, async (shared) => {
       expect(await shared.extract({ failpoint: 'put.after@4:kill' })).toMatchObject({ signal: 'SIGKILL' })
       expect(await shared.extract()).toMatchObject({ code: 0 })
       const dead = await Promise.all(points.map((point) => shared.load({ failpoint: `${point}:kill` })))
@@ -37,7 +37,7 @@ describe('a full refresh in three partitions', () => {
           [0, ''],
         ])
       }
-      expect(await shared.content()).toBe(rowsOf(1500))
+      expect(await shared.content()).toBe(rowsOf(600))
     })
   })
 })

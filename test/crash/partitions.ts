@@ -40,7 +40,7 @@ engine:
     type: kafka
     config:
       queue: {bootstrap_server: "${plain}", topic: p-${randomBytes(6).toString('hex')}, partitions: ${PARTITIONS}, message_bytes: 16384, linger_ms: 0}
-      consumer: {session_timeout_ms: 6000}
+      consumer: {session_timeout_ms: 2000}
 `,
     })
     const shared = new Shared(place, url)
