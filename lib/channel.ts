@@ -20,6 +20,8 @@ export interface Message {
 
 /** Messages are put in groups: a page that is larger than a message is a group of several. */
 export interface Outgoing extends Message {
+  /** Where to. Absent: 0. A group may have messages for several, and its last is for the first; they become visible together. */
+  readonly partition?: number
   /**
    * The message ends its group, and this text is what `last` gives from then on. Absent: the group goes on with the next
    * one. A few hundred bytes as a rule; it holds what a source calls a position.
@@ -93,8 +95,40 @@ export interface Channel {
   readonly lingerSeconds: number
   /** Whether messages of other pipelines may come too, to be passed over. False: they are not to be, and one is an error. */
   readonly isShared: boolean
+  /** How many sequences of messages there are, each in order. Absent: one. */
+  readonly partitions?: number
   producer(): ChannelProducer
+  /** Where there is one partition. */
   consumer(): ChannelConsumer
+  /** Where there are several: each is given to one of the loaders that are there. */
+  group?(): ChannelGroup
+}
+
+/** A partition that this loader was given. */
+export interface Assignment {
+  readonly partition: number
+  /**
+   * Of this partition, open already. Its `take` returns once the partition is to go to another loader; whoever was given it then
+   * closes it, as soon as nothing of it is under way. Until that it stays with this loader, within what the broker
+   * allows.
+   */
+  readonly consumer: ChannelConsumer
+  /** Aborts when the partition is to go to another loader: what is under way may be flushed, nothing more be begun. */
+  readonly revoked: AbortSignal
+}
+
+/** One of several loaders that share the partitions. */
+export interface ChannelGroup {
+  /** First call: connects within seconds or rejects, creates what is missing, and joins. */
+  open(signal: AbortSignal): Promise<void>
+  /**
+   * Each partition that this loader is given, as it is: at first, and when loaders come or go. Never ends by itself; rejects
+   * when the signal aborts, and when the broker is gone for good. Every partition is somebody's while a loader is there,
+   * and at no time, but for one that has stopped answering, two loaders'.
+   */
+  assignments(signal: AbortSignal): AsyncGenerator<Assignment, void, void>
+  /** Always called, when no partition is worked on any more; safe twice, and after a failed `open`. The others are given its partitions. */
+  close(): Promise<void>
 }
 
 export interface ChannelContext {

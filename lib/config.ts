@@ -9,6 +9,7 @@ import { type Locate, Problems } from './config/problems.ts'
 import type { DestinationDefinition, DestinationOptions } from './destination.ts'
 import { BizonError } from './errors.ts'
 import type { LogLevel } from './log.ts'
+import type { Partition } from './partition.ts'
 import type { QueueConfig } from './queue.ts'
 import { REDACTED, redactor } from './redact.ts'
 import { type Environment, isMapping, type Resolved, readEnvironment, resolveReferences } from './references.ts'
@@ -20,6 +21,8 @@ import type { TransformConfig } from './transform/config.ts'
 export interface SourceConfig {
   readonly name: string
   readonly stream: string
+  /** Of a source that another process reads: which of its partitions. */
+  readonly partition?: Partition
   /** The file that defines it, of a custom source. */
   readonly file?: string
   readonly mode: SyncMode

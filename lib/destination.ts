@@ -7,6 +7,7 @@ import type { Reader, Scratch } from './audit/reader.ts'
 import type { Checkpoint, Receipt } from './checkpoint.ts'
 import type { Links, NameRules } from './child-tables/names.ts'
 import type { Log } from './log.ts'
+import type { Partition } from './partition.ts'
 import type { JsonObject } from './record.ts'
 import type { Page, SyncMode } from './source.ts'
 
@@ -17,6 +18,8 @@ export interface Run {
   readonly pipeline: string
   readonly source: string
   readonly stream: string
+  /** Of a stream in partitions: which of them. `stream` is then the partition's own. */
+  readonly partition?: Partition
   /** What to do at the end: replace the target, append to it, or write to it directly. A reset arrives as full_refresh. */
   readonly mode: SyncMode
   /** Fencing epoch: greater in every later process. A commit is refused where a greater one was seen. */
@@ -58,8 +61,11 @@ export interface Destination {
    * Resolves to what recovery needs besides the checkpoint, if anything; the state store keeps it.
    */
   flush(checkpoint: Checkpoint): Promise<Receipt | undefined>
-  /** Makes the run's rows visible. Called only once a checkpoint with `end` is flushed; may be called again after a crash. */
-  publish(): Promise<void>
+  /**
+   * Makes the run's rows visible. Called only once a checkpoint with `end` is flushed; may be called again after a crash.
+   * Of a partition: together with those of all others, by whichever comes last; resolves to `waits` until then, and is asked again.
+   */
+  publish(): Promise<Published>
   /** Always the last call, also after a failed `open`; safe twice; never publishes. */
   close(): Promise<void>
   /** Rejects, saying why, if writing cannot work; changes nothing. Called by `bizon check`. */
@@ -76,6 +82,9 @@ export interface Destination {
   /** Local paths it writes; a source must not read them. Absolute, and known before `open`. */
   occupies?(): readonly string[]
 }
+
+// biome-ignore lint/suspicious/noConfusingVoidType: most have nothing to say
+export type Published = 'waits' | void
 
 export interface DestinationPlan {
   /** What `open` would resolve to. */
@@ -106,6 +115,8 @@ export interface DestinationContext {
   readonly pipeline: string
   /** The pipeline's stream: the default name of the target. */
   readonly stream: string
+  /** Only this one of its partitions is loaded; the target is that of all of them. */
+  readonly partition?: Partition
   readonly mode: SyncMode
   /** JSON Schema of the stream's records, where it is known and no transform changes them. */
   readonly schema?: JsonObject
@@ -143,6 +154,8 @@ export interface DestinationDefinition<Schema extends z.ZodType = z.ZodType> {
   readonly appendOnly?: boolean
   /** Whether records go to standard output, where nothing else may be written then. */
   prints?(config: z.output<Schema> & DestinationOptions): boolean
+  /** Why the partitions of a stream cannot be written by a loader each; undefined: they can. Absent: they cannot. */
+  refusesPartitions?(config: z.output<Schema> & DestinationOptions, mode: SyncMode): string | undefined
   /** How what an incremental run brings comes to what is there. Absent, or undefined: it is added. */
   adds?(config: z.output<Schema> & DestinationOptions): Adds | undefined
   /** Why it needs records as objects, for `bizon run --explain`; undefined, or left out: it writes their JSON text. */

@@ -13,6 +13,7 @@ import type { OpenSource, ReadOptions } from './extract.ts'
 import { faultPoint } from './fault.ts'
 import type { Log } from './log.ts'
 import type { Meter } from './meter.ts'
+import { allPartitions, checkPartitions, partRun, partStream } from './partition.ts'
 import type { Delivery } from './queue.ts'
 import { redactLog } from './redact.ts'
 import { idPrefixOf } from './row-id.ts'
@@ -20,7 +21,11 @@ import { identityOf, type OpenRun, openRun, publishedEnd, transformsHashOf } fro
 import type { Page, Start } from './source.ts'
 import { holder, type Lease, type StateStore } from './state.ts'
 import { transformsOf } from './transforms.ts'
-import { closeAll, Signpost } from './wait.ts'
+import { closeAll, Signpost, sleep } from './wait.ts'
+
+/** How often it is asked whether all partitions have ended, at first and later. */
+const FIRST_SECONDS = 0.02
+const OTHERS_SECONDS = 1
 
 export interface LoadOptions {
   readonly log: Log
@@ -53,6 +58,7 @@ export class OpenLoad {
   readonly #undigested: string | undefined
   readonly #written = new Signpost()
   readonly #startedAt = performance.now()
+  #stop: AbortSignal | undefined
   #lease: Lease | undefined
   #run: OpenRun | undefined
   #durable: Checkpoint | undefined
@@ -73,7 +79,8 @@ export class OpenLoad {
     this.#options = { ...options, log }
     const { backend } = config.engine
     const { definition, options: own } = config.destination
-    const { stream, mode } = this.config.source
+    const { stream, mode, partition } = this.config.source
+    if (partition) checkPartitions(config.destination, mode)
     const { schema: whole } = source.stream
     const schema = whole && own.unnestDepth !== undefined ? scalarFields(whole) : whole
     const isTransformed = this.config.transforms.length > 0
@@ -81,6 +88,7 @@ export class OpenLoad {
     this.#destination = definition.create(own, {
       pipeline: config.name,
       stream,
+      ...(partition && { partition }),
       mode,
       ...(schema && !isTransformed && { schema }),
       isTransformed,
@@ -96,6 +104,7 @@ export class OpenLoad {
    * nothing is under way that `stop` would have to wait for, so that it aborts.
    */
   async open(stop?: AbortSignal): Promise<Opening> {
+    this.#stop = stop
     const { log, observe } = this.#options
     const signal = stop ? AbortSignal.any([this.#options.signal, stop]) : this.#options.signal
     checkApart(this.config, this.#source, this.#destination)
@@ -213,12 +222,37 @@ export class OpenLoad {
     if (!this.#published) {
       if (!this.#durable?.end) return this.#open.pause()
       this.#open.checkSize(this.#durable)
-      await this.#destination.publish()
+      if (!(await this.#publish())) return this.#open.pause()
       this.#options.observe({ type: 'published' })
       await this.#open.succeed(this.#durable)
       this.#published = this.#durable
     }
     await this.#source.published?.(this.#job, this.#published)
+  }
+
+  /** False: it was stopped while other partitions have not ended. */
+  async #publish(): Promise<boolean> {
+    const { signal, log } = this.#options
+    const halted = this.#stop ? AbortSignal.any([signal, this.#stop]) : signal
+    for (let wait = 0; (await this.#destination.publish()) === 'waits'; ) {
+      if (wait === 0) log.info('all of this partition is loaded; it is published with the others')
+      wait = Math.min(OTHERS_SECONDS, 2 * wait || FIRST_SECONDS)
+      await sleep(wait, halted)
+      if (halted.aborted || (await this.#isGivenUp())) return false
+    }
+    return true
+  }
+
+  /** Whether another partition has begun another run in place of this one. */
+  async #isGivenUp(): Promise<boolean> {
+    const { partition, stream } = this.config.source
+    const others = partition ? allPartitions(partition.of).filter(({ index }) => index !== partition.index) : []
+    for (const other of others) {
+      const id = partRun(this.#job, other.index)
+      const jobs = await this.#store.jobs({ ...identityOf(this.config), stream: partStream(stream, other) })
+      if (jobs.find((job) => job.id === id)?.status === 'cancelled') return true
+    }
+    return false
   }
 
   /** The checkpoint, with what `bizon verify` is to know of the rows before it. */

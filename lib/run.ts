@@ -11,6 +11,7 @@ import type { OpenSource } from './extract.ts'
 import { faultPoint } from './fault.ts'
 import { type Decision, type DecisionInput, decide, type Reconciled, reconcile } from './job.ts'
 import type { Log } from './log.ts'
+import { partStream } from './partition.ts'
 import { redactor } from './redact.ts'
 import { isMapping } from './references.ts'
 import { checkShrink } from './shrink.ts'
@@ -207,7 +208,7 @@ function sameStand(one: Checkpoint, other: Checkpoint | undefined): boolean {
 }
 
 export function identityOf({ name, source }: Pick<PipelineConfig, 'name' | 'source'>): Identity {
-  return { name, source: source.name, stream: source.stream }
+  return { name, source: source.name, stream: partStream(source.stream, source.partition) }
 }
 
 /** What earlier runs left, as far as the next one is decided by it. */
@@ -241,6 +242,7 @@ export function runOf(
     pipeline: identity.name,
     source: identity.source,
     stream: identity.stream,
+    ...(config.source.partition && { partition: config.source.partition }),
     mode: asReset ? 'full_refresh' : mode,
     epoch,
     complete,

@@ -14,6 +14,7 @@ import {
   type DestinationContext,
   type DestinationPlan,
   defineDestination,
+  type Published,
   type Run,
 } from '../../lib/destination.ts'
 import { BizonError } from '../../lib/errors.ts'
@@ -33,7 +34,8 @@ import { Watch } from './postgres/copy.ts'
 import { serverError } from './postgres/errors.ts'
 import { type Followed, Following } from './postgres/following.ts'
 import { keyOf } from './postgres/merge.ts'
-import { checkedName, LONGEST, STATE_TABLE, TableNames } from './postgres/names.ts'
+import { checkedName, LONGEST, rowKeyOf, STATE_TABLE, TableNames } from './postgres/names.ts'
+import { checkSplit, claimTarget, refusesPartitions } from './postgres/partitions.ts'
 import { planTables } from './postgres/plan.ts'
 import { preparePublish, publish, publishedTable, type Site } from './postgres/publish.ts'
 import { PostgresReader, scratchSchema } from './postgres/reader.ts'
@@ -42,6 +44,7 @@ import { Scope } from './postgres/scope.ts'
 import { Session, type SessionOptions, type Transaction } from './postgres/session.ts'
 import { beginTable, createHome } from './postgres/staging.ts'
 import { StateRow, type TableState } from './postgres/state.ts'
+import { prepareTogether, publishTogether } from './postgres/together.ts'
 import { timestampOf } from './record.ts'
 import { isDirect, namesEmpty } from './recovery.ts'
 import { checkKeyColumns, checkScope } from './schemas.ts'
@@ -57,12 +60,13 @@ export default defineDestination({
   childTables: { longestName: LONGEST, refuses: refusesChildTables, links: linksOf },
   parses: ({ unnest }) => (unnest ? 'unnest looks for the fields of each record' : undefined),
   adds: addsOf,
+  refusesPartitions,
   create: (options, context) => new PostgresDestination(options, context),
   reader: (options) => new PostgresReader(options),
   scratch: scratchSchema,
 })
 
-type Context = Pick<DestinationContext, 'stream' | 'mode' | 'schema' | 'isTransformed' | 'log'>
+type Context = Pick<DestinationContext, 'stream' | 'partition' | 'mode' | 'schema' | 'isTransformed' | 'log'>
 
 export class PostgresDestination implements Destination {
   readonly #context: Context
@@ -71,6 +75,8 @@ export class PostgresDestination implements Destination {
   readonly #place: string
   readonly #row: StateRow
   readonly #lockKey: bigint
+  /** Of the lock under which tables are made that several loaders write to. */
+  readonly #tableKey: bigint
   readonly #session: Session
   readonly #columns = new Map<string, TableColumns>()
   readonly #following: Following | undefined
@@ -92,11 +98,13 @@ export class PostgresDestination implements Destination {
     this.#names = new TableNames(options.destinationId, context.stream)
     const target = this.#names.checked(this.#names.usual(undefined))
     this.#place = `${schema}.${target}`
-    this.#row = new StateRow(schema, target)
+    const { partition } = context
+    this.#row = new StateRow(schema, target, partition)
     policyOf(options)
     this.#site = {
       options,
       target,
+      partition,
       key: keyOf(options),
       scope: options.replace_scope.length === 0 ? undefined : new Scope(options),
       naming: namingOf(options),
@@ -107,7 +115,8 @@ export class PostgresDestination implements Destination {
     if (options.unnest === 'columns') this.#following = new Following(this.#site, context)
     if (options.unnest === true) checkKeyColumns(options, (id) => this.#columnsOf(id).all)
     this.#batch = new Batch(this.#site, (table) => this.#begin(table))
-    this.#lockKey = keyOfLock(JSON.stringify([schema, target]))
+    this.#lockKey = keyOfLock(JSON.stringify([schema, rowKeyOf(target, partition)]))
+    this.#tableKey = keyOfLock(JSON.stringify([schema, target, 'tables']))
     this.#session = new Session({
       connect: (signal) => connect(this.#address, signal, 'destination'),
       lockKey: this.#lockKey,
@@ -127,6 +136,7 @@ export class PostgresDestination implements Destination {
       const state = await this.#session.interruptible(signal, () =>
         this.#commit(async (transaction) => {
           await createHome(transaction, this.#site.options, this.#row)
+          await claimTarget(transaction, this.#site, run)
           const recovered = await recover(transaction, this.#site, this.#row, run)
           faultPoint('commit.before')
           return [recovered, await this.#row.claim(transaction, recovered)]
@@ -144,6 +154,7 @@ export class PostgresDestination implements Destination {
       signal.throwIfAborted()
       const state = this.#opened()
       if (state.phase !== 'staging') throw new BizonError('internal', 'a published run was written to')
+      if (page.records.length > 0) checkSplit(this.#site, page.stream)
       const extractedAt = timestampOf(page.extractedAt ?? new Date())
       const facts = {
         extractedAt,
@@ -202,12 +213,13 @@ export class PostgresDestination implements Destination {
     })
   }
 
-  publish(): Promise<void> {
+  publish(): Promise<Published> {
     return this.#once(async () => {
       const state = this.#opened()
       if (!state.checkpoint?.end) throw new BizonError('internal', 'publish was called before the end was flushed')
       if (state.mode === 'stream' || state.phase === 'published') return
       faultPoint('publish.before')
+      if (this.#site.partition && !state.direct) return this.#publishTogether(state)
       if (!state.direct) {
         await this.#session.transact(async (transaction) => {
           await preparePublish(transaction, this.#site, state)
@@ -220,6 +232,23 @@ export class PostgresDestination implements Destination {
       })
       faultPoint('publish.after')
     })
+  }
+
+  async #publishTogether(state: TableState): Promise<Published> {
+    await this.#session.transact(async (transaction) => {
+      await prepareTogether(transaction, this.#site, state)
+      await this.#session.commit(transaction)
+    })
+    // One that a COMMIT without an answer has published finds that when it is done again.
+    const together = await this.#session.transact(async (transaction) => {
+      const done = await publishTogether(transaction, this.#site, state)
+      await this.#session.commit(transaction)
+      return done
+    })
+    if (together === 'waits') return together
+    this.#row.written(together.sha256)
+    this.#state = together.state
+    faultPoint('publish.after')
   }
 
   async close(): Promise<void> {
@@ -286,6 +315,9 @@ export class PostgresDestination implements Destination {
   #begin(table: string): Promise<void> {
     const state = this.#opened()
     return this.#session.aside(async (transaction) => {
+      // Two loaders would both find that a table is missing, and one would fail.
+      if (this.#site.partition)
+        await transaction.query('SELECT pg_advisory_xact_lock($1::bigint)', [String(this.#tableKey)])
       await this.#row.check(transaction, state)
       await beginTable(transaction, this.#site, state, table)
       await this.#following?.begin(transaction, state, table)

@@ -7,6 +7,7 @@ import { BizonError } from '../../lib/errors.ts'
 import { connectionOf, type KafkaConnection } from '../kafka/config.ts'
 import { config, type KafkaQueueOptions } from './kafka/config.ts'
 import { KafkaChannelConsumer } from './kafka/consumer.ts'
+import { KafkaChannelGroup } from './kafka/group.ts'
 import { KafkaChannelProducer } from './kafka/producer.ts'
 import type { Topic } from './kafka/topic.ts'
 
@@ -28,7 +29,9 @@ export default defineBroker({
       lingerSeconds: queue.linger_ms / 1000,
       isShared: true,
       producer: () => new KafkaChannelProducer(connection, topic, context.log),
+      partitions: queue.partitions,
       consumer: () => new KafkaChannelConsumer(connection, topic, context.log),
+      group: () => new KafkaChannelGroup(connection, topic, context.log),
     }
   },
 })
@@ -52,6 +55,7 @@ function topicOf({ queue, consumer }: KafkaQueueOptions, { name, pipeline }: Cha
     group: consumer.group_id ?? name ?? topic,
     deadLetters: queue.dead_letter_topic ?? `${topic}.dead`,
     replicas: queue.replicas,
+    partitions: queue.partitions,
     messageBytes: queue.message_bytes,
     sessionMs: consumer.session_timeout_ms,
     from: consumer.auto_offset_reset,

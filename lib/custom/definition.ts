@@ -3,7 +3,13 @@
 
 import * as z from 'zod'
 import { blame, importModule } from '../custom.ts'
-import type { Destination, DestinationContext, DestinationDefinition, DestinationOptions } from '../destination.ts'
+import type {
+  Destination,
+  DestinationContext,
+  DestinationDefinition,
+  DestinationOptions,
+  Published,
+} from '../destination.ts'
 import { BizonError, messageOf } from '../errors.ts'
 import type { Source, SourceContext, SourceDefinition, StreamInfo } from '../source.ts'
 import { checkedPages, kindOf } from './page.ts'
@@ -134,7 +140,7 @@ function checkedDestination(
     open: (run, signal) => blaming(() => destination.open(run, signal), signal),
     write: (page, signal) => blaming(() => destination.write(page, signal), signal),
     flush: (checkpoint) => blaming(() => destination.flush(checkpoint)),
-    publish: () => blaming(() => destination.publish()),
+    publish: () => blaming<Published>(() => destination.publish()),
     close: () => blaming(() => destination.close()),
     ...(destination.check && { check: (signal) => blaming(() => destination.check?.(signal), signal) }),
     ...(destination.outputs && { outputs: () => destination.outputs?.() ?? [] }),

@@ -3,11 +3,14 @@
 
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
+import type { Checkpoint } from '../checkpoint.ts'
 import type { ConfigOf } from '../config.ts'
 import { BizonError, messageOf, systemCode } from '../errors.ts'
 import type { Log } from '../log.ts'
+import { allPartitions, partRun, partStream } from '../partition.ts'
 import { identityOf } from '../run.ts'
 import type { Position } from '../source.ts'
+import type { Identity } from '../state.ts'
 import { sleep } from '../wait.ts'
 import { wholeLines } from './lines.ts'
 import { lastSaid } from './said.ts'
@@ -44,22 +47,42 @@ export async function* storeAcks(
   run: string,
   log: Log,
   { signal, ending }: AckSignals,
+  partitions = 1,
 ): AsyncGenerator<Ack, void, void> {
   const { backend } = config.engine
   const store = backend.definition.create(backend, { log })
   const pause = (): Promise<void> =>
     ending.aborted ? sleep(FILE_SECONDS, signal) : sleep(STORE_SECONDS, AbortSignal.any([signal, ending]))
+  const identity = identityOf(config)
+  const parts: { part: Identity; id: string }[] =
+    partitions === 1
+      ? [{ part: identity, id: run }]
+      : allPartitions(partitions).map((one) => ({
+          part: { ...identity, stream: partStream(identity.stream, one) },
+          id: partRun(run, one.index),
+        }))
+  /** Of several partitions, that which is the least far. */
+  const standing = async (): Promise<{ readonly isBegun: boolean; readonly checkpoint?: Checkpoint | undefined }> => {
+    let isBegun = false
+    const found: (Checkpoint | undefined)[] = []
+    for (const { part, id } of parts) {
+      // Also the one that was published since.
+      const job = (await store.jobs(part, NEWEST)).find((each) => each.id === id)
+      isBegun ||= job !== undefined
+      found.push(job && (await store.lastCheckpoint(job)))
+    }
+    const least = found.reduce((a, b) => (a && b && b.page < a.page ? b : a && b ? a : undefined))
+    return { isBegun, checkpoint: least }
+  }
   try {
     await store.open()
     let looks = NOBODY_SECONDS / FILE_SECONDS
     for (let page = 0; !signal.aborted; await pause()) {
-      // Also the one that was published since.
-      const job = (await store.jobs(identityOf(config), NEWEST)).find(({ id }) => id === run)
-      if (!job && ending.aborted && --looks <= 0) return
-      const checkpoint = job && (await store.lastCheckpoint(job))
+      const { isBegun, checkpoint } = await standing()
+      if (!isBegun && ending.aborted && --looks <= 0) return
       if (!checkpoint || checkpoint.page <= page) continue
       page = checkpoint.page
-      yield checkpoint
+      yield { ...checkpoint, run }
     }
   } finally {
     await store.close()

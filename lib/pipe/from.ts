@@ -91,6 +91,7 @@ class OpenPipe implements OpenSource {
       source: {
         name: begin.source,
         stream: begin.stream,
+        ...('partition' in begin && begin.partition && { partition: begin.partition }),
         mode: begin.mode,
         forceIgnoreCheckpoint: begin.startOver || (options.startOver ?? false),
         reset: begin.reset,

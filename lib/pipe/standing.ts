@@ -17,10 +17,12 @@ export interface Standing {
   /** The same in the source's terms. */
   readonly start: Start
   /** Where the run ends that this one reads on from, if nobody but the queue knows. */
-  readonly after?: { readonly page: number; readonly rows: number }
+  readonly after?: After
   /** In plain words, why from here. */
   readonly reasons: readonly string[]
 }
+
+export interface After extends Pick<PipeState, 'page' | 'rows' | 'partitions'> {}
 
 /** Where a loader stands, as it said itself. */
 export interface Said {
@@ -144,6 +146,7 @@ export async function withBeginning(
   stream: StreamInfo,
   state: PipeState,
   reset: boolean,
+  partitions = 1,
 ): Promise<PipeState> {
   const { name, source } = config
   return {
@@ -159,6 +162,7 @@ export async function withBeginning(
       startOver: source.forceIgnoreCheckpoint,
       hash: await sourceHashOf(config),
       transforms: await transformsHashOf(config.transforms),
+      ...(partitions > 1 && { partitions }),
     },
   }
 }

@@ -3,6 +3,7 @@
 
 import { BizonError } from '../errors.ts'
 import { isObject, parseJson, stringifyJson } from '../json.ts'
+import type { Partition } from '../partition.ts'
 import type { Json, JsonObject, RawJson, SourceRecord } from '../record.ts'
 import { isMapping } from '../references.ts'
 import type { Position, SyncMode } from '../source.ts'
@@ -23,6 +24,10 @@ export interface Beginning {
   readonly hash: string
   /** Of the transforms that the records have been through; empty: of none. */
   readonly transforms: string
+  /** Which of the partitions of the stream it is. Absent: it is the whole stream. */
+  readonly partition?: Partition
+  /** Of a whole stream: in how many partitions it is. Absent: in one. */
+  readonly partitions?: number
 }
 
 /** Where a pipe stands: behind so many pages and records of the run. */
@@ -40,6 +45,8 @@ export interface PipeState {
   readonly rows: number
   /** Nothing more follows, because the source is exhausted. */
   readonly end: boolean
+  /** Records of the run so far, by partition. Absent: there is one, or nobody knows. */
+  readonly partitions?: readonly number[]
   /** Where the source goes on; null at the end, and before the first page. */
   readonly position: Position | null
   readonly watermark?: Json
@@ -47,15 +54,21 @@ export interface PipeState {
 }
 
 /** The value of a STATE line, as JSON text. */
-export function writeState({ run, at, of, previous, page, rows, end, position, watermark, begin }: PipeState): string {
+export function writeState(given: PipeState): string {
+  const { run, at, of, previous, page, rows, partitions, end, position, watermark, begin } = given
   const state: Record<string, Json> = { run, at: at.toISOString() }
   if (of && !begin) Object.assign(state, of)
   if (previous !== undefined) state.previous = previous
-  Object.assign(state, { page, rows, end, position })
+  Object.assign(state, { page, rows, ...(partitions && { partitions }), end, position })
   if (watermark !== undefined) state.watermark = watermark
   if (begin) {
     const { pipeline, source, stream, mode, resumable, reset, startOver, hash, transforms } = begin
-    state.begin = { pipeline, source, stream, mode, resumable, reset, start_over: startOver, hash, transforms }
+    const { partition, partitions: count } = begin
+    state.begin = {
+      ...{ pipeline, source, stream, mode, resumable, reset, start_over: startOver, hash, transforms },
+      ...(partition && { partition: partition.index, partitions: partition.of }),
+      ...(count !== undefined && { partitions: count }),
+    }
   }
   return stringifyJson({ bizon: state })
 }
@@ -80,7 +93,7 @@ export function readStateOf(value: unknown): PipeState | undefined {
   const given = isMapping(value) ? value.bizon : undefined
   if (given === undefined) return undefined
   const state = isMapping(given) ? given : {}
-  const { run, at, pipeline, stream, previous, page, rows, end, position, watermark, begin } = state
+  const { run, at, pipeline, stream, previous, page, rows, partitions, end, position, watermark, begin } = state
   const wrong = firstWrong(state, STATE)
   if (wrong !== undefined) {
     throw new BizonError('source', `a STATE of bizon is damaged: ${wrong}`, { hint: LOOK })
@@ -92,6 +105,7 @@ export function readStateOf(value: unknown): PipeState | undefined {
     ...(typeof previous === 'string' && { previous }),
     page: page as number,
     rows: rows as number,
+    ...(Array.isArray(partitions) && { partitions: partitions.map(Number) }),
     end: end as boolean,
     position: position as Position | null,
     ...(watermark !== undefined && { watermark: watermark as Json }),
@@ -124,6 +138,8 @@ const BEGIN: Rules = {
   start_over: flag,
   hash: text,
   transforms: text,
+  partition: count,
+  partitions: count,
 }
 
 /** The first key whose value does not fit. */
@@ -139,9 +155,12 @@ function firstWrong(given: { readonly [key: string]: unknown }, rules: Rules): s
 function readBeginning(given: unknown): Beginning {
   const begin = (isMapping(given) ? given : {}) as JsonObject
   const { pipeline, source, stream, mode, resumable = false, reset = false, start_over: startOver = false } = begin
-  const { hash = '', transforms = '' } = begin
+  const { hash = '', transforms = '', partition, partitions = 1 } = begin
   const wrong = firstWrong(
-    { pipeline, source, stream, mode, resumable, reset, start_over: startOver, hash, transforms },
+    {
+      ...{ pipeline, source, stream, mode, resumable, reset, start_over: startOver, hash, transforms, partitions },
+      partition: partition ?? 0,
+    },
     BEGIN,
   )
   if (wrong !== undefined) {
@@ -156,7 +175,11 @@ function readBeginning(given: unknown): Beginning {
       },
     )
   }
-  return { pipeline, source, stream, mode, resumable, reset, startOver, hash, transforms } as Beginning
+  return {
+    ...{ pipeline, source, stream, mode, resumable, reset, startOver, hash, transforms },
+    ...(partition !== undefined && { partition: { index: partition, of: partitions } }),
+    ...(partition === undefined && partitions !== 1 && { partitions }),
+  } as Beginning
 }
 
 /** `destination_id` may hold the name of the stream, and may be a path. */

@@ -12,6 +12,7 @@ import { faultPoint } from '../fault.ts'
 import { InFlight } from '../in-flight.ts'
 import { type Log, silentLog } from '../log.ts'
 import type { Meter } from '../meter.ts'
+import { checkPartitions } from '../partition.ts'
 import { firstHalf, observersOf } from '../pipeline.ts'
 import { redactError } from '../redact.ts'
 import type { Position } from '../source.ts'
@@ -93,10 +94,12 @@ export async function extractTo(
   let acknowledging: Acknowledging | undefined
   try {
     const { config, stream } = source
+    const partitions = queue?.channel.partitions ?? 1
+    if (partitions > 1 && config.destination) checkPartitions(config.destination, config.source.mode)
     await producer?.open(opening)
     const last = queue?.ignoresWaiting ? undefined : await producer?.last()
     const { state, start, reasons, after } = queue
-      ? await standingBehind(config, stream, log, last, queue.channel.place)
+      ? await standingBehind(config, stream, log, last, queue.channel)
       : await standingOf(config, stream, log, said)
     queue?.begins?.(state.run)
     const given = meter && ((at: number, records: number) => meter.transforming(at, records))
@@ -114,7 +117,7 @@ export async function extractTo(
     await lines.open({ begin })
     latest = state
     place = state.position
-    const acks = acksFor(source, state.run, { ack, said, log })
+    const acks = acksFor(source, state.run, { ack, said, log, partitions })
     acknowledging =
       acks &&
       new Acknowledging({
@@ -221,9 +224,14 @@ class Turns {
 function acksFor(
   { config, acknowledges }: OpenExtract,
   run: string,
-  { ack, said, log }: { ack: string | undefined; said: ExtractToOptions['from']; log: Log },
+  {
+    ack,
+    said,
+    log,
+    partitions,
+  }: { ack: string | undefined; said: ExtractToOptions['from']; log: Log; partitions: number },
 ): AcknowledgingParts['acks'] | undefined {
   if (ack !== undefined) return (signals) => lineAcks(ack, signals)
   if (said !== undefined || !acknowledges) return undefined
-  return (signals) => storeAcks(config, run, log, signals)
+  return (signals) => storeAcks(config, run, log, signals, partitions)
 }

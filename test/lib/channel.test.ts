@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { channelName } from '../../lib/channel.ts'
 import { channelContract } from '../contract/channel.ts'
+import { groupContract } from '../contract/group.ts'
 import { MemoryBroker } from '../support/memory-broker.ts'
+import { PartitionedBroker } from '../support/memory-group.ts'
 
 for (const hasTransactions of [true, false]) {
   const make = async () => {
@@ -16,6 +18,11 @@ for (const hasTransactions of [true, false]) {
   const name = `a broker in memory ${hasTransactions ? 'with' : 'without'} transactions`
   channelContract(name, make, { fences: true, hasTransactions })
 }
+
+groupContract('a broker in memory', async () => {
+  const broker = new PartitionedBroker(3)
+  return { channel: () => broker.channel() }
+})
 
 describe('the name of a topic or queue', () => {
   it('is that of the pipeline and the stream', () => {

@@ -39,6 +39,8 @@ export class MemoryBroker {
   consumers: MemoryConsumer[] = []
   readonly options: Required<BrokerOptions>
   interfere: (step: BrokerStep) => void = () => {}
+  /** Whoever took last was given all there is, and waits. */
+  isIdle = false
   #next = 0
 
   constructor({
@@ -67,6 +69,7 @@ export class MemoryBroker {
       this.messages.push({ headers, body: Uint8Array.from(body), offset: this.#next++ })
     }
     this.last = last ?? this.last
+    this.isIdle = false
     this.changed.change()
   }
 
@@ -156,10 +159,12 @@ class MemoryConsumer implements ChannelConsumer {
       if (isMine && this.#held.length === 0) next = this.#fetch(Math.max(next, broker.acknowledged + 1))
       const message = this.#held.shift()
       if (!message) {
+        broker.isIdle = true
         broker.interfere('idle')
         await broker.changed.wait(signal)
         continue
       }
+      broker.isIdle = false
       const { headers, body, offset } = message
       const ack = async (): Promise<void> => {
         broker.interfere('ack')

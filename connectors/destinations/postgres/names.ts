@@ -3,6 +3,7 @@
 
 import { createHash } from 'node:crypto'
 import { BizonError } from '../../../lib/errors.ts'
+import type { Partition } from '../../../lib/partition.ts'
 import type { StreamInfo } from '../../../lib/source.ts'
 import { quoteName } from '../../postgres.ts'
 
@@ -22,6 +23,17 @@ export function checkedName(name: string, what: string): string {
   const reason = bytes > LONGEST ? `has ${bytes} bytes, and PostgreSQL takes ${LONGEST}` : 'is no name in PostgreSQL'
   throw new BizonError('config', `${what} ${shown} ${reason}`, { hint: `Choose another ${what}.` })
 }
+
+/** Of the state row of a target, or of its partition; such a name no table is likely to have. */
+export const rowKeyOf = (target: string, partition: Partition | undefined): string =>
+  partition ? `${target} [partition ${partition.index + 1} of ${partition.of}]` : target
+
+/** Under which the tables of a target are its own. */
+export const ownerName = (target: string, partition: Partition | undefined): string =>
+  partition ? `${target} [${partition.of} partitions]` : target
+
+/** How such a name ends of a target in partitions. */
+export const IN_PARTITIONS = / \[(\d+) partitions\]$/
 
 /** The tables that records go to. */
 export class TableNames {

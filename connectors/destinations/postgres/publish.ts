@@ -5,6 +5,7 @@
 import { BizonError } from '../../../lib/errors.ts'
 import { faultPoint } from '../../../lib/fault.ts'
 import { startingOver } from '../../../lib/job.ts'
+import type { Partition } from '../../../lib/partition.ts'
 import { quoteName } from '../../postgres.ts'
 import { orphanedTables } from '../child-tables.ts'
 import type { Naming } from '../naming.ts'
@@ -28,6 +29,8 @@ export interface Site {
   readonly options: PostgresOptions
   /** Table of the configured destination id. */
   readonly target: string
+  /** That which this process writes. Absent: all of it. */
+  readonly partition: Partition | undefined
   readonly key: Key | undefined
   /** By what rows are replaced that are not all replaced; undefined: by nothing. */
   readonly scope: Scope | undefined
@@ -212,13 +215,19 @@ async function emptyOthers(
   }
 }
 
-function miscounted(schema: string, staging: string, count: number, { rows }: StagedTable, { mode }: TableState) {
+export function miscounted(
+  schema: string,
+  staging: string,
+  count: number,
+  { rows }: StagedTable,
+  { mode }: TableState,
+) {
   return new BizonError('edited', `${schema}.${staging} has ${count} rows, and this run put ${rows} there`, {
     hint: `Put it back as it was. Or ${startingOver(mode)}.`,
   })
 }
 
-function stagingOf({ staging }: StagedTable, table: string): string {
+export function stagingOf({ staging }: StagedTable, table: string): string {
   if (staging === null) throw new BizonError('internal', `the rows of ${table} are not staged`)
   return staging
 }

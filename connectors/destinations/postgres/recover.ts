@@ -102,7 +102,8 @@ async function begin(
   const publishedBy = found ? await publisherAfter(transaction, site, row, run, found) : null
   const published = found?.published ?? {}
   // Without the row nobody else knows whose the tables are that records named.
-  if (found) await releaseTables(transaction, site.options.schema, site.target, Object.keys(published))
+  if (found && !site.partition)
+    await releaseTables(transaction, site.options.schema, site.target, Object.keys(published))
   const direct = showsBatches(run, site.options.visibility)
   return { ...beginning(run), direct, tables: {}, published, publishedBy }
 }

@@ -7,8 +7,9 @@ import { type Queries, quoteText } from '../../postgres.ts'
 import { isDirect } from '../recovery.ts'
 import { checkTable, useOf } from './check.ts'
 import { prepareKey, writtenBefore } from './follow.ts'
-import { derivedName, qualified } from './names.ts'
+import { derivedName, ownerName, qualified, rowKeyOf } from './names.ts'
 import { claimTable } from './owners.ts'
+import { wholeOf } from './partitions.ts'
 import { dropStaleIndex, type Site } from './publish.ts'
 import { createSchema } from './schema.ts'
 import type { Transaction } from './session.ts'
@@ -42,7 +43,10 @@ export async function beginTable(
   const columns = site.fixedOf(table)
   const follows = options.unnest === 'columns'
   const isKnown = Object.hasOwn(state.published, table)
-  const isNew = table !== target && (await claimTable(transaction, schema, table, target, state)) && !isKnown
+  const isNew =
+    table !== target &&
+    (await claimTable(transaction, schema, table, ownerName(target, site.partition), wholeOf(state, site.partition))) &&
+    !isKnown
   const mayReplace = state.mode === 'full_refresh' || isKnown
   const found = await checkTable(transaction, site, table, { use: useOf(state, options), columns, mayReplace, isNew })
   const name = stagingName(state, table)
@@ -68,21 +72,18 @@ export async function beginTable(
   if (follows) await prepareKey(transaction, site, staging)
   else if (key) await key.prepare(transaction, staging)
   await transaction.query(
-    `COMMENT ON TABLE ${staging} IS ${quoteText(`${markOf(target)}rows of ${table}, of run ${state.run}`)}`,
+    `COMMENT ON TABLE ${staging} IS ${quoteText(`${markOf(site)}rows of ${table}, of run ${state.run}`)}`,
   )
 }
 
 /** Removes the target's staging tables but for those that are `kept`. */
-export async function dropStaged(
-  transaction: Queries,
-  { options: { schema }, target }: Site,
-  kept: readonly string[],
-): Promise<void> {
+export async function dropStaged(transaction: Queries, site: Site, kept: readonly string[]): Promise<void> {
+  const { schema } = site.options
   const { rows } = await transaction.query(
     `SELECT relname FROM pg_class WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $1) AND relkind = 'r'
        AND relname LIKE '%\\_\\_bizon\\_staging\\_%' AND starts_with(obj_description(oid, 'pg_class'), $2)
        AND NOT relname = ANY ($3::text[]) ORDER BY relname`,
-    [schema, markOf(target), kept],
+    [schema, markOf(site), kept],
   )
   for (const { relname } of rows) {
     await transaction.query(`DROP TABLE IF EXISTS ${qualified(schema, String(relname))}`)
@@ -91,6 +92,6 @@ export async function dropStaged(
 }
 
 /** How the comment of a target's staging tables begins. */
-function markOf(target: string): string {
-  return `Staged by bizon for ${JSON.stringify(target)}: `
+function markOf({ target, partition }: Site): string {
+  return `Staged by bizon for ${JSON.stringify(rowKeyOf(target, partition))}: `
 }

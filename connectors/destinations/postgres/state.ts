@@ -9,11 +9,12 @@ import { BizonError } from '../../../lib/errors.ts'
 import { faultPoint } from '../../../lib/fault.ts'
 import { startingOver } from '../../../lib/job.ts'
 import { parseJson, stringifyJson } from '../../../lib/json.ts'
+import type { Partition } from '../../../lib/partition.ts'
 import type { Json } from '../../../lib/record.ts'
 import type { SyncMode } from '../../../lib/source.ts'
 import type { Answer, Queries } from '../../postgres.ts'
 import { type Held, refuseNewer } from '../recovery.ts'
-import { qualified, STATE_TABLE } from './names.ts'
+import { IN_PARTITIONS, qualified, rowKeyOf, STATE_TABLE } from './names.ts'
 import type { Transaction } from './session.ts'
 
 export interface TableState extends Held {
@@ -67,16 +68,22 @@ const TYPES: Partial<Record<(typeof COLUMNS)[number], string>> = {
 
 export class StateRow {
   readonly #table: string
+  /** Key of the row. */
   readonly #target: string
   /** Where a person finds it. */
   readonly place: string
   /** Of the row as this process has written it. */
   #last: string | undefined
 
-  constructor(schema: string, target: string) {
+  constructor(schema: string, target: string, partition?: Partition) {
     this.#table = qualified(schema, STATE_TABLE)
-    this.#target = target
-    this.place = `the row of ${JSON.stringify(target)} in ${schema}.${STATE_TABLE}`
+    this.#target = rowKeyOf(target, partition)
+    this.place = `the row of ${JSON.stringify(this.#target)} in ${schema}.${STATE_TABLE}`
+  }
+
+  /** Hash of the row as it was read, or written, last. */
+  get found(): string {
+    return this.#last ?? ''
   }
 
   async exists(transaction: Queries): Promise<boolean> {
@@ -202,6 +209,16 @@ export class StateRow {
       })
     }
     const text = (name: (typeof COLUMNS)[number]): string => String(row[name])
+    const parts = IN_PARTITIONS.exec(String(row.owner ?? ''))?.[1]
+    if (parts !== undefined) {
+      throw new BizonError(
+        'edited',
+        `table ${this.#target} is loaded in ${parts} partitions by pipeline ${text('pipeline')}/${text('source')}/${text('stream')}`,
+        {
+          hint: 'Load it by bizon-extract --to-queue and bizon-load --from-queue, with as many in engine.queue.config.queue.partitions. To change that see docs/scaling.md.',
+        },
+      )
+    }
     if (row.owner !== null) {
       const owner = `target ${text('owner')} of pipeline ${text('pipeline')}/${text('source')}/${text('stream')}`
       throw new BizonError('edited', `table ${this.#target} belongs to ${owner}, whose records name it`, {

@@ -2,6 +2,7 @@
 
 import * as z from 'zod'
 import { size, text, unused } from '../../../lib/config/fields.ts'
+import { MOST_PARTITIONS } from '../../../lib/partition.ts'
 import { authenticationKeys, bootstrapServers, securityProtocol, tls } from '../../kafka/config.ts'
 
 export const config = z.object({
@@ -15,6 +16,15 @@ export const config = z.object({
       security_protocol: securityProtocol,
       authentication: z.object(authenticationKeys).optional().describe('Who signs in. Default: nobody.'),
       tls: tls.optional(),
+      partitions: z
+        .number()
+        .int()
+        .min(1)
+        .max(MOST_PARTITIONS)
+        .default(1)
+        .describe(
+          'In how many partitions records are, by key; so many loaders can work at once, see docs/scaling.md. Not to be changed later. Default 1.',
+        ),
       replicas: z
         .number()
         .int()

@@ -19,10 +19,20 @@ import { PARTITION, prepareTopic, type Topic } from './topic.ts'
 /** One answer is worked on while the next one is on its way. */
 const ANSWER_BYTES = READ_AHEAD_BYTES / 2
 
+/** A partition that a member of a group was given, and what it is read with. */
+export interface Given {
+  readonly client: KafkaClient
+  readonly member: GroupMember
+  readonly assignment: Assignment
+  readonly partition: number
+}
+
 export class KafkaChannelConsumer implements ChannelConsumer {
   readonly #connection: KafkaConnection
   readonly #topic: Topic
   readonly #log: Log
+  readonly #given: Given | undefined
+  readonly #partition: number
   #client: KafkaClient | undefined
   #member: GroupMember | undefined
   #dead: KafkaProducer | undefined
@@ -32,10 +42,15 @@ export class KafkaChannelConsumer implements ChannelConsumer {
   /** The group's, as far as it was told by this process. */
   #committed = -1
 
-  constructor(connection: KafkaConnection, topic: Topic, log: Log) {
+  /** With `given` it is open, and who gave that closes it. */
+  constructor(connection: KafkaConnection, topic: Topic, log: Log, given?: Given) {
     this.#connection = connection
     this.#topic = topic
     this.#log = log
+    this.#given = given
+    this.#client = given?.client
+    this.#member = given?.member
+    this.#partition = given?.partition ?? PARTITION
   }
 
   get heldBytes(): number {
@@ -53,11 +68,11 @@ export class KafkaChannelConsumer implements ChannelConsumer {
   async *take(signal: AbortSignal): AsyncGenerator<Arrival, void, void> {
     const { client, member } = this.#opened()
     const { name } = this.#topic
-    const assignment = await this.#turn(member, signal)
+    const assignment = this.#given?.assignment ?? (await this.#turn(member, signal))
     this.#held = []
     this.#committed = -1
     const reader = client.reader({ maxBytes: ANSWER_BYTES, maxBytesPerPartition: ANSWER_BYTES })
-    reader.assign(name, PARTITION, await this.#begin(client, signal))
+    reader.assign(name, this.#partition, await this.#begin(client, signal))
     try {
       while (member.isCurrent(assignment)) {
         const message = this.#held.shift()
@@ -65,7 +80,7 @@ export class KafkaChannelConsumer implements ChannelConsumer {
         else await this.#fetch(reader, signal)
       }
     } finally {
-      reader.unassign(name, PARTITION)
+      reader.unassign(name, this.#partition)
       this.#held = []
     }
   }
@@ -86,6 +101,7 @@ export class KafkaChannelConsumer implements ChannelConsumer {
 
   async close(): Promise<void> {
     this.#held = []
+    if (this.#given) return
     await this.#member?.close()
     await this.#client?.close()
   }
@@ -104,9 +120,9 @@ export class KafkaChannelConsumer implements ChannelConsumer {
   async #begin(client: KafkaClient, signal: AbortSignal): Promise<number> {
     const { name, group, from } = this.#topic
     const committed = await client.committed(group, [name], signal)
-    const own = committed.find(({ partition }) => partition === PARTITION)
+    const own = committed.find(({ partition }) => partition === this.#partition)
     if (own) return own.offset
-    const marks = (await client.watermarks(name, signal)).find(({ partition }) => partition === PARTITION)
+    const marks = (await client.watermarks(name, signal)).find(({ partition }) => partition === this.#partition)
     return (from === 'latest' ? marks?.high : marks?.low) ?? 0
   }
 
@@ -117,7 +133,7 @@ export class KafkaChannelConsumer implements ChannelConsumer {
       if (!(error instanceof OffsetsGone)) throw error
       // Whether what was deleted is missing, the loader finds out by what comes behind it.
       this.#log.warn(`${error.message}; it goes on with what is there`)
-      reader.assign(this.#topic.name, PARTITION, error.low)
+      reader.assign(this.#topic.name, this.#partition, error.low)
     }
   }
 
@@ -126,7 +142,7 @@ export class KafkaChannelConsumer implements ChannelConsumer {
     return {
       headers: textsIn(headers),
       body: value ?? Buffer.alloc(0),
-      place: `topic ${name}, partition ${PARTITION}, offset ${offset}`,
+      place: `topic ${name}, partition ${this.#partition}, offset ${offset}`,
       ack: () => this.#ack(offset + 1, assignment),
     }
   }
@@ -134,7 +150,7 @@ export class KafkaChannelConsumer implements ChannelConsumer {
   async #ack(offset: number, assignment: Assignment): Promise<void> {
     if (offset <= this.#committed) return
     const taken = await this.#opened().member.commit(assignment, [
-      { topic: this.#topic.name, partition: PARTITION, offset },
+      { topic: this.#topic.name, partition: this.#partition, offset },
     ])
     if (taken) this.#committed = offset
   }

@@ -48,8 +48,8 @@ export class KafkaChannelProducer implements ChannelProducer {
     return this.#last
   }
 
-  async put({ headers, body, last }: Outgoing, signal: AbortSignal): Promise<void> {
-    await orAborted(this.#persist({ headers, body, ...(last !== undefined && { last }) }, signal), signal)
+  async put({ partition = PARTITION, headers, body, last }: Outgoing, signal: AbortSignal): Promise<void> {
+    await orAborted(this.#persist({ partition, headers, body, ...(last !== undefined && { last }) }, signal), signal)
     signal.throwIfAborted()
   }
 
@@ -113,13 +113,13 @@ export class KafkaChannelProducer implements ChannelProducer {
     return { client: this.#client, producer: this.#producer }
   }
 
-  async #put({ headers, body, last }: Outgoing): Promise<void> {
+  async #put({ partition = PARTITION, headers, body, last }: Outgoing): Promise<void> {
     const { producer } = this.#opened()
     const { name: topic, key } = this.#topic
     if (!producer.inTransaction) await producer.begin()
     const value = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
     const all = last === undefined ? headers : { ...headers, [LAST]: last }
-    await producer.send([{ topic, key, value, headers: all, partition: PARTITION }])
+    await producer.send([{ topic, key, value, headers: all, partition }])
     faultPoint('put.mid')
     if (last === undefined) return
     await producer.commit()

@@ -10,6 +10,8 @@ export interface Topic {
   readonly group: string
   readonly deadLetters: string
   readonly replicas: number | undefined
+  /** How many are written to, and loaded. */
+  readonly partitions: number
   readonly messageBytes: number
   readonly sessionMs: number
   /** Where a group begins that has committed nothing. */
@@ -23,13 +25,27 @@ const HEADER_BYTES = 64 << 10
 /** Of topics that are made. */
 const SETTINGS = { 'cleanup.policy': 'delete' }
 
+/** A group shares all partitions of a topic, so that one too many would be somebody's only one. */
+async function checkCount(client: KafkaClient, { name, partitions }: Topic, signal: AbortSignal): Promise<void> {
+  const { length: found } = await client.partitions(name, signal)
+  if (partitions === 1 || found === partitions) return
+  throw new BizonError(
+    'config',
+    `topic ${name} has ${found} partitions, and engine.queue.config.queue.partitions is ${partitions}`,
+    {
+      hint: `Set it to ${found}, before anything is loaded. Or name a topic that is not there yet: it is made.`,
+    },
+  )
+}
+
 /** Rejects where the topic would lose messages, or cannot take those of this size. */
 export async function prepareTopic(client: KafkaClient, topic: Topic, signal: AbortSignal): Promise<void> {
-  const { name, replicas, messageBytes } = topic
+  const { name, replicas, partitions, messageBytes } = topic
   if (!(await client.hasTopic(name, signal))) {
-    const options = { partitions: 1, config: SETTINGS, ...(replicas !== undefined && { replicas }) }
+    const options = { partitions, config: SETTINGS, ...(replicas !== undefined && { replicas }) }
     await client.createTopic(name, options, signal)
   }
+  await checkCount(client, topic, signal)
   const { 'cleanup.policy': policy = 'delete', 'max.message.bytes': most } = await client.topicConfig(name, signal)
   if (policy.includes('compact')) {
     throw new BizonError(

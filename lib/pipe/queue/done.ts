@@ -5,6 +5,7 @@ import type { Checkpoint } from '../../checkpoint.ts'
 import type { ConfigOf } from '../../config.ts'
 import type { Outcome } from '../../events.ts'
 import type { Log } from '../../log.ts'
+import { partStream } from '../../partition.ts'
 import { Unloadable } from './feed.ts'
 import type { MessageHead } from './message.ts'
 
@@ -21,14 +22,14 @@ export interface Done {
 /** Undefined: it is to be loaded, or gone on with. Throws if it can never be. */
 export async function doneWith(
   config: ConfigOf<'destination'>,
-  { pipeline, source, stream, run, at, after, from }: MessageHead,
+  { pipeline, source, stream, partition, run, at, after, from }: MessageHead,
   log: Log,
 ): Promise<Done | undefined> {
   const { backend } = config.engine
   const store = backend.definition.create(backend, { log })
   try {
     await store.open()
-    const identity = { name: pipeline, source, stream }
+    const identity = { name: pipeline, source, stream: partStream(stream, partition) }
     const last = await store.lastSucceeded(identity)
     const job = (await store.jobs(identity)).find(({ id }) => id === run)
     const isOlder = last !== undefined && last.id !== run && at < last.createdAt

@@ -5,6 +5,7 @@ import type { Arrival, ChannelConsumer } from '../../channel.ts'
 import { BizonError } from '../../errors.ts'
 import { faultPoint } from '../../fault.ts'
 import type { Log } from '../../log.ts'
+import type { Partition } from '../../partition.ts'
 import { type MessageHead, readHead } from './message.ts'
 
 export interface FeedParts {
@@ -13,6 +14,8 @@ export interface FeedParts {
   /** What is to be loaded; without a stream that of the first message. */
   readonly pipeline: string
   readonly stream: string | undefined
+  /** Which partition it is. Absent: there is one. */
+  readonly partition: Partition | undefined
   /** Whether messages of others are passed over. */
   readonly isShared: boolean
   /** Whether a message that cannot be read is passed over. */
@@ -198,7 +201,7 @@ export class Feed {
     const head = await this.#read(arrival)
     if (!head) return undefined
     if (head.pipeline === pipeline) this.#stream ??= head.stream
-    if (head.pipeline === pipeline && head.stream === this.#stream) return head
+    if (head.pipeline === pipeline && head.stream === this.#stream) return this.#checked(head, arrival)
     if (isShared) {
       const other = `${head.stream} of ${head.pipeline}`
       if (!this.#others.has(other)) log.info(`${arrival.place}: messages of ${other} are passed over`)
@@ -210,6 +213,16 @@ export class Feed {
       `${arrival.place}: it is of stream ${head.stream} of pipeline ${head.pipeline}, and this is ${this.#stream ?? 'another'} of ${pipeline}`,
       { hint: `Give each pipeline and stream a queue of its own; ${place} is that of another one.` },
     )
+  }
+
+  /** What was put in other partitions would be loaded beside them. */
+  #checked(head: MessageHead, { place }: Arrival): MessageHead {
+    const { partition } = this.#parts
+    const [given, here] = [head.partition, partition].map((one) => (one ? `${one.index + 1} of ${one.of}` : '1 of 1'))
+    if (given === here) return head
+    throw new BizonError('config', `${place}: it is of partition ${given}, and this loader loads ${here}`, {
+      hint: 'Set engine.queue.config.queue.partitions to the same number for bizon-extract and all loaders; to change it see docs/scaling.md.',
+    })
   }
 
   /** Undefined, and a copy is kept: it is not of bizon. */

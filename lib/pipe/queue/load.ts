@@ -21,6 +21,7 @@ import { FromPipe } from '../from.ts'
 import { readState } from '../state.ts'
 import { doneWith } from './done.ts'
 import { Feed, type FeedParts, keyOf, type Piece, Unloadable } from './feed.ts'
+import { loadShared, type One } from './share.ts'
 
 export interface LoadQueueOptions extends PipelineOptions {
   /** The stream; absent: that of the first message. */
@@ -47,24 +48,38 @@ export async function loadQueue(
   options: LoadQueueOptions = {},
 ): Promise<Outcome> {
   const { signal = never, stop = never } = options
-  const halted = AbortSignal.any([signal, stop])
+  const { partitions = 1 } = channel
+  const loadOne = (one: One): Promise<Outcome> => loadPipes({ channel, config, ...one })
+  if (partitions > 1) return loadShared({ channel, partitions, config, options, loadOne })
   const consumer = channel.consumer()
   try {
-    await consumer.open(halted)
-    const memory: Memory = { left: new Set(), isStandby: false }
-    for (;;) {
-      const taking = new AbortController()
-      const messages = consumer.take(AbortSignal.any([halted, taking.signal]))
-      try {
-        const outcome = await new QueueLoad({ channel, consumer, config, options, memory, halted }).drain(messages)
-        if (outcome) return outcome
-      } finally {
-        taking.abort()
-        await messages.return().catch(() => {}) // whoever ends it has a result or an error already
-      }
-    }
+    await consumer.open(AbortSignal.any([signal, stop]))
+    return await loadOne({ consumer, options })
   } finally {
     await consumer.close()
+  }
+}
+
+interface PipesParts extends One {
+  readonly channel: Channel
+  readonly config: ConfigOf<'destination'>
+}
+
+/** Out of one sequence of messages, until a run is published. */
+async function loadPipes({ options, ...parts }: PipesParts): Promise<Outcome> {
+  const { signal = never, stop = never } = options
+  const halted = AbortSignal.any([signal, stop])
+  const memory: Memory = { left: new Set(), isStandby: false }
+  for (;;) {
+    const taking = new AbortController()
+    const messages = parts.consumer.take(AbortSignal.any([halted, taking.signal]))
+    try {
+      const outcome = await new QueueLoad({ ...parts, options, memory, halted }).drain(messages)
+      if (outcome) return outcome
+    } finally {
+      taking.abort()
+      await messages.return().catch(() => {}) // whoever ends it has a result or an error already
+    }
   }
 }
 
@@ -76,11 +91,7 @@ interface Memory {
   isStandby: boolean
 }
 
-interface QueueLoadParts {
-  readonly channel: Channel
-  readonly consumer: ChannelConsumer
-  readonly config: ConfigOf<'destination'>
-  readonly options: LoadQueueOptions
+interface QueueLoadParts extends PipesParts {
   readonly memory: Memory
   readonly halted: AbortSignal
 }
@@ -97,9 +108,9 @@ class QueueLoad {
 
   /** Undefined: what is not durable is to be taken once more. */
   async drain(messages: ReturnType<ChannelConsumer['take']>): Promise<Outcome | undefined> {
-    const { channel, consumer, config, options, memory, halted } = this.#parts
+    const { channel, consumer, partition, begins, config, options, memory, halted } = this.#parts
     const feed = new Feed({
-      ...{ consumer, messages, left: memory.left },
+      ...{ consumer, messages, left: memory.left, partition },
       pipeline: config.name,
       stream: options.streamName ?? config.source?.stream,
       isShared: channel.isShared,
@@ -109,6 +120,7 @@ class QueueLoad {
       log: this.#log,
     })
     for (let piece = await feed.first(); piece; piece = await feed.first()) {
+      begins?.(piece.head)
       try {
         const done = await doneWith(config, piece.head, this.#log)
         if (done) {

@@ -3,11 +3,14 @@
 
 import type { Arrival, Headers } from '../../channel.ts'
 import { BizonError } from '../../errors.ts'
+import type { Partition } from '../../partition.ts'
 
 export interface MessageHead {
   readonly pipeline: string
   readonly source: string
   readonly stream: string
+  /** Which of the partitions of the stream it is of. Absent: there is one. */
+  readonly partition?: Partition | undefined
   readonly run: string
   /** When the run began to read. */
   readonly at: Date
@@ -33,13 +36,13 @@ const NAMES = ['pipeline', 'source', 'stream', 'run', 'at', 'session', 'from', '
 export function writeHead(head: MessageHead): Headers {
   const texts = { ...head, at: head.at.toISOString(), last: head.last ? 1 : 0, end: head.end ? 1 : 0 }
   const named = NAMES.map((name) => [`bizon-${name}`, String(texts[name])])
-  const { after } = head
-  const place = after
-    ? [
-        ['bizon-after-page', String(after.page)],
-        ['bizon-after-rows', String(after.rows)],
-      ]
-    : []
+  const { after, partition } = head
+  const place = [
+    ...(after
+      ? [['bizon-after-page', String(after.page)] as const, ['bizon-after-rows', String(after.rows)] as const]
+      : []),
+    ...(partition ? [['bizon-partition', `${partition.index}/${partition.of}`] as const] : []),
+  ]
   return Object.fromEntries([['bizon-version', VERSION], ...named, ...place])
 }
 
@@ -69,7 +72,9 @@ export function readHead({ headers, place }: Pick<Arrival, 'headers' | 'place'>)
   const at = new Date(text('at'))
   if (Number.isNaN(at.getTime())) throw damaged(place, 'at', `is ${text('at')}`)
   const after = headers['bizon-after-page']
+  const [index, of] = (headers['bizon-partition'] ?? '').split('/')
   return {
+    ...(of !== undefined && { partition: { index: Number(index), of: Number(of) } }),
     ...(after !== undefined && { after: { page: Number(after), rows: Number(headers['bizon-after-rows']) } }),
     pipeline: text('pipeline'),
     source: text('source'),

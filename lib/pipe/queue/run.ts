@@ -2,6 +2,7 @@
 // the extract has read; other loaders may be at work on the same queue.
 
 import type { PipelineConfig } from '../../config.ts'
+import { BizonError } from '../../errors.ts'
 import type { Outcome } from '../../events.ts'
 import { extract } from '../../extract.ts'
 import { silentLog } from '../../log.ts'
@@ -16,6 +17,15 @@ import { loadQueue } from './load.ts'
 export async function runQueued(config: PipelineConfig, options: PipelineOptions = {}): Promise<Outcome> {
   const { log = silentLog, signal = never, stop = never } = options
   const channel = channelOf(config, 'bizon run', log)
+  if ((channel.partitions ?? 1) > 1) {
+    throw new BizonError(
+      'config',
+      `${config.path}: engine.queue.config.queue.partitions is ${channel.partitions}, and bizon run loads one partition`,
+      {
+        hint: 'Start the halves on their own: bizon-extract FILE --to-queue, and as many of bizon-load FILE --from-queue as you like.',
+      },
+    )
+  }
   await refuseSecond(config, options)
   const failure = new AbortController() // of the load: the extract has nobody to read for
   const enough = new AbortController() // the extract gives no more, and no end

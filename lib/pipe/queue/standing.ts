@@ -1,15 +1,18 @@
 // Where an extract into a queue begins: behind what waits in the queue, which the destination does not hold yet. The state store,
 // which says what it holds, knows less; only where a newer run was done without the queue it knows more.
 
+import type { Channel } from '../../channel.ts'
 import type { ConfigOf } from '../../config.ts'
 import { BizonError } from '../../errors.ts'
 import { parseJson } from '../../json.ts'
 import type { Log } from '../../log.ts'
+import { wholeRun } from '../../partition.ts'
 import { identityOf, pastOf, sourceHashOf } from '../../run.ts'
 import type { StreamInfo } from '../../source.ts'
-import type { Job, ResetRequest } from '../../state.ts'
+import type { ResetRequest, StateStore } from '../../state.ts'
 import { freshState, type Standing, standingIn, withBeginning } from '../standing.ts'
 import { type PipeState, readStateOf } from '../state.ts'
+import { type Newest, standingInParts } from './parts.ts'
 
 /** `last`: what the queue holds last, see `ChannelProducer.last`. */
 export async function standingBehind(
@@ -17,28 +20,43 @@ export async function standingBehind(
   stream: StreamInfo,
   log: Log,
   last: string | undefined,
-  place: string,
+  { place, partitions = 1 }: Pick<Channel, 'place' | 'partitions'>,
 ): Promise<Standing> {
   const behind = last === undefined ? undefined : readStateOf(parseJson(last))
   const { backend } = config.engine
   const store = backend.definition.create(backend, { log })
   try {
     await store.open()
-    const stored = await standingIn(store, config, stream, log)
-    if (!behind?.begin) return stored
-    const identity = identityOf(config)
-    const [newest] = await store.jobs(identity, 1)
-    const held = newest?.id === behind.run ? await store.lastCheckpoint(newest) : undefined
-    if (newest && knowsMore(newest, held?.page ?? 0, behind)) return stored
-    const { resets } = await pastOf(store, identity)
-    return await behindQueue({ config, stream, stored, behind, resets, place })
+    if (behind?.begin) checkCount(behind.begin.partitions ?? 1, partitions, place)
+    const { stored, newest } =
+      partitions > 1
+        ? await standingInParts(store, config, stream, partitions, log)
+        : { stored: await standingIn(store, config, stream, log), newest: await newestOf(store, config) }
+    if (!behind?.begin || (newest && knowsMore(newest, behind))) return stored
+    const { resets } = await pastOf(store, identityOf(config))
+    return await behindQueue({ config, stream, stored, behind, resets, place, partitions })
   } finally {
     await store.close()
   }
 }
 
+async function newestOf(store: StateStore, config: ConfigOf<'source'>): Promise<Newest | undefined> {
+  const [newest] = await store.jobs(identityOf(config), 1)
+  return newest && { ...newest, page: (await store.lastCheckpoint(newest))?.page ?? 0 }
+}
+
+/** What waits stands where its key was then. */
+function checkCount(waiting: number, wanted: number, place: string): void {
+  if (waiting === wanted) return
+  throw new BizonError(
+    'config',
+    `${place}: what was put there is in ${waiting} partitions, and engine.queue.config.queue.partitions is ${wanted}`,
+    { hint: `Set it to ${waiting}. Or give the pipeline another topic, and see docs/scaling.md.` },
+  )
+}
+
 /** Whether the state store knows of something newer than the queue does. */
-function knowsMore({ id, status, createdAt }: Job, page: number, behind: PipeState): boolean {
+function knowsMore({ id, status, createdAt, page }: Newest, behind: PipeState): boolean {
   if (id !== behind.run) return createdAt > behind.at
   // Of a run that was read twice, only one reading is published.
   return status === 'succeeded' || status === 'cancelled' || page > behind.page
@@ -52,10 +70,11 @@ interface Waiting {
   readonly behind: PipeState
   readonly resets: readonly ResetRequest[]
   readonly place: string
+  readonly partitions: number
 }
 
 async function behindQueue(waiting: Waiting): Promise<Standing> {
-  const { config, stream, stored, behind, resets, place } = waiting
+  const { config, stream, stored, behind, resets, place, partitions } = waiting
   const { mode, cursorField, reset, forceIgnoreCheckpoint: force } = config.source
   const { end, run, page, rows, position, watermark } = behind
   const before = behind.begin?.mode
@@ -65,7 +84,13 @@ async function behindQueue(waiting: Waiting): Promise<Standing> {
   })
   const wantsReset = mode === 'incremental' && (isAsked || (reset && (end || !isOfReset)))
   const begun = async (state: PipeState, start: Standing['start'], reason: string, asReset = false) => ({
-    state: await withBeginning(config, stream, state, asReset),
+    state: await withBeginning(
+      config,
+      stream,
+      partitions > 1 ? inParts(state, partitions) : state,
+      asReset,
+      partitions,
+    ),
     start,
     reasons: [reason],
   })
@@ -91,10 +116,17 @@ async function behindQueue(waiting: Waiting): Promise<Standing> {
     // A run that finds nothing new hands on what it was given.
     const state = { ...freshState(), previous: run, ...(watermark !== undefined && { watermark }) }
     const reason = `fetches what is newer than run ${run}, which ends in ${place}`
-    return { ...(await begun(state, { since }, reason)), after: { page, rows } }
+    const after = { page, rows, ...(behind.partitions && { partitions: behind.partitions }) }
+    return { ...(await begun(state, { since }, reason)), after }
   }
   const why = end || force ? 'starts a new run' : `starts a new run: ${obstacle ?? 'a reset was asked for'}`
   return begun(freshState(), {}, why, mode === 'incremental' && replaces)
+}
+
+/** A run that has just begun has no records; of one that goes on, what is known stays. */
+function inParts(state: PipeState, partitions: number): PipeState {
+  const rows = state.page === 0 ? new Array<number>(partitions).fill(0) : state.partitions
+  return { ...state, run: wholeRun(state.run), ...(rows && { partitions: rows }) }
 }
 
 /** Why the run that waits in the queue cannot be gone on with. */

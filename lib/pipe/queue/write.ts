@@ -1,25 +1,32 @@
-// Pages to messages: small pages are gathered into one, a large page is cut into parts. What a message holds is what a pipe that
-// began there would hold, so that a loader may begin with any message that is not the rest of a page.
+// Pages to messages at a broker. Where there are several partitions, each record goes to that of its key, and each of them has every
+// page, though it be an empty one: the messages of a group reach to the same page in all of them.
+//
+//                       ┌─▶ cutter ─▶ messages of partition 0 ─┐
+//   page ──▶ split ─────┼─▶ cutter ─▶ messages of partition 1 ─┼──▶ one group ──put──▶ broker
+//                       └─▶ cutter ─▶ messages of partition 2 ─┘
 
-import type { Channel, ChannelProducer } from '../../channel.ts'
-import { type Item, isPage } from '../../checkpoint.ts'
+import type { Channel, ChannelProducer, Message, Outgoing } from '../../channel.ts'
+import { type Checkpoint, type Item, isPage } from '../../checkpoint.ts'
 import { faultPoint } from '../../fault.ts'
-import type { StreamInfo } from '../../source.ts'
+import { partRun } from '../../partition.ts'
+import type { Page, StreamInfo } from '../../source.ts'
 import { newId } from '../../state.ts'
 import { never } from '../../wait.ts'
 import type { PipeEnd } from '../forms.ts'
-import { type PipeState, writeState } from '../state.ts'
-import { PipeWriter } from '../write.ts'
-import { type MessageHead, writeHead } from './message.ts'
+import type { After } from '../standing.ts'
+import { type Beginning, type PipeState, writeState } from '../state.ts'
+import { Cutter } from './cut.ts'
+import { writeHead } from './message.ts'
+import { Splitter } from './split.ts'
 
 export interface QueueWriterParts {
   readonly producer: ChannelProducer
-  readonly channel: Pick<Channel, 'messageBytes' | 'lingerSeconds'>
+  readonly channel: Pick<Channel, 'messageBytes' | 'lingerSeconds' | 'partitions'>
   readonly stream: StreamInfo
   /** Where it begins, with what the first line of a pipe says. */
   readonly start: PipeState
   /** See `Standing`. */
-  readonly after?: MessageHead['after']
+  readonly after?: After | undefined
   /** Told as soon as a message could not be put. */
   readonly failed: (error: unknown) => void
   readonly signal?: AbortSignal
@@ -31,17 +38,14 @@ const FULL = 0.75
 /** `open`, then pages and checkpoints, then `close`; one call at a time. */
 export class QueueWriter {
   readonly #parts: QueueWriterParts
-  readonly #lines: PipeWriter
-  readonly #session = newId()
+  readonly #cutters: readonly Cutter[]
+  readonly #splitter: Splitter | undefined
+  /** Records of the page under way, by partition. */
+  #counts: number[]
   /** Behind the last page that is whole. */
   #state: PipeState
-  /** The message that is gathered: the lines with which a pipe begins, and the pages that are whole. */
-  #whole: Buffer[] = []
-  /** Pages of the run before it. */
-  #from: number
-  /** The page that has not ended, as far as it was not put as parts. */
-  #page: Buffer[] = []
-  #part = 0
+  /** Messages of the group that is about to end. */
+  #ending: Outgoing[] | undefined
   #timer: NodeJS.Timeout | undefined
   /** Never rejects. */
   #putting: Promise<void> = Promise.resolve()
@@ -49,36 +53,34 @@ export class QueueWriter {
   #isClosed = false
 
   constructor(parts: QueueWriterParts) {
-    const { stream, start } = parts
+    const { partitions = 1, messageBytes } = parts.channel
+    const { stream, start, after } = parts
     this.#parts = parts
     this.#state = start
-    this.#from = start.page
-    this.#lines = new PipeWriter({ write: (bytes) => this.#take(bytes) }, 'singer', stream, start, {
-      failed: (error) => this.#fail(error),
-    })
+    this.#counts = new Array<number>(partitions).fill(0)
+    this.#splitter = partitions > 1 ? new Splitter(partitions) : undefined
+    const session = newId()
+    this.#cutters = this.#counts.map(
+      (_, partition) =>
+        new Cutter({
+          ...{ stream, session, messageBytes },
+          start: partitions > 1 ? startOf(start, partition, partitions) : start,
+          after: partitions > 1 ? afterOf(after, partition) : after,
+          put: (head, body) => this.#put({ partition, headers: writeHead(head), body }),
+          overflows: () => this.#overflows(),
+          failed: (error) => this.#fail(error),
+        }),
+    )
   }
 
   async open(): Promise<void> {
-    await this.#lines.open()
+    for (const cutter of this.#cutters) await cutter.open()
   }
 
   /** A page that is whole is put when this resolves, or soon after. */
   async write(item: Item): Promise<void> {
     this.#check()
-    await this.#lines.write(item)
-    if (isPage(item)) return
-    await this.#lines.settle()
-    const { begin } = this.#parts.start
-    const { run, at, of, previous } = this.#parts.start
-    const { page, rows, end, position, watermark } = item
-    this.#state = {
-      ...{ run, at, page, rows, end, position },
-      ...(of && { of }),
-      ...(previous !== undefined && { previous }),
-      ...(watermark !== undefined && { watermark }),
-      ...(begin && { begin }),
-    }
-    await this.#border()
+    await (isPage(item) ? this.#page(item) : this.#mark(item))
   }
 
   /** A queue has no reader that could be gone. */
@@ -90,85 +92,89 @@ export class QueueWriter {
     clearTimeout(this.#timer)
     // What the destination holds is at its end already: whoever loads has only to publish it.
     const isOnlyEnd = end === 'complete' && this.#parts.start.end && this.#state === this.#parts.start
-    if (isOnlyEnd) this.#keep()
-    if (this.#whole.length > 0) this.#putWhole()
+    if (isOnlyEnd) for (const cutter of this.#cutters) cutter.keep()
+    this.#endGroup(() => {})
     await this.#putting
     this.#check()
   }
 
-  async #take(bytes: Uint8Array): Promise<void> {
-    this.#page.push(Buffer.from(bytes))
-    const { messageBytes } = this.#parts.channel
-    if (sizeOf(this.#whole) + sizeOf(this.#page) <= messageBytes) return
-    await this.#room()
-    // What is whole goes first, for a message begins with a page or goes on with one, and never does both.
-    if (this.#whole.length > 0) this.#putWhole()
-    while (sizeOf(this.#page) > messageBytes) {
-      await this.#room()
-      const all = Buffer.concat(this.#page)
-      this.#page = [all.subarray(messageBytes)]
-      this.#put([all.subarray(0, messageBytes)], { to: this.#from + 1, last: false })
-      this.#part += 1
+  async #page(page: Page): Promise<void> {
+    const pages = this.#splitter?.split(page, this.#parts.stream) ?? [page]
+    for (const [at, cutter] of this.#cutters.entries()) {
+      const part = pages[at] as Page
+      this.#counts[at] = (this.#counts[at] ?? 0) + part.records.length
+      await cutter.page(part)
     }
   }
 
-  /** Behind a page. */
-  async #border(): Promise<void> {
-    if (this.#part > 0) {
-      await this.#room()
-      this.#put(this.#page, { to: this.#state.page, last: true })
-      this.#page = []
-      this.#next()
-      return
+  /** Behind a page: in all partitions at once. */
+  async #mark(checkpoint: Checkpoint): Promise<void> {
+    const marks = this.#cutters.map(({ state }, at) =>
+      this.#splitter ? { ...checkpoint, rows: state.rows + (this.#counts[at] ?? 0) } : checkpoint,
+    )
+    this.#counts.fill(0)
+    for (const [at, cutter] of this.#cutters.entries()) await cutter.mark(marks[at] as Checkpoint)
+    const { messageBytes, lingerSeconds } = this.#parts.channel
+    const isCut = this.#cutters.some((cutter) => cutter.isCut)
+    const border = (): void => {
+      const { page, rows, end, position, watermark } = checkpoint
+      const { watermark: _, ...before } = this.#state
+      this.#state = { ...before, page, rows, end, position, ...(watermark !== undefined && { watermark }) }
+      for (const [at, cutter] of this.#cutters.entries()) cutter.border(marks[at] as Checkpoint)
     }
-    this.#keep()
-    const isFull = sizeOf(this.#whole) >= FULL * this.#parts.channel.messageBytes
-    const { lingerSeconds } = this.#parts.channel
-    if (isFull || this.#state.end || lingerSeconds === 0) {
+    if (isCut) await this.#room()
+    else border()
+    const isFull = this.#cutters.some(({ bytes }) => bytes >= FULL * messageBytes)
+    if (isCut || isFull || checkpoint.end || lingerSeconds === 0) {
       await this.#room()
-      if (this.#whole.length > 0) this.#putWhole()
+      this.#endGroup(isCut ? border : () => {})
     } else {
       this.#timer ??= setTimeout(() => this.#overdue(), lingerSeconds * 1000)
     }
   }
 
-  /** The page has ended. */
-  #keep(): void {
-    this.#whole.push(...this.#page)
-    this.#page = []
-  }
-
   #overdue(): void {
-    if (this.#whole.length > 0 && !this.#isClosed) this.#putWhole()
+    if (!this.#isClosed) this.#endGroup(() => {})
   }
 
-  #putWhole(): void {
-    const whole = this.#whole
-    this.#whole = []
-    this.#put(whole, { to: this.#state.page, last: true })
-    this.#next()
+  /** The page under way does not fit behind what waits. */
+  async #overflows(): Promise<void> {
+    await this.#room()
+    this.#endGroup(() => {})
   }
 
-  /** What follows is another message. Of a page that is under way, the beginning is there already. */
-  #next(): void {
+  /** Puts what is whole, in all partitions, if there is anything. `first`: may put more. */
+  #endGroup(first: () => void): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
-    this.#from = this.#state.page
-    this.#part = 0
-    this.#page.unshift(Buffer.from(this.#lines.opening(this.#state)))
+    this.#ending = []
+    first()
+    for (const cutter of this.#cutters) cutter.putWhole()
+    const messages = this.#ending
+    this.#ending = undefined
+    const state = this.#splitter ? { ...this.#state, ...this.#rows() } : this.#cutters[0]?.state
+    // The first partition's come last: what stands behind a group is then always found there.
+    const isFirst = ({ partition = 0 }: Outgoing): boolean => partition === 0
+    const ordered = [...messages.filter((one) => !isFirst(one)), ...messages.filter(isFirst)]
+    for (const [at, message] of ordered.entries()) {
+      const isLast = at === ordered.length - 1
+      this.#send({ ...message, ...(isLast && state && { last: writeState(state) }) })
+    }
   }
 
-  #put(body: readonly Buffer[], { to, last }: Pick<MessageHead, 'to' | 'last'>): void {
-    const { producer, start, after, signal = never } = this.#parts
-    const { pipeline = '', source = '', stream = '' } = start.begin ?? {}
-    const { run, at } = start
-    const end = last && this.#state.end
-    const place = { session: this.#session, from: this.#from, to, part: this.#part, last, end }
-    const message = {
-      headers: writeHead({ pipeline, source, stream, run, at, after, ...place }),
-      body: Buffer.concat(body),
-      ...(last && { last: writeState(this.#state) }),
-    }
+  /** How many records each partition has, where that is known. */
+  #rows(): Pick<PipeState, 'partitions'> {
+    if (!this.#parts.start.partitions) return {}
+    return { partitions: this.#cutters.map(({ state }) => state.rows) }
+  }
+
+  #put(message: Message & { readonly partition: number }): void {
+    if (this.#ending) this.#ending.push(message)
+    else this.#send(message)
+  }
+
+  #send(message: Outgoing): void {
+    const { producer, signal = never } = this.#parts
     this.#putting = this.#putting.then(async () => {
       if (this.#failure) return
       try {
@@ -198,4 +204,19 @@ export class QueueWriter {
   }
 }
 
-const sizeOf = (pieces: readonly Buffer[]): number => pieces.reduce((sum, { length }) => sum + length, 0)
+/** Where the pipe of a partition begins. */
+function startOf({ partitions, previous, begin, ...state }: PipeState, index: number, of: number): PipeState {
+  const { partitions: _, ...beginning } = begin ?? {}
+  return {
+    ...state,
+    run: partRun(state.run, index),
+    rows: partitions?.[index] ?? 0,
+    ...(previous !== undefined && { previous: partRun(previous, index) }),
+    ...(begin && { begin: { ...(beginning as Beginning), partition: { index, of } } }),
+  }
+}
+
+function afterOf(after: After | undefined, index: number): { page: number; rows: number } | undefined {
+  const rows = after?.partitions?.[index]
+  return after && rows !== undefined ? { page: after.page, rows } : undefined
+}

@@ -151,6 +151,7 @@ export const engine: readonly KeyGroup[] = [
         'expected one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL, got "SASL"; did you mean "SSL"?',
       ],
       ...Object.fromEntries(Object.entries(signingIn).map(([key, one]) => [`queue.${key}`, one])),
+      'queue.partitions': ['6', 0, 'expected an integer of 1 or more, got 0'],
       'queue.replicas': ['3', 0, 'expected an integer of 1 or more, got 0'],
       'queue.message_bytes': ['20000', 100, 'expected an integer from 16384 to 536870912, got 100'],
       'queue.linger_ms': [0, -1, 'expected an integer from 0 to 60000, got -1'],

@@ -1,0 +1,115 @@
+// Publishing a run in partitions: once all of them have ended, by whichever loader finds that they have, in one transaction that
+// also marks every partition's state. Whoever comes later finds its own state published and has nothing to do.
+
+import { BizonError } from '../../../lib/errors.ts'
+import { faultPoint } from '../../../lib/fault.ts'
+import { allPartitions, wholeRun } from '../../../lib/partition.ts'
+import { useOf } from './check.ts'
+import { qualified } from './names.ts'
+import { miscounted, preparePublish, publish, type Site, stagingOf } from './publish.ts'
+import type { Transaction } from './session.ts'
+import { type StagedTable, StateRow, type TableState } from './state.ts'
+import { countRows, listOf } from './tables.ts'
+
+/** The rows of all partitions, and what each says. */
+interface Found {
+  readonly rows: readonly StateRow[]
+  readonly states: readonly (TableState | undefined)[]
+  /** Of this process. */
+  readonly own: TableState
+}
+
+/** What this process's own row says from now on; `waits`: another partition has not ended. */
+export type Together = { readonly state: TableState; readonly sha256: string } | 'waits'
+
+/** What can be done beforehand, so that readers need not wait for it. Repeatable. */
+export async function prepareTogether(transaction: Transaction, site: Site, state: TableState): Promise<void> {
+  const ready = readyIn(await find(transaction, site, state))
+  for (const one of ready ?? []) await preparePublish(transaction, site, one)
+}
+
+export async function publishTogether(transaction: Transaction, site: Site, state: TableState): Promise<Together> {
+  const found = await find(transaction, site, state)
+  const { rows, own } = found
+  const row = rows[site.partition?.index ?? 0] as StateRow
+  if (own.phase === 'published') return { state: own, sha256: row.found }
+  const ready = readyIn(found)
+  if (!ready) return 'waits'
+  const keepsOthers = false
+  let published = Object.assign({}, ...ready.map((one) => one.published))
+  if (useOf(own, site.options) === 'add') {
+    // What two partitions have is never of one key.
+    for (const one of ready) {
+      published = (await publish(transaction, site, { ...one, published }, { keepsOthers })).published
+    }
+  } else {
+    const tables = await unite(transaction, site, ready)
+    published = (await publish(transaction, site, { ...own, tables, published }, { keepsOthers })).published
+  }
+  let result: Together = 'waits'
+  for (const [at, one] of ready.entries()) {
+    const next: TableState = { ...one, phase: 'published', published, publishedBy: one.run }
+    faultPoint('commit.before')
+    const sha256 = await (rows[at] as StateRow).replace(transaction, next)
+    if (one === own) result = { state: next, sha256 }
+  }
+  return result
+}
+
+/** Locked until the transaction ends, always in one order. */
+async function find(transaction: Transaction, { options, target, partition }: Site, state: TableState): Promise<Found> {
+  const { index = 0, of = 1 } = partition ?? {}
+  const rows = allPartitions(of).map((one) => new StateRow(options.schema, target, one))
+  const states: (TableState | undefined)[] = []
+  for (const row of rows) states.push(await row.read(transaction))
+  const own = states[index]
+  if (own?.run === state.run && own.epoch === state.epoch) return { rows, states, own }
+  throw own ? await (rows[index] as StateRow).takenOver(transaction, state) : gone(rows[index] as StateRow)
+}
+
+/** Undefined: not all of them are at the end of the same run. */
+function readyIn({ states, own }: Found): readonly TableState[] | undefined {
+  const ready = states.filter(
+    (one): one is TableState =>
+      one?.checkpoint?.end === true &&
+      one.phase === 'staging' &&
+      one.mode === own.mode &&
+      one.complete === own.complete &&
+      wholeRun(one.run) === wholeRun(own.run),
+  )
+  return ready.length === states.length ? ready : undefined
+}
+
+/** The staged rows of all partitions, in the staging table of one of them. */
+async function unite(
+  transaction: Transaction,
+  site: Site,
+  states: readonly TableState[],
+): Promise<TableState['tables']> {
+  const { schema } = site.options
+  const tables: Record<string, StagedTable> = {}
+  for (const state of states) {
+    for (const [table, staged] of Object.entries(state.tables)) {
+      const first = tables[table]
+      if (!first) {
+        tables[table] = staged
+        continue
+      }
+      const staging = stagingOf(staged, table)
+      const [into, from] = [qualified(schema, stagingOf(first, table)), qualified(schema, staging)]
+      const count = await countRows(transaction, from)
+      if (count !== staged.rows) throw miscounted(schema, staging, count, staged, state)
+      const list = listOf(site.columnsOf(table))
+      await transaction.query(`INSERT INTO ${into} (${list}) SELECT ${list} FROM ${from}; DROP TABLE ${from}`)
+      tables[table] = { ...first, rows: first.rows + staged.rows }
+      faultPoint('publish.mid')
+    }
+  }
+  return tables
+}
+
+function gone({ place }: StateRow): BizonError {
+  return new BizonError('edited', `${place} was removed while this run was writing`, {
+    hint: 'Leave it alone while a pipeline runs; then run again.',
+  })
+}

@@ -1,0 +1,51 @@
+// A stream whose records are told apart by key, so that several loaders work on it at once. Each partition is a pipeline of its own
+// in all that is kept of it: its lock, its runs, its place in the destination. The run that they are parts of has the id of theirs
+// but for the last four digits.
+//
+//   run 4e3b…0000  =  4e3b…0001 of orders#0  +  4e3b…0002 of orders#1  + …
+
+import { BizonError } from './errors.ts'
+import type { SyncMode } from './source.ts'
+
+export interface Partition {
+  /** From 0. */
+  readonly index: number
+  /** How many there are. */
+  readonly of: number
+}
+
+export const MOST_PARTITIONS = 256
+
+const DIGITS = 4
+
+/** The whole run, of which this is the run of a partition; a whole one stays as it is. */
+export const wholeRun = (run: string): string => run.slice(0, -DIGITS).padEnd(run.length, '0')
+
+/** The run of a partition. */
+export function partRun(run: string, index: number): string {
+  return run.slice(0, -DIGITS) + (index + 1).toString(16).padStart(DIGITS, '0')
+}
+
+/** What the state of a partition is filed under, instead of the stream. */
+export const partStream = (stream: string, partition: Partition | undefined): string =>
+  partition ? `${stream}#${partition.index}` : stream
+
+export const allPartitions = (of: number): Partition[] => Array.from({ length: of }, (_, index) => ({ index, of }))
+
+/** What a destination says of partitions, see `DestinationDefinition`. */
+interface Taker {
+  readonly name: string
+  readonly options: unknown
+  readonly definition: { refusesPartitions?(options: never, mode: SyncMode): string | undefined }
+}
+
+/** Rejects where the destination cannot be written to by several loaders at once. */
+export function checkPartitions({ name, definition, options }: Taker, mode: SyncMode): void {
+  const why = definition.refusesPartitions
+    ? definition.refusesPartitions(options as never, mode)
+    : `destination ${name} is written to by one loader at a time`
+  if (why === undefined) return
+  throw new BizonError('config', `engine.queue.config.queue.partitions is above 1, and ${why}`, {
+    hint: 'Set partitions to 1, with a topic of its own. See docs/scaling.md.',
+  })
+}

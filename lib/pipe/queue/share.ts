@@ -1,0 +1,223 @@
+// A loader among several: it loads the partitions that it is given, each as a pipeline of its own, and lets go of those that are to go
+// to another one. It has done its work when a run is published in all partitions, whoever loaded them.
+
+import type { Assignment, Channel, ChannelConsumer } from '../../channel.ts'
+import type { ConfigOf } from '../../config.ts'
+import { BizonError } from '../../errors.ts'
+import type { Outcome } from '../../events.ts'
+import { type Log, silentLog } from '../../log.ts'
+import { allPartitions, type Partition, partRun, partStream, wholeRun } from '../../partition.ts'
+import type { Identity, StateStore } from '../../state.ts'
+import { never, sleep } from '../../wait.ts'
+import type { LoadQueueOptions } from './load.ts'
+import type { MessageHead } from './message.ts'
+
+/** One sequence of messages to be loaded. */
+export interface One {
+  readonly consumer: ChannelConsumer
+  /** Absent: there is one. */
+  readonly partition?: Partition
+  readonly options: LoadQueueOptions
+  /** Told of the message with which each pipe begins. */
+  readonly begins?: (head: MessageHead) => void
+}
+
+export interface SharedParts {
+  readonly channel: Channel
+  readonly partitions: number
+  readonly config: ConfigOf<'destination'>
+  readonly options: LoadQueueOptions
+  /** Resolves once a run of it is published, or it was stopped. */
+  readonly loadOne: (one: One) => Promise<Outcome>
+}
+
+/** How often it is looked whether a run is published in all partitions, at first and later. */
+const FIRST_SECONDS = 0.02
+const LOOK_SECONDS = 1
+
+export async function loadShared(parts: SharedParts): Promise<Outcome> {
+  const { channel } = parts
+  const group = channel.group?.()
+  if (!group) {
+    throw new BizonError('config', `${channel.place}: this broker does not share partitions among loaders`, {
+      hint: 'Set engine.queue.config.queue.partitions to 1, or use kafka.',
+    })
+  }
+  const shared = new Shared(parts)
+  try {
+    await group.open(shared.halted)
+    for await (const assignment of group.assignments(shared.halted)) shared.take(assignment)
+  } catch (error) {
+    shared.fail(error)
+  } finally {
+    await shared.settled()
+    await group.close()
+  }
+  return shared.outcome()
+}
+
+class Shared {
+  readonly #parts: SharedParts
+  readonly #log: Log
+  /** First failure, or that all is done. */
+  readonly #ended = new AbortController()
+  readonly #failed = new AbortController()
+  readonly #halted: AbortSignal
+  /** By partition; never reject. */
+  readonly #working = new Map<number, Promise<void>>()
+  readonly #outcomes: Outcome[] = []
+  /** What the partitions are of. Undefined: nobody has said yet. */
+  #stream: Identity | undefined
+  /** The run that was published in a partition, and is looked for in the others. */
+  #run: string | undefined
+  #looking: Promise<void> | undefined
+  #isComplete = false
+
+  constructor(parts: SharedParts) {
+    const { signal = never, stop = never } = parts.options
+    this.#parts = parts
+    this.#halted = AbortSignal.any([signal, stop, this.#ended.signal])
+    this.#log = parts.options.log ?? silentLog
+  }
+
+  get halted(): AbortSignal {
+    return this.#halted
+  }
+
+  /** A partition that was let go of may be given again. */
+  take(assignment: Assignment): void {
+    const { partition } = assignment
+    const before = this.#working.get(partition)
+    const work = (before ?? Promise.resolve()).then(() => this.#work(assignment))
+    this.#working.set(
+      partition,
+      work.catch((error) => this.fail(error)),
+    )
+  }
+
+  /** Ends the work on all partitions. */
+  fail(error: unknown): void {
+    // Whoever waits for messages is told to stop by that.
+    if (error === this.#halted.reason) return
+    this.#failed.abort(error)
+    this.#ended.abort(error)
+  }
+
+  async settled(): Promise<void> {
+    await Promise.all(this.#working.values())
+    await this.#looking
+  }
+
+  outcome(): Outcome {
+    const { signal = never, stop = never } = this.#parts.options
+    this.#failed.signal.throwIfAborted()
+    if (!this.#isComplete) {
+      signal.throwIfAborted()
+      if (this.#outcomes.length === 0) stop.throwIfAborted()
+    }
+    const sum = (of: 'rows' | 'bytes' | 'pages' | 'checkpoints' | 'totalRows'): number =>
+      this.#outcomes.reduce((total, one) => total + one[of], 0)
+    return {
+      status: this.#isComplete ? 'complete' : 'stopped',
+      job: this.#run ?? wholeRun(this.#outcomes[0]?.job ?? ''),
+      rows: sum('rows'),
+      bytes: sum('bytes'),
+      pages: sum('pages'),
+      checkpoints: sum('checkpoints'),
+      totalRows: sum('totalRows'),
+      seconds: Math.max(0, ...this.#outcomes.map(({ seconds }) => seconds)),
+      outputs: [...new Set(this.#outcomes.flatMap(({ outputs }) => outputs))],
+    }
+  }
+
+  async #work({ partition: index, consumer, revoked }: Assignment): Promise<void> {
+    const { partitions, options, loadOne } = this.#parts
+    const { until, meter: _, signal = never, stop = never, ...rest } = options
+    const partition = { index, of: partitions }
+    const stopping = AbortSignal.any([stop, this.#ended.signal, revoked])
+    const whose = `partition ${index + 1} of ${partitions}`
+    try {
+      this.#log.info(`loads ${whose}`)
+      await this.#takeOver(partition)
+      for (;;) {
+        const outcome = await loadOne({
+          consumer,
+          partition,
+          begins: ({ pipeline: name, source, stream }) => {
+            this.#stream = { name, source, stream }
+          },
+          options: {
+            ...rest,
+            signal: AbortSignal.any([signal, this.#failed.signal]),
+            stop: stopping,
+            ...(until && { until: () => partOf(until(), index) }),
+          },
+        })
+        this.#outcomes.push(outcome)
+        if (stopping.aborted) break
+        this.#look(wholeRun(outcome.job))
+      }
+    } catch (error) {
+      if (!revoked.aborted && error !== stopping.reason) throw error
+    } finally {
+      await consumer.close()
+    }
+    if (revoked.aborted) this.#log.info(`${whose} goes to another loader`)
+  }
+
+  /** A run that is published here, and not in all partitions, is that which the loaders are at. */
+  async #takeOver({ index }: Partition): Promise<void> {
+    const { source } = this.#parts.config
+    if (!source) return
+    this.#stream ??= { name: this.#parts.config.name, source: source.name, stream: source.stream }
+    const run = await this.#inStore(async (store, [identity]) => {
+      const [newest] = identity ? await store.jobs(identity, 1) : []
+      return newest?.status === 'succeeded' && !(await this.#isEverywhere(store, newest.id)) ? newest.id : undefined
+    }, index)
+    if (run !== undefined) this.#look(wholeRun(run))
+  }
+
+  /** Ends all once the run is published in every partition. */
+  #look(run: string): void {
+    if (this.#run === run && this.#looking) return
+    this.#run = run
+    this.#looking ??= (async () => {
+      for (let wait = FIRST_SECONDS; !this.halted.aborted; wait = Math.min(LOOK_SECONDS, 2 * wait)) {
+        const looked = this.#run ?? run
+        if (await this.#inStore((store) => this.#isEverywhere(store, looked))) {
+          this.#isComplete = true
+          this.#ended.abort(new BizonError('interrupted', 'the run is published in all partitions'))
+        }
+        await sleep(wait, this.halted)
+      }
+    })().catch((error) => this.fail(error))
+  }
+
+  async #isEverywhere(store: StateStore, run: string): Promise<boolean> {
+    for (const [index, identity] of this.#identities().entries()) {
+      const job = (await store.jobs(identity)).find(({ id }) => id === partRun(run, index))
+      if (job?.status !== 'succeeded') return false
+    }
+    return true
+  }
+
+  #identities(): Identity[] {
+    const stream = this.#stream
+    if (!stream) return []
+    return allPartitions(this.#parts.partitions).map((one) => ({ ...stream, stream: partStream(stream.stream, one) }))
+  }
+
+  async #inStore<T>(work: (store: StateStore, of: readonly Identity[]) => Promise<T>, from = 0): Promise<T> {
+    const { backend } = this.#parts.config.engine
+    const store = backend.definition.create(backend, { log: this.#log })
+    try {
+      await store.open()
+      return await work(store, this.#identities().slice(from))
+    } finally {
+      await store.close()
+    }
+  }
+}
+
+const partOf = (run: string | undefined, index: number): string | undefined =>
+  run === undefined ? undefined : partRun(run, index)

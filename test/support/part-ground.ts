@@ -1,0 +1,96 @@
+// A stream in partitions with a broker in memory, and loaders of this process that write to one table of a real PostgreSQL.
+
+import { setTimeout as pause } from 'node:timers/promises'
+import postgres from '../../connectors/destinations/postgres.ts'
+import { loadConfig, type PipelineConfig } from '../../lib/config.ts'
+import type { DestinationDefinition } from '../../lib/destination.ts'
+import type { Outcome } from '../../lib/events.ts'
+import { extract } from '../../lib/extract.ts'
+import { type LoadQueueOptions, loadQueue } from '../../lib/pipe/queue/load.ts'
+import { extractTo } from '../../lib/pipe/to.ts'
+import type { SourceDefinition } from '../../lib/source.ts'
+import { PartitionedBroker } from './memory-group.ts'
+import { storeConfig } from './postgres-store.ts'
+import { scriptedSource } from './shelf.ts'
+
+export interface PartGround {
+  readonly url: string
+  readonly mode: string
+  readonly partitions?: number
+  readonly pages?: number[]
+  readonly source?: SourceDefinition
+  /** Keys of the destination. */
+  readonly keys?: object
+  readonly destination?: DestinationDefinition
+}
+
+export class Parts {
+  readonly broker: PartitionedBroker
+  readonly #given: PartGround
+
+  constructor(given: PartGround) {
+    this.#given = given
+    this.broker = new PartitionedBroker(given.partitions ?? 3)
+  }
+
+  async config(more: object = {}): Promise<PipelineConfig> {
+    const { url, mode, keys, source, pages = [5, 0, 7, 3], destination = postgres } = this.#given
+    const stream = { primaryKey: ['n'] }
+    const ending = mode === 'stream' ? 'return' : 'null'
+    const { server, database, schema } = storeConfig(url)
+    const config = await loadConfig(
+      {
+        name: 'test',
+        source: { name: 'scripted', stream: 'numbers', sync_mode: mode },
+        destination: {
+          name: 'postgres',
+          config: { url, sslmode: 'disable', destination_id: 'main', ...keys, ...more },
+        },
+        engine: {
+          backend: {
+            type: 'postgres',
+            config: { ...server, database, schema, syncCursorInDBEvery: 1 },
+          },
+        },
+      },
+      ['source', 'destination'],
+      {},
+      {
+        sources: { scripted: async () => ({ default: source ?? scriptedSource({ pages, stream, ending }) }) },
+        destinations: { postgres: async () => ({ default: destination as never }) },
+        stores: { postgres: () => import('../../connectors/stores/postgres.ts') },
+        queues: { python_queue: () => import('../../connectors/queues/memory.ts') },
+      },
+    )
+    return config as PipelineConfig
+  }
+
+  async extract(): Promise<void> {
+    await extractTo(extract(await this.config()), { channel: this.broker.channel() })
+  }
+
+  async load(options: LoadQueueOptions = {}, more: object = {}): Promise<Outcome> {
+    return loadQueue(this.broker.channel(), await this.config(more), options)
+  }
+
+  /** A stream has no end: stopped once all that waits is loaded. */
+  async drain(...loads: ((options: LoadQueueOptions) => Promise<unknown>)[]): Promise<void> {
+    const stop = new AbortController()
+    const all = Promise.all(
+      loads.map((load) =>
+        load({ stop: stop.signal }).catch((error: unknown) => {
+          if (error !== stop.signal.reason) throw error
+        }),
+      ),
+    )
+    const isDrained = (): boolean =>
+      this.broker.partitions.every((one) => one.isIdle && one.acknowledged >= one.messages.length - 1)
+    const failed = all.then(
+      () => true,
+      () => true,
+    )
+    while (!isDrained() && !(await Promise.race([failed, pause(20)]))) {}
+    stop.abort(new Error('drained'))
+    await all
+  }
+}
