@@ -6,25 +6,24 @@
 //                ├─ member   (kafka/member)    which partitions are whose in a group, its committed offsets
 //                └─ producer (kafka/producer)  messages, in transactions
 
-import { readFileSync } from 'node:fs'
-import { connect as connectTcp, isIP, type Socket } from 'node:net'
-import { type ConnectionOptions, connect as connectTls } from 'node:tls'
 import type * as Client from 'kafkajs'
-import { createOauth } from '../lib/auth/oauth.ts'
 import { BizonError, type ErrorCode, messageOf, systemCode } from '../lib/errors.ts'
 import { cuttable } from '../lib/fault.ts'
-import { createHttp, type Http } from '../lib/http.ts'
 import { type Log, silentLog } from '../lib/log.ts'
 import { never, orAborted, sleep } from '../lib/wait.ts'
-import type { KafkaConnection, Sasl, TlsFiles } from './kafka/config.ts'
+import type { FetchCluster } from './kafka/cluster.ts'
+import type { KafkaConnection } from './kafka/config.ts'
 import { isPassing, kafkaError, type Place, protocolType } from './kafka/errors.ts'
 import { type ClientConsumer, GroupMember, type MemberOptions, type TopicPartition } from './kafka/member.ts'
+import { offsetsOf, type Which } from './kafka/offsets.ts'
 import { type ClientProducer, KafkaProducer, type ProducerOptions } from './kafka/producer.ts'
-import { type FetchCluster, PartitionReader, type ReaderOptions } from './kafka/reader.ts'
+import { PartitionReader, type ReaderOptions } from './kafka/reader.ts'
+import { type AskedSocket, Sockets, saslOptions, Tokens, tlsOptions } from './kafka/security.ts'
 
 export { OffsetsGone } from './kafka/errors.ts'
 export type { Assignment, GroupMember, MemberOptions, TopicPartition } from './kafka/member.ts'
 export type { KafkaProducer, OutMessage, ProducerOptions } from './kafka/producer.ts'
+export { MessageTooLarge, sizeOfMessage } from './kafka/producer.ts'
 export type { Batch, Message, PartitionReader, ReaderOptions } from './kafka/reader.ts'
 
 export interface KafkaContext {
@@ -41,8 +40,6 @@ const REQUEST_MS = 30_000
 /** How long a broker may be away in the midst of things: what is started again is back within seconds. */
 const PATIENCE_SECONDS = 60
 const GOODBYE_SECONDS = 5
-/** Of silence, after which the system asks whether the other side is still there. */
-const KEEP_ALIVE_SECONDS = 15
 
 /** Rejects with a BizonError of the code within seconds where no broker can be reached, and with the signal's reason. */
 export async function connectKafka(
@@ -83,10 +80,10 @@ export class KafkaClient {
   readonly #kafka: Client.Kafka
   readonly #cluster: FetchCluster
   readonly #modules: Modules
-  readonly #sockets = new Set<Socket>()
+  readonly #sockets = new Sockets()
+  readonly #tokens: Tokens
   readonly #parts = new Set<{ close(): Promise<void> }>()
   readonly #forget: () => void
-  #http: Http | undefined
   #admin: Promise<Client.Admin> | undefined
   #isOpen = false
   #closing: Promise<void> | undefined
@@ -103,10 +100,11 @@ export class KafkaClient {
       ...(sasl && 'username' in sasl && { user: sasl.username }),
     }
     for (const what of settings.ignored ?? []) log.warn(what)
+    this.#tokens = new Tokens(log)
     const options = this.#options()
     this.#kafka = new modules.kafkajs.Kafka({ ...options, retry: retries(PATIENCE_SECONDS) })
     this.#cluster = this.#clusterOf({ ...retries(2), retries: 2 })
-    this.#forget = cuttable(() => this.#cut('cut'))
+    this.#forget = cuttable(() => this.#sockets.cut('cut'))
   }
 
   async open(signal: AbortSignal): Promise<void> {
@@ -188,28 +186,25 @@ export class KafkaClient {
   }
 
   /** Of all partitions of a topic. */
-  watermarks(topic: string, signal: AbortSignal = never): Promise<readonly Watermarks[]> {
-    return this.#persist({ topic }, signal, async () => {
-      await this.#cluster.addMultipleTargetTopics([topic])
-      await this.#cluster.refreshMetadataIfNecessary()
-      const [lows, highs] = await Promise.all([this.#offsets(topic, { fromBeginning: true }), this.#offsets(topic, {})])
-      return [...lows]
-        .map(([partition, low]) => ({ partition, low, high: highs.get(partition) ?? low }))
-        .sort((a, b) => a.partition - b.partition)
-    })
+  async watermarks(topic: string, signal: AbortSignal = never): Promise<readonly Watermarks[]> {
+    const { isolation = 'read_committed' } = this.#connection.settings
+    const highs = await this.#offsets(topic, 'end', isolation, signal)
+    return [...(await this.#offsets(topic, 'first', isolation, signal))]
+      .map(([partition, low]) => ({ partition, low, high: highs.get(partition) ?? low }))
+      .sort((a, b) => a.partition - b.partition)
+  }
+
+  /** The offset after the last of each partition, also of what is not settled yet. */
+  ends(topic: string, signal: AbortSignal = never): Promise<ReadonlyMap<number, number>> {
+    return this.#offsets(topic, 'end', 'read_uncommitted', signal)
   }
 
   /** The first offset of each partition whose message is not older; its end, where there is none. */
-  async offsetsAt(topic: string, timestamp: Date, signal: AbortSignal = never): Promise<ReadonlyMap<number, number>> {
-    return this.#persist({ topic }, signal, async () => {
-      await this.#cluster.addMultipleTargetTopics([topic])
-      await this.#cluster.refreshMetadataIfNecessary()
-      const found = await this.#offsets(topic, { fromTimestamp: timestamp.getTime() })
-      const ends = await this.#offsets(topic, {})
-      return new Map(
-        [...found].map(([partition, offset]) => [partition, offset < 0 ? (ends.get(partition) ?? 0) : offset]),
-      )
-    })
+  async offsetsAt(topic: string, time: Date, signal: AbortSignal = never): Promise<ReadonlyMap<number, number>> {
+    const { isolation = 'read_committed' } = this.#connection.settings
+    const found = await this.#offsets(topic, time.getTime(), isolation, signal)
+    const ends = await this.#offsets(topic, 'end', isolation, signal)
+    return new Map([...found].map(([partition, at]) => [partition, at < 0 ? (ends.get(partition) ?? 0) : at]))
   }
 
   /**
@@ -295,17 +290,17 @@ export class KafkaClient {
   async #close(): Promise<void> {
     this.#forget()
     // Who has never answered needs no goodbye.
-    if (!this.#isOpen) this.#cut('closed')
+    if (!this.#isOpen) this.#sockets.cut('closed')
     const over = new AbortController()
     const goodbye = async (): Promise<void> => {
       for (const part of [...this.#parts].reverse()) await part.close()
       await this.#admin?.then((admin) => admin.disconnect()).catch(() => {})
       await this.#cluster.disconnect().catch(() => {})
-      await this.#http?.close()
+      await this.#tokens.close()
     }
     await Promise.race([goodbye(), sleep(GOODBYE_SECONDS, over.signal)])
     over.abort()
-    this.#cut('closed')
+    this.#sockets.cut('closed')
   }
 
   /** Opens a part; what is opened is closed with the client, also when the signal aborts meanwhile. */
@@ -342,15 +337,8 @@ export class KafkaClient {
     }
   }
 
-  async #offsets(
-    topic: string,
-    which: { fromBeginning?: boolean; fromTimestamp?: number },
-  ): Promise<Map<number, number>> {
-    const partitions = this.#cluster
-      .findTopicPartitionMetadata(topic)
-      .map(({ partitionId: partition }) => ({ partition }))
-    const [found] = await this.#cluster.fetchTopicsOffset([{ topic, partitions, ...which }])
-    return new Map(found?.partitions.map(({ partition, offset }) => [partition, Number(offset)]))
+  #offsets(topic: string, which: Which, isolation: 'read_committed' | 'read_uncommitted', signal: AbortSignal) {
+    return this.#persist({ topic }, signal, () => offsetsOf(this.#cluster, topic, which, isolation))
   }
 
   #withAdmin<T>(about: Partial<Place>, signal: AbortSignal, work: (admin: Client.Admin) => Promise<T>): Promise<T> {
@@ -403,9 +391,9 @@ export class KafkaClient {
         () =>
         ({ namespace, log }) =>
           this.#log.debug(`kafkajs: ${namespace} ${log.message}${log.broker ? ` (${String(log.broker)})` : ''}`),
-      socketFactory: (asked) => this.#connect(asked),
+      socketFactory: (asked) => this.#sockets.connect(asked as AskedSocket),
       ...(ssl && { ssl }),
-      ...(sasl && { sasl: this.#saslOf(sasl) }),
+      ...(sasl && { sasl: saslOptions(sasl, this.#tokens) as Client.SASLOptions }),
     }
   }
 
@@ -423,56 +411,6 @@ export class KafkaClient {
       enforceRequestTimeout: true,
     })
   }
-
-  #connect({ host, port, ssl, onConnect }: Client.ISocketFactoryArgs): Socket {
-    const place = { host, port, noDelay: true }
-    const name = isIP(host) ? {} : { servername: host }
-    const socket = ssl
-      ? connectTls({ ...place, ...name, ...(ssl as ConnectionOptions) }, onConnect)
-      : connectTcp(place, onConnect)
-    socket.setKeepAlive(true, KEEP_ALIVE_SECONDS * 1000)
-    this.#sockets.add(socket)
-    socket.once('close', () => this.#sockets.delete(socket))
-    return socket
-  }
-
-  /** Without a word to the brokers. The client hears of it by the error alone. */
-  #cut(why: string): void {
-    for (const socket of this.#sockets) socket.destroy(new Error(why))
-  }
-
-  /** Made anew each time: the client keeps in the object what it made of it. */
-  #saslOf(sasl: Sasl): Client.SASLOptions {
-    if (sasl.mechanism === 'OAUTHBEARER') return { mechanism: 'oauthbearer', oauthBearerProvider: this.#tokens(sasl) }
-    const { username, password } = sasl
-    const mechanism = sasl.mechanism.toLowerCase() as 'plain' | 'scram-sha-256' | 'scram-sha-512'
-    return { mechanism, username, password }
-  }
-
-  #tokens(sasl: Extract<Sasl, { mechanism: 'OAUTHBEARER' }>): () => Promise<{ value: string }> {
-    if ('token' in sasl) return async () => ({ value: sasl.token })
-    this.#http ??= createHttp({ log: this.#log, hasty: true })
-    const http = this.#http()
-    const oauth = createOauth(
-      {
-        token_refresh_endpoint: sasl.url,
-        client_id: sasl.clientId,
-        client_secret: sasl.clientSecret,
-        scopes: sasl.scope?.split(/\s+/),
-        scope_separator: ' ',
-        access_token_name: 'access_token',
-        expires_in_name: 'expires_in',
-        refresh_request_body: {},
-        grant_type: 'client_credentials',
-        expiry_margin: 60,
-      },
-      { send: (request, signal) => http.request(request, signal), log: this.#log },
-    )
-    return async () => {
-      const { authorization = '' } = await oauth.headers(never)
-      return { value: authorization.replace(/^Bearer /, '') }
-    }
-  }
 }
 
 /** From 50 ms on, doubled up to 2 s. */
@@ -484,22 +422,6 @@ const definedOf = <T extends object>(from: T): Partial<{ [Key in keyof T]: NonNu
   Object.fromEntries(Object.entries(from).filter(([, value]) => value !== undefined)) as Partial<{
     [Key in keyof T]: NonNullable<T[Key]>
   }>
-
-function tlsOptions({ ca, cert, key, passphrase, verify, checkHost }: TlsFiles, code: ErrorCode): ConnectionOptions {
-  const file = (path: string | undefined): Buffer | undefined => {
-    if (path === undefined) return undefined
-    try {
-      return readFileSync(path)
-    } catch (error) {
-      throw new BizonError(code, `cannot read ${path}: ${messageOf(error)}`, { cause: error })
-    }
-  }
-  return {
-    ...definedOf({ ca: file(ca), cert: file(cert), key: file(key), passphrase }),
-    rejectUnauthorized: verify,
-    ...(!checkHost && { checkServerIdentity: () => undefined }),
-  }
-}
 
 interface Modules {
   readonly kafkajs: Pick<typeof Client, 'Kafka' | 'Partitioners' | 'ConfigResourceTypes' | 'logLevel'>

@@ -6,7 +6,10 @@
 
 import { BizonError } from '../../lib/errors.ts'
 import { orAborted, sleep } from '../../lib/wait.ts'
+import { type LandedBatch, landed } from './answer.ts'
+import type { FetchCluster } from './cluster.ts'
 import { isPassing, kafkaError, OffsetsGone, type Place, protocolType } from './errors.ts'
+import { offsetsOf } from './offsets.ts'
 
 export interface ReaderOptions {
   /** Default read_committed. */
@@ -18,6 +21,8 @@ export interface ReaderOptions {
   readonly minBytes?: number | undefined
   /** How long a broker waits for something to send. Default 200. */
   readonly maxWaitMs?: number | undefined
+  /** Messages tell of the transaction that they are part of, and where those end is a message, too. Default false. */
+  readonly markers?: boolean | undefined
   /** How long a broker may be away. Default 60. */
   readonly patienceSeconds?: number | undefined
 }
@@ -30,6 +35,8 @@ export interface Message {
   readonly timestamp: number
   /** A name that stands there several times has a list. */
   readonly headers: Readonly<Record<string, Buffer | null | readonly (Buffer | null)[]>>
+  /** With `markers`: of a message of a transaction, and of the end of one. */
+  readonly transaction?: { readonly producerId: string; readonly end?: 'commit' | 'abort' }
 }
 
 /** What one partition had to give, in the order of offsets. May hold no messages, where only others moved on. */
@@ -43,7 +50,7 @@ export interface Batch {
   readonly end: number
 }
 
-interface Assigned {
+export interface Assigned {
   readonly topic: string
   readonly partition: number
   next: number
@@ -94,7 +101,10 @@ export class PartitionReader {
         signal.throwIfAborted()
         if (landing === undefined) continue
         this.#flights.delete(landing.node)
-        if (landing.error !== undefined) throw landing.error
+        if (landing.error !== undefined) {
+          if (this.#isOutdated(landing)) continue
+          throw landing.error
+        }
         const batches = landing.batches.filter(
           ({ from }) => this.#assigned.get(keyOf(from.topic, from.partition)) === from,
         )
@@ -104,6 +114,8 @@ export class PartitionReader {
         }
         // Under way while these are worked on.
         await this.#depart()
+        // Of what was assigned anew meanwhile.
+        if (batches.length === 0 && landing.batches.length > 0) continue
         return batches.map(({ batch }) => batch)
       } catch (error) {
         signal.throwIfAborted()
@@ -142,7 +154,7 @@ export class PartitionReader {
 
   /** Never rejects. */
   async #fly(node: number, partitions: readonly Assigned[]): Promise<Landing> {
-    const { isolation, minBytes = 1, maxBytes = MAX_BYTES, maxWaitMs = WAIT_MS } = this.#options
+    const { isolation, markers = false, minBytes = 1, maxBytes = MAX_BYTES, maxWaitMs = WAIT_MS } = this.#options
     const { maxBytesPerPartition = MAX_PARTITION_BYTES } = this.#options
     // Another assignment may have taken its place until the answer comes.
     const asked = partitions.map((from) => ({ from, offset: from.next }))
@@ -167,24 +179,32 @@ export class PartitionReader {
       for (const { topicName, partitions: answers } of responses) {
         for (const answer of answers) {
           const one = asked.find(({ from }) => from.topic === topicName && from.partition === answer.partition)
-          if (one) batches.push(landed(one.from, one.offset, answer, { isolation, isAlone: asked.length === 1 }))
+          if (one)
+            batches.push(landed(one.from, one.offset, answer, { isolation, markers, isAlone: asked.length === 1 }))
         }
       }
       return { node, batches: batches.filter(({ batch, from, isSuspect }) => batch.next > from.next || isSuspect) }
     } catch (error) {
-      return { node, batches: [], error }
+      return { node, batches: [], error, asked: partitions }
     }
+  }
+
+  /** Whether the error is of an offset that was assigned anew meanwhile. */
+  #isOutdated({ error, asked = [] }: Landing): boolean {
+    if (protocolType(error) !== 'OFFSET_OUT_OF_RANGE') return false
+    const { topic, partition } = error as { topic: string; partition: number }
+    const assigned = this.#assigned.get(keyOf(topic, partition))
+    return assigned === undefined || !asked.includes(assigned)
   }
 
   async #gone(error: unknown): Promise<BizonError> {
     const { topic, partition } = error as { topic: string; partition: number }
     const assigned = this.#assigned.get(keyOf(topic, partition))
-    const bound = async (fromBeginning: boolean): Promise<number> => {
-      const [found] = await this.#cluster.fetchTopicsOffset([{ topic, partitions: [{ partition }], fromBeginning }])
-      return Number(found?.partitions[0]?.offset)
-    }
+    const { isolation = 'read_committed' } = this.#options
     try {
-      const [low, high] = [await bound(true), await bound(false)]
+      const lows = await offsetsOf(this.#cluster, topic, 'first', isolation)
+      const highs = await offsetsOf(this.#cluster, topic, 'end', isolation)
+      const [low, high] = [lows.get(partition) ?? 0, highs.get(partition) ?? 0]
       return new OffsetsGone(this.#place.code, { topic, partition, offset: assigned?.next ?? -1, low, high })
     } catch (failure) {
       return kafkaError(failure, this.#place)
@@ -200,16 +220,12 @@ const PATIENCE_SECONDS = 60
 /** Passes when the client has asked anew who leads which partition. */
 const STALE = new Set(['UNKNOWN_TOPIC_OR_PARTITION'])
 
-interface LandedBatch {
-  readonly from: Assigned
-  readonly batch: Batch
-  readonly isSuspect: boolean
-}
-
 interface Landing {
   readonly node: number
   readonly batches: readonly LandedBatch[]
   readonly error?: unknown
+  /** With an error. */
+  readonly asked?: readonly Assigned[]
 }
 
 const keyOf = (topic: string, partition: number): string => `${topic}\n${partition}`
@@ -222,123 +238,4 @@ function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): Map<string
     else groups.set(keyOf(item), [item])
   }
   return groups
-}
-
-function landed(
-  from: Assigned,
-  offset: number,
-  answer: FetchedPartition,
-  { isolation, isAlone }: { isolation: ReaderOptions['isolation']; isAlone: boolean },
-): LandedBatch {
-  const { topic, partition } = from
-  const committedOnly = isolation !== 'read_uncommitted'
-  const end = Number(committedOnly ? answer.lastStableOffset : answer.highWatermark)
-  const { messages: raw } = answer
-  const last = raw.at(-1)
-  if (last === undefined) {
-    // Compaction may leave the shell of messages that are all gone, and nothing is said of how many they were. An answer
-    // for several partitions may also be empty because the others filled it.
-    const isSuspect = end > offset
-    const next = isSuspect && isAlone && from.isSuspect ? offset + 1 : offset
-    return { from, isSuspect, batch: { topic, partition, messages: [], next, end } }
-  }
-  const shown = committedOnly ? committed(raw, answer.abortedTransactions) : raw
-  const messages: Message[] = []
-  for (const message of shown) {
-    const at = Number(message.offset)
-    if (at < offset || message.isControlRecord) continue
-    const { key, value, timestamp, headers } = message
-    messages.push({ offset: at, key, value, timestamp: Number(timestamp), headers: headers as Message['headers'] })
-  }
-  const { batchContext: context } = last
-  // Where the last messages of a batch were compacted away it still ends behind them.
-  const whole = context?.lastOffsetDelta === undefined ? 0 : Number(context.firstOffset) + context.lastOffsetDelta + 1
-  const next = Math.max(offset, Number(last.offset) + 1, whole)
-  return { from, isSuspect: false, batch: { topic, partition, messages, next, end } }
-}
-
-const ABORT = 0
-
-/** Without those of transactions that were aborted. */
-function committed(
-  messages: readonly FetchedMessage[],
-  aborted: FetchedPartition['abortedTransactions'],
-): readonly FetchedMessage[] {
-  if (!aborted || aborted.length === 0) return messages
-  const begun = aborted
-    .map(({ producerId, firstOffset }) => ({ producerId, firstOffset: Number(firstOffset) }))
-    .sort((a, b) => a.firstOffset - b.firstOffset)
-  const aborting = new Set<string>()
-  let next = 0
-  return messages.filter((message) => {
-    const offset = Number(message.offset)
-    for (let one = begun[next]; one !== undefined && one.firstOffset <= offset; one = begun[++next]) {
-      aborting.add(one.producerId)
-    }
-    const { producerId, inTransaction } = message.batchContext ?? {}
-    if (producerId === undefined || !inTransaction) return true
-    if (message.isControlRecord) {
-      if (message.key?.readInt16BE(2) === ABORT) aborting.delete(producerId)
-      return true
-    }
-    return !aborting.has(producerId)
-  })
-}
-
-/** What is used of the client's view of the brokers. */
-export interface FetchCluster {
-  /** What versions of requests the brokers know, once one has answered. */
-  readonly brokerPool: { readonly versions: object | null }
-  connect(): Promise<void>
-  disconnect(): Promise<void>
-  refreshMetadata(): Promise<void>
-  refreshMetadataIfNecessary(): Promise<void>
-  getNodeIds(): readonly string[]
-  addMultipleTargetTopics(topics: readonly string[]): Promise<void>
-  findTopicPartitionMetadata(topic: string): readonly { readonly partitionId: number; readonly leader: number }[]
-  findLeaderForPartitions(topic: string, partitions: readonly number[]): Readonly<Record<string, readonly number[]>>
-  findBroker(broker: { readonly nodeId: string }): Promise<FetchBroker>
-  fetchTopicsOffset(
-    topics: readonly {
-      readonly topic: string
-      readonly partitions: readonly { readonly partition: number }[]
-      readonly fromBeginning?: boolean
-      readonly fromTimestamp?: number
-    }[],
-  ): Promise<
-    readonly {
-      readonly topic: string
-      readonly partitions: readonly { readonly partition: number; readonly offset: string }[]
-    }[]
-  >
-}
-
-interface FetchBroker {
-  findGroupCoordinator(request: { readonly groupId: string; readonly coordinatorType: number }): Promise<unknown>
-  fetch(request: object): Promise<{
-    readonly responses: readonly { readonly topicName: string; readonly partitions: readonly FetchedPartition[] }[]
-  }>
-}
-
-interface FetchedPartition {
-  readonly partition: number
-  readonly highWatermark: string
-  readonly lastStableOffset: string
-  readonly abortedTransactions: readonly { readonly producerId: string; readonly firstOffset: string }[] | null
-  readonly messages: readonly FetchedMessage[]
-}
-
-interface FetchedMessage {
-  readonly offset: string
-  readonly key: Buffer | null
-  readonly value: Buffer | null
-  readonly timestamp: string
-  readonly headers: object
-  readonly isControlRecord?: boolean
-  readonly batchContext?: {
-    readonly firstOffset: string
-    readonly lastOffsetDelta: number
-    readonly producerId: string
-    readonly inTransaction: boolean
-  }
 }

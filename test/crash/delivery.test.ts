@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { committed, expectRecorded, region } from '../support/recorded.ts'
 import { batchScenarios, scopeScenarios } from './batches.ts'
 import { formatScenarios } from './formats.ts'
+import { type KafkaScenario, kafkaScenarios } from './kafka.ts'
 import { jq, stateOf } from './oracle.ts'
 import { pointNames } from './points.ts'
 import { type PostgresScenario, postgresScenarios } from './postgres.ts'
@@ -34,11 +35,12 @@ describe('docs/delivery.md', () => {
 
   test('every promise is proved by a scenario, and every scenario proves one', () => {
     const proofs = promises.flatMap(({ proof }) => proof)
-    const every: Readonly<Record<string, Scenario | PostgresScenario | SqliteScenario>> = {
+    const every: Readonly<Record<string, Scenario | PostgresScenario | SqliteScenario | KafkaScenario>> = {
       ...scenarios,
       ...formatScenarios,
       ...postgresScenarios,
       ...sqliteScenarios,
+      ...kafkaScenarios,
       ...batchScenarios,
       ...scopeScenarios,
     }

@@ -3,6 +3,7 @@
 
 import type { batchScenarios, scopeScenarios } from './batches.ts'
 import type { formatScenarios } from './formats.ts'
+import type { kafkaScenarios } from './kafka.ts'
 import type { postgresScenarios } from './postgres.ts'
 import type { scenarios } from './scenario.ts'
 import type { sqliteScenarios } from './sqlite.ts'
@@ -20,6 +21,7 @@ export interface DeliveryPromise {
     | keyof typeof scenarios
     | keyof typeof postgresScenarios
     | keyof typeof sqliteScenarios
+    | keyof typeof kafkaScenarios
     | keyof typeof formatScenarios
     | keyof typeof batchScenarios
     | keyof typeof scopeScenarios
@@ -203,6 +205,22 @@ export const promises: readonly DeliveryPromise[] = [
     repeats: 'nothing',
     readers: 'the old content, then a growing part of what is added',
     proof: ['sqliteStream'],
+  },
+  {
+    destination: '`kafka`',
+    mode: '`incremental`',
+    delivery: 'exactly once',
+    repeats: 'nothing, for readers of what is committed',
+    readers: 'the old content, then a growing part of what is added',
+    proof: ['kafkaAppend'],
+  },
+  {
+    destination: '`kafka`',
+    mode: '`stream`',
+    delivery: 'exactly once',
+    repeats: 'nothing, for readers of what is committed',
+    readers: 'the old content, then a growing part of what is added',
+    proof: ['kafkaStream'],
   },
   {
     destination: '`logger`',

@@ -1,0 +1,112 @@
+// The way to a broker: its socket, TLS, and who signs in.
+
+import { readFileSync } from 'node:fs'
+import { connect as connectTcp, isIP, type Socket } from 'node:net'
+import { type ConnectionOptions, connect as connectTls } from 'node:tls'
+import { createOauth } from '../../lib/auth/oauth.ts'
+import { BizonError, type ErrorCode, messageOf } from '../../lib/errors.ts'
+import { createHttp, type Http } from '../../lib/http.ts'
+import type { Log } from '../../lib/log.ts'
+import { never } from '../../lib/wait.ts'
+import type { Sasl, TlsFiles } from './config.ts'
+
+/** Of silence, after which the system asks whether the other side is still there. */
+const KEEP_ALIVE_SECONDS = 15
+
+export interface AskedSocket {
+  readonly host: string
+  readonly port: number
+  readonly ssl?: ConnectionOptions
+  readonly onConnect: () => void
+}
+
+/** All that were opened, so that they can be closed when the client does not get to it. */
+export class Sockets {
+  readonly #open = new Set<Socket>()
+
+  connect({ host, port, ssl, onConnect }: AskedSocket): Socket {
+    const place = { host, port, noDelay: true }
+    const name = isIP(host) ? {} : { servername: host }
+    const socket = ssl ? connectTls({ ...place, ...name, ...ssl }, onConnect) : connectTcp(place, onConnect)
+    socket.setKeepAlive(true, KEEP_ALIVE_SECONDS * 1000)
+    this.#open.add(socket)
+    socket.once('close', () => this.#open.delete(socket))
+    return socket
+  }
+
+  /** Without a word to the brokers. The client hears of it by the error alone. */
+  cut(why: string): void {
+    for (const socket of this.#open) socket.destroy(new Error(why))
+  }
+}
+
+/** Throws a BizonError of the code when a file cannot be read. */
+export function tlsOptions(
+  { ca, cert, key, passphrase, verify, checkHost }: TlsFiles,
+  code: ErrorCode,
+): ConnectionOptions {
+  const file = (path: string): Buffer => {
+    try {
+      return readFileSync(path)
+    } catch (error) {
+      throw new BizonError(code, `cannot read ${path}: ${messageOf(error)}`, { cause: error })
+    }
+  }
+  return {
+    ...(ca !== undefined && { ca: file(ca) }),
+    ...(cert !== undefined && { cert: file(cert) }),
+    ...(key !== undefined && { key: file(key) }),
+    ...(passphrase !== undefined && { passphrase }),
+    rejectUnauthorized: verify,
+    ...(!checkHost && { checkServerIdentity: () => undefined }),
+  }
+}
+
+/** Made anew each time: the client keeps in the object what it made of it. */
+export function saslOptions(sasl: Sasl, tokens: Tokens): object {
+  if (sasl.mechanism === 'OAUTHBEARER') {
+    return { mechanism: 'oauthbearer', oauthBearerProvider: async () => ({ value: await tokens.of(sasl) }) }
+  }
+  const { username, password } = sasl
+  return { mechanism: sasl.mechanism.toLowerCase(), username, password }
+}
+
+/** Of OAUTHBEARER: as given, or fetched, and fetched again before they end. */
+export class Tokens {
+  readonly #log: Log
+  #http: Http | undefined
+  #fetched: ReturnType<typeof createOauth> | undefined
+
+  constructor(log: Log) {
+    this.#log = log
+  }
+
+  async of(sasl: Extract<Sasl, { mechanism: 'OAUTHBEARER' }>): Promise<string> {
+    if ('token' in sasl) return sasl.token
+    this.#fetched ??= this.#fetching(sasl)
+    const { authorization = '' } = await this.#fetched.headers(never)
+    return authorization.replace(/^Bearer /, '')
+  }
+
+  async close(): Promise<void> {
+    await this.#http?.close()
+  }
+
+  #fetching(sasl: Extract<Sasl, { url: string }>): ReturnType<typeof createOauth> {
+    this.#http ??= createHttp({ log: this.#log, hasty: true })
+    const http = this.#http()
+    const params = {
+      token_refresh_endpoint: sasl.url,
+      client_id: sasl.clientId,
+      client_secret: sasl.clientSecret,
+      scopes: sasl.scope?.split(/\s+/),
+      scope_separator: ' ',
+      access_token_name: 'access_token',
+      expires_in_name: 'expires_in',
+      refresh_request_body: {},
+      grant_type: 'client_credentials',
+      expiry_margin: 60,
+    }
+    return createOauth(params, { send: (request, signal) => http.request(request, signal), log: this.#log })
+  }
+}
