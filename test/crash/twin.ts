@@ -38,7 +38,7 @@ export async function buildTwin(name: string, replacements: readonly Replacement
     format: 'esm',
     platform: 'node',
     target: 'node20',
-    external: ['better-sqlite3', 'hyparquet', 'hyparquet-writer', 'pg', 'pg-copy-streams'],
+    external: ['avsc', 'better-sqlite3', 'hyparquet', 'hyparquet-writer', 'kafkajs', 'pg', 'pg-copy-streams'],
     banner: { js: "import{createRequire as twin}from'node:module';const require=twin(import.meta.url);" },
     logLevel: 'silent',
     plugins: [replacing(replacements)],

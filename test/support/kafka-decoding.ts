@@ -1,13 +1,14 @@
 // Messages through the decoding of source `kafka`, without a broker.
 
 import * as z from 'zod'
+import type { Message } from '../../connectors/kafka/reader.ts'
 import {
   type DecodingOptions,
   decodingKeys,
   openDecoding,
   registryKeys,
 } from '../../connectors/sources/kafka/decoding.ts'
-import type { Batch, Message } from '../../connectors/sources/kafka/message.ts'
+import type { Messages } from '../../connectors/sources/kafka/records.ts'
 import { createHttp, type Http } from '../../lib/http.ts'
 import { textOf } from '../../lib/record.ts'
 import { never } from '../../lib/wait.ts'
@@ -28,7 +29,7 @@ const bytes = (value: unknown): Buffer | null => {
 export function message({
   key = null,
   value = null,
-  offset = 0n,
+  offset = 0,
   timestamp = 1_700_000_000_000,
   headers = {},
 }: { key?: unknown; value?: unknown } & Partial<Omit<Message, 'key' | 'value'>>): Message {
@@ -44,12 +45,12 @@ export interface Decoded {
 /** All of the messages as one page of partition 0, or of the batches that are given. */
 export async function decode(
   config: z.input<typeof schema>,
-  messages: readonly Message[] | readonly Batch[],
+  messages: readonly Message[] | readonly Messages[],
   http: Http = createHttp(),
 ): Promise<Decoded> {
   const log = listeningLog()
   const batches = messages.map(
-    (one): Batch => ('messages' in one ? one : { topic: 't', partition: 0, messages: [one] }),
+    (one): Messages => ('messages' in one ? one : { topic: 't', partition: 0, messages: [one] }),
   )
   const { records, rejects } = openDecoding(schema.parse(config) as DecodingOptions, { http, log })
   const page = await records.of(batches, never)

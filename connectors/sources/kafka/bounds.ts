@@ -8,6 +8,15 @@ import { isOffsets, Offsets } from './offsets.ts'
 
 export const LOST = ['fail', 'earliest', 'latest'] as const
 
+/**
+ * Noted beside offsets that are committed here: they say what a destination has, so that one that has nothing, as after
+ * its table was dropped, begins at the beginning all the same. Others are of a program whose place is taken.
+ */
+export const OURS = 'bizon'
+
+/** Where a stream begins that nobody has read. */
+export type First = 'earliest' | 'latest' | 'error'
+
 export interface BoundsOptions {
   readonly topics: readonly string[]
   /** What to do where messages that were not read were deleted. */
@@ -27,7 +36,7 @@ export async function spans(broker: Broker, from: Start, options: BoundsOptions)
   const known = knownIn(from.position ?? from.since?.value)
   const found = new Offsets()
   for (const topic of options.topics) {
-    const times = !known && from.since ? await offsetsAt(broker, topic, from.since.time) : undefined
+    const times = !known && from.since ? await broker.offsetsAt(topic, from.since.time) : undefined
     for (const marks of await watermarksOf(broker, topic)) {
       const { partition, low, high } = marks
       const span = known?.get(topic, partition)
@@ -43,26 +52,26 @@ export async function spans(broker: Broker, from: Start, options: BoundsOptions)
 }
 
 /** What is left of a span. */
-function rest(next: bigint, end: bigint, place: At, options: BoundsOptions): { next: bigint; end: bigint } {
+function rest(next: number, end: number, place: At, options: BoundsOptions): { next: number; end: number } {
   if (next >= end) return { next: end, end }
   const from = there(next, place, options)
   if (end > place.high && options.lost === 'fail') throw shrunk(end, place)
   return { next: from > end ? end : from, end: end > place.high ? place.high : end }
 }
 
-/** The partitions of a stream: from the position, from what the group has committed, or from one end of the topic. */
+/** The partitions of a stream: from the position, from what another program has committed to the group, or from one end of the topic. */
 export async function beginnings(
   broker: Broker,
   position: Position | undefined,
-  options: BoundsOptions & { readonly group: string; readonly first: 'earliest' | 'latest' },
+  options: BoundsOptions & { readonly group: string; readonly first: First },
 ): Promise<Offsets> {
   const { topics, group, first, log } = options
   const known = knownIn(position)
   const strange = topics.filter((topic) => !known?.has(topic))
   const committed = new Offsets()
   if (strange.length > 0) {
-    for (const { topic, partition, offset } of await broker.committed(group, strange)) {
-      committed.set(topic, partition, { next: offset })
+    for (const { topic, partition, offset, metadata } of await broker.committed(group, strange)) {
+      if (metadata !== OURS) committed.set(topic, partition, { next: offset })
     }
   }
   const found = new Offsets()
@@ -73,6 +82,7 @@ export async function beginnings(
       const span = known?.get(topic, partition) ?? committed.get(topic, partition)
       // Of a topic that was read already a new partition is read from its first message.
       const isNew = known?.has(topic) || committed.has(topic) || first === 'earliest'
+      if (!span && !isNew && first === 'error') throw unread(topic, group)
       const next = span ? there(span.next, { topic, ...marks }, options) : isNew ? low : high
       found.set(topic, partition, { next })
     }
@@ -81,7 +91,7 @@ export async function beginnings(
 }
 
 /** The offset, if it can be read from; else what the config says, or an error that says how much is lost. */
-export function there(next: bigint, place: At, { lost, log }: Pick<BoundsOptions, 'lost' | 'log'>): bigint {
+export function there(next: number, place: At, { lost, log }: Pick<BoundsOptions, 'lost' | 'log'>): number {
   const { low, high } = place
   if (next >= low && next <= high) return next
   const problem = next < low ? deleted(next, place) : beyond(next, place)
@@ -94,16 +104,16 @@ export function there(next: bigint, place: At, { lost, log }: Pick<BoundsOptions
 const HINT =
   'Set source.auto_offset_reset to earliest to go on with what there is, or to latest to go on with what comes; or start over with force_ignore_checkpoint: true. A longer retention of the topic keeps messages until they are read.'
 
-function deleted(next: bigint, { topic, partition, low }: At): BizonError {
+function deleted(next: number, { topic, partition, low }: At): BizonError {
   const count = low - next
   const lost =
-    count === 1n ? `the message at offset ${next} is` : `the ${count} messages from offset ${next} to ${low - 1n} are`
+    count === 1 ? `the message at offset ${next} is` : `the ${count} messages from offset ${next} to ${low - 1} are`
   return new BizonError('source', `${topic}/${partition}: ${lost} lost: deleted from the topic before they were read`, {
     hint: HINT,
   })
 }
 
-function beyond(next: bigint, { topic, partition, high }: At): BizonError {
+function beyond(next: number, { topic, partition, high }: At): BizonError {
   return new BizonError(
     'source',
     `${topic}/${partition}: is read up to offset ${next}, and ends at ${high}: the topic was made anew, or this is another cluster`,
@@ -111,7 +121,7 @@ function beyond(next: bigint, { topic, partition, high }: At): BizonError {
   )
 }
 
-function shrunk(end: bigint, { topic, partition, high }: At): BizonError {
+function shrunk(end: number, { topic, partition, high }: At): BizonError {
   return new BizonError(
     'source',
     `${topic}/${partition}: is to be read up to offset ${end}, and ends at ${high}: the topic was made anew, or this is another cluster`,
@@ -119,13 +129,14 @@ function shrunk(end: bigint, { topic, partition, high }: At): BizonError {
   )
 }
 
-async function watermarksOf(broker: Broker, topic: string): Promise<readonly Watermarks[]> {
-  return [...(await broker.watermarks(topic))].sort((a, b) => a.partition - b.partition)
+function unread(topic: string, group: string): BizonError {
+  return new BizonError('source', `${topic}: the group ${group} has no offset, and auto.offset.reset is error`, {
+    hint: 'Set auto.offset.reset in source.consumer_config to earliest or latest, or another source.group_id.',
+  })
 }
 
-async function offsetsAt(broker: Broker, topic: string, time: Date): Promise<Map<number, bigint>> {
-  const found = await broker.offsetsAt(topic, time.getTime())
-  return new Map(found.map(({ partition, offset }) => [partition, offset]))
+async function watermarksOf(broker: Broker, topic: string): Promise<readonly Watermarks[]> {
+  return [...(await broker.watermarks(topic))].sort((a, b) => a.partition - b.partition)
 }
 
 function knownIn(json: Parameters<typeof isOffsets>[0]): Offsets | undefined {

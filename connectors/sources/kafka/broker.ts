@@ -1,49 +1,42 @@
 // What this source needs of Kafka. `connectors/kafka.ts` has it.
 
-import type { Message } from './message.ts'
+import type { OffsetToCommit } from '../../kafka/commit.ts'
+import type { Batch } from '../../kafka/reader.ts'
 
 export interface Watermarks {
   readonly partition: number
   /** Offset of the first message that is still there. */
-  readonly low: bigint
+  readonly low: number
   /** Offset behind the last message that may be read. */
-  readonly high: bigint
-}
-
-/** What one partition gave. */
-export interface Fetched {
-  readonly topic: string
-  readonly partition: number
-  readonly messages: readonly Message[]
-  /** Where to go on: behind control records and aborted transactions too, which are no messages. */
-  readonly next: bigint
-  readonly high: bigint
+  readonly high: number
 }
 
 /** Reads partitions from the offsets that it was told; in no group. */
 export interface Reader {
-  assign(topic: string, partition: number, offset: bigint): void
+  assign(topic: string, partition: number, offset: number): void
   unassign(topic: string, partition: number): void
-  /** What there is, as soon as there is something; nothing after a while. */
-  fetch(signal: AbortSignal): Promise<readonly Fetched[]>
-  close(): Promise<void>
+  /** What there is, as soon as there is something; nothing after a while. Rejects when the signal aborts. */
+  fetch(signal: AbortSignal): Promise<readonly Batch[]>
 }
 
-export interface Committed {
-  readonly topic: string
-  readonly partition: number
-  readonly offset: bigint
+export interface FetchOptions {
+  readonly maxBytes: number
+  readonly maxBytesPerPartition?: number | undefined
+  readonly minBytes?: number | undefined
+  readonly maxWaitMs: number
+  readonly isolation?: 'read_committed' | 'read_uncommitted' | undefined
+  readonly patienceSeconds: number
 }
 
 export interface Broker {
   partitions(topic: string): Promise<readonly number[]>
   watermarks(topic: string): Promise<readonly Watermarks[]>
   /** Offset of the first message that is not older; the high watermark if there is none. */
-  offsetsAt(topic: string, time: number): Promise<readonly { partition: number; offset: bigint }[]>
+  offsetsAt(topic: string, time: Date): Promise<ReadonlyMap<number, number>>
   /** Of a group; partitions without one are left out. */
-  committed(group: string, topics: readonly string[]): Promise<readonly Committed[]>
+  committed(group: string, topics: readonly string[]): Promise<readonly OffsetToCommit[]>
   /** For a group that has no members. */
-  commit(group: string, offsets: readonly Committed[]): Promise<void>
-  reader(options: { readonly maxBytes: number; readonly maxWaitMs: number }): Reader
+  commit(group: string, offsets: readonly OffsetToCommit[]): Promise<void>
+  reader(options: FetchOptions): Reader
   close(): Promise<void>
 }

@@ -4,25 +4,28 @@
 import { messageOf } from '../../../lib/errors.ts'
 import type { Log } from '../../../lib/log.ts'
 import type { Position } from '../../../lib/source.ts'
-import { sleep } from '../../../lib/wait.ts'
-import type { Committed } from './broker.ts'
+import { never, sleep } from '../../../lib/wait.ts'
+import { OURS } from './bounds.ts'
+import type { Broker } from './broker.ts'
 import { Offsets } from './offsets.ts'
 
 const PAUSE_SECONDS = 1
 
-export type Commit = (offsets: readonly Committed[]) => Promise<void>
+type Connect = (signal: AbortSignal) => Promise<Pick<Broker, 'commit' | 'close'>>
 
 export class Commits {
-  readonly #commit: Commit
+  readonly #connect: Connect
   readonly #group: string
   readonly #log: Log
   readonly #closing = new AbortController()
+  #client: Awaited<ReturnType<Connect>> | undefined
   #newest: Position | undefined
   #working: Promise<void> | undefined
   #failed = false
 
-  constructor(commit: Commit, group: string, log: Log) {
-    this.#commit = commit
+  /** Connects when there is something to tell. */
+  constructor(connect: Connect, group: string, log: Log) {
+    this.#connect = connect
     this.#group = group
     this.#log = log
   }
@@ -39,6 +42,8 @@ export class Commits {
   async close(): Promise<void> {
     this.#closing.abort()
     await this.#working
+    await this.#client?.close()
+    this.#client = undefined
   }
 
   async #work(): Promise<void> {
@@ -51,9 +56,15 @@ export class Commits {
   }
 
   async #tell(position: Position): Promise<void> {
-    const offsets = [...Offsets.of(position)].map(({ topic, partition, next }) => ({ topic, partition, offset: next }))
+    const offsets = [...Offsets.of(position)].map(({ topic, partition, next }) => ({
+      topic,
+      partition,
+      offset: next,
+      metadata: OURS,
+    }))
     try {
-      await this.#commit(offsets)
+      this.#client ??= await this.#connect(never)
+      await this.#client.commit(this.#group, offsets)
       if (this.#failed) this.#log.info(`offsets are committed to the group ${this.#group} again`)
       this.#failed = false
     } catch (error) {
@@ -63,6 +74,8 @@ export class Commits {
         )
       }
       this.#failed = true
+      await this.#client?.close()
+      this.#client = undefined
     }
   }
 }

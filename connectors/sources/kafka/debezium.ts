@@ -15,7 +15,7 @@ const sourceOf = fieldsReader(['name', 'ts_ms'])
 
 export interface Place {
   readonly partition: number
-  readonly offset: bigint
+  readonly offset: number
   /** Of the message: JSON text; it has the key columns of a deleted row. */
   readonly key: Buffer | undefined
 }

@@ -1,8 +1,8 @@
 // Messages that make the next page.
 
 import type { Page } from '../../../lib/source.ts'
-import type { Batch, Message } from './message.ts'
-import type { Records } from './records.ts'
+import type { Message } from '../../kafka/reader.ts'
+import type { Messages, Records } from './records.ts'
 
 export interface PageOptions {
   readonly batch_size: number
@@ -38,7 +38,7 @@ export class Gathering {
 
   /** The records of what was gathered, which is then forgotten. */
   take(records: Records, signal: AbortSignal): Promise<Pick<Page, 'records' | 'bytes' | 'release'>> {
-    const batches: readonly Batch[] = this.#batches
+    const batches: readonly Messages[] = this.#batches
     this.#batches = []
     this.#count = 0
     this.#bytes = 0

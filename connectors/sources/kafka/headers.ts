@@ -1,8 +1,10 @@
 // Headers of a message as a JSON object: texts as they are, bytes that are no text in base64.
 
 import { isUtf8 } from 'node:buffer'
-import type { HeaderValue, Message } from './message.ts'
+import type { Message } from '../../kafka/reader.ts'
 import type { TextBuffer } from './text.ts'
+
+type HeaderValue = Buffer | null | undefined
 
 export const DUPLICATES = ['last', 'list'] as const
 
@@ -48,7 +50,6 @@ function addList(values: readonly HeaderValue[], out: TextBuffer): void {
 
 function addValue(value: HeaderValue, out: TextBuffer): void {
   if (value === null || value === undefined) out.addAscii('null')
-  else if (typeof value === 'string') out.addString(value)
   else if (isUtf8(value)) out.addQuoted(value, 0, value.length)
   else out.addBase64(value, 0, value.length)
 }

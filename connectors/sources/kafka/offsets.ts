@@ -1,11 +1,11 @@
-// How far each partition of each topic is read. As a position it is strings, since an offset has 63 bits.
+// How far each partition of each topic is read. An offset has 63 bits, of which numbers hold 53: more than anybody has messages.
 
 import { isJsonObject, type Json, type JsonObject, objectOr } from '../../../lib/record.ts'
 
 /** What a read goes on from in one partition: the next offset and, of a read that ends, the offset where it ends. */
 export interface Span {
-  readonly next: bigint
-  readonly end?: bigint
+  readonly next: number
+  readonly end?: number
 }
 
 export class Offsets {
@@ -17,15 +17,15 @@ export class Offsets {
       for (const [partition, span] of Object.entries(objectOr(partitions))) {
         const [next, end] = Array.isArray(span) ? span : [span]
         offsets.set(topic, Number(partition), {
-          next: BigInt(String(next)),
-          ...(end !== undefined && { end: BigInt(String(end)) }),
+          next: Number(next),
+          ...(end !== undefined && { end: Number(end) }),
         })
       }
     }
     return offsets
   }
 
-  /** `{"topics":{"orders":{"0":["12","40"],"1":["40","40"]}}}`; without ends `{"topics":{"orders":{"0":"12"}}}`. */
+  /** `{"topics":{"orders":{"0":[12,40],"1":[40,40]}}}`; without ends `{"topics":{"orders":{"0":12}}}`. */
   toJson(): JsonObject {
     const topics = Object.fromEntries(
       [...this.#topics].map(([topic, partitions]) => [
@@ -68,7 +68,7 @@ export class Offsets {
   }
 }
 
-const jsonOf = ({ next, end }: Span): Json => (end === undefined ? String(next) : [String(next), String(end)])
+const jsonOf = ({ next, end }: Span): Json => (end === undefined ? next : [next, end])
 
 /** Whether it can be read as offsets; another source's, or an older version's, cannot. */
 export function isOffsets(json: Json | undefined): boolean {

@@ -10,11 +10,12 @@ import type { Log } from '../../../lib/log.ts'
 import { checkRecordSize } from '../../../lib/memory.ts'
 import type { SourceRecord } from '../../../lib/record.ts'
 import type { Page } from '../../../lib/source.ts'
+import type { Batch, Message } from '../../kafka/reader.ts'
 import { addRow } from './debezium.ts'
 import { type Decoder, NotPlain } from './decode.ts'
 import { addHeaders, type DUPLICATES } from './headers.ts'
 import type { Repair } from './json.ts'
-import { type Batch, idOf, type Message } from './message.ts'
+import { idOf } from './message.ts'
 import type { Rejects } from './rejects.ts'
 import { TextBuffer } from './text.ts'
 import { Undecodable } from './undecodable.ts'
@@ -31,6 +32,9 @@ export interface RecordOptions {
   /** By topic; none: the destination's own. */
   readonly targets: ReadonlyMap<string, string>
 }
+
+/** Messages of one partition, in order. */
+export type Messages = Pick<Batch, 'topic' | 'partition' | 'messages'>
 
 type Made = Pick<Page, 'records' | 'bytes' | 'release'>
 
@@ -70,7 +74,7 @@ export class Records {
   }
 
   /** The records of a page. Rejects with a BizonError when a message, or the schema registry, ends the run. */
-  async of(batches: readonly Batch[], signal: AbortSignal): Promise<Made> {
+  async of(batches: readonly Messages[], signal: AbortSignal): Promise<Made> {
     await this.#loadSchemas(batches, signal)
     const records = this.#quickly(batches) ?? (await this.#carefully(batches))
     await this.#rejects.settle()
@@ -79,7 +83,7 @@ export class Records {
   }
 
   /** Undefined if there is a message that asks for care; nothing is told of it. */
-  #quickly(batches: readonly Batch[]): SourceRecord[] | undefined {
+  #quickly(batches: readonly Messages[]): SourceRecord[] | undefined {
     const out = this.#out
     const records: SourceRecord[] = []
     let empty = 0
@@ -102,7 +106,7 @@ export class Records {
     return undefined
   }
 
-  async #carefully(batches: readonly Batch[]): Promise<SourceRecord[]> {
+  async #carefully(batches: readonly Messages[]): Promise<SourceRecord[]> {
     const records: SourceRecord[] = []
     const repaired = (repair: Repair, id: string): void => this.#tell(repair, id)
     for (const { topic, partition, messages } of batches) {
@@ -216,7 +220,7 @@ export class Records {
     return { partition, id: idOf(topic, partition, ''), text, target: this.#options.targets.get(topic) }
   }
 
-  async #loadSchemas(batches: readonly Batch[], signal: AbortSignal): Promise<void> {
+  async #loadSchemas(batches: readonly Messages[], signal: AbortSignal): Promise<void> {
     this.#options.value.schemas?.all.trim()
     this.#options.key.schemas?.all.trim()
     for (const part of ['key', 'value'] as const) {

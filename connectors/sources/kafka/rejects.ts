@@ -5,8 +5,9 @@ import { isUtf8 } from 'node:buffer'
 import { DeadLetters } from '../../../lib/dead-letter.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import type { Log } from '../../../lib/log.ts'
+import type { Message } from '../../kafka/reader.ts'
 import { excerpt } from '../file/invalid.ts'
-import { idOf, type Message } from './message.ts'
+import { idOf } from './message.ts'
 import type { Undecodable } from './undecodable.ts'
 
 export interface RejectOptions {

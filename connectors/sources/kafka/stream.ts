@@ -1,17 +1,19 @@
 // A read without end: what all partitions give, as it comes. Nobody else has a say in where it goes on: it joins no group,
 // so that there are no rebalances, and what a group has committed counts only for the very first start.
 
+import { BizonError } from '../../../lib/errors.ts'
 import type { Log } from '../../../lib/log.ts'
 import type { Page, Start } from '../../../lib/source.ts'
 import type { ReadParts } from './bounded.ts'
-import { beginnings } from './bounds.ts'
-import type { Broker, Fetched, Reader } from './broker.ts'
+import { beginnings, type First } from './bounds.ts'
+import type { Broker, Reader } from './broker.ts'
+import { fetched } from './fetched.ts'
 import { Gathering } from './gathering.ts'
 import type { Offsets } from './offsets.ts'
 
 export interface StreamParts extends ReadParts {
   readonly group: string
-  readonly first: 'earliest' | 'latest'
+  readonly first: First
   /** How often to look for new partitions. */
   readonly lookMs: number
   readonly log: Log
@@ -31,44 +33,34 @@ export async function* readStream(
   const reader = broker.reader(fetch)
   const gathering = new Gathering(pages)
   const lag = new Lag(parts.log, now)
-  const left = new AbortController()
-  const reading = AbortSignal.any([signal, left.signal])
-  let fetching: Promise<readonly Fetched[]> | undefined
-  try {
-    for (const { topic, partition, next } of offsets) reader.assign(topic, partition, next)
-    let looked = now()
-    fetching = reader.fetch(reading)
-    while (!signal.aborted) {
-      const found: readonly Fetched[] = await fetching
-      if (signal.aborted) return
-      if (now() - looked >= lookMs) {
-        looked = now()
-        await assignNew(broker, reader, offsets, bounds.topics)
+  for (const { topic, partition, next } of offsets) reader.assign(topic, partition, next)
+  for (let looked = now(); ; ) {
+    for (const { topic, partition, messages, next, end } of await fetched(reader, bounds, signal)) {
+      for (const message of messages) {
+        gathering.add(topic, partition, message)
+        if (!gathering.full) continue
+        offsets.set(topic, partition, { next: message.offset + 1 })
+        const page = await gathering.take(records, signal)
+        if (signal.aborted) return
+        yield { ...page, next: offsets.toJson() }
       }
-      // The next messages come while these are written.
-      fetching = reader.fetch(reading)
-      for (const { topic, partition, messages, next, high } of found) {
-        for (const message of messages) {
-          gathering.add(topic, partition, message)
-          if (!gathering.full) continue
-          offsets.set(topic, partition, { next: message.offset + 1n })
-          const page = await gathering.take(records, signal)
-          if (signal.aborted) return
-          yield { ...page, next: offsets.toJson() }
-        }
-        offsets.set(topic, partition, { next })
-        lag.at(topic, partition, high - next)
-      }
-      lag.tell()
-      if (gathering.empty) continue
+      offsets.set(topic, partition, { next })
+      lag.at(topic, partition, end - next)
+    }
+    lag.tell()
+    if (!gathering.empty) {
       const page = await gathering.take(records, signal)
       if (signal.aborted) return
       yield { ...page, next: offsets.toJson() }
     }
-  } finally {
-    left.abort()
-    await fetching?.catch(() => {})
-    await reader.close()
+    if (now() - looked < lookMs) continue
+    looked = now()
+    try {
+      await assignNew(broker, reader, offsets, bounds.topics)
+    } catch (error) {
+      // A broker that is away for a while is waited for by the reader; the next look may succeed.
+      if (!(error instanceof BizonError && error.retriable)) throw error
+    }
   }
 }
 
@@ -89,9 +81,9 @@ async function assignNew(broker: Broker, reader: Reader, offsets: Offsets, topic
 class Lag {
   readonly #log: Log
   readonly #now: () => number
-  readonly #behind = new Map<string, bigint>()
+  readonly #behind = new Map<string, number>()
   #told: number
-  #last = 0n
+  #last = 0
 
   constructor(log: Log, now: () => number) {
     this.#log = log
@@ -99,17 +91,17 @@ class Lag {
     this.#told = now()
   }
 
-  at(topic: string, partition: number, behind: bigint): void {
-    this.#behind.set(`${topic}/${partition}`, behind < 0n ? 0n : behind)
+  at(topic: string, partition: number, behind: number): void {
+    this.#behind.set(`${topic}/${partition}`, behind < 0 ? 0 : behind)
   }
 
   tell(): void {
     if (this.#now() - this.#told < TOLD_MS) return
     this.#told = this.#now()
-    let sum = 0n
+    let sum = 0
     for (const behind of this.#behind.values()) sum += behind
     // An idle stream need not say so every minute.
-    if (sum > 0n || this.#last > 0n) this.#log.info(`messages behind: ${sum}`)
+    if (sum > 0 || this.#last > 0) this.#log.info(`messages behind: ${sum}`)
     this.#last = sum
   }
 }

@@ -380,7 +380,7 @@ describe('registries', () => {
 
   test('an id that the registry does not know is named, with what it was asked for', async () => {
     api.on('/apis/registry/v2/ids/globalIds/12345', { status: 404, json: { error_code: 404, message: 'No artifact' } })
-    const error = await decode(config('apicurio'), [message({ value: framed(12345, five), offset: 9n })], http).catch(
+    const error = await decode(config('apicurio'), [message({ value: framed(12345, five), offset: 9 })], http).catch(
       (thrown) => thrown,
     )
     expect(error).toBeInstanceOf(BizonError)
@@ -416,7 +416,7 @@ describe('registries', () => {
     api.on('/schemas/ids/7', answer)
     const all = { ...config('confluent'), skip_message_on_decode_error: true }
     const hasty = createHttp({ hasty: true, random: () => 0 })
-    const error = await decode(all, [message({ value: framed(7, five), offset: 3n })], hasty).catch((thrown) => thrown)
+    const error = await decode(all, [message({ value: framed(7, five), offset: 3 })], hasty).catch((thrown) => thrown)
     await hasty.close()
     expect(error).toBeInstanceOf(BizonError)
     expect(error.message).toContain('t/0/3: the schema with id 7 cannot be had: GET ')

@@ -23,7 +23,7 @@ async function source(
     at: 'source',
     schema: (await planned.sources[name].load()).default.config,
     keys,
-    elsewhere: name === 'kafka' || name === 'periscope' ? [] : ['authentication.'],
+    elsewhere: name === 'periscope' ? [] : ['authentication.'],
   }
 }
 
@@ -110,42 +110,6 @@ export const later: readonly KeyGroup[] = await Promise.all([
         { type: 'basic', params: { username: 'u' } },
         '.type: expected one of api_key, oauth, got "basic"',
       ],
-    },
-  ),
-  source(
-    'kafka',
-    'topic',
-    {
-      bootstrap_servers: 'broker:9092',
-      topics: [{ name: 'orders', destination_id: 'orders' }],
-      authentication: { params: { username: 'u' } },
-    },
-    {
-      bootstrap_servers: ['a:1,b:2', null, 'is required'],
-      group_id: ['g', '', 'must not be empty'],
-      topics: [[{ name: 'a', destination_id: 'b' }], [], 'must not be empty'],
-      'topics[].name': ['orders', 5, 'expected a string, got 5; write it in quotes'],
-      'topics[].destination_id': ['orders', null, 'is required'],
-      batch_size: ['500', 0, 'expected an integer of 1 or more, got 0'],
-      consumer_timeout: [1, 0, 'expected an integer of 1 or more, got 0'],
-      message_encoding: ['utf-8', 'utf8', 'expected one of avro, utf-8, got "utf8"; did you mean "utf-8"?'],
-      skip_message_empty_value: ['no', 'nope', 'expected true or false, got "nope"'],
-      skip_message_invalid_keys: ['yes', 'yep', 'expected true or false, got "yep"'],
-      skip_message_on_decode_error: [true, 3, 'expected true or false, got 3'],
-      consumer_config: [{ 'session.timeout.ms': 45000 }, [], 'expected a mapping, got a list'],
-      authentication: [{ type: 'basic', params: { username: 'u' } }, null, 'is required'],
-      'authentication.type': ['basic', 'bearer', 'expected "basic", got "bearer"'],
-      'authentication.params': [{ username: 'u' }, null, 'is required'],
-      'authentication.params.username': ['u', 5, 'expected a string, got 5; write it in quotes'],
-      'authentication.params.password': ['', 5, 'expected a string, got a number; write it in quotes'],
-      'authentication.schema_registry_type': ['apicurio', 'confluent', 'expected "apicurio", got "confluent"'],
-      'authentication.schema_registry_url': [
-        'http://registry.example',
-        5,
-        'expected a string, got 5; write it in quotes',
-      ],
-      'authentication.schema_registry_username': ['u', 5, 'expected a string, got 5; write it in quotes'],
-      'authentication.schema_registry_password': ['p', 5, 'expected a string, got a number; write it in quotes'],
     },
   ),
   source(
