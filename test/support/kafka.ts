@@ -2,7 +2,9 @@
 
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import type { Readable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type IHeaders, Kafka, logLevel, Partitioners } from 'kafkajs'
 import { type KafkaAddress, kafkaCommand, sharedKafka } from './services/kafka.ts'
 
@@ -33,7 +35,11 @@ export async function createTopic(
     const admin = kafka.admin()
     await admin.connect()
     try {
-      await admin.createTopics({ topics: [{ topic, numPartitions: partitions, configEntries }], waitForLeaders: true })
+      await admin.createTopics({ topics: [{ topic, numPartitions: partitions, configEntries }], waitForLeaders: false })
+      // A broker hears of it a moment after the one that makes it.
+      const isThere = async (): Promise<boolean> =>
+        (await admin.fetchTopicOffsets(topic).catch(() => [])).length === partitions
+      while (!(await isThere())) await sleep(20)
     } finally {
       await admin.disconnect()
     }
@@ -70,7 +76,10 @@ export async function produce(
     const createPartitioner = Partitioners.DefaultPartitioner
     const producer = kafka.producer({
       createPartitioner,
-      ...(transaction && { transactionalId: `t-${randomBytes(8).toString('hex')}`, maxInFlightRequests: 1 }),
+      // Else what is sent again may be there twice.
+      idempotent: true,
+      maxInFlightRequests: 1,
+      ...(transaction && { transactionalId: `t-${randomBytes(8).toString('hex')}` }),
     })
     await producer.connect()
     try {
@@ -82,6 +91,18 @@ export async function produce(
       await producer.disconnect()
     }
   })
+}
+
+/** Keys and values without tabs or line ends, as Kafka's own console producer writes them. */
+export async function javaProduce(topic: string, messages: readonly (readonly [string, string])[]): Promise<void> {
+  const { plain } = await sharedKafka()
+  const { command, args, env } = await kafkaCommand('org.apache.kafka.tools.ConsoleProducer', [
+    ...['--bootstrap-server', plain, '--topic', topic, '--reader-property', 'parse.key=true'],
+  ])
+  const child = spawn(command, args, { env, stdio: ['pipe', 'ignore', 'inherit'] })
+  child.stdin.end(messages.map(([key, value]) => `${key}\t${value}\n`).join(''))
+  const [code] = await once(child, 'exit')
+  if (code !== 0) throw new Error(`the console producer ended with ${code}`)
 }
 
 /** As the console shows it: bytes are read as UTF-8. */

@@ -1,0 +1,530 @@
+// The only file that imports kafkajs, an optional peer that is loaded when a config names Kafka: a connection to a cluster,
+// and what is done with it. Errors are in our words (kafka/errors.ts), what the client logs goes to our log.
+//
+//   KafkaClient ─┬─ topics, offsets           what is there
+//                ├─ reader   (kafka/reader)    partitions from given offsets, without a group
+//                ├─ member   (kafka/member)    which partitions are whose in a group, its committed offsets
+//                └─ producer (kafka/producer)  messages, in transactions
+
+import { readFileSync } from 'node:fs'
+import { connect as connectTcp, isIP, type Socket } from 'node:net'
+import { type ConnectionOptions, connect as connectTls } from 'node:tls'
+import type * as Client from 'kafkajs'
+import { createOauth } from '../lib/auth/oauth.ts'
+import { BizonError, type ErrorCode, messageOf, systemCode } from '../lib/errors.ts'
+import { cuttable } from '../lib/fault.ts'
+import { createHttp, type Http } from '../lib/http.ts'
+import { type Log, silentLog } from '../lib/log.ts'
+import { never, orAborted, sleep } from '../lib/wait.ts'
+import type { KafkaConnection, Sasl, TlsFiles } from './kafka/config.ts'
+import { isPassing, kafkaError, type Place, protocolType } from './kafka/errors.ts'
+import { type ClientConsumer, GroupMember, type MemberOptions, type TopicPartition } from './kafka/member.ts'
+import { type ClientProducer, KafkaProducer, type ProducerOptions } from './kafka/producer.ts'
+import { type FetchCluster, PartitionReader, type ReaderOptions } from './kafka/reader.ts'
+
+export { OffsetsGone } from './kafka/errors.ts'
+export type { Assignment, GroupMember, MemberOptions, TopicPartition } from './kafka/member.ts'
+export type { KafkaProducer, OutMessage, ProducerOptions } from './kafka/producer.ts'
+export type { Batch, Message, PartitionReader, ReaderOptions } from './kafka/reader.ts'
+
+export interface KafkaContext {
+  /** Of the errors. */
+  readonly code: ErrorCode
+  readonly log?: Log
+}
+
+/** Of the first connection, whatever the client thinks. */
+const CONNECT_SECONDS = 20
+/** Of one attempt. */
+const ATTEMPT_MS = 5_000
+const REQUEST_MS = 30_000
+/** How long a broker may be away in the midst of things: what is started again is back within seconds. */
+const PATIENCE_SECONDS = 60
+const GOODBYE_SECONDS = 5
+/** Of silence, after which the system asks whether the other side is still there. */
+const KEEP_ALIVE_SECONDS = 15
+
+/** Rejects with a BizonError of the code within seconds where no broker can be reached, and with the signal's reason. */
+export async function connectKafka(
+  connection: KafkaConnection,
+  { code, log = silentLog }: KafkaContext,
+  signal: AbortSignal,
+): Promise<KafkaClient> {
+  signal.throwIfAborted()
+  const client = new KafkaClient(connection, await load(code), code, log)
+  try {
+    await client.open(signal)
+    return client
+  } catch (error) {
+    await client.close()
+    throw error
+  }
+}
+
+export interface TopicOptions {
+  /** Default: what the brokers say. */
+  readonly partitions?: number
+  readonly replicas?: number
+  readonly config?: Readonly<Record<string, string>>
+}
+
+export interface Watermarks {
+  readonly partition: number
+  /** The first offset that is there, and the one after the last: with read_committed of what is settled. */
+  readonly low: number
+  readonly high: number
+}
+
+export class KafkaClient {
+  /** Of errors. */
+  readonly place: Place
+  readonly #connection: KafkaConnection
+  readonly #log: Log
+  readonly #kafka: Client.Kafka
+  readonly #cluster: FetchCluster
+  readonly #modules: Modules
+  readonly #sockets = new Set<Socket>()
+  readonly #parts = new Set<{ close(): Promise<void> }>()
+  readonly #forget: () => void
+  #http: Http | undefined
+  #admin: Promise<Client.Admin> | undefined
+  #isOpen = false
+  #closing: Promise<void> | undefined
+
+  constructor(connection: KafkaConnection, modules: Modules, code: ErrorCode, log: Log) {
+    const { brokers, sasl, settings } = connection
+    this.#connection = connection
+    this.#modules = modules
+    this.#log = log
+    this.place = {
+      code,
+      brokers,
+      ...(sasl && { mechanism: sasl.mechanism }),
+      ...(sasl && 'username' in sasl && { user: sasl.username }),
+    }
+    for (const what of settings.ignored ?? []) log.warn(what)
+    const options = this.#options()
+    this.#kafka = new modules.kafkajs.Kafka({ ...options, retry: retries(PATIENCE_SECONDS) })
+    this.#cluster = this.#clusterOf({ ...retries(2), retries: 2 })
+    this.#forget = cuttable(() => this.#cut('cut'))
+  }
+
+  async open(signal: AbortSignal): Promise<void> {
+    const over = new AbortController()
+    const silent = (): never => {
+      throw new BizonError(this.place.code, `Kafka at ${this.place.brokers.join(',')}: no answer`, {
+        hint: 'See whether it runs, can be reached, and speaks what security_protocol says at this port.',
+        retriable: true,
+      })
+    }
+    const late = sleep(CONNECT_SECONDS, over.signal).then(() => over.signal.aborted || silent())
+    late.catch(() => {})
+    try {
+      await orAborted(Promise.race([this.#cluster.connect(), late]), signal)
+      signal.throwIfAborted()
+      // A second attempt finds the connection open, and asks no more.
+      if (!this.#cluster.brokerPool.versions) silent()
+    } catch (error) {
+      signal.throwIfAborted()
+      throw kafkaError(error, this.place)
+    } finally {
+      over.abort()
+    }
+    this.#isOpen = true
+  }
+
+  /** Of a topic, in order. Rejects when there is no such topic. */
+  partitions(topic: string, signal: AbortSignal = never): Promise<readonly number[]> {
+    return this.#persist({ topic }, signal, async () => {
+      await this.#cluster.addMultipleTargetTopics([topic])
+      await this.#cluster.refreshMetadata()
+      return this.#cluster
+        .findTopicPartitionMetadata(topic)
+        .map(({ partitionId }) => partitionId)
+        .sort((a, b) => a - b)
+    })
+  }
+
+  async hasTopic(topic: string, signal: AbortSignal = never): Promise<boolean> {
+    return (await this.#withAdmin({ topic }, signal, (admin) => admin.listTopics())).includes(topic)
+  }
+
+  /** Resolves to whether it was made; false: it is there already. It can be used then. */
+  async createTopic(topic: string, options: TopicOptions = {}, signal: AbortSignal = never): Promise<boolean> {
+    const { partitions, replicas, config = {} } = options
+    const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }))
+    const wanted: Client.ITopicConfig = {
+      topic,
+      configEntries,
+      ...(partitions !== undefined && { numPartitions: partitions }),
+      ...(replicas !== undefined && { replicationFactor: replicas }),
+    }
+    const isNew = await this.#withAdmin({ topic }, signal, (admin) =>
+      admin.createTopics({ topics: [wanted], waitForLeaders: false }),
+    )
+    // Brokers hear of it a moment later.
+    const patience = performance.now() + PATIENCE_SECONDS * 1000
+    const isThere = (): Promise<boolean> =>
+      this.watermarks(topic, signal).then(
+        () => true,
+        (error: unknown) => {
+          signal.throwIfAborted()
+          if (protocolType(error) !== 'UNKNOWN_TOPIC_OR_PARTITION' || performance.now() > patience) throw error
+          return false
+        },
+      )
+    while (!(await isThere())) await sleep(0.05, signal)
+    return isNew
+  }
+
+  /** Settings of a topic, with the defaults of its brokers. */
+  async topicConfig(topic: string, signal: AbortSignal = never): Promise<Readonly<Record<string, string>>> {
+    const { TOPIC } = this.#modules.kafkajs.ConfigResourceTypes
+    const { resources } = await this.#withAdmin({ topic }, signal, (admin) =>
+      admin.describeConfigs({ includeSynonyms: false, resources: [{ type: TOPIC, name: topic }] }),
+    )
+    const entries = resources[0]?.configEntries ?? []
+    return Object.fromEntries(entries.map(({ configName, configValue }) => [configName, configValue]))
+  }
+
+  /** Of all partitions of a topic. */
+  watermarks(topic: string, signal: AbortSignal = never): Promise<readonly Watermarks[]> {
+    return this.#persist({ topic }, signal, async () => {
+      await this.#cluster.addMultipleTargetTopics([topic])
+      await this.#cluster.refreshMetadataIfNecessary()
+      const [lows, highs] = await Promise.all([this.#offsets(topic, { fromBeginning: true }), this.#offsets(topic, {})])
+      return [...lows]
+        .map(([partition, low]) => ({ partition, low, high: highs.get(partition) ?? low }))
+        .sort((a, b) => a.partition - b.partition)
+    })
+  }
+
+  /** The first offset of each partition whose message is not older; its end, where there is none. */
+  async offsetsAt(topic: string, timestamp: Date, signal: AbortSignal = never): Promise<ReadonlyMap<number, number>> {
+    return this.#persist({ topic }, signal, async () => {
+      await this.#cluster.addMultipleTargetTopics([topic])
+      await this.#cluster.refreshMetadataIfNecessary()
+      const found = await this.#offsets(topic, { fromTimestamp: timestamp.getTime() })
+      const ends = await this.#offsets(topic, {})
+      return new Map(
+        [...found].map(([partition, offset]) => [partition, offset < 0 ? (ends.get(partition) ?? 0) : offset]),
+      )
+    })
+  }
+
+  /**
+   * The offsets that a group has committed, of the partitions that it has committed any of. Right after a commit it may
+   * still be the one before, for a moment: a destination's checkpoint decides, not this.
+   */
+  async committed(
+    groupId: string,
+    topics: readonly string[],
+    signal: AbortSignal = never,
+  ): Promise<readonly (TopicPartition & { readonly offset: number })[]> {
+    const found = await this.#withAdmin({ group: groupId }, signal, (admin) =>
+      admin.fetchOffsets({ groupId, topics: [...topics] }),
+    )
+    return found.flatMap(({ topic, partitions }) =>
+      partitions
+        .map(({ partition, offset }) => ({ topic, partition, offset: Number(offset) }))
+        .filter(({ offset }) => offset >= 0),
+    )
+  }
+
+  /** Reads partitions that are assigned to it. Ends with the client. */
+  reader(options: ReaderOptions = {}): PartitionReader {
+    const { minBytes, maxBytes, maxBytesPerPartition, maxWaitMs, isolation } = this.#connection.settings
+    const given = definedOf({ minBytes, maxBytes, maxBytesPerPartition, maxWaitMs, isolation })
+    return new PartitionReader(this.#cluster, this.place, { ...options, ...given })
+  }
+
+  /** Joins a group. Ends with the client, if not before. */
+  async member(options: MemberOptions, signal: AbortSignal): Promise<GroupMember> {
+    const { sessionTimeoutMs, heartbeatIntervalMs, rebalanceTimeoutMs } = this.#connection.settings
+    const { groupId, topics, ...rest } = options
+    for (const topic of topics) await this.partitions(topic, signal)
+    const chosen = {
+      sessionTimeoutMs: 45_000,
+      heartbeatIntervalMs: 3_000,
+      rebalanceTimeoutMs: 60_000,
+      ...definedOf(rest),
+      ...definedOf({ sessionTimeoutMs, heartbeatIntervalMs, rebalanceTimeoutMs }),
+    }
+    const consumer = this.#kafka.consumer({
+      groupId,
+      sessionTimeout: chosen.sessionTimeoutMs,
+      heartbeatInterval: chosen.heartbeatIntervalMs,
+      rebalanceTimeout: chosen.rebalanceTimeoutMs,
+      // How often it looks whether a heartbeat is due.
+      maxWaitTimeInMs: 200,
+      allowAutoTopicCreation: false,
+      retry: retries(PATIENCE_SECONDS),
+    })
+    const member = new GroupMember(consumer as unknown as ClientConsumer, options, this.place)
+    return this.#opened(member, { group: groupId }, signal)
+  }
+
+  /** With a transactional id it has fenced whoever had that id before. Ends with the client, if not before. */
+  async producer(options: ProducerOptions, signal: AbortSignal): Promise<KafkaProducer> {
+    const { transactionalId } = options
+    const { compression, transactionTimeoutMs, maxMessageBytes } = this.#connection.settings
+    const chosen = { ...options, ...definedOf({ compression, transactionTimeoutMs, maxRequestBytes: maxMessageBytes }) }
+    const client = this.#kafka.producer({
+      createPartitioner: this.#modules.kafkajs.Partitioners.DefaultPartitioner,
+      allowAutoTopicCreation: false,
+      // Of a transactional producer the transactions are that anyway.
+      idempotent: transactionalId === undefined,
+      // More would not be kept in order after one failed.
+      maxInFlightRequests: 1,
+      retry: retries(PATIENCE_SECONDS),
+      ...(transactionalId !== undefined && {
+        transactionalId,
+        transactionTimeout: chosen.transactionTimeoutMs ?? 60_000,
+      }),
+    })
+    const producer = new KafkaProducer(client as unknown as ClientProducer, chosen, this.place)
+    return this.#opened(producer, { transactionalId }, signal)
+  }
+
+  /** Closes what was opened with it. Never rejects; safe twice. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    this.#forget()
+    // Who has never answered needs no goodbye.
+    if (!this.#isOpen) this.#cut('closed')
+    const over = new AbortController()
+    const goodbye = async (): Promise<void> => {
+      for (const part of [...this.#parts].reverse()) await part.close()
+      await this.#admin?.then((admin) => admin.disconnect()).catch(() => {})
+      await this.#cluster.disconnect().catch(() => {})
+      await this.#http?.close()
+    }
+    await Promise.race([goodbye(), sleep(GOODBYE_SECONDS, over.signal)])
+    over.abort()
+    this.#cut('closed')
+  }
+
+  /** Opens a part; what is opened is closed with the client, also when the signal aborts meanwhile. */
+  async #opened<Part extends { open(): Promise<void>; close(): Promise<void> }>(
+    part: Part,
+    about: Partial<Place>,
+    signal: AbortSignal,
+  ): Promise<Part> {
+    this.#parts.add(part)
+    try {
+      await orAborted(part.open(), signal)
+    } catch (error) {
+      signal.throwIfAborted()
+      throw kafkaError(await this.#explained(error, about), { ...this.place, ...about })
+    }
+    signal.throwIfAborted()
+    return part
+  }
+
+  /** Why there is no coordinator: the client only says that it found none, also where it was not allowed to look. */
+  async #explained(error: unknown, { group, transactionalId }: Partial<Place>): Promise<unknown> {
+    const id = group ?? transactionalId
+    const text = messageOf(error instanceof BizonError ? error.cause : error)
+    if (id === undefined || !/find group coordinator/i.test(text)) return error
+    try {
+      await this.#cluster.refreshMetadata()
+      const [nodeId] = this.#cluster.getNodeIds()
+      if (nodeId === undefined) return error
+      const broker = await this.#cluster.findBroker({ nodeId })
+      await broker.findGroupCoordinator({ groupId: id, coordinatorType: group === undefined ? 1 : 0 })
+      return error
+    } catch (reason) {
+      return reason
+    }
+  }
+
+  async #offsets(
+    topic: string,
+    which: { fromBeginning?: boolean; fromTimestamp?: number },
+  ): Promise<Map<number, number>> {
+    const partitions = this.#cluster
+      .findTopicPartitionMetadata(topic)
+      .map(({ partitionId: partition }) => ({ partition }))
+    const [found] = await this.#cluster.fetchTopicsOffset([{ topic, partitions, ...which }])
+    return new Map(found?.partitions.map(({ partition, offset }) => [partition, Number(offset)]))
+  }
+
+  #withAdmin<T>(about: Partial<Place>, signal: AbortSignal, work: (admin: Client.Admin) => Promise<T>): Promise<T> {
+    return this.#persist(about, signal, async () => {
+      this.#admin ??= (async () => {
+        const admin = this.#kafka.admin({ retry: retries(2) })
+        await admin.connect()
+        return admin
+      })()
+      const admin = await this.#admin.catch((error: unknown) => {
+        this.#admin = undefined
+        throw error
+      })
+      return work(admin)
+    })
+  }
+
+  /** Again and again while the failure is one in passing. */
+  async #persist<T>(about: Partial<Place>, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    const patience = performance.now() + PATIENCE_SECONDS * 1000
+    for (let pause = 0.05; ; pause = Math.min(pause * 2, 2)) {
+      signal.throwIfAborted()
+      try {
+        const done = await orAborted(work(), signal)
+        signal.throwIfAborted()
+        return done as T
+      } catch (thrown) {
+        signal.throwIfAborted()
+        const error = await this.#explained(thrown, about)
+        const type = protocolType(error)
+        // The client takes a topic that is not there for one that is about to be made.
+        const isPatient = isPassing(error) && type !== 'UNKNOWN_TOPIC_OR_PARTITION' && performance.now() < patience
+        if (!isPatient) throw kafkaError(error, { ...this.place, ...about })
+        this.#log.debug(`Kafka: ${messageOf(error)}; trying again`)
+        await sleep(pause, signal)
+      }
+    }
+  }
+
+  #options(): Client.KafkaConfig {
+    const { brokers, tls, sasl, settings } = this.#connection
+    const ssl = tls && tlsOptions(tls, this.place.code)
+    return {
+      brokers: [...brokers],
+      clientId: settings.clientId ?? 'bizon',
+      connectionTimeout: settings.connectTimeoutMs ?? ATTEMPT_MS,
+      requestTimeout: settings.requestTimeoutMs ?? REQUEST_MS,
+      logLevel: this.#modules.kafkajs.logLevel.WARN,
+      logCreator:
+        () =>
+        ({ namespace, log }) =>
+          this.#log.debug(`kafkajs: ${namespace} ${log.message}${log.broker ? ` (${String(log.broker)})` : ''}`),
+      socketFactory: (asked) => this.#connect(asked),
+      ...(ssl && { ssl }),
+      ...(sasl && { sasl: this.#saslOf(sasl) }),
+    }
+  }
+
+  /** The client's own view of the brokers, which it shows nowhere: groups are all that its consumers know. */
+  #clusterOf(retry: Client.RetryOptions): FetchCluster {
+    const { Cluster, createLogger } = this.#modules
+    const { logCreator, logLevel: level, ...options } = this.#options()
+    return new Cluster({
+      ...options,
+      logger: createLogger({ level, logCreator }),
+      retry,
+      metadataMaxAge: this.#connection.settings.metadataMaxAgeMs ?? 60_000,
+      allowAutoTopicCreation: false,
+      isolationLevel: this.#connection.settings.isolation === 'read_uncommitted' ? 0 : 1,
+      enforceRequestTimeout: true,
+    })
+  }
+
+  #connect({ host, port, ssl, onConnect }: Client.ISocketFactoryArgs): Socket {
+    const place = { host, port, noDelay: true }
+    const name = isIP(host) ? {} : { servername: host }
+    const socket = ssl
+      ? connectTls({ ...place, ...name, ...(ssl as ConnectionOptions) }, onConnect)
+      : connectTcp(place, onConnect)
+    socket.setKeepAlive(true, KEEP_ALIVE_SECONDS * 1000)
+    this.#sockets.add(socket)
+    socket.once('close', () => this.#sockets.delete(socket))
+    return socket
+  }
+
+  /** Without a word to the brokers. The client hears of it by the error alone. */
+  #cut(why: string): void {
+    for (const socket of this.#sockets) socket.destroy(new Error(why))
+  }
+
+  /** Made anew each time: the client keeps in the object what it made of it. */
+  #saslOf(sasl: Sasl): Client.SASLOptions {
+    if (sasl.mechanism === 'OAUTHBEARER') return { mechanism: 'oauthbearer', oauthBearerProvider: this.#tokens(sasl) }
+    const { username, password } = sasl
+    const mechanism = sasl.mechanism.toLowerCase() as 'plain' | 'scram-sha-256' | 'scram-sha-512'
+    return { mechanism, username, password }
+  }
+
+  #tokens(sasl: Extract<Sasl, { mechanism: 'OAUTHBEARER' }>): () => Promise<{ value: string }> {
+    if ('token' in sasl) return async () => ({ value: sasl.token })
+    this.#http ??= createHttp({ log: this.#log, hasty: true })
+    const http = this.#http()
+    const oauth = createOauth(
+      {
+        token_refresh_endpoint: sasl.url,
+        client_id: sasl.clientId,
+        client_secret: sasl.clientSecret,
+        scopes: sasl.scope?.split(/\s+/),
+        scope_separator: ' ',
+        access_token_name: 'access_token',
+        expires_in_name: 'expires_in',
+        refresh_request_body: {},
+        grant_type: 'client_credentials',
+        expiry_margin: 60,
+      },
+      { send: (request, signal) => http.request(request, signal), log: this.#log },
+    )
+    return async () => {
+      const { authorization = '' } = await oauth.headers(never)
+      return { value: authorization.replace(/^Bearer /, '') }
+    }
+  }
+}
+
+/** From 50 ms on, doubled up to 2 s. */
+function retries(seconds: number): Client.RetryOptions {
+  return { initialRetryTime: 50, multiplier: 2, factor: 0.2, maxRetryTime: 2000, retries: 5 + Math.ceil(seconds / 2) }
+}
+
+const definedOf = <T extends object>(from: T): Partial<{ [Key in keyof T]: NonNullable<T[Key]> }> =>
+  Object.fromEntries(Object.entries(from).filter(([, value]) => value !== undefined)) as Partial<{
+    [Key in keyof T]: NonNullable<T[Key]>
+  }>
+
+function tlsOptions({ ca, cert, key, passphrase, verify, checkHost }: TlsFiles, code: ErrorCode): ConnectionOptions {
+  const file = (path: string | undefined): Buffer | undefined => {
+    if (path === undefined) return undefined
+    try {
+      return readFileSync(path)
+    } catch (error) {
+      throw new BizonError(code, `cannot read ${path}: ${messageOf(error)}`, { cause: error })
+    }
+  }
+  return {
+    ...definedOf({ ca: file(ca), cert: file(cert), key: file(key), passphrase }),
+    rejectUnauthorized: verify,
+    ...(!checkHost && { checkServerIdentity: () => undefined }),
+  }
+}
+
+interface Modules {
+  readonly kafkajs: Pick<typeof Client, 'Kafka' | 'Partitioners' | 'ConfigResourceTypes' | 'logLevel'>
+  readonly Cluster: new (options: object) => FetchCluster
+  readonly createLogger: (options: object) => object
+}
+
+async function load(code: ErrorCode): Promise<Modules> {
+  // Not types but names: what is inside has none.
+  const inside = (path: string): string => `kafkajs/src/${path}/index.js`
+  const needed = 'Kafka needs the package kafkajs'
+  let kafkajs: Modules['kafkajs']
+  try {
+    kafkajs = (await import('kafkajs')).default
+  } catch (error) {
+    if (systemCode(error) !== 'ERR_MODULE_NOT_FOUND' && systemCode(error) !== 'MODULE_NOT_FOUND') throw error
+    throw new BizonError(code, `${needed}, which is not installed`, { hint: 'npm install kafkajs' })
+  }
+  try {
+    const [cluster, loggers] = await Promise.all([import(inside('cluster')), import(inside('loggers'))])
+    return { kafkajs, Cluster: cluster.default, createLogger: loggers.default.createLogger }
+  } catch (error) {
+    throw new BizonError(code, `${needed} 2.2: the one that is installed is another`, {
+      hint: 'npm install kafkajs@2.2',
+      cause: error,
+    })
+  }
+}

@@ -1,0 +1,179 @@
+// Writes messages: each once, in order, within one partition; with a transactional id all of a transaction or none.
+
+import { BizonError } from '../../lib/errors.ts'
+import { kafkaError, type Place } from './errors.ts'
+
+export interface OutMessage {
+  readonly topic: string
+  /** Chooses the partition, as Java's client does; null: any. */
+  readonly key: Buffer | string | null
+  readonly value: Buffer | string | null
+  readonly headers?: Readonly<Record<string, Buffer | string>>
+  readonly partition?: number
+  /** In ms since 1970. Default: now. */
+  readonly timestamp?: number
+}
+
+export interface ProducerOptions {
+  /** Whoever opens a producer with the same id fences this one. Absent: no transactions. */
+  readonly transactionalId?: string | undefined
+  /** After which brokers give a transaction up. Default 60,000. */
+  readonly transactionTimeoutMs?: number | undefined
+  readonly compression?: 'none' | 'gzip' | undefined
+  /** Of one request: what goes to one partition in it must not be larger than the topic takes. Default 900,000. */
+  readonly maxRequestBytes?: number | undefined
+}
+
+/** Not shared: one call after the other. */
+export class KafkaProducer {
+  readonly #client: ClientProducer
+  readonly #options: ProducerOptions
+  readonly #place: Place
+  #transaction: ClientTransaction | undefined
+
+  constructor(client: ClientProducer, options: ProducerOptions, place: Place) {
+    this.#client = client
+    this.#options = options
+    this.#place = { ...place, transactionalId: options.transactionalId }
+  }
+
+  /**
+   * Connects. With a transactional id it also finishes or aborts what an earlier producer of that id has left, and fences
+   * it: nothing that it sends later is taken.
+   */
+  async open(): Promise<void> {
+    await this.#try(async () => {
+      await this.#client.connect()
+      if (this.#options.transactionalId === undefined) return
+      // The id is only asked for with the first transaction; one without messages is nothing to the brokers.
+      await (await this.#client.transaction()).abort()
+    })
+  }
+
+  get inTransaction(): boolean {
+    return this.#transaction !== undefined
+  }
+
+  async begin(): Promise<void> {
+    this.#transaction = await this.#try(() => this.#client.transaction())
+  }
+
+  /** Resolves when the brokers have them, all replicas in sync; within a transaction they are seen once it is committed. */
+  async send(messages: readonly OutMessage[]): Promise<void> {
+    const { maxRequestBytes = REQUEST_BYTES } = this.#options
+    for (let start = 0; start < messages.length; ) {
+      let end = start
+      for (let bytes = 0; end < messages.length; end++) {
+        bytes += sizeOf(messages[end] as OutMessage)
+        if (bytes > maxRequestBytes && end > start) break
+      }
+      await this.#sendOnce(messages.slice(start, end))
+      start = end
+    }
+  }
+
+  async #sendOnce(messages: readonly OutMessage[]): Promise<void> {
+    const topics = new Map<string, ClientMessage[]>()
+    for (const { topic, timestamp, ...message } of messages) {
+      const given = { ...message, ...(timestamp !== undefined && { timestamp: String(timestamp) }) }
+      const those = topics.get(topic)
+      if (those) those.push(given)
+      else topics.set(topic, [given])
+    }
+    const topicMessages = [...topics].map(([topic, those]) => ({ topic, messages: those }))
+    const compression = this.#options.compression === 'gzip' ? 1 : 0
+    const [first] = topics.keys()
+    const topic = topics.size === 1 ? first : undefined
+    await this.#try(
+      () => (this.#transaction ?? this.#client).sendBatch({ acks: -1, compression, topicMessages }),
+      topic,
+    )
+  }
+
+  /** Offsets of a group, with the transaction. Another member of the group is not kept from it: see docs/decisions.md. */
+  async sendOffsets(
+    consumerGroupId: string,
+    offsets: readonly { readonly topic: string; readonly partition: number; readonly offset: number }[],
+  ): Promise<void> {
+    const transaction = this.#opened()
+    const topics = offsets.map(({ topic, partition, offset }) => ({
+      topic,
+      partitions: [{ partition, offset: String(offset) }],
+    }))
+    await this.#try(() => transaction.sendOffsets({ consumerGroupId, topics }))
+  }
+
+  /**
+   * After a failure it is not known whether it was committed, and this producer is of no use any more: open another one
+   * with the same id, which settles it, and read what is there.
+   */
+  async commit(): Promise<void> {
+    const transaction = this.#opened()
+    this.#transaction = undefined
+    await this.#try(() => transaction.commit())
+  }
+
+  async abort(): Promise<void> {
+    const transaction = this.#opened()
+    this.#transaction = undefined
+    await this.#try(() => transaction.abort())
+  }
+
+  /** Aborts a transaction that is open. Never rejects, but may take its time with a broker that is gone. */
+  async close(): Promise<void> {
+    if (this.#transaction) await this.abort().catch(() => {})
+    await this.#client.disconnect().catch(() => {})
+  }
+
+  #opened(): ClientTransaction {
+    if (this.#transaction) return this.#transaction
+    throw new BizonError('internal', 'no transaction was begun')
+  }
+
+  async #try<T>(work: () => Promise<T>, topic?: string): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      throw kafkaError(error, { ...this.#place, topic })
+    }
+  }
+}
+
+const REQUEST_BYTES = 900_000
+
+/** Roughly what a message takes in a request. */
+export function sizeOf({ key, value, headers = {} }: Omit<OutMessage, 'topic'>): number {
+  let size = 40 + lengthOf(key) + lengthOf(value)
+  for (const [name, header] of Object.entries(headers)) size += 4 + Buffer.byteLength(name) + lengthOf(header)
+  return size
+}
+
+const lengthOf = (bytes: Buffer | string | null): number => (bytes === null ? 0 : Buffer.byteLength(bytes))
+
+interface ClientMessage extends Omit<OutMessage, 'topic' | 'timestamp'> {
+  readonly timestamp?: string
+}
+
+interface Sends {
+  sendBatch(batch: {
+    acks: number
+    compression: number
+    topicMessages: { topic: string; messages: ClientMessage[] }[]
+  }): Promise<unknown>
+}
+
+/** What is used of the client's producer. */
+export interface ClientProducer extends Sends {
+  connect(): Promise<void>
+  disconnect(): Promise<void>
+  transaction(): Promise<ClientTransaction>
+}
+
+interface ClientTransaction extends Sends {
+  commit(): Promise<void>
+  abort(): Promise<void>
+  sendOffsets(offsets: {
+    consumerGroupId: string
+    topics: { topic: string; partitions: { partition: number; offset: string }[] }[]
+  }): Promise<void>
+}
