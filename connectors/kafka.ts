@@ -16,12 +16,14 @@ import { cuttable } from '../lib/fault.ts'
 import { createHttp, type Http } from '../lib/http.ts'
 import { type Log, silentLog } from '../lib/log.ts'
 import { never, orAborted, sleep } from '../lib/wait.ts'
+import { type CommitCluster, commitOffsets, type OffsetToCommit } from './kafka/commit.ts'
 import type { KafkaConnection, Sasl, TlsFiles } from './kafka/config.ts'
 import { isPassing, kafkaError, type Place, protocolType } from './kafka/errors.ts'
-import { type ClientConsumer, GroupMember, type MemberOptions, type TopicPartition } from './kafka/member.ts'
+import { type ClientConsumer, GroupMember, type MemberOptions } from './kafka/member.ts'
 import { type ClientProducer, KafkaProducer, type ProducerOptions } from './kafka/producer.ts'
 import { type FetchCluster, PartitionReader, type ReaderOptions } from './kafka/reader.ts'
 
+export type { OffsetToCommit } from './kafka/commit.ts'
 export { OffsetsGone } from './kafka/errors.ts'
 export type { Assignment, GroupMember, MemberOptions, TopicPartition } from './kafka/member.ts'
 export type { KafkaProducer, OutMessage, ProducerOptions } from './kafka/producer.ts'
@@ -90,6 +92,7 @@ export class KafkaClient {
   #admin: Promise<Client.Admin> | undefined
   #isOpen = false
   #closing: Promise<void> | undefined
+  #closed = false
 
   constructor(connection: KafkaConnection, modules: Modules, code: ErrorCode, log: Log) {
     const { brokers, sasl, settings } = connection
@@ -220,14 +223,26 @@ export class KafkaClient {
     groupId: string,
     topics: readonly string[],
     signal: AbortSignal = never,
-  ): Promise<readonly (TopicPartition & { readonly offset: number })[]> {
+  ): Promise<readonly OffsetToCommit[]> {
     const found = await this.#withAdmin({ group: groupId }, signal, (admin) =>
       admin.fetchOffsets({ groupId, topics: [...topics] }),
     )
     return found.flatMap(({ topic, partitions }) =>
       partitions
-        .map(({ partition, offset }) => ({ topic, partition, offset: Number(offset) }))
+        .map(({ partition, offset, metadata }) => ({
+          topic,
+          partition,
+          offset: Number(offset),
+          metadata: metadata ?? '',
+        }))
         .filter(({ offset }) => offset >= 0),
+    )
+  }
+
+  /** Commits offsets to a group that has no members; with some it is refused. */
+  commit(groupId: string, offsets: readonly OffsetToCommit[], signal: AbortSignal = never): Promise<void> {
+    return this.#persist({ group: groupId }, signal, () =>
+      commitOffsets(this.#cluster as unknown as CommitCluster, groupId, offsets),
     )
   }
 
@@ -305,6 +320,7 @@ export class KafkaClient {
     }
     await Promise.race([goodbye(), sleep(GOODBYE_SECONDS, over.signal)])
     over.abort()
+    this.#closed = true
     this.#cut('closed')
   }
 
@@ -433,6 +449,8 @@ export class KafkaClient {
     socket.setKeepAlive(true, KEEP_ALIVE_SECONDS * 1000)
     this.#sockets.add(socket)
     socket.once('close', () => this.#sockets.delete(socket))
+    // What was called off goes on in the client for a while.
+    if (this.#closed) socket.destroy(new Error('closed'))
     return socket
   }
 

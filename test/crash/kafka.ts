@@ -27,7 +27,9 @@ export async function send(topic: string, spans: readonly Span[], at: KafkaAddre
 }
 
 export async function makeTopic(topic: string, spans: readonly Span[], at: KafkaAddress): Promise<void> {
-  await createTopic(topic, { partitions: 1 + Math.max(...spans.map(({ partition }) => partition)), at })
+  // Else a broker that looks would delete messages as old as these.
+  const config = { 'retention.ms': '-1' }
+  await createTopic(topic, { partitions: 1 + Math.max(...spans.map(({ partition }) => partition)), config, at })
   await send(topic, spans, at)
 }
 

@@ -1,4 +1,4 @@
-// The kafka source on a real broker: transactions, deletions, groups, topics that grow, ways to sign in, a broker that goes.
+// The kafka source on a real broker: transactions, deletions, groups, topics that grow, ways to sign in.
 
 import { randomBytes } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
@@ -7,9 +7,9 @@ import { BizonError } from '../../../lib/errors.ts'
 import { textOf } from '../../../lib/record.ts'
 import type { Page, Position } from '../../../lib/source.ts'
 import { never } from '../../../lib/wait.ts'
-import { createTopic, freshTopic, produce, withKafka } from '../../support/kafka.ts'
+import { freshTopic, produce, withKafka } from '../../support/kafka.ts'
 import { idsOf, openKafka, pagesOf, valuesOf } from '../../support/kafka-source.ts'
-import { KafkaServer, sharedKafka, USERS } from '../../support/services/kafka.ts'
+import { sharedKafka, USERS } from '../../support/services/kafka.ts'
 import { listeningLog } from '../../support/table-source.ts'
 
 const at = await sharedKafka()
@@ -26,7 +26,8 @@ const offsetsOf = async (groupId: string, topic: string) =>
   })
 
 test('a message is what was written, keys, headers, time and all', async () => {
-  const topic = await freshTopic()
+  // Else a broker that looks would delete a message as old as this.
+  const topic = await freshTopic({ config: { 'retention.ms': '-1' } })
   const headers = { text: 'é', bytes: Buffer.from([255]), twice: ['1', '2'] }
   const value = '{"n":9007199254740993, "x":1.10}'
   await produce(topic, [
@@ -273,35 +274,3 @@ test.each(['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'])('signing in by %s, below 
   expect(error).toBeInstanceOf(BizonError)
   expect(`${error?.message} ${error?.hint}`).not.toContain('not-the-password')
 })
-
-test('a broker that is killed and started again: a stream goes on behind what it gave, nothing twice', async () => {
-  const server = await KafkaServer.create()
-  try {
-    const topic = 'events'
-    await createTopic(topic, { partitions: 2, at: server.address })
-    const both = (from: number, to: number) =>
-      produce(
-        topic,
-        [0, 1].flatMap((partition) => numbers(from, to).map((one) => ({ ...one, partition }))),
-        { at: server.address },
-      )
-    await both(0, 10)
-    const source = openKafka({ at: server.address, topics: [topic], context: stream })
-    const pages: Page[] = []
-    let back: Promise<void> | undefined
-    for await (const page of source.read({}, never)) {
-      pages.push(page)
-      if (idsOf(pages).length === 20 && !back) {
-        await server.kill()
-        back = server.start().then(() => both(10, 15))
-      }
-      if (idsOf(pages).length >= 30) break
-    }
-    await back
-    await source.close?.()
-    const expected = [0, 1].flatMap((partition) => Array.from({ length: 15 }, (_, i) => `events/${partition}/${i}`))
-    expect(idsOf(pages).sort()).toEqual(expected.sort())
-  } finally {
-    await server.remove()
-  }
-}, 90_000)
