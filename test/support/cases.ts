@@ -1,12 +1,14 @@
 // Recorded command-line cases: a folder with `cmd`, its input files, and what it printed: stdout, stderr, code.
 // Each runs in a fresh copy of its folder, with the built `bizon` on the PATH; one that asks for PG_URL in a new PostgreSQL
-// database, where a role `visitor` may do nothing. BIZON_RECORD=1 records anew.
+// database, where a role `visitor` may do nothing; one that asks for KAFKA_… with a broker and a topic, see kafka-case.ts.
+// BIZON_RECORD=1 records anew.
 
 import { execFile } from 'node:child_process'
 import { cp, mkdir, mkdtemp, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { kafkaOfCase } from './kafka-case.ts'
 import { dropDatabase, freshDatabase, psql, type TestDatabase } from './services/postgres.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -35,18 +37,20 @@ export async function record(name: string, printed: Printed): Promise<void> {
 export async function runCase(name: string): Promise<Printed> {
   const scratch = await realpath(await mkdtemp(join(tmpdir(), 'bizon-case-')))
   const script = join(CASES, name, 'cmd')
-  const database = (await asksForDatabase(name)) ? await databaseOfCase() : undefined
+  const database = (await asksFor('PG_URL', name)) ? await databaseOfCase() : undefined
+  const kafka = (await asksFor('KAFKA_', name)) ? await kafkaOfCase(join(CASES, name)) : undefined
   try {
     const [work, bin] = [join(scratch, 'work'), join(scratch, 'bin')]
     await cp(join(CASES, name), work, { recursive: true })
-    for (const file of [...RECORDED, 'cmd']) await rm(join(work, file), { force: true })
+    for (const file of [...RECORDED, 'cmd', 'messages.json']) await rm(join(work, file), { force: true })
+    if (kafka) await writeFile(join(work, 'pipeline.yml'), await kafka.pipeline())
     await mkdir(bin)
     for (const program of ['bizon', 'bizon-extract', 'bizon-load']) {
       const built = join(ROOT, 'dist', 'bin', `${program}.js`)
       await writeFile(join(bin, program), `#!/bin/sh\nexec '${process.execPath}' '${built}' "$@"\n`, { mode: 0o755 })
     }
     const printed = await bash(script, work, bin, database && { PG_URL: database.url })
-    const placed = (text: string): string => normalise(atDatabase(text, database), work)
+    const placed = (text: string): string => normalise(atDatabase(kafka?.placed(text) ?? text, database), work)
     return { stdout: placed(printed.stdout), stderr: placed(printed.stderr), code: printed.code }
   } finally {
     if (database) await dropDatabase(database)
@@ -54,9 +58,9 @@ export async function runCase(name: string): Promise<Printed> {
   }
 }
 
-async function asksForDatabase(name: string): Promise<boolean> {
+async function asksFor(variable: string, name: string): Promise<boolean> {
   const read = (file: string): Promise<string> => readFile(join(CASES, name, file), 'utf8').catch(() => '')
-  return /PG_URL/.test((await read('cmd')) + (await read('pipeline.yml')))
+  return ((await read('cmd')) + (await read('pipeline.yml'))).includes(variable)
 }
 
 async function databaseOfCase(): Promise<TestDatabase> {
