@@ -4,7 +4,7 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, describe, expect, test } from 'vitest'
 import { KafkaServer, sharedKafka } from '../support/services/kafka.ts'
-import { kafkaPipeline, linesOf, makeTopic, type Span, send, toFile, toPostgres } from './kafka.ts'
+import { kafkaPipeline, linesOf, makeTopic, type Span, send, toFile, toPostgres } from './kafka-source.ts'
 import { crash, finish, prepare, resume } from './kill.ts'
 import type { Mutant } from './mutants.ts'
 import { complaintsAfter, sidecarOf, stateOf } from './oracle.ts'
