@@ -22,6 +22,7 @@ export const sources = {
 
 export const destinations = {
   file: () => import('./destinations/file.ts'),
+  kafka: () => import('./destinations/kafka.ts'),
   logger: () => import('./destinations/logger.ts'),
   postgres: () => import('./destinations/postgres.ts'),
   sqlite: () => import('./destinations/sqlite.ts'),

@@ -20,6 +20,7 @@ import { type CommitCluster, commitOffsets, type OffsetToCommit } from './kafka/
 import type { KafkaConnection, Sasl, TlsFiles } from './kafka/config.ts'
 import { isPassing, kafkaError, type Place, protocolType } from './kafka/errors.ts'
 import { type ClientConsumer, GroupMember, type MemberOptions } from './kafka/member.ts'
+import { offsetsOf, type Which } from './kafka/offsets.ts'
 import { type ClientProducer, KafkaProducer, type ProducerOptions } from './kafka/producer.ts'
 import { type FetchCluster, PartitionReader, type ReaderOptions } from './kafka/reader.ts'
 
@@ -27,6 +28,7 @@ export type { OffsetToCommit } from './kafka/commit.ts'
 export { OffsetsGone } from './kafka/errors.ts'
 export type { Assignment, GroupMember, MemberOptions, TopicPartition } from './kafka/member.ts'
 export type { KafkaProducer, OutMessage, ProducerOptions } from './kafka/producer.ts'
+export { MessageTooLarge, sizeOfMessage } from './kafka/producer.ts'
 export type { Batch, Message, PartitionReader, ReaderOptions } from './kafka/reader.ts'
 
 export interface KafkaContext {
@@ -191,28 +193,25 @@ export class KafkaClient {
   }
 
   /** Of all partitions of a topic. */
-  watermarks(topic: string, signal: AbortSignal = never): Promise<readonly Watermarks[]> {
-    return this.#persist({ topic }, signal, async () => {
-      await this.#cluster.addMultipleTargetTopics([topic])
-      await this.#cluster.refreshMetadataIfNecessary()
-      const [lows, highs] = await Promise.all([this.#offsets(topic, { fromBeginning: true }), this.#offsets(topic, {})])
-      return [...lows]
-        .map(([partition, low]) => ({ partition, low, high: highs.get(partition) ?? low }))
-        .sort((a, b) => a.partition - b.partition)
-    })
+  async watermarks(topic: string, signal: AbortSignal = never): Promise<readonly Watermarks[]> {
+    const { isolation = 'read_committed' } = this.#connection.settings
+    const highs = await this.#offsets(topic, 'end', isolation, signal)
+    return [...(await this.#offsets(topic, 'first', isolation, signal))]
+      .map(([partition, low]) => ({ partition, low, high: highs.get(partition) ?? low }))
+      .sort((a, b) => a.partition - b.partition)
+  }
+
+  /** The offset after the last of each partition, also of what is not settled yet. */
+  ends(topic: string, signal: AbortSignal = never): Promise<ReadonlyMap<number, number>> {
+    return this.#offsets(topic, 'end', 'read_uncommitted', signal)
   }
 
   /** The first offset of each partition whose message is not older; its end, where there is none. */
-  async offsetsAt(topic: string, timestamp: Date, signal: AbortSignal = never): Promise<ReadonlyMap<number, number>> {
-    return this.#persist({ topic }, signal, async () => {
-      await this.#cluster.addMultipleTargetTopics([topic])
-      await this.#cluster.refreshMetadataIfNecessary()
-      const found = await this.#offsets(topic, { fromTimestamp: timestamp.getTime() })
-      const ends = await this.#offsets(topic, {})
-      return new Map(
-        [...found].map(([partition, offset]) => [partition, offset < 0 ? (ends.get(partition) ?? 0) : offset]),
-      )
-    })
+  async offsetsAt(topic: string, time: Date, signal: AbortSignal = never): Promise<ReadonlyMap<number, number>> {
+    const { isolation = 'read_committed' } = this.#connection.settings
+    const found = await this.#offsets(topic, time.getTime(), isolation, signal)
+    const ends = await this.#offsets(topic, 'end', isolation, signal)
+    return new Map([...found].map(([partition, at]) => [partition, at < 0 ? (ends.get(partition) ?? 0) : at]))
   }
 
   /**
@@ -358,15 +357,8 @@ export class KafkaClient {
     }
   }
 
-  async #offsets(
-    topic: string,
-    which: { fromBeginning?: boolean; fromTimestamp?: number },
-  ): Promise<Map<number, number>> {
-    const partitions = this.#cluster
-      .findTopicPartitionMetadata(topic)
-      .map(({ partitionId: partition }) => ({ partition }))
-    const [found] = await this.#cluster.fetchTopicsOffset([{ topic, partitions, ...which }])
-    return new Map(found?.partitions.map(({ partition, offset }) => [partition, Number(offset)]))
+  #offsets(topic: string, which: Which, isolation: 'read_committed' | 'read_uncommitted', signal: AbortSignal) {
+    return this.#persist({ topic }, signal, () => offsetsOf(this.#cluster, topic, which, isolation))
   }
 
   #withAdmin<T>(about: Partial<Place>, signal: AbortSignal, work: (admin: Client.Admin) => Promise<T>): Promise<T> {

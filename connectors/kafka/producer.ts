@@ -1,7 +1,7 @@
 // Writes messages: each once, in order, within one partition; with a transactional id all of a transaction or none.
 
 import { BizonError } from '../../lib/errors.ts'
-import { kafkaError, type Place } from './errors.ts'
+import { kafkaError, type Place, protocolType } from './errors.ts'
 
 export interface OutMessage {
   readonly topic: string
@@ -23,6 +23,19 @@ export interface ProducerOptions {
   /** Of one request: what goes to one partition in it must not be larger than the topic takes. Default 900,000. */
   readonly maxRequestBytes?: number | undefined
 }
+
+/** A message that its topic does not take. */
+export class MessageTooLarge extends BizonError {
+  readonly lost: OutMessage
+
+  constructor(error: unknown, place: Place, lost: OutMessage | undefined) {
+    const { code, message, hint } = kafkaError(error, place)
+    super(code, message, { hint, cause: error })
+    this.lost = lost ?? { topic: place.topic ?? '', key: null, value: null }
+  }
+}
+
+const TOO_LARGE = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE'])
 
 /** Not shared: one call after the other. */
 export class KafkaProducer {
@@ -64,7 +77,7 @@ export class KafkaProducer {
     for (let start = 0; start < messages.length; ) {
       let end = start
       for (let bytes = 0; end < messages.length; end++) {
-        bytes += sizeOf(messages[end] as OutMessage)
+        bytes += sizeOfMessage(messages[end] as OutMessage)
         if (bytes > maxRequestBytes && end > start) break
       }
       await this.#sendOnce(messages.slice(start, end))
@@ -84,10 +97,17 @@ export class KafkaProducer {
     const compression = this.#options.compression === 'gzip' ? 1 : 0
     const [first] = topics.keys()
     const topic = topics.size === 1 ? first : undefined
-    await this.#try(
-      () => (this.#transaction ?? this.#client).sendBatch({ acks: -1, compression, topicMessages }),
-      topic,
-    )
+    try {
+      await (this.#transaction ?? this.#client).sendBatch({ acks: -1, compression, topicMessages })
+    } catch (error) {
+      if (!TOO_LARGE.has(protocolType(error) ?? '')) throw kafkaError(error, { ...this.#place, topic })
+      const [lost, ...others] = messages
+      if (others.length === 0) throw new MessageTooLarge(error, { ...this.#place, topic }, lost)
+      // The topic takes less than was thought, which is nothing against each of them.
+      const half = messages.length >> 1
+      await this.#sendOnce(messages.slice(0, half))
+      await this.#sendOnce(messages.slice(half))
+    }
   }
 
   /** Offsets of a group, with the transaction. Another member of the group is not kept from it: see docs/decisions.md. */
@@ -130,11 +150,11 @@ export class KafkaProducer {
     throw new BizonError('internal', 'no transaction was begun')
   }
 
-  async #try<T>(work: () => Promise<T>, topic?: string): Promise<T> {
+  async #try<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work()
     } catch (error) {
-      throw kafkaError(error, { ...this.#place, topic })
+      throw kafkaError(error, this.#place)
     }
   }
 }
@@ -142,7 +162,7 @@ export class KafkaProducer {
 const REQUEST_BYTES = 900_000
 
 /** Roughly what a message takes in a request. */
-export function sizeOf({ key, value, headers = {} }: Omit<OutMessage, 'topic'>): number {
+export function sizeOfMessage({ key, value, headers = {} }: Omit<OutMessage, 'topic'>): number {
   let size = 40 + lengthOf(key) + lengthOf(value)
   for (const [name, header] of Object.entries(headers)) size += 4 + Buffer.byteLength(name) + lengthOf(header)
   return size

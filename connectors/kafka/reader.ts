@@ -7,6 +7,7 @@
 import { BizonError } from '../../lib/errors.ts'
 import { orAborted, sleep } from '../../lib/wait.ts'
 import { isPassing, kafkaError, OffsetsGone, type Place, protocolType } from './errors.ts'
+import { offsetsOf } from './offsets.ts'
 
 export interface ReaderOptions {
   /** Default read_committed. */
@@ -18,6 +19,8 @@ export interface ReaderOptions {
   readonly minBytes?: number | undefined
   /** How long a broker waits for something to send. Default 200. */
   readonly maxWaitMs?: number | undefined
+  /** Messages tell of the transaction that they are part of, and where those end is a message, too. Default false. */
+  readonly markers?: boolean | undefined
   /** How long a broker may be away. Default 60. */
   readonly patienceSeconds?: number | undefined
 }
@@ -30,6 +33,8 @@ export interface Message {
   readonly timestamp: number
   /** A name that stands there several times has a list. */
   readonly headers: Readonly<Record<string, Buffer | null | readonly (Buffer | null)[]>>
+  /** With `markers`: of a message of a transaction, and of the end of one. */
+  readonly transaction?: { readonly producerId: string; readonly end?: 'commit' | 'abort' }
 }
 
 /** What one partition had to give, in the order of offsets. May hold no messages, where only others moved on. */
@@ -142,7 +147,7 @@ export class PartitionReader {
 
   /** Never rejects. */
   async #fly(node: number, partitions: readonly Assigned[]): Promise<Landing> {
-    const { isolation, minBytes = 1, maxBytes = MAX_BYTES, maxWaitMs = WAIT_MS } = this.#options
+    const { isolation, markers = false, minBytes = 1, maxBytes = MAX_BYTES, maxWaitMs = WAIT_MS } = this.#options
     const { maxBytesPerPartition = MAX_PARTITION_BYTES } = this.#options
     // Another assignment may have taken its place until the answer comes.
     const asked = partitions.map((from) => ({ from, offset: from.next }))
@@ -167,7 +172,8 @@ export class PartitionReader {
       for (const { topicName, partitions: answers } of responses) {
         for (const answer of answers) {
           const one = asked.find(({ from }) => from.topic === topicName && from.partition === answer.partition)
-          if (one) batches.push(landed(one.from, one.offset, answer, { isolation, isAlone: asked.length === 1 }))
+          if (one)
+            batches.push(landed(one.from, one.offset, answer, { isolation, markers, isAlone: asked.length === 1 }))
         }
       }
       return { node, batches: batches.filter(({ batch, from, isSuspect }) => batch.next > from.next || isSuspect) }
@@ -179,12 +185,11 @@ export class PartitionReader {
   async #gone(error: unknown): Promise<BizonError> {
     const { topic, partition } = error as { topic: string; partition: number }
     const assigned = this.#assigned.get(keyOf(topic, partition))
-    const bound = async (fromBeginning: boolean): Promise<number> => {
-      const [found] = await this.#cluster.fetchTopicsOffset([{ topic, partitions: [{ partition }], fromBeginning }])
-      return Number(found?.partitions[0]?.offset)
-    }
+    const { isolation = 'read_committed' } = this.#options
     try {
-      const [low, high] = [await bound(true), await bound(false)]
+      const lows = await offsetsOf(this.#cluster, topic, 'first', isolation)
+      const highs = await offsetsOf(this.#cluster, topic, 'end', isolation)
+      const [low, high] = [lows.get(partition) ?? 0, highs.get(partition) ?? 0]
       return new OffsetsGone(this.#place.code, { topic, partition, offset: assigned?.next ?? -1, low, high })
     } catch (failure) {
       return kafkaError(failure, this.#place)
@@ -228,7 +233,7 @@ function landed(
   from: Assigned,
   offset: number,
   answer: FetchedPartition,
-  { isolation, isAlone }: { isolation: ReaderOptions['isolation']; isAlone: boolean },
+  { isolation, markers, isAlone }: { isolation: ReaderOptions['isolation']; markers: boolean; isAlone: boolean },
 ): LandedBatch {
   const { topic, partition } = from
   const committedOnly = isolation !== 'read_uncommitted'
@@ -242,13 +247,14 @@ function landed(
     const next = isSuspect && isAlone && from.isSuspect ? offset + 1 : offset
     return { from, isSuspect, batch: { topic, partition, messages: [], next, end } }
   }
-  const shown = committedOnly ? committed(raw, answer.abortedTransactions) : raw
+  const counting = committedOnly ? committed(raw, answer.abortedTransactions) : raw
   const messages: Message[] = []
-  for (const message of shown) {
+  for (const message of counting) {
     const at = Number(message.offset)
-    if (at < offset || message.isControlRecord) continue
+    if (at < offset || (message.isControlRecord && !markers)) continue
     const { key, value, timestamp, headers } = message
-    messages.push({ offset: at, key, value, timestamp: Number(timestamp), headers: headers as Message['headers'] })
+    const shown = { offset: at, key, value, timestamp: Number(timestamp), headers: headers as Message['headers'] }
+    messages.push(markers ? { ...shown, ...transactionOf(message) } : shown)
   }
   const { batchContext: context } = last
   // Where the last messages of a batch were compacted away it still ends behind them.
@@ -258,6 +264,13 @@ function landed(
 }
 
 const ABORT = 0
+
+function transactionOf({ key, isControlRecord, batchContext }: FetchedMessage): Pick<Message, 'transaction'> {
+  if (!batchContext?.inTransaction) return {}
+  const { producerId } = batchContext
+  if (!isControlRecord) return { transaction: { producerId } }
+  return { transaction: { producerId, end: key?.readInt16BE(2) === ABORT ? 'abort' : 'commit' } }
+}
 
 /** Without those of transactions that were aborted. */
 function committed(
@@ -298,22 +311,14 @@ export interface FetchCluster {
   findTopicPartitionMetadata(topic: string): readonly { readonly partitionId: number; readonly leader: number }[]
   findLeaderForPartitions(topic: string, partitions: readonly number[]): Readonly<Record<string, readonly number[]>>
   findBroker(broker: { readonly nodeId: string }): Promise<FetchBroker>
-  fetchTopicsOffset(
-    topics: readonly {
-      readonly topic: string
-      readonly partitions: readonly { readonly partition: number }[]
-      readonly fromBeginning?: boolean
-      readonly fromTimestamp?: number
-    }[],
-  ): Promise<
-    readonly {
-      readonly topic: string
-      readonly partitions: readonly { readonly partition: number; readonly offset: string }[]
-    }[]
-  >
 }
 
 interface FetchBroker {
+  listOffsets(request: object): Promise<{
+    readonly responses: readonly {
+      readonly partitions: readonly { readonly partition: number; readonly offset: string }[]
+    }[]
+  }>
   findGroupCoordinator(request: { readonly groupId: string; readonly coordinatorType: number }): Promise<unknown>
   fetch(request: object): Promise<{
     readonly responses: readonly { readonly topicName: string; readonly partitions: readonly FetchedPartition[] }[]

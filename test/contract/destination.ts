@@ -33,6 +33,11 @@ export interface Trial {
   copy?(from: string, to: string): Promise<void>
   /** Waits more than it works, so that several cases at a time take less. */
   readonly concurrent?: boolean
+  /**
+   * What is in its targets stays there, and is seen with each checkpoint, whatever the mode. Whoever opens a target fences the
+   * one before.
+   */
+  readonly onlyAdds?: boolean
   /** By day only every so-manieth operation fails, another one in each mode. Default 1. */
   readonly step?: number
   /** What `bizon verify` and `bizon chaos` read its targets with; only of one that has it. */
@@ -55,7 +60,7 @@ const KINDS: readonly Kind[] = [
 ]
 
 export function destinationContract(name: string, trial: Trial): void {
-  const { create, readBack, idOf, noticed, reader, copy, concurrent = false } = trial
+  const { create, readBack, idOf, noticed, reader, copy, concurrent = false, onlyAdds = false } = trial
   const step = process.env.BIZON_NIGHTLY === '1' ? 1 : (trial.step ?? 1)
   /** Which operations are to fail. `shift`: for two sweeps not to look at the same ones. */
   const failures = (passed: number, shift = 0): number[] =>
@@ -130,12 +135,15 @@ export function destinationContract(name: string, trial: Trial): void {
       })
     }
 
-    for (const [shift, kind] of KINDS.entries()) {
+    // Where nothing is replaced the others are the same.
+    const kinds = onlyAdds ? KINDS.filter(({ complete }) => !complete) : KINDS
+    for (const [shift, kind] of kinds.entries()) {
       const { title, mode, complete } = kind
       const newRun = (epoch: number): Run => runOf('new', mode, epoch, complete)
       const result = kind.expect(old, fresh)
       /** What readers see before the run publishes. */
-      const visible = (rows: readonly string[]): readonly string[] => (mode === 'stream' ? [...old, ...rows] : old)
+      const visible = (rows: readonly string[]): readonly string[] =>
+        mode === 'stream' || onlyAdds ? [...old, ...rows] : old
 
       describe(title, () => {
         test('every record arrives once and in order, into nothing and into what is there', async () => {
@@ -256,12 +264,17 @@ export function destinationContract(name: string, trial: Trial): void {
           expect(await readBack(folder, 'main')).toEqual(result)
         })
 
-        test('a second process is refused while the first is at work, and then takes over', async () => {
+        test(`${onlyAdds ? 'a second process fences the first' : 'a second process is refused while the first is at work, and then takes over'}`, async () => {
           const folder = await newFolder()
           const first = create(folder, { mode })
           await first.open(newRun(1), never)
           const second = create(folder, { mode })
-          await expect(second.open(newRun(2), never)).rejects.toMatchObject({ code: 'locked' })
+          if (onlyAdds) {
+            await second.open(newRun(2), never)
+            await first.write(NEW[0] as Page, never)
+            const late = first.flush({ run: 'new', page: 1, rows: 3, position: null, end: false })
+            await expect(late).rejects.toMatchObject({ code: 'fenced' })
+          } else await expect(second.open(newRun(2), never)).rejects.toMatchObject({ code: 'locked' })
           await second.close()
           await first.close()
           await load(create(folder, { mode }), newRun(3), NEW)
@@ -318,94 +331,102 @@ export function destinationContract(name: string, trial: Trial): void {
       })
     }
 
-    test('what another run staged is dropped, and never published', async () => {
-      for (const mode of ['full_refresh', 'incremental'] as const) {
-        const complete = mode === 'full_refresh'
-        const folder = await published(mode)
-        await load(create(folder, { mode }), runOf('given up', mode, 2, complete), NEW.slice(0, 2), { publish: false })
-        const destination = create(folder, { mode })
-        expect(await destination.open(runOf('next', mode, 3, complete), never)).toBeUndefined()
-        await destination.close()
-        const pages = pagesOf('next', 1)
-        await load(create(folder, { mode }), runOf('next', mode, 4, complete), pages)
-        expect(await readBack(folder, 'main')).toEqual(complete ? idsOf(pages) : [...old, ...idsOf(pages)])
-      }
-    })
-
-    test('a run given up anywhere, also while it published, leaves nothing half done to the run after it', async () => {
-      for (const { mode, complete, expect: expected } of KINDS.filter(({ mode }) => mode !== 'stream')) {
-        const clean = failAt(0)
-        const run = runOf('given up', mode, 2, complete)
-        await load(create(await published(mode), { mode, before: clean.before }), run, NEW)
-        for (const n of failures(
-          clean.passed(),
-          KINDS.findIndex((kind) => kind.mode === mode),
-        )) {
+    if (!onlyAdds)
+      test('what another run staged is dropped, and never published', async () => {
+        for (const mode of ['full_refresh', 'incremental'] as const) {
+          const complete = mode === 'full_refresh'
           const folder = await published(mode)
-          const fault = failAt(n)
-          await expect(load(create(folder, { mode, before: fault.before }), run, NEW)).rejects.toBeInstanceOf(Injected)
+          await load(create(folder, { mode }), runOf('given up', mode, 2, complete), NEW.slice(0, 2), {
+            publish: false,
+          })
+          const destination = create(folder, { mode })
+          expect(await destination.open(runOf('next', mode, 3, complete), never)).toBeUndefined()
+          await destination.close()
           const pages = pagesOf('next', 1)
-          await load(create(folder, { mode }), runOf('next', mode, 3, complete), pages)
-          const found = await readBack(folder, 'main')
-          // Behind the commit `published` the given-up run did succeed: an append then stays, once.
-          const variants = [expected(old, idsOf(pages)), expected([...old, ...fresh], idsOf(pages))]
-          expect(variants, `failed at operation ${n}`).toContainEqual(found)
+          await load(create(folder, { mode }), runOf('next', mode, 4, complete), pages)
+          expect(await readBack(folder, 'main')).toEqual(complete ? idsOf(pages) : [...old, ...idsOf(pages)])
         }
-      }
-    })
+      })
 
-    test('an append that fails shows none of its rows, whatever fails', async () => {
-      const run = runOf('new', 'incremental', 2)
-      const clean = failAt(0)
-      const operations: string[] = []
-      const noted = (operation: string): void => {
-        operations.push(operation)
-        clean.before(operation)
-      }
-      await load(create(await published('incremental'), { mode: 'incremental', before: noted }), run, NEW)
-      expect(operations.join()).toMatch(noticed)
-      const seen = new Set<boolean>()
-      for (const n of failures(clean.passed())) {
-        const folder = await published('incremental')
-        const failing = load(create(folder, { mode: 'incremental', before: failAt(n).before }), run, NEW)
-        await expect(failing).rejects.toBeInstanceOf(Injected)
-        const rows = await readBack(folder, 'main')
-        const appended = rows?.length === old.length + fresh.length
-        seen.add(appended)
-        // All of them only once nothing is left to do but to note that they are there, and to tidy up.
-        if (appended) expect(operations.slice(n - 1).join()).not.toMatch(noticed)
-        else expect(rows, `failed at operation ${n}`).toEqual(old)
-      }
-      expect(seen.has(false)).toBe(true)
-    })
+    if (!onlyAdds)
+      test('a run given up anywhere, also while it published, leaves nothing half done to the run after it', async () => {
+        for (const { mode, complete, expect: expected } of KINDS.filter(({ mode }) => mode !== 'stream')) {
+          const clean = failAt(0)
+          const run = runOf('given up', mode, 2, complete)
+          await load(create(await published(mode), { mode, before: clean.before }), run, NEW)
+          for (const n of failures(
+            clean.passed(),
+            KINDS.findIndex((kind) => kind.mode === mode),
+          )) {
+            const folder = await published(mode)
+            const fault = failAt(n)
+            await expect(load(create(folder, { mode, before: fault.before }), run, NEW)).rejects.toBeInstanceOf(
+              Injected,
+            )
+            const pages = pagesOf('next', 1)
+            await load(create(folder, { mode }), runOf('next', mode, 3, complete), pages)
+            const found = await readBack(folder, 'main')
+            // Behind the commit `published` the given-up run did succeed: an append then stays, once.
+            const variants = [expected(old, idsOf(pages)), expected([...old, ...fresh], idsOf(pages))]
+            expect(variants, `failed at operation ${n}`).toContainEqual(found)
+          }
+        }
+      })
+
+    if (!onlyAdds)
+      test('an append that fails shows none of its rows, whatever fails', async () => {
+        const run = runOf('new', 'incremental', 2)
+        const clean = failAt(0)
+        const operations: string[] = []
+        const noted = (operation: string): void => {
+          operations.push(operation)
+          clean.before(operation)
+        }
+        await load(create(await published('incremental'), { mode: 'incremental', before: noted }), run, NEW)
+        expect(operations.join()).toMatch(noticed)
+        const seen = new Set<boolean>()
+        for (const n of failures(clean.passed())) {
+          const folder = await published('incremental')
+          const failing = load(create(folder, { mode: 'incremental', before: failAt(n).before }), run, NEW)
+          await expect(failing).rejects.toBeInstanceOf(Injected)
+          const rows = await readBack(folder, 'main')
+          const appended = rows?.length === old.length + fresh.length
+          seen.add(appended)
+          // All of them only once nothing is left to do but to note that they are there, and to tidy up.
+          if (appended) expect(operations.slice(n - 1).join()).not.toMatch(noticed)
+          else expect(rows, `failed at operation ${n}`).toEqual(old)
+        }
+        expect(seen.has(false)).toBe(true)
+      })
 
     describe('what is published is not what the run before left', () => {
       const nextAfter = (previous: string, epoch: number): Run => ({ ...runOf('next', 'incremental', epoch), previous })
       const NEXT = pagesOf('next', 1)
 
-      test('because one more was published: it is taken back if it was added, whatever fails on the way', async () => {
-        const clean = failAt(0)
-        const prepared = async (): Promise<string> => {
-          const folder = await published('incremental')
-          const more = { ...runOf('unknown', 'incremental', 2), previous: 'old' }
-          await load(create(folder, { mode: 'incremental' }), more, NEW)
-          expect(await readBack(folder, 'main')).toEqual([...old, ...fresh])
-          return folder
-        }
-        await load(create(await prepared(), { mode: 'incremental', before: clean.before }), nextAfter('old', 3), NEXT)
-        for (const n of [0, ...failures(clean.passed())]) {
-          const folder = await prepared()
-          const first = load(
-            create(folder, { mode: 'incremental', before: failAt(n).before }),
-            nextAfter('old', 3),
-            NEXT,
-          )
-          if (n > 0) await expect(first).rejects.toBeInstanceOf(Injected)
-          else await first
-          await load(create(folder, { mode: 'incremental' }), nextAfter('old', 4), NEXT)
-          expect(await readBack(folder, 'main'), `failed at operation ${n}`).toEqual([...old, ...idsOf(NEXT)])
-        }
-      })
+      if (!onlyAdds)
+        test('because one more was published: it is taken back if it was added, whatever fails on the way', async () => {
+          const clean = failAt(0)
+          const prepared = async (): Promise<string> => {
+            const folder = await published('incremental')
+            const more = { ...runOf('unknown', 'incremental', 2), previous: 'old' }
+            await load(create(folder, { mode: 'incremental' }), more, NEW)
+            expect(await readBack(folder, 'main')).toEqual([...old, ...fresh])
+            return folder
+          }
+          await load(create(await prepared(), { mode: 'incremental', before: clean.before }), nextAfter('old', 3), NEXT)
+          for (const n of [0, ...failures(clean.passed())]) {
+            const folder = await prepared()
+            const first = load(
+              create(folder, { mode: 'incremental', before: failAt(n).before }),
+              nextAfter('old', 3),
+              NEXT,
+            )
+            if (n > 0) await expect(first).rejects.toBeInstanceOf(Injected)
+            else await first
+            await load(create(folder, { mode: 'incremental' }), nextAfter('old', 4), NEXT)
+            expect(await readBack(folder, 'main'), `failed at operation ${n}`).toEqual([...old, ...idsOf(NEXT)])
+          }
+        })
 
       test('because it was replaced, or more than one was added: the run is refused and changes nothing', async () => {
         const replaced = await published('incremental')
@@ -457,7 +478,8 @@ export function destinationContract(name: string, trial: Trial): void {
       await load(create(folder, { mode: 'incremental' }), runOf('c', 'incremental', 4), parts[2])
       expect(await readBack(folder, 'main')).toEqual([...old, ...parts.flatMap(idsOf)])
       await load(create(folder, { mode: 'full_refresh' }), runOf('d', 'full_refresh', 5), NEW)
-      expect(await readBack(folder, 'main')).toEqual(fresh)
+      const stays = onlyAdds ? [...old, ...parts.flatMap(idsOf)] : []
+      expect(await readBack(folder, 'main')).toEqual([...stays, ...fresh])
     })
 
     test('checking changes nothing', async () => {

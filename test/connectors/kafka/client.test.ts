@@ -7,9 +7,11 @@ import { withClient } from '../../support/kafka-client.ts'
 /** All that the reader has up to the ends that the topic has now. */
 async function readAll(client: KafkaClient, topic: string, reader = client.reader()): Promise<readonly Batch[]> {
   const missing = new Map<number, number>()
-  for (const { partition, low, high } of await client.watermarks(topic)) {
+  const ends = await client.ends(topic)
+  for (const { partition, low } of await client.watermarks(topic)) {
+    const end = ends.get(partition) ?? 0
     reader.assign(topic, partition, low)
-    if (low < high) missing.set(partition, high)
+    if (low < end) missing.set(partition, end)
   }
   const batches: Batch[] = []
   while (missing.size > 0) {
@@ -61,6 +63,60 @@ test('only what is committed is shown, whatever keys the messages of others have
     expect(valuesOf(await readAll(client, topic, uncommitted)).slice(0, -1)).toEqual([
       ...['c1', 'a1', 'a2', 'a3', 'c2', 'c3', 'p1'],
     ])
+  })
+})
+
+test('ends are told from what is settled, and times are found', async () => {
+  const topic = await freshTopic()
+  const at = Date.UTC(2026, 0, 1)
+  await produce(
+    topic,
+    [0, 1, 2].map((n) => ({ value: `v${n}`, timestamp: at + n * 1000 })),
+  )
+  await withClient(async (client) => {
+    const producer = await client.producer({ transactionalId: topic }, never)
+    await producer.begin()
+    await producer.send([{ topic, key: null, value: 'open', timestamp: at + 9000 }])
+    expect(await client.watermarks(topic)).toEqual([{ partition: 0, low: 0, high: 3 }])
+    expect(await client.ends(topic)).toEqual(new Map([[0, 4]]))
+    expect(await client.offsetsAt(topic, new Date(at + 500))).toEqual(new Map([[0, 1]]))
+    expect(await client.offsetsAt(topic, new Date(at + 60_000))).toEqual(new Map([[0, 3]]))
+    const reader = client.reader({ isolation: 'read_uncommitted', markers: true })
+    await producer.abort()
+    await expect.poll(() => client.ends(topic)).toEqual(new Map([[0, 5]]))
+    expect(
+      (await readAll(client, topic, reader)).flatMap(({ messages }) => messages).map((one) => one.transaction?.end),
+    ).toEqual([...[undefined, undefined, undefined, undefined, 'abort']])
+  })
+})
+
+test('offsets that are gone are told, with what is left', async () => {
+  const topic = await freshTopic()
+  await produce(
+    topic,
+    [0, 1, 2, 3].map((n) => ({ value: `v${n}` })),
+  )
+  await withKafka(undefined, async (kafka) => {
+    const admin = kafka.admin()
+    await admin.connect()
+    await admin.fetchTopicOffsets(topic)
+    await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: '3' }] })
+    await admin.disconnect()
+  })
+  await withClient(async (client) => {
+    const reader = client.reader()
+    reader.assign(topic, 0, 1)
+    await expect(reader.fetch(never)).rejects.toMatchObject({
+      code: 'source',
+      message: `offset 1 of ${topic}, partition 0, is gone: it goes from 3 to 4; 2 messages were deleted before they were read`,
+      ...{ topic, partition: 0, offset: 1, low: 3, high: 4 },
+    })
+    reader.assign(topic, 0, 3)
+    expect(valuesOf(await reader.fetch(never))).toEqual(['v3'])
+    reader.assign(topic, 0, 9)
+    await expect(reader.fetch(never)).rejects.toThrow('there are only 4: the topic was made anew')
+    reader.assign(topic, 5, 0)
+    await expect(reader.fetch(never)).rejects.toThrow(`topic ${topic} has no partition 5`)
   })
 })
 
@@ -138,7 +194,7 @@ test('members of a group share its partitions, and commit what is theirs', async
     const all = await one.next(never)
     expect(all.partitions).toHaveLength(4)
     expect(await one.commit(all, [{ topic, partition: 2, offset: 7 }])).toBe(true)
-    await expect.poll(() => client.committed(topic, [topic])).toEqual([{ topic, partition: 2, offset: 7 }])
+    await expect.poll(() => client.committed(topic, [topic])).toMatchObject([{ topic, partition: 2, offset: 7 }])
     const two = await client.member(options, never)
     await one.ended(all, never)
     expect(await one.commit(all, [{ topic, partition: 2, offset: 9 }])).toBe(false)

@@ -1,0 +1,51 @@
+// The kafka destination, killed at every fault point of every mode: the next run ends with the exact messages. How often it
+// was killed is part of the test, so that a point that nobody passes any more does not go unnoticed.
+
+import { afterAll, describe, expect, test } from 'vitest'
+import { freshTopic } from '../support/kafka.ts'
+import { Case, type KafkaScenario, kafkaScenarios, lookBack } from './kafka.ts'
+import { buildCountingTwin, occurrences } from './points.ts'
+import { eachOf, NIGHTLY, TEST_LIMIT_MS } from './workspace.ts'
+
+/** By day: the points of the destination, since the others are one way in every destination, and how many those are. */
+const BY_DAY: { readonly [name in keyof typeof kafkaScenarios]: { readonly own: RegExp; readonly kills: number } } = {
+  // Up to its end it is as a stream.
+  kafkaAppend: { own: /^(?:commit\.mid|publish\..*)$/, kills: 3 },
+  kafkaStream: { own: /^(?:stage|commit)\./, kills: 5 },
+}
+const DEEP = ['stage.after@2', 'commit.mid@1', 'commit.after@1', 'commit.before@2', 'cursor.before@1']
+
+const counting = await buildCountingTwin()
+afterAll(() => counting.remove())
+
+describe.each(Object.entries(kafkaScenarios))('%s', { timeout: TEST_LIMIT_MS }, (name, scenario: KafkaScenario) => {
+  test('killed at each of its points, and again while it recovers, it is resumed to the exact messages', async () => {
+    const topic = await freshTopic()
+    const { own, kills } = BY_DAY[name as keyof typeof BY_DAY]
+    const points = await pointsOf(scenario, own)
+    if (!NIGHTLY) expect(points.length, points.join()).toBe(kills)
+    const cases = new Map<string, Case>()
+    const deep = NIGHTLY || scenario.earlier === 0 ? [DEEP] : []
+    const trials = [...points.map((point) => [point]), ...deep]
+    const complaints = await eachOf(trials, async (failpoints) => {
+      const one = await Case.prepare(scenario, topic)
+      cases.set(failpoints.join(), one)
+      return one.crash(failpoints)
+    })
+    expect([...complaints, ...(await lookBack(topic, cases))]).toEqual([])
+    await Promise.all([...cases.values()].map((one) => one.remove()))
+  })
+})
+
+async function pointsOf(scenario: KafkaScenario, own: RegExp): Promise<string[]> {
+  const one = await Case.prepare(scenario, await freshTopic())
+  await one.finish({ program: counting.program, env: { FAULT_POINTS: one.place.path('points') } })
+  const passes = new Map<string, number>()
+  for (const name of (await one.place.read('points'))?.toString().split('\n').slice(0, -1) ?? []) {
+    passes.set(name, (passes.get(name) ?? 0) + 1)
+  }
+  await one.remove()
+  return [...passes].flatMap(([point, times]) =>
+    own.test(point) || NIGHTLY ? occurrences(times, true).map((at) => `${point}@${at}`) : [],
+  )
+}
