@@ -66,6 +66,7 @@ export class Records {
   readonly #log: Log
   readonly #out = new TextBuffer()
   readonly #repairs = new Set<Repair>()
+  #date = new Date(0)
 
   constructor(options: RecordOptions, rejects: Rejects, log: Log) {
     this.#options = options
@@ -142,8 +143,17 @@ export class Records {
     const data = out.end()
     const { target: destinationId } = place
     // Written out, since this is done for each message.
-    if (destinationId === undefined) return timestamp >= 0 ? { id, data, timestamp: new Date(timestamp) } : { id, data }
-    return timestamp >= 0 ? { id, data, timestamp: new Date(timestamp), destinationId } : { id, data, destinationId }
+    if (destinationId === undefined)
+      return timestamp >= 0 ? { id, data, timestamp: this.#dateOf(timestamp) } : { id, data }
+    return timestamp >= 0
+      ? { id, data, timestamp: this.#dateOf(timestamp), destinationId }
+      : { id, data, destinationId }
+  }
+
+  /** Messages that were sent together have one time. */
+  #dateOf(timestamp: number): Date {
+    if (this.#date.getTime() !== timestamp) this.#date = new Date(timestamp)
+    return this.#date
   }
 
   #addMessage(place: Place, message: Message, repaired: ((repair: Repair) => void) | undefined): void {
