@@ -53,6 +53,10 @@ describe('an example', () => {
     expect(finished.get('to-kafka.yml')?.stdout).toContain('Loaded 0 records')
   })
 
+  test('queued.yml gives through a broker what weather.yml gives without', async () => {
+    expect(await output('queued.json')).toBe(await output('weather.json'))
+  })
+
   test('weather.yml gives every row of the CSV, each cell as the text it was', async () => {
     const rows: unknown = parseCsv(await example('data/seattle-weather.csv'), { columns: true })
     const records = linesOf(await output('weather.json')).map((line) => JSON.parse(line))

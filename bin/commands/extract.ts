@@ -104,7 +104,7 @@ export function addExtract(terminal: Terminal): Command {
         },
         {
           what: 'into a broker, for loaders that are started on their own',
-          run: 'bizon-extract queued.yml --to-queue',
+          run: 'bizon-extract examples/queued.yml --to-queue',
         },
         { what: 'as a Singer tap: the catalog', run: 'bizon-extract examples/weather.yml --discover' },
         {

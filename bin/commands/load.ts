@@ -93,7 +93,7 @@ export function addLoad(terminal: Terminal): Command {
         },
         {
           what: 'from a broker, started and stopped on its own',
-          run: 'bizon-load queued.yml --from-queue',
+          run: 'bizon-load examples/queued.yml --from-queue',
         },
         {
           what: 'bare records of any program',
