@@ -14,8 +14,8 @@ const NAME_BYTES = 240
 
 const path = (what: string) => text(`${what} Default: none.`).optional()
 
-const name = (what: string) =>
-  text(what).refine((value) => Buffer.byteLength(value) <= NAME_BYTES, `is longer than ${NAME_BYTES} bytes`)
+const isShort = (value: string): boolean => Buffer.byteLength(value) <= NAME_BYTES
+const TOO_LONG = `is longer than ${NAME_BYTES} bytes`
 
 const queueSchema = z
   .object({
@@ -24,14 +24,18 @@ const queueSchema = z
     virtual_host: text('Virtual host. Default: `/`.').default('/'),
     username: text('User. Default: `guest`, who is let in from the same machine alone.').default('guest'),
     password: text('Password; better a reference. Default: `guest`.').default('guest'),
-    queue_name: name(
+    queue_name: text(
       'Queue, of one stream of one pipeline. It is created, durable and replicated (`quorum`), with four others whose names begin with its own. Default: `bizon`, the name of the pipeline, and the stream, with dots between.',
-    ).optional(),
-    exchange: name(
-      'Exchange that messages are put to, with the name of the queue as their routing key. Where it does not exist it is created (`direct`, durable); the queue is bound to it. Default: the nameless one, which leads to the queue.',
     )
-      .or(z.literal(''))
-      .default(''),
+      .refine(isShort, TOO_LONG)
+      .optional(),
+    exchange: z
+      .string()
+      .refine(isShort, TOO_LONG)
+      .default('')
+      .describe(
+        'Exchange that messages are put to, with the name of the queue as their routing key. Where it does not exist it is created (`direct`, durable); the queue is bound to it. Default: the nameless one, which leads to the queue.',
+      ),
     ssl: flag('TLS. The certificate of the broker is checked. Default false.'),
     ssl_ca: path('PEM file of the authority that signed the broker, if Node does not know it.'),
     ssl_cert: path("PEM file of this client's certificate."),
