@@ -36,6 +36,7 @@ const ONLY_THE_LOADER: readonly { readonly rule: string; readonly said: RegExp }
   { rule: 'unnest needs columns', said: /true needs columns/ },
   { rule: 'a destination has tables', said: /writes no columns but those of record_schemas|has no child tables/ },
   { rule: 'topics may be given by streams', said: /source\.topics: is required/ },
+  { rule: 'keys of TLS go together', said: /(needs ssl: true|ssl_cert and ssl_key go together)$/ },
   { rule: 'bounds of a number that is written as text', said: /expected an? \w+ (from|of|above) .*, got 1000$/ },
 ]
 

@@ -157,8 +157,8 @@ describe('each key of `engine` is checked', () => {
     ],
     [
       'rabbitmq queue',
-      withEngine('queue: {type: rabbitmq, config: {queue: {host: b}}}'),
-      ['config.yml:9:36 engine.queue.config.queue.queue_name: is required'],
+      withEngine('queue: {type: rabbitmq, config: {queue: {queue_name: b}}}'),
+      ['config.yml:9:36 engine.queue.config.queue.host: is required'],
     ],
     [
       'runner.type',
