@@ -39,8 +39,8 @@ beforeAll(async () => {
   hasty = await buildTwin('hasty', [
     {
       file: 'lib/load.ts',
-      find: 'await this.#destination.publish()',
-      replace: 'await this.#open.succeed(this.#durable)\n      await this.#destination.publish()',
+      find: 'if (!(await this.#publish())) return this.#open.pause()',
+      replace: 'await this.#open.succeed(this.#durable)\n      if (!(await this.#publish())) return this.#open.pause()',
     },
   ])
   lossy = await buildTwin('lossy', [
