@@ -30,9 +30,9 @@ const mutants: Readonly<Record<string, Mutant & { readonly found: Look }>> = {
     title: 'a message lacks the STATE behind one of its pages',
     replacements: [
       {
-        file: 'lib/pipe/queue/write.ts',
-        find: '    await this.#lines.write(item)\n',
-        replace: '    if (isPage(item) || item.page !== 2) await this.#lines.write(item)\n',
+        file: 'lib/pipe/queue/cut.ts',
+        find: '    await this.#lines.write(checkpoint)\n',
+        replace: '    if (checkpoint.page !== 2) await this.#lines.write(checkpoint)\n',
       },
     ],
     found: undisturbed,
