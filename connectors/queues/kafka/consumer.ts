@@ -3,6 +3,7 @@
 
 import { type Arrival, type ChannelConsumer, type Headers, READ_AHEAD_BYTES } from '../../../lib/channel.ts'
 import type { Log } from '../../../lib/log.ts'
+import { never } from '../../../lib/wait.ts'
 import type { KafkaConnection } from '../../kafka/config.ts'
 import {
   type Assignment,
@@ -14,7 +15,7 @@ import {
   OffsetsGone,
   type PartitionReader,
 } from '../../kafka.ts'
-import { PARTITION, prepareTopic, type Topic } from './topic.ts'
+import { deadLetterSettings, PARTITION, prepareTopic, type Topic } from './topic.ts'
 
 /** One answer is worked on while the next one is on its way. */
 const ANSWER_BYTES = READ_AHEAD_BYTES / 2
@@ -87,12 +88,11 @@ export class KafkaChannelConsumer implements ChannelConsumer {
 
   async refuse({ headers, body, place }: Arrival, reason: string): Promise<void> {
     const { client } = this.#opened()
-    const { deadLetters: topic, replicas } = this.#topic
-    const signal = new AbortController().signal
+    const { name, deadLetters: topic, replicas } = this.#topic
     if (!this.#dead) {
-      const config = { 'cleanup.policy': 'delete' }
-      await client.createTopic(topic, { partitions: 1, config, ...(replicas !== undefined && { replicas }) }, signal)
-      this.#dead = await client.producer({ maxRequestBytes: Infinity }, signal)
+      const config = await deadLetterSettings(client, name)
+      await client.createTopic(topic, { partitions: 1, config, ...(replicas !== undefined && { replicas }) }, never)
+      this.#dead = await client.producer({ maxRequestBytes: Infinity }, never)
     }
     const value = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
     const said = { ...headers, 'bizon-reason': reason, 'bizon-place': place }

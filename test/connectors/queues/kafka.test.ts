@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { never } from '../../../lib/wait.ts'
 import { channelContract } from '../../contract/channel.ts'
 import { groupContract } from '../../contract/group.ts'
-import { freshTopic } from '../../support/kafka.ts'
+import { consoleConsume, freshTopic } from '../../support/kafka.ts'
 import { channelAt, freshName, kafkaGround } from '../../support/kafka-queue.ts'
 import { sharedKafka } from '../../support/services/kafka.ts'
 
@@ -20,4 +20,25 @@ test('a topic with another number of partitions is refused', async () => {
     `topic ${topic} has 2 partitions, and engine.queue.config.queue.partitions is 3`,
   )
   await group?.close()
+})
+
+test('a copy is kept of a message that is as large as its topic takes, and larger than others take', async () => {
+  const bytes = 2 << 20
+  const config = { 'max.message.bytes': String(bytes + (64 << 10)) }
+  const [address, topic] = [await sharedKafka(), await freshTopic({ config })]
+  const channel = channelAt(topic, address, { message_bytes: bytes })
+  const [producer, consumer] = [channel.producer(), channel.consumer()]
+  try {
+    await producer.open(never)
+    await producer.put({ headers: {}, body: Buffer.alloc(bytes, 'x'), last: '{}' }, never)
+    await consumer.open(never)
+    const { value: arrival } = await consumer.take(never).next()
+    if (!arrival) throw new Error('nothing came')
+    await consumer.refuse(arrival, 'it is not a page')
+  } finally {
+    await producer.close()
+    await consumer.close()
+  }
+  const [dead] = await consoleConsume(`${topic}.dead`)
+  expect(String(dead?.value)).toHaveLength(bytes)
 })
