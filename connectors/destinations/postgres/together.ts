@@ -5,6 +5,7 @@ import { BizonError } from '../../../lib/errors.ts'
 import { faultPoint } from '../../../lib/fault.ts'
 import { allPartitions, wholeRun } from '../../../lib/partition.ts'
 import { useOf } from './check.ts'
+import { ARRIVAL } from './merge.ts'
 import { qualified } from './names.ts'
 import { miscounted, preparePublish, publish, type Site, stagingOf } from './publish.ts'
 import type { Transaction } from './session.ts'
@@ -100,7 +101,9 @@ async function unite(
       const count = await countRows(transaction, from)
       if (count !== staged.rows) throw miscounted(schema, staging, count, staged, state)
       const list = listOf(site.columnsOf(table))
-      await transaction.query(`INSERT INTO ${into} (${list}) SELECT ${list} FROM ${from}; DROP TABLE ${from}`)
+      // Of two rows with one key the later one stays, and they are numbered anew here.
+      const order = site.key ? ` ORDER BY ${ARRIVAL}` : ''
+      await transaction.query(`INSERT INTO ${into} (${list}) SELECT ${list} FROM ${from}${order}; DROP TABLE ${from}`)
       tables[table] = { ...first, rows: first.rows + staged.rows }
       faultPoint('publish.mid')
     }

@@ -10,7 +10,7 @@ import { never } from '../../../lib/wait.ts'
 import { runOf } from '../../support/load.ts'
 import { Parts } from '../../support/part-ground.ts'
 import { postgresOptions, silent } from '../../support/postgres-destination.ts'
-import { freshDatabase, psql } from '../../support/services/postgres.ts'
+import { freshDatabase, psql, psqlEach } from '../../support/services/postgres.ts'
 import { scriptedSource } from '../../support/shelf.ts'
 
 let url = ''
@@ -187,6 +187,29 @@ describe('a run that is published', () => {
     }
   })
 
+  test('has the last version of each key, in whatever order the server keeps the rows', async () => {
+    const source = versions(40, 5, true)
+    const parts = new Parts({ url, mode: 'full_refresh', source, keys: { primary_key: ['n'] } })
+    await parts.extract()
+    const [, , last] = parts.broker.partitions
+    const held = last?.messages.splice(0) ?? []
+    const loading = parts.load()
+    await until(async () => (await ended().catch(() => 0)) === 2)
+    const staged = await read("SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE '%\\_bizon\\_staging\\_%'")
+    expect(staged).toHaveLength(2)
+    for (const name of staged) {
+      await psqlEach(url, [
+        `CREATE INDEX turned ON "${name}" (_bizon_arrival DESC)`,
+        `CLUSTER "${name}" USING turned`,
+        'DROP INDEX turned',
+      ])
+    }
+    for (const one of held) last?.add([one])
+    await loading
+    expect(await numbers()).toEqual(upTo(40))
+    expect(await read("SELECT DISTINCT source_data->>'v' FROM main")).toEqual(['4'])
+  })
+
   test('is published by one that comes later, when all were stopped at their ends', async () => {
     const parts = new Parts({ url, mode: 'full_refresh', pages: [30] })
     await parts.extract()
@@ -204,7 +227,7 @@ describe('a run that is published', () => {
 })
 
 /** Each number several times, the last of them with the greatest version. */
-function versions(count: number, times: number): SourceDefinition {
+function versions(count: number, times: number, ends = false): SourceDefinition {
   return {
     ...scriptedSource({ pages: [] }),
     streams: () => [{ name: '*', resumable: true, primaryKey: ['n'] }],
@@ -212,7 +235,7 @@ function versions(count: number, times: number): SourceDefinition {
       async *read() {
         for (const v of upTo(times)) {
           const records = upTo(count).map((n) => ({ id: `${n}.${v}`, data: RawJson.from(`{"n":${n},"v":${v}}`) }))
-          yield { records, next: { v } }
+          yield { records, next: ends && v === times - 1 ? null : { v } }
         }
       },
     }),
