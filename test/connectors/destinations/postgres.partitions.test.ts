@@ -1,12 +1,13 @@
 // Several loaders at one table of PostgreSQL, each with its partitions of the stream. psql looks.
 
+import { Client } from 'pg'
 import { beforeEach, describe, expect, test } from 'vitest'
 import * as z from 'zod'
 import { PostgresDestination } from '../../../connectors/destinations/postgres.ts'
 import { partRun } from '../../../lib/partition.ts'
 import { RawJson } from '../../../lib/record.ts'
 import { defineSource, type SourceDefinition } from '../../../lib/source.ts'
-import { never } from '../../../lib/wait.ts'
+import { never, sleep } from '../../../lib/wait.ts'
 import { runOf } from '../../support/load.ts'
 import { Parts } from '../../support/part-ground.ts'
 import { postgresOptions, silent } from '../../support/postgres-destination.ts'
@@ -208,6 +209,24 @@ describe('a run that is published', () => {
     await loading
     expect(await numbers()).toEqual(upTo(40))
     expect(await read("SELECT DISTINCT source_data->>'v' FROM main")).toEqual(['4'])
+  })
+
+  test('is waited for by all others, though publishing takes longer than they wait for a lock', async () => {
+    const parts = new Parts({ url, mode: 'full_refresh', pages: [9, 4], keys: { lock_timeout: 1 } })
+    await parts.extract()
+    const [, , last] = parts.broker.partitions
+    const held = last?.messages.splice(0) ?? []
+    const loading = parts.load().catch((error: unknown) => error)
+    await until(async () => (await ended().catch(() => 0)) === 2)
+    const publisher = new Client({ connectionString: url })
+    await publisher.connect()
+    await publisher.query('BEGIN; SELECT FROM _bizon_state WHERE owner IS NULL FOR UPDATE')
+    await sleep(3, never)
+    await publisher.query('COMMIT')
+    await publisher.end()
+    for (const one of held) last?.add([one])
+    expect(await loading).toMatchObject({ status: 'complete' })
+    expect(await numbers()).toEqual(upTo(13))
   })
 
   test('is published by one that comes later, when all were stopped at their ends', async () => {
