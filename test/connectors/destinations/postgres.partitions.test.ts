@@ -10,7 +10,7 @@ import { defineSource, type SourceDefinition } from '../../../lib/source.ts'
 import { never, sleep } from '../../../lib/wait.ts'
 import { runOf } from '../../support/load.ts'
 import { Parts } from '../../support/part-ground.ts'
-import { postgresOptions, silent } from '../../support/postgres-destination.ts'
+import { postgresDestination, postgresOptions, silent } from '../../support/postgres-destination.ts'
 import { freshDatabase, psql, psqlEach } from '../../support/services/postgres.ts'
 import { scriptedSource } from '../../support/shelf.ts'
 
@@ -281,6 +281,20 @@ const routed = defineSource({
 async function until(isSo: () => Promise<boolean>): Promise<void> {
   while (!(await isSo())) await new Promise((done) => setTimeout(done, 20))
 }
+
+test('loaders that make the schema at once all have it', async () => {
+  const other = new Client({ connectionString: url })
+  await other.connect()
+  await other.query('BEGIN; CREATE SCHEMA fresh')
+  const destination = postgresDestination({ url, mode: 'stream', options: { schema: 'fresh', create_schema: true } })
+  const opening = destination.open(runOf('a'.repeat(32), 'stream', 1, false), never)
+  const waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+  await until(async () => (await read(waiting))[0] === '1')
+  await other.query('COMMIT')
+  await other.end()
+  expect(await opening).toBeUndefined()
+  await destination.close()
+})
 
 test('a process that was away while another one wrote its partition is fenced, and those of other partitions are not', async () => {
   const open = async (index: number, epoch: number) => {
