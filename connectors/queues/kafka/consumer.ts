@@ -118,12 +118,14 @@ export class KafkaChannelConsumer implements ChannelConsumer {
   }
 
   async #begin(client: KafkaClient, signal: AbortSignal): Promise<number> {
-    const { name, group, from } = this.#topic
+    const { name, group, key, from } = this.#topic
     const committed = await client.committed(group, [name], signal)
-    const own = committed.find(({ partition }) => partition === this.#partition)
-    if (own) return own.offset
+    const found = committed.find(({ partition }) => partition === this.#partition)
+    // One that another pipeline has moved is behind messages that nobody has loaded.
+    const isOthers = found !== undefined && found.metadata !== '' && found.metadata !== key
+    if (found && !isOthers) return found.offset
     const marks = (await client.watermarks(name, signal)).find(({ partition }) => partition === this.#partition)
-    return (from === 'latest' ? marks?.high : marks?.low) ?? 0
+    return (from === 'latest' && !isOthers ? marks?.high : marks?.low) ?? 0
   }
 
   async #fetch(reader: PartitionReader, signal: AbortSignal): Promise<void> {
@@ -150,7 +152,7 @@ export class KafkaChannelConsumer implements ChannelConsumer {
   async #ack(offset: number, assignment: Assignment): Promise<void> {
     if (offset <= this.#committed) return
     const taken = await this.#opened().member.commit(assignment, [
-      { topic: this.#topic.name, partition: this.#partition, offset },
+      { topic: this.#topic.name, partition: this.#partition, offset, metadata: this.#topic.key },
     ])
     if (taken) this.#committed = offset
   }

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import type { Channel } from '../../../lib/channel.ts'
 import { never } from '../../../lib/wait.ts'
 import { channelContract } from '../../contract/channel.ts'
 import { groupContract } from '../../contract/group.ts'
@@ -41,4 +42,38 @@ test('a copy is kept of a message that is as large as its topic takes, and large
   }
   const [dead] = await consoleConsume(`${topic}.dead`)
   expect(String(dead?.value)).toHaveLength(bytes)
+})
+
+test('pipelines that share a topic and a group do not take the offset of one for that of the other', async () => {
+  const [address, topic] = [await sharedKafka(), freshName()]
+  const [one, other] = ['one', 'other'].map((pipeline) => channelAt(topic, address, {}, pipeline)) as [Channel, Channel]
+  const put = async (channel: Channel, body: string): Promise<void> => {
+    const producer = channel.producer()
+    await producer.open(never)
+    await producer.put({ headers: {}, body: Buffer.from(body), last: '{}' }, never)
+    await producer.close()
+  }
+  /** The last of so many, which is acknowledged, or not. */
+  const take = async (channel: Channel, count: number, acks: boolean): Promise<string> => {
+    const consumer = channel.consumer()
+    try {
+      await consumer.open(never)
+      const taking = consumer.take(never)
+      for (let n = 1; ; n++) {
+        const { value } = await taking.next()
+        if (n < count || !value) continue
+        if (acks) await value.ack()
+        return Buffer.from(value.body).toString()
+      }
+    } finally {
+      await consumer.close()
+    }
+  }
+  await put(one, 'a')
+  await put(other, 'b')
+  // It passes over that of the other one.
+  expect(await take(one, 2, true)).toBe('b')
+  await put(one, 'c')
+  expect(await take(other, 1, false)).toBe('a')
+  expect(await take(one, 1, false)).toBe('c')
 })
