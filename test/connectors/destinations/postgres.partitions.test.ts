@@ -196,7 +196,9 @@ describe('a run that is published', () => {
     const held = last?.messages.splice(0) ?? []
     const loading = parts.load()
     await until(async () => (await ended().catch(() => 0)) === 2)
-    const staged = await read("SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE '%\\_bizon\\_staging\\_%'")
+    const staged = await read(
+      "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE '%\\_bizon\\_staging\\_%'",
+    )
     expect(staged).toHaveLength(2)
     for (const name of staged) {
       await psqlEach(url, [
@@ -220,7 +222,7 @@ describe('a run that is published', () => {
     await until(async () => (await ended().catch(() => 0)) === 2)
     const publisher = new Client({ connectionString: url })
     await publisher.connect()
-    await publisher.query('BEGIN; SELECT FROM _bizon_state WHERE owner IS NULL FOR UPDATE')
+    await publisher.query("BEGIN; SELECT FROM _bizon_state WHERE target = 'main [partition 1 of 3]' FOR UPDATE")
     await sleep(3, never)
     await publisher.query('COMMIT')
     await publisher.end()
@@ -288,7 +290,8 @@ test('loaders that make the schema at once all have it', async () => {
   await other.query('BEGIN; CREATE SCHEMA fresh')
   const destination = postgresDestination({ url, mode: 'stream', options: { schema: 'fresh', create_schema: true } })
   const opening = destination.open(runOf('a'.repeat(32), 'stream', 1, false), never)
-  const waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+  const waiting =
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
   await until(async () => (await read(waiting))[0] === '1')
   await other.query('COMMIT')
   await other.end()
