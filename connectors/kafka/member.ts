@@ -104,7 +104,7 @@ export class GroupMember {
    */
   async commit(
     assignment: Assignment,
-    offsets: readonly (TopicPartition & { readonly offset: number })[],
+    offsets: readonly (TopicPartition & { readonly offset: number; readonly metadata?: string })[],
   ): Promise<boolean> {
     if (!this.isCurrent(assignment)) return false
     try {
@@ -138,7 +138,7 @@ export interface ClientConsumer {
   subscribe(what: { topics: string[] }): Promise<void>
   run(how: { autoCommit: boolean; eachBatch: () => Promise<void> }): Promise<void>
   pause(partitions: { topic: string; partitions: number[] }[]): void
-  commitOffsets(offsets: { topic: string; partition: number; offset: string }[]): Promise<void>
+  commitOffsets(offsets: { topic: string; partition: number; offset: string; metadata?: string }[]): Promise<void>
 }
 
 interface EventPayload {

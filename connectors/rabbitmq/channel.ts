@@ -2,7 +2,7 @@
 
 import { BizonError } from '../../lib/errors.ts'
 import { orAborted } from '../../lib/wait.ts'
-import { type ConfirmChannel, type Message, type RabbitConnection, said } from '../rabbitmq.ts'
+import { type ConfirmChannel, type Message, type RabbitConnection, replyCode } from '../rabbitmq.ts'
 
 /** What may stand beside a body. */
 export interface Labels {
@@ -35,6 +35,8 @@ export interface QueueCounts {
 }
 
 const GOODBYE_SECONDS = 5
+/** Whoever may not do something now may not do it a moment later: asked again it would be refused again, without end. */
+const ACCESS_REFUSED = 403
 
 export class RabbitChannel {
   /** Aborts when the channel or its connection ends; its reason is a BizonError. */
@@ -49,7 +51,7 @@ export class RabbitChannel {
     this.#raw = raw
     this.#connection = connection
     this.ended = this.#end.signal
-    raw.on('error', (error) => this.#finish(connection.error('it closed the channel', error, true)))
+    raw.on('error', (error) => this.#finish(connection.error('it closed the channel', error, mayPass(error))))
     raw.on('close', () => this.#finish(connection.ended.reason ?? connection.error('a channel', 'closed', true)))
     raw.on('return', ({ properties }) => this.#returned.add(String(properties.messageId)))
   }
@@ -153,13 +155,15 @@ export class RabbitChannel {
   #failure(what: string, error: unknown): unknown {
     if (this.#connection.ended.aborted) return this.#connection.ended.reason
     if (this.ended.aborted) return this.ended.reason
-    return error instanceof BizonError ? error : this.#connection.error(what, said(error), true)
+    return error instanceof BizonError ? error : this.#connection.error(what, error, mayPass(error))
   }
 
   #finish(reason: unknown): void {
     if (!this.ended.aborted) this.#end.abort(reason)
   }
 }
+
+const mayPass = (error: unknown): boolean => replyCode(error) !== ACCESS_REFUSED
 
 function named(tag: number): Message {
   return { fields: { deliveryTag: tag } } as Message

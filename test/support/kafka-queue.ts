@@ -17,8 +17,13 @@ export function queueConfig(topic: string, { plain }: Pick<KafkaAddress, 'plain'
   }
 }
 
-export function channelAt(topic: string, address: Pick<KafkaAddress, 'plain'>, more: object = {}): Channel {
-  const context = { pipeline: 'test', stream: 'numbers', name: 'bizon.test.numbers', log: silentLog }
+export function channelAt(
+  topic: string,
+  address: Pick<KafkaAddress, 'plain'>,
+  more: object = {},
+  pipeline = 'test',
+): Channel {
+  const context = { pipeline, stream: 'numbers', name: `bizon.${pipeline}.numbers`, log: silentLog }
   return kafka.connect(kafka.config.parse(queueConfig(topic, address, more)), context)
 }
 

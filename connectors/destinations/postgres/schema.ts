@@ -7,7 +7,10 @@ export async function createSchema(queries: Queries, schema: string): Promise<vo
   const { rows } = await queries.query('SELECT 1 FROM pg_namespace WHERE nspname = $1', [schema])
   if (rows.length > 0) return
   await requireSchemaRight(queries, schema)
-  await queries.query(`CREATE SCHEMA IF NOT EXISTS ${quoteName(schema)}`)
+  // Of two loaders that begin at once the later one waits for the other, and then finds the name taken.
+  await queries.query(
+    `DO $do$ BEGIN CREATE SCHEMA IF NOT EXISTS ${quoteName(schema)}; EXCEPTION WHEN unique_violation THEN NULL; END $do$`,
+  )
 }
 
 /** Throws, with the statement that helps, where the role may create no schema. */

@@ -5,7 +5,8 @@ import { BizonError } from '../../../lib/errors.ts'
 import { faultPoint } from '../../../lib/fault.ts'
 import { allPartitions, wholeRun } from '../../../lib/partition.ts'
 import { useOf } from './check.ts'
-import { qualified } from './names.ts'
+import { ARRIVAL } from './merge.ts'
+import { qualified, rowKeyOf, STATE_TABLE } from './names.ts'
 import { miscounted, preparePublish, publish, type Site, stagingOf } from './publish.ts'
 import type { Transaction } from './session.ts'
 import { type StagedTable, StateRow, type TableState } from './state.ts'
@@ -24,11 +25,13 @@ export type Together = { readonly state: TableState; readonly sha256: string } |
 
 /** What can be done beforehand, so that readers need not wait for it. Repeatable. */
 export async function prepareTogether(transaction: Transaction, site: Site, state: TableState): Promise<void> {
+  if (!(await hasTurn(transaction, site))) return
   const ready = readyIn(await find(transaction, site, state))
   for (const one of ready ?? []) await preparePublish(transaction, site, one)
 }
 
 export async function publishTogether(transaction: Transaction, site: Site, state: TableState): Promise<Together> {
+  if (!(await hasTurn(transaction, site))) return 'waits'
   const found = await find(transaction, site, state)
   const { rows, own } = found
   const row = rows[site.partition?.index ?? 0] as StateRow
@@ -54,6 +57,21 @@ export async function publishTogether(transaction: Transaction, site: Site, stat
     if (one === own) result = { state: next, sha256 }
   }
   return result
+}
+
+/**
+ * Whoever publishes has the row of the first partition until the transaction ends. That may take longer than anybody waits for a lock,
+ * so nobody does.
+ */
+async function hasTurn(transaction: Transaction, { options, target, partition }: Site): Promise<boolean> {
+  const [first] = allPartitions(partition?.of ?? 1)
+  const row = `SELECT 1 FROM ${qualified(options.schema, STATE_TABLE)} WHERE target = $1`
+  const key = [rowKeyOf(target, first)]
+  const { rows: mine } = await transaction.query(`${row} FOR UPDATE SKIP LOCKED`, key)
+  if (mine.length > 0) return true
+  // One that is not there nobody has.
+  const { rows: found } = await transaction.query(row, key)
+  return found.length === 0
 }
 
 /** Locked until the transaction ends, always in one order. */
@@ -100,7 +118,9 @@ async function unite(
       const count = await countRows(transaction, from)
       if (count !== staged.rows) throw miscounted(schema, staging, count, staged, state)
       const list = listOf(site.columnsOf(table))
-      await transaction.query(`INSERT INTO ${into} (${list}) SELECT ${list} FROM ${from}; DROP TABLE ${from}`)
+      // Of two rows with one key the later one stays, and they are numbered anew here.
+      const order = site.key ? ` ORDER BY ${ARRIVAL}` : ''
+      await transaction.query(`INSERT INTO ${into} (${list}) SELECT ${list} FROM ${from}${order}; DROP TABLE ${from}`)
       tables[table] = { ...first, rows: first.rows + staged.rows }
       faultPoint('publish.mid')
     }

@@ -3,6 +3,7 @@
 
 import { type Arrival, type ChannelConsumer, type Headers, READ_AHEAD_BYTES } from '../../../lib/channel.ts'
 import type { Log } from '../../../lib/log.ts'
+import { never } from '../../../lib/wait.ts'
 import type { KafkaConnection } from '../../kafka/config.ts'
 import {
   type Assignment,
@@ -14,7 +15,7 @@ import {
   OffsetsGone,
   type PartitionReader,
 } from '../../kafka.ts'
-import { PARTITION, prepareTopic, type Topic } from './topic.ts'
+import { deadLetterSettings, PARTITION, prepareTopic, type Topic } from './topic.ts'
 
 /** One answer is worked on while the next one is on its way. */
 const ANSWER_BYTES = READ_AHEAD_BYTES / 2
@@ -87,12 +88,11 @@ export class KafkaChannelConsumer implements ChannelConsumer {
 
   async refuse({ headers, body, place }: Arrival, reason: string): Promise<void> {
     const { client } = this.#opened()
-    const { deadLetters: topic, replicas } = this.#topic
-    const signal = new AbortController().signal
+    const { name, deadLetters: topic, replicas } = this.#topic
     if (!this.#dead) {
-      const config = { 'cleanup.policy': 'delete' }
-      await client.createTopic(topic, { partitions: 1, config, ...(replicas !== undefined && { replicas }) }, signal)
-      this.#dead = await client.producer({ maxRequestBytes: Infinity }, signal)
+      const config = await deadLetterSettings(client, name)
+      await client.createTopic(topic, { partitions: 1, config, ...(replicas !== undefined && { replicas }) }, never)
+      this.#dead = await client.producer({ maxRequestBytes: Infinity }, never)
     }
     const value = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
     const said = { ...headers, 'bizon-reason': reason, 'bizon-place': place }
@@ -118,12 +118,14 @@ export class KafkaChannelConsumer implements ChannelConsumer {
   }
 
   async #begin(client: KafkaClient, signal: AbortSignal): Promise<number> {
-    const { name, group, from } = this.#topic
+    const { name, group, key, from } = this.#topic
     const committed = await client.committed(group, [name], signal)
-    const own = committed.find(({ partition }) => partition === this.#partition)
-    if (own) return own.offset
+    const found = committed.find(({ partition }) => partition === this.#partition)
+    // One that another pipeline has moved is behind messages that nobody has loaded.
+    const isOthers = found !== undefined && found.metadata !== '' && found.metadata !== key
+    if (found && !isOthers) return found.offset
     const marks = (await client.watermarks(name, signal)).find(({ partition }) => partition === this.#partition)
-    return (from === 'latest' ? marks?.high : marks?.low) ?? 0
+    return (from === 'latest' && !isOthers ? marks?.high : marks?.low) ?? 0
   }
 
   async #fetch(reader: PartitionReader, signal: AbortSignal): Promise<void> {
@@ -150,7 +152,7 @@ export class KafkaChannelConsumer implements ChannelConsumer {
   async #ack(offset: number, assignment: Assignment): Promise<void> {
     if (offset <= this.#committed) return
     const taken = await this.#opened().member.commit(assignment, [
-      { topic: this.#topic.name, partition: this.#partition, offset },
+      { topic: this.#topic.name, partition: this.#partition, offset, metadata: this.#topic.key },
     ])
     if (taken) this.#committed = offset
   }

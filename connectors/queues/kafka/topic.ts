@@ -66,3 +66,9 @@ export async function prepareTopic(client: KafkaClient, topic: Topic, signal: Ab
     )
   }
 }
+
+/** Of the topic for what is refused: it takes messages as large as this one does. */
+export async function deadLetterSettings(client: KafkaClient, name: string): Promise<Readonly<Record<string, string>>> {
+  const { 'max.message.bytes': most } = await client.topicConfig(name)
+  return { ...SETTINGS, ...(most !== undefined && { 'max.message.bytes': most }) }
+}

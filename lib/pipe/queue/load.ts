@@ -122,7 +122,7 @@ class QueueLoad {
     for (let piece = await feed.first(); piece; piece = await feed.first()) {
       begins?.(piece.head)
       try {
-        const done = await doneWith(config, piece.head, this.#log)
+        const done = await doneWith(config, piece, this.#log)
         if (done) {
           const say = done.isPublished ? this.#log.info : this.#log.warn
           say(`${piece.arrival.place}: run ${piece.head.run} ${done.why}; it is passed over`)

@@ -3,7 +3,7 @@
 
 import type { Assignment, Channel, ChannelConsumer } from '../../channel.ts'
 import type { ConfigOf } from '../../config.ts'
-import { BizonError } from '../../errors.ts'
+import { BizonError, messageOf } from '../../errors.ts'
 import type { Outcome } from '../../events.ts'
 import { type Log, silentLog } from '../../log.ts'
 import { allPartitions, type Partition, partRun, partStream, wholeRun } from '../../partition.ts'
@@ -158,7 +158,10 @@ class Shared {
         this.#look(wholeRun(outcome.job))
       }
     } catch (error) {
-      if (!revoked.aborted && error !== stopping.reason) throw error
+      if (error !== stopping.reason) {
+        if (!revoked.aborted) throw error
+        this.#log.warn(`${whose}: ${messageOf(error)}`)
+      }
     } finally {
       await consumer.close()
     }

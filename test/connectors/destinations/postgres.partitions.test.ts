@@ -1,16 +1,17 @@
 // Several loaders at one table of PostgreSQL, each with its partitions of the stream. psql looks.
 
+import { Client } from 'pg'
 import { beforeEach, describe, expect, test } from 'vitest'
 import * as z from 'zod'
 import { PostgresDestination } from '../../../connectors/destinations/postgres.ts'
 import { partRun } from '../../../lib/partition.ts'
 import { RawJson } from '../../../lib/record.ts'
 import { defineSource, type SourceDefinition } from '../../../lib/source.ts'
-import { never } from '../../../lib/wait.ts'
+import { never, sleep } from '../../../lib/wait.ts'
 import { runOf } from '../../support/load.ts'
 import { Parts } from '../../support/part-ground.ts'
-import { postgresOptions, silent } from '../../support/postgres-destination.ts'
-import { freshDatabase, psql } from '../../support/services/postgres.ts'
+import { postgresDestination, postgresOptions, silent } from '../../support/postgres-destination.ts'
+import { freshDatabase, psql, psqlEach } from '../../support/services/postgres.ts'
 import { scriptedSource } from '../../support/shelf.ts'
 
 let url = ''
@@ -187,6 +188,49 @@ describe('a run that is published', () => {
     }
   })
 
+  test('has the last version of each key, in whatever order the server keeps the rows', async () => {
+    const source = versions(40, 5, true)
+    const parts = new Parts({ url, mode: 'full_refresh', source, keys: { primary_key: ['n'] } })
+    await parts.extract()
+    const [, , last] = parts.broker.partitions
+    const held = last?.messages.splice(0) ?? []
+    const loading = parts.load()
+    await until(async () => (await ended().catch(() => 0)) === 2)
+    const staged = await read(
+      "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE '%\\_bizon\\_staging\\_%'",
+    )
+    expect(staged).toHaveLength(2)
+    for (const name of staged) {
+      await psqlEach(url, [
+        `CREATE INDEX turned ON "${name}" (_bizon_arrival DESC)`,
+        `CLUSTER "${name}" USING turned`,
+        'DROP INDEX turned',
+      ])
+    }
+    for (const one of held) last?.add([one])
+    await loading
+    expect(await numbers()).toEqual(upTo(40))
+    expect(await read("SELECT DISTINCT source_data->>'v' FROM main")).toEqual(['4'])
+  })
+
+  test('is waited for by all others, though publishing takes longer than they wait for a lock', async () => {
+    const parts = new Parts({ url, mode: 'full_refresh', pages: [9, 4], keys: { lock_timeout: 1 } })
+    await parts.extract()
+    const [, , last] = parts.broker.partitions
+    const held = last?.messages.splice(0) ?? []
+    const loading = parts.load().catch((error: unknown) => error)
+    await until(async () => (await ended().catch(() => 0)) === 2)
+    const publisher = new Client({ connectionString: url })
+    await publisher.connect()
+    await publisher.query("BEGIN; SELECT FROM _bizon_state WHERE target = 'main [partition 1 of 3]' FOR UPDATE")
+    await sleep(3, never)
+    await publisher.query('COMMIT')
+    await publisher.end()
+    for (const one of held) last?.add([one])
+    expect(await loading).toMatchObject({ status: 'complete' })
+    expect(await numbers()).toEqual(upTo(13))
+  })
+
   test('is published by one that comes later, when all were stopped at their ends', async () => {
     const parts = new Parts({ url, mode: 'full_refresh', pages: [30] })
     await parts.extract()
@@ -204,7 +248,7 @@ describe('a run that is published', () => {
 })
 
 /** Each number several times, the last of them with the greatest version. */
-function versions(count: number, times: number): SourceDefinition {
+function versions(count: number, times: number, ends = false): SourceDefinition {
   return {
     ...scriptedSource({ pages: [] }),
     streams: () => [{ name: '*', resumable: true, primaryKey: ['n'] }],
@@ -212,7 +256,7 @@ function versions(count: number, times: number): SourceDefinition {
       async *read() {
         for (const v of upTo(times)) {
           const records = upTo(count).map((n) => ({ id: `${n}.${v}`, data: RawJson.from(`{"n":${n},"v":${v}}`) }))
-          yield { records, next: { v } }
+          yield { records, next: ends && v === times - 1 ? null : { v } }
         }
       },
     }),
@@ -239,6 +283,21 @@ const routed = defineSource({
 async function until(isSo: () => Promise<boolean>): Promise<void> {
   while (!(await isSo())) await new Promise((done) => setTimeout(done, 20))
 }
+
+test('loaders that make the schema at once all have it', async () => {
+  const other = new Client({ connectionString: url })
+  await other.connect()
+  await other.query('BEGIN; CREATE SCHEMA fresh')
+  const destination = postgresDestination({ url, mode: 'stream', options: { schema: 'fresh', create_schema: true } })
+  const opening = destination.open(runOf('a'.repeat(32), 'stream', 1, false), never)
+  const waiting =
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+  await until(async () => (await read(waiting))[0] === '1')
+  await other.query('COMMIT')
+  await other.end()
+  expect(await opening).toBeUndefined()
+  await destination.close()
+})
 
 test('a process that was away while another one wrote its partition is fenced, and those of other partitions are not', async () => {
   const open = async (index: number, epoch: number) => {

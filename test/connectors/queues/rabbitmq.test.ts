@@ -12,7 +12,7 @@ import { BizonError } from '../../../lib/errors.ts'
 import { silentLog } from '../../../lib/log.ts'
 import { never, Signpost, sleep } from '../../../lib/wait.ts'
 import { channelContract } from '../../contract/channel.ts'
-import { message, type RabbitGround, rabbitGround, taken, textOf, USER } from '../../support/rabbitmq-queue.ts'
+import { message, type RabbitGround, rabbitGround, taken, textOf, USER, VHOST } from '../../support/rabbitmq-queue.ts'
 import { relayTo } from '../../support/relay.ts'
 import { makeCertificates } from '../../support/services/certificates.ts'
 import { queuesOnDisk } from '../../support/services/rabbitmq.ts'
@@ -211,6 +211,26 @@ describe('a queue of RabbitMQ', () => {
     )
     await ground.by((channel) => channel.assertQueue(topic, { arguments: { 'x-queue-type': 'quorum' } }))
     expect(await failure({}, topic)).toMatch(/inequivalent arg 'x-delivery-limit'/)
+  })
+
+  it('fails, and does not ask again without end, where it may not take any more', async () => {
+    const queue = await putMany(1)
+    const one = await open(ground.channel(queue).consumer())
+    const mayRead = (pattern: string): Promise<string> => {
+      const [user, vhost, all, read] = [USER, VHOST, '.*', pattern].map((text) => `<<"${text}">>`)
+      return ground.evaluate(
+        `rabbit_auth_backend_internal:set_permissions(${user}, ${vhost}, ${all}, ${all}, ${read}, <<"test">>).`,
+      )
+    }
+    await mayRead('nothing')
+    try {
+      // Of the queue, or of the one that says whose turn it is.
+      await expect(one.take(never).next()).rejects.toThrow(
+        new RegExp(`access to queue '${queue}(\\.loader)?' in vhost '${VHOST}' refused`),
+      )
+    } finally {
+      await mayRead('.*')
+    }
   })
 
   it('speaks TLS, to a broker whose certificate it can check', async () => {

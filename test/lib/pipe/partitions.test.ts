@@ -16,6 +16,7 @@ import { RawJson } from '../../../lib/record.ts'
 import { testConfig } from '../../support/engine.ts'
 import { PartitionedBroker } from '../../support/memory-group.ts'
 import { type Ground, partShelf, partShelfDestination } from '../../support/part-shelf.ts'
+import { listening } from '../../support/queued.ts'
 import { scriptedSource } from '../../support/shelf.ts'
 
 let folder: string
@@ -158,6 +159,35 @@ describe('a loader that does not know that its partition has gone to another one
     const { rows } = await woken({ doesNotFence: true })
     expect(rows.length).toBeGreaterThan(9)
   })
+})
+
+test('a loader that fails while its partition goes to another one says so, and that one goes on', async () => {
+  const broker = new PartitionedBroker(2)
+  const on = partShelf()
+  let failed = false
+  const config = await configOf('one', {
+    on,
+    async interfere(step, partition) {
+      if (step !== 'flush' || partition !== 0 || failed) return
+      failed = true
+      while (broker.members.length < 2) await new Promise((done) => setTimeout(done, 1))
+      broker.rebalance(1)
+      throw new Error('the disk is full')
+    },
+  })
+  await extractTo(extract(config), { channel: broker.channel() })
+  const stop = new AbortController()
+  const log = listening()
+  const loads = [1, 2].map(() =>
+    loadQueue(broker.channel(), config, { stop: stop.signal, log }).catch((error: unknown) => {
+      if (error !== stop.signal.reason) throw error
+    }),
+  )
+  while (on.published.length < 9) await new Promise((done) => setTimeout(done, 5))
+  stop.abort(new Error('enough'))
+  await Promise.all(loads)
+  expect([...on.published].sort((a, b) => a - b)).toEqual(upTo(9))
+  expect(log.said).toContainEqual('partition 1 of 2: the disk is full')
 })
 
 async function configOf(

@@ -22,15 +22,23 @@ interface Parts extends Partial<Script> {
   readonly keys?: { readonly [key: string]: unknown }
   readonly on?: Shelf
   readonly fails?: (step: string) => void
+  readonly transforms?: readonly object[]
 }
 
-async function configOf({ keys = {}, on = shelf(), fails = () => {}, ...script }: Parts = {}): Promise<PipelineConfig> {
+async function configOf({
+  keys = {},
+  on = shelf(),
+  fails = () => {},
+  transforms = [],
+  ...script
+}: Parts = {}): Promise<PipelineConfig> {
   await mkdir(folder, { recursive: true })
   return testConfig({
     folder,
     source: scriptedSource({ pages: [2, 0, 2, 1], ...script, interfere: fails }),
     destination: shelfDestination(on, fails),
     sourceKeys: keys,
+    transforms,
   })
 }
 
@@ -44,6 +52,7 @@ const failsAt = (step: string, at: number) => {
   }
 }
 const incremental = { sync_mode: 'incremental' }
+const even = [{ label: 'even', javascript: 'if (data.n % 2 === 1) return null' }]
 
 describe('a message', () => {
   test('is a pipe of its own, which begins where it does', async () => {
@@ -135,6 +144,38 @@ describe('an extract into a queue', () => {
       expect(on.published).toEqual(upTo(rows))
     }
     expect(await loadFrom(broker, await configOf({ keys: incremental, on }))).toBeUndefined()
+  })
+
+  test('begins behind a run of which the loader leaves records out', async () => {
+    const broker = new MemoryBroker()
+    const pages = [2, 0, 2, 1]
+    await extractInto(broker, await configOf({ keys: incremental, pages }))
+    await extractInto(broker, await configOf({ keys: incremental, pages: [...pages, 3] }))
+    const on = shelf()
+    for (const rows of [
+      [0, 2, 4],
+      [0, 2, 4, 6],
+    ]) {
+      const outcome = await loadFrom(broker, await configOf({ keys: incremental, on, transforms: even }))
+      expect(outcome).toMatchObject({ status: 'complete' })
+      expect(on.published).toEqual(rows)
+    }
+  })
+
+  test('is refused behind another reading of the run, also where the extract leaves records out', async () => {
+    const broker = new MemoryBroker()
+    const parts = { keys: incremental, transforms: even, on: shelf() }
+    const pages = [2, 0, 2, 1]
+    await extractInto(broker, await configOf({ ...parts, pages }))
+    await extractInto(broker, await configOf({ ...parts, pages: [...pages, 3] }))
+    broker.messages = broker.messages.map(({ headers, ...one }) => ({
+      ...one,
+      headers: 'bizon-after-rows' in headers ? { ...headers, 'bizon-after-rows': '2' } : headers,
+    }))
+    expect(await loadFrom(broker, await configOf(parts))).toMatchObject({ status: 'complete' })
+    await expect(loadFrom(broker, await configOf(parts))).rejects.toThrow(
+      /reads on from one of 4 pages \(2 rows\), and what is published has 4 pages \(3 rows\)$/,
+    )
   })
 
   test('begins where the destination stands when what waits is ignored', async () => {
