@@ -167,6 +167,20 @@ test('a request is no larger than a topic takes, and a message that is, is an er
   })
 })
 
+test('a request for several partitions is no larger than their topic takes of one', async () => {
+  const topic = await freshTopic({ partitions: 2, config: { 'max.message.bytes': '20000' } })
+  // The first and the last of one partition: halves of a request that was refused would be another batch of it.
+  const all = Array.from({ length: 22 }, (_, i) => ({ topic, key: null, partition: i % 21 === 0 ? 0 : 1 }))
+  await withClient(async (client) => {
+    const producer = await client.producer({ transactionalId: topic }, never)
+    await producer.begin()
+    await producer.send(all.map((message, i) => ({ ...message, value: `${i} ${'x'.repeat(3000)}` })))
+    await producer.commit()
+    const numbers = valuesOf(await readAll(client, topic)).map((value) => Number.parseInt(value, 10))
+    expect(numbers.sort((a, b) => a - b)).toEqual(all.map((_, i) => i))
+  })
+})
+
 test('the partition of a key is the one that Java chooses', async () => {
   const topic = await freshTopic({ partitions: 7 })
   const keys = ['', 'a', 'key', '0', 'é', 'x'.repeat(33), '2026-01-01']
