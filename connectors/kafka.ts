@@ -321,6 +321,8 @@ export class KafkaClient {
     const goodbye = async (): Promise<void> => {
       for (const part of [...this.#parts].reverse()) await part.close()
       await this.#admin?.then((admin) => admin.disconnect()).catch(() => {})
+      // What still waits for an answer waits for messages that nobody will take.
+      this.#sockets.close()
       await this.#cluster.disconnect().catch(() => {})
       await this.#tokens.close()
     }

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import type { Batch, KafkaClient } from '../../../connectors/kafka.ts'
 import { never } from '../../../lib/wait.ts'
 import { consoleConsume, freshTopic, javaProduce, produce, withKafka } from '../../support/kafka.ts'
@@ -220,6 +220,23 @@ test('members of a group share its partitions, and commit what is theirs', async
     await two.close()
     expect((await one.next(never)).partitions).toHaveLength(4)
   })
+})
+
+test('a client that is closed does not wait for messages that nobody will take', async () => {
+  const topic = await freshTopic()
+  await produce(topic, [{ value: 'v' }])
+  try {
+    await withClient(async (client) => {
+      const reader = client.reader({ maxWaitMs: 600_000 })
+      reader.assign(topic, 0, 0)
+      // What comes behind it is asked for by then.
+      expect(valuesOf(await reader.fetch(never))).toEqual(['v'])
+      // A goodbye that takes too long would be cut short, seconds later.
+      vi.useFakeTimers({ toFake: ['setTimeout'] })
+    })
+  } finally {
+    vi.useRealTimers()
+  }
 })
 
 test('it is not told of a topic that is not there', async () => {

@@ -98,6 +98,17 @@ test('a transaction that is open is not waited for, and comes with the next run'
   })
 })
 
+test('a read that ends does not wait for what comes behind its end', async () => {
+  const topic = await freshTopic({ partitions: 3 })
+  await produce(
+    topic,
+    [0, 1, 2].flatMap((partition) => numbers(0, 2).map((one) => ({ ...one, partition }))),
+  )
+  // It would take half an hour.
+  const config = { consumer_timeout: 600, consumer_config: {} }
+  expect(valuesOf(await pagesOf(openKafka({ at, topics: [topic], config })))).toEqual([0, 1, 0, 1, 0, 1])
+})
+
 test('a topic that is written to meanwhile is read up to where it ended, also when the read goes on later', async () => {
   const topic = await freshTopic({ partitions: 2 })
   const both = (from: number, to: number) =>
