@@ -206,6 +206,20 @@ test('a stream goes on at its position, whatever the group remembers', async () 
 test('a stream that was never read goes on where its group is, or else begins at either end', async () => {
   const broker = new FakeBroker()
   broker.add('t', 0, ...numbers(6))
+test('a topic that has fewer partitions than were read of it is another one, however long those are', async () => {
+  const broker = new FakeBroker()
+  broker.add('t', 0, ...numbers(9))
+  const gone = 't/1: was read, and is there no more: the topic was made anew, or this is another cluster'
+  const since = { time: new Date(0), value: { topics: { t: { 0: 2, 1: 2 } } } }
+  await expect(bounded(broker, { since })).rejects.toThrow(gone)
+  await expect(bounded(broker, { position: { topics: { t: { 0: [2, 4], 1: [4, 4] } } } })).rejects.toThrow(gone)
+  const stream = { position: { topics: { t: { 0: 2, 1: 2 } } } }
+  await expect(streamed(broker, 1, stream)).rejects.toThrow(gone)
+  const { pages, said } = await streamed(broker, 7, stream, undefined, { lost: 'earliest' })
+  expect(idsOf(pages)).toEqual(ids(0, 2, 9))
+  expect(said).toContain(gone)
+})
+
   const add = () => broker.add('t', 0, 'true')
   expect(idsOf((await streamed(broker, 6)).pages)).toEqual(ids(0, 0, 6))
   setTimeout(add, 20)
