@@ -1,6 +1,6 @@
 // Where reads of Kafka begin, go on and end, on a broker that does what real ones do rarely.
 
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { type ReadParts, readBounded } from '../../../connectors/sources/kafka/bounded.ts'
 import type { BoundsOptions, LOST } from '../../../connectors/sources/kafka/bounds.ts'
 import { Commits } from '../../../connectors/sources/kafka/commits.ts'
@@ -287,4 +287,24 @@ test('what is durable is committed, the newest last, and a failure is told once'
     ])
     expect(broker.groups.get('g')).toEqual([{ topic: 't', partition: 0, offset: 5, metadata: 'bizon' }])
   }
+})
+
+test('a group that does not answer does not keep the source from being closed', async () => {
+  const log = listeningLog()
+  const silent = {
+    commit: (_group: string, _offsets: unknown, signal?: AbortSignal) =>
+      new Promise<void>((_, reject) => signal?.addEventListener('abort', () => reject(new Error('given up')))),
+    close: async () => {},
+  }
+  const commits = new Commits(async () => silent, 'g', log)
+  vi.useFakeTimers({ toFake: ['setTimeout'] })
+  try {
+    commits.add({ topics: { t: { 0: 1 } } })
+    const closing = commits.close()
+    await vi.advanceTimersByTimeAsync(60_000)
+    await closing
+  } finally {
+    vi.useRealTimers()
+  }
+  expect(log.said).toEqual([expect.stringContaining('given up')])
 })
