@@ -410,6 +410,14 @@ describe('registries', () => {
     expect(error.hint).toContain('source.schema_id_bytes')
   })
 
+  test('a password in the address of the registry is not shown', async () => {
+    api.on('/schemas/ids/5', { status: 404, json: { error_code: 40403, message: 'Schema not found' } })
+    const known = config('confluent', { schema_registry_url: api.url.replace('//', '//reader:hidden-word@') })
+    const error = await decode(known, [message({ value: framed(5, five) })], http).catch((thrown) => thrown)
+    expect(error.message).toContain('which the registry http://***@')
+    expect(`${error.message} ${error.hint}`).not.toContain('hidden-word')
+  })
+
   test('such messages are left out when that is asked for, and the registry is asked once', async () => {
     api.on('/schemas/ids/5', { status: 404, json: { error_code: 40403, message: 'Schema not found' } })
     api.on('/schemas/ids/7', { json: { schema: JSON.stringify(order) } })
