@@ -5,6 +5,7 @@ import { type ReadParts, readBounded } from '../../../connectors/sources/kafka/b
 import type { BoundsOptions, LOST } from '../../../connectors/sources/kafka/bounds.ts'
 import { Commits } from '../../../connectors/sources/kafka/commits.ts'
 import { type DecodingOptions, openDecoding } from '../../../connectors/sources/kafka/decoding.ts'
+import { Gathering } from '../../../connectors/sources/kafka/gathering.ts'
 import { readStream } from '../../../connectors/sources/kafka/stream.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import { createHttp } from '../../../lib/http.ts'
@@ -12,6 +13,7 @@ import { textOf } from '../../../lib/record.ts'
 import type { Page, Position, Start } from '../../../lib/source.ts'
 import { never } from '../../../lib/wait.ts'
 import { FakeBroker } from '../../support/fake-broker.ts'
+import { message } from '../../support/kafka-decoding.ts'
 import { listeningLog } from '../../support/table-source.ts'
 
 const decoding = {
@@ -125,6 +127,15 @@ test('a page of tombstones, or of messages that are left out, is no end', async 
   expect(pages.map(({ records }) => records.length)).toEqual([0, 0, 2])
 })
 
+test('a page is full by the bytes of its headers, too', () => {
+  const gathering = new Gathering({ batch_size: 10, page_bytes: 100 })
+  const small = { one: Buffer.alloc(40), none: null }
+  gathering.add('t', 0, message({ headers: small }))
+  expect(gathering.full).toBe(false)
+  gathering.add('t', 0, message({ headers: { ...small, two: [Buffer.alloc(10), null, Buffer.alloc(10)] } }))
+  expect(gathering.full).toBe(true)
+})
+
 test('an empty topic is read in one page', async () => {
   const broker = new FakeBroker()
   broker.add('t', 0)
@@ -195,17 +206,6 @@ test('a topic that is shorter than what was read of it is another one', async ()
   await expect(streamed(broker, 1, { position: { topics: { t: { 0: 5 } } } })).rejects.toThrow('is read up to offset 5')
 })
 
-test('a stream goes on at its position, whatever the group remembers', async () => {
-  const broker = new FakeBroker()
-  broker.add('t', 0, ...numbers(6))
-  broker.groups.set('g', [{ topic: 't', partition: 0, offset: 6, metadata: '' }])
-  const { pages } = await streamed(broker, 4, { position: { topics: { t: { 0: 2 } } } })
-  expect(idsOf(pages)).toEqual(ids(0, 2, 6))
-})
-
-test('a stream that was never read goes on where its group is, or else begins at either end', async () => {
-  const broker = new FakeBroker()
-  broker.add('t', 0, ...numbers(6))
 test('a topic that has fewer partitions than were read of it is another one, however long those are', async () => {
   const broker = new FakeBroker()
   broker.add('t', 0, ...numbers(9))
@@ -220,6 +220,17 @@ test('a topic that has fewer partitions than were read of it is another one, how
   expect(said).toContain(gone)
 })
 
+test('a stream goes on at its position, whatever the group remembers', async () => {
+  const broker = new FakeBroker()
+  broker.add('t', 0, ...numbers(6))
+  broker.groups.set('g', [{ topic: 't', partition: 0, offset: 6, metadata: '' }])
+  const { pages } = await streamed(broker, 4, { position: { topics: { t: { 0: 2 } } } })
+  expect(idsOf(pages)).toEqual(ids(0, 2, 6))
+})
+
+test('a stream that was never read goes on where its group is, or else begins at either end', async () => {
+  const broker = new FakeBroker()
+  broker.add('t', 0, ...numbers(6))
   const add = () => broker.add('t', 0, 'true')
   expect(idsOf((await streamed(broker, 6)).pages)).toEqual(ids(0, 0, 6))
   setTimeout(add, 20)
