@@ -215,8 +215,9 @@ export class KafkaClient {
   /** The first offset of each partition whose message is not older; its end, where there is none. */
   async offsetsAt(topic: string, time: Date, signal: AbortSignal = never): Promise<ReadonlyMap<number, number>> {
     const { isolation = 'read_committed' } = this.#connection.settings
-    const found = await this.#offsets(topic, time.getTime(), isolation, signal)
+    // In this order: behind ends that are asked for later there may be a message that came meanwhile.
     const ends = await this.#offsets(topic, 'end', isolation, signal)
+    const found = await this.#offsets(topic, time.getTime(), isolation, signal)
     return new Map([...found].map(([partition, at]) => [partition, at < 0 ? (ends.get(partition) ?? 0) : at]))
   }
 

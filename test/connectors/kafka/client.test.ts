@@ -90,6 +90,33 @@ test('ends are told from what is settled, and times are found', async () => {
   })
 })
 
+test('a message that comes while a time is looked for is not passed over', async () => {
+  const topic = await freshTopic()
+  const at = Date.UTC(2026, 0, 1)
+  await produce(topic, [{ value: 'old', timestamp: at }])
+  // Not a type but a name: what is inside has none.
+  const inside = 'kafkajs/src/broker/index.js'
+  const { prototype } = (await import(inside)).default as { prototype: { listOffsets(given: object): Promise<unknown> } }
+  const { listOffsets } = prototype
+  let isFirst = true
+  const spy = vi.spyOn(prototype, 'listOffsets').mockImplementation(async function (this: unknown, given: object) {
+    const answer = await listOffsets.call(this as never, given)
+    if (isFirst) {
+      isFirst = false
+      await produce(topic, [{ value: 'new' }])
+    }
+    return answer
+  })
+  try {
+    await withClient(async (client) => {
+      expect(await client.offsetsAt(topic, new Date(at + 60_000))).toEqual(new Map([[0, 1]]))
+    })
+  } finally {
+    spy.mockRestore()
+  }
+  expect(isFirst).toBe(false)
+})
+
 test('offsets that are gone are told, with what is left', async () => {
   const topic = await freshTopic()
   await produce(
