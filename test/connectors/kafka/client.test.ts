@@ -166,6 +166,16 @@ test('a transaction is seen as a whole or not at all', async () => {
   })
 })
 
+test('a transaction that brokers do not give so much time says what to set', async () => {
+  await withClient(async (client) => {
+    const options = { transactionalId: await freshTopic(), transactionTimeoutMs: 3_600_000 }
+    await expect(client.producer(options, never)).rejects.toMatchObject({
+      message: expect.stringContaining('a transaction may not take that long there'),
+      hint: expect.stringContaining('transaction.timeout.ms in producer_config'),
+    })
+  })
+})
+
 test('a producer fences the one that had its id before', async () => {
   const topic = await freshTopic()
   await withClient(async (client) => {
