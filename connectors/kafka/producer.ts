@@ -253,11 +253,7 @@ interface Answer {
 }
 
 interface Sends {
-  sendBatch(batch: {
-    acks: number
-    compression: number
-    topicMessages: TopicMessages[]
-  }): Promise<readonly Answer[]>
+  sendBatch(batch: { acks: number; compression: number; topicMessages: TopicMessages[] }): Promise<readonly Answer[]>
 }
 
 /** What is used of the client's producer. */

@@ -96,7 +96,9 @@ test('a message that comes while a time is looked for is not passed over', async
   await produce(topic, [{ value: 'old', timestamp: at }])
   // Not a type but a name: what is inside has none.
   const inside = 'kafkajs/src/broker/index.js'
-  const { prototype } = (await import(inside)).default as { prototype: { listOffsets(given: object): Promise<unknown> } }
+  const { prototype } = (await import(inside)).default as {
+    prototype: { listOffsets(given: object): Promise<unknown> }
+  }
   const { listOffsets } = prototype
   let isFirst = true
   const spy = vi.spyOn(prototype, 'listOffsets').mockImplementation(async function (this: unknown, given: object) {
@@ -266,8 +268,9 @@ test('a client that is closed does not wait for messages that nobody will take',
     await withClient(async (client) => {
       const reader = client.reader({ maxWaitMs: 600_000 })
       reader.assign(topic, 0, 0)
-      // What comes behind it is asked for by then.
       expect(valuesOf(await reader.fetch(never))).toEqual(['v'])
+      // What comes behind it is then asked for.
+      for (let turn = 0; turn < 100; turn++) await new Promise(setImmediate)
       // A goodbye that takes too long would be cut short, seconds later.
       vi.useFakeTimers({ toFake: ['setTimeout'] })
     })

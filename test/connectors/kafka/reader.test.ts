@@ -30,7 +30,11 @@ function readerOf(answer: (offset: number, request: Request) => Promise<readonly
     findLeaderForPartitions: () => ({ 1: [0] }),
     findBroker: async () => ({ fetch }),
   }
-  const reader = new PartitionReader(cluster as unknown as FetchCluster, { code: 'source', brokers: [] }, { maxWaitMs: 5 })
+  const reader = new PartitionReader(
+    cluster as unknown as FetchCluster,
+    { code: 'source', brokers: [] },
+    { maxWaitMs: 5 },
+  )
   reader.assign('t', 0, 0)
   return reader
 }
