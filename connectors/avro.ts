@@ -84,14 +84,39 @@ function parse(avsc: typeof import('avsc'), schema: string, references: readonly
     },
   }
   try {
-    for (const text of references) avsc.Type.forSchema(JSON.parse(text), options)
-    return nodeOf(avsc.Type.forSchema(JSON.parse(schema), options), tags, new Map())
+    for (const text of references) avsc.Type.forSchema(withoutExtras(JSON.parse(text)) as never, options)
+    return nodeOf(avsc.Type.forSchema(withoutExtras(JSON.parse(schema)) as never, options), tags, new Map())
   } catch (cause) {
     const unknown = /undefined type name: (.*)/.exec(messageOf(cause))
     if (unknown) throw new UnknownType(`it names the type ${unknown[1]}, which is defined nowhere`, { cause })
     throw cause
   }
 }
+
+/**
+ * What avsc refuses, and others write: defaults, which say nothing of bytes that are there, of logical types or of another
+ * branch of a union; and names of types that hold more than letters, as in `my-server.shop.Order`. Names of fields stay.
+ */
+function withoutExtras(schema: unknown): unknown {
+  if (typeof schema === 'string') return BUILT_IN.has(schema) ? schema : simpleName(schema)
+  if (Array.isArray(schema)) return schema.map(withoutExtras)
+  if (typeof schema !== 'object' || schema === null) return schema
+  const kept = Object.entries(schema).filter(([key]) => key !== 'default' && key !== 'aliases')
+  return Object.fromEntries(
+    kept.map(([key, value]) => {
+      if (key === 'type' || key === 'items' || key === 'values') return [key, withoutExtras(value)]
+      if (key === 'fields' && Array.isArray(value)) return [key, value.map(withoutDefault)]
+      return [key, (key === 'name' || key === 'namespace') && typeof value === 'string' ? simpleName(value) : value]
+    }),
+  )
+}
+
+const withoutDefault = ({ name, type }: { name: unknown; type: unknown }): object => ({
+  name,
+  type: withoutExtras(type),
+})
+
+const simpleName = (name: string): string => name.replaceAll(/[^\w.]/g, '_').replaceAll(/(?<=^|\.)(?=\d)/g, '_')
 
 type Attributes = {
   readonly logicalType: string

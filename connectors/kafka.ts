@@ -17,7 +17,7 @@ import type { KafkaConnection } from './kafka/config.ts'
 import { isPassing, kafkaError, type Place, protocolType } from './kafka/errors.ts'
 import { type ClientConsumer, GroupMember, type MemberOptions } from './kafka/member.ts'
 import { offsetsOf, type Which } from './kafka/offsets.ts'
-import { type ClientProducer, KafkaProducer, type ProducerOptions } from './kafka/producer.ts'
+import { type ClientProducer, KafkaProducer, noting, type ProducerOptions } from './kafka/producer.ts'
 import { PartitionReader, type ReaderOptions } from './kafka/reader.ts'
 import { type AskedSocket, Sockets, saslOptions, Tokens, tlsOptions } from './kafka/security.ts'
 
@@ -187,6 +187,17 @@ export class KafkaClient {
     return Object.fromEntries(entries.map(({ configName, configValue }) => [configName, configValue]))
   }
 
+  /** Of a request, in bytes. Undefined: this user is not told. */
+  async #largest(topic: string): Promise<number | undefined> {
+    try {
+      return Number((await this.topicConfig(topic))['max.message.bytes']) || undefined
+    } catch (error) {
+      if (isPassing(error)) throw error
+      this.#log.debug(`the settings of topic ${topic} are not shown to this user: ${messageOf(error)}`)
+      return undefined
+    }
+  }
+
   /** Of all partitions of a topic. */
   async watermarks(topic: string, signal: AbortSignal = never): Promise<readonly Watermarks[]> {
     const { isolation = 'read_committed' } = this.#connection.settings
@@ -204,8 +215,9 @@ export class KafkaClient {
   /** The first offset of each partition whose message is not older; its end, where there is none. */
   async offsetsAt(topic: string, time: Date, signal: AbortSignal = never): Promise<ReadonlyMap<number, number>> {
     const { isolation = 'read_committed' } = this.#connection.settings
-    const found = await this.#offsets(topic, time.getTime(), isolation, signal)
+    // In this order: behind ends that are asked for later there may be a message that came meanwhile.
     const ends = await this.#offsets(topic, 'end', isolation, signal)
+    const found = await this.#offsets(topic, time.getTime(), isolation, signal)
     return new Map([...found].map(([partition, at]) => [partition, at < 0 ? (ends.get(partition) ?? 0) : at]))
   }
 
@@ -279,7 +291,7 @@ export class KafkaClient {
     const { compression, transactionTimeoutMs, maxMessageBytes } = this.#connection.settings
     const chosen = { ...options, ...definedOf({ compression, transactionTimeoutMs, maxRequestBytes: maxMessageBytes }) }
     const client = this.#kafka.producer({
-      createPartitioner: this.#modules.kafkajs.Partitioners.DefaultPartitioner,
+      createPartitioner: () => noting(this.#modules.kafkajs.Partitioners.DefaultPartitioner()),
       allowAutoTopicCreation: false,
       // Of a transactional producer the transactions are that anyway.
       idempotent: transactionalId === undefined,
@@ -291,7 +303,8 @@ export class KafkaClient {
         transactionTimeout: chosen.transactionTimeoutMs ?? 60_000,
       }),
     })
-    const producer = new KafkaProducer(client as unknown as ClientProducer, chosen, this.place)
+    const largest = (topic: string): Promise<number | undefined> => this.#largest(topic)
+    const producer = new KafkaProducer(client as unknown as ClientProducer, chosen, this.place, largest)
     return this.#opened(producer, { transactionalId }, signal)
   }
 
@@ -309,6 +322,8 @@ export class KafkaClient {
     const goodbye = async (): Promise<void> => {
       for (const part of [...this.#parts].reverse()) await part.close()
       await this.#admin?.then((admin) => admin.disconnect()).catch(() => {})
+      // What still waits for an answer waits for messages that nobody will take.
+      this.#sockets.close()
       await this.#cluster.disconnect().catch(() => {})
       await this.#tokens.close()
     }

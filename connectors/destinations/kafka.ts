@@ -24,7 +24,7 @@ import {
 } from '../kafka.ts'
 import { config, connectionIn, type KafkaOptions, tuning } from './kafka/config.ts'
 import { Messages, RECORD_HEADER } from './kafka/messages.ts'
-import { recover, refuseReplacing } from './kafka/recover.ts'
+import { countedOn, missingTopic, recover, refuseReplacing } from './kafka/recover.ts'
 import { StateTopic, type TopicState } from './kafka/state.ts'
 import { checkedTopic, targetIn } from './kafka/topics.ts'
 import { timestampOf } from './record.ts'
@@ -100,7 +100,11 @@ export class KafkaDestination implements Destination {
         { transactionalId: `bizon.${name}`, transactionTimeoutMs: TRANSACTION_MS },
         signal,
       )
-      const state = recover(await topic.read(client, signal), run, site)
+      const found = await topic.read(client, signal)
+      const state = recover(found, run, site)
+      for (const one of countedOn(found, state, run)) {
+        if (!(await client.hasTopic(one, signal))) throw missingTopic(one, run)
+      }
       await this.#prepareTopic(this.#target, signal)
       faultPoint('commit.before')
       await this.#commit(state)

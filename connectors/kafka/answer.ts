@@ -8,11 +8,12 @@ export interface LandedBatch {
   readonly isSuspect: boolean
 }
 
+/** `isSure`: the broker had something to send for this partition, and all that it had is in the answer. */
 export function landed(
   from: Assigned,
   offset: number,
   answer: FetchedPartition,
-  { isolation, markers, isAlone }: { isolation: ReaderOptions['isolation']; markers: boolean; isAlone: boolean },
+  { isolation, markers, isSure }: { isolation: ReaderOptions['isolation']; markers: boolean; isSure: boolean },
 ): LandedBatch {
   const { topic, partition } = from
   const committedOnly = isolation !== 'read_uncommitted'
@@ -21,9 +22,10 @@ export function landed(
   const last = raw.at(-1)
   if (last === undefined) {
     // Compaction may leave the shell of messages that are all gone, and nothing is said of how many they were. An answer
-    // for several partitions may also be empty because the others filled it.
-    const isSuspect = end > offset
-    const next = isSuspect && isAlone && from.isSuspect ? offset + 1 : offset
+    // may also be empty because other partitions filled it, or because the broker, which may keep what is old in another
+    // place, did not get at it in time: to step over those would lose them. Asked alone in vain it waits for the others.
+    const isSuspect = end > offset && (isSure || !from.isSuspect)
+    const next = isSuspect && isSure ? offset + 1 : offset
     return { from, isSuspect, batch: { topic, partition, messages: [], next, end } }
   }
   const counting = committedOnly ? committed(raw, answer.abortedTransactions) : raw

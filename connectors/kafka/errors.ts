@@ -153,6 +153,11 @@ export function kafkaError(error: unknown, place: Place): BizonError {
     case 'MESSAGE_TOO_LARGE':
     case 'RECORD_LIST_TOO_LARGE':
       return failed(`a message is larger than ${named} takes`, 'Raise max.message.bytes of the topic.')
+    case 'INVALID_TRANSACTION_TIMEOUT':
+      return failed(
+        'a transaction may not take that long there',
+        'Set transaction.timeout.ms in producer_config to what the brokers allow, their transaction.max.timeout.ms.',
+      )
     case 'UNSUPPORTED_COMPRESSION_TYPE':
       return failed(text, 'Only gzip can be read and written.')
     default:

@@ -42,12 +42,22 @@ export class KafkaProducer {
   readonly #client: ClientProducer
   readonly #options: ProducerOptions
   readonly #place: Place
+  readonly #largest: (topic: string) => Promise<number | undefined>
+  /** What topics take at most. */
+  readonly #limits = new Map<string, number>()
   #transaction: ClientTransaction | undefined
 
-  constructor(client: ClientProducer, options: ProducerOptions, place: Place) {
+  /** `client`: its partitioner is `noting`. `largest`: what a topic takes at most in one request; undefined: it is not told. */
+  constructor(
+    client: ClientProducer,
+    options: ProducerOptions,
+    place: Place,
+    largest: (topic: string) => Promise<number | undefined>,
+  ) {
     this.#client = client
     this.#options = options
     this.#place = { ...place, transactionalId: options.transactionalId }
+    this.#largest = largest
   }
 
   /**
@@ -73,16 +83,28 @@ export class KafkaProducer {
 
   /** Resolves when the brokers have them, all replicas in sync; within a transaction they are seen once it is committed. */
   async send(messages: readonly OutMessage[]): Promise<void> {
-    const { maxRequestBytes = REQUEST_BYTES } = this.#options
+    const most = await this.#mostBytes(messages)
     for (let start = 0; start < messages.length; ) {
       let end = start
       for (let bytes = 0; end < messages.length; end++) {
         bytes += sizeOfMessage(messages[end] as OutMessage)
-        if (bytes > maxRequestBytes && end > start) break
+        if (bytes > most && end > start) break
       }
       await this.#sendOnce(messages.slice(start, end))
       start = end
     }
+  }
+
+  /** Of a request: no topic refuses it for all of its messages together. */
+  async #mostBytes(messages: readonly OutMessage[]): Promise<number> {
+    let { maxRequestBytes: most = REQUEST_BYTES } = this.#options
+    if (messages.length < 2) return most
+    for (const topic of new Set(messages.map((message) => message.topic))) {
+      const limit = this.#limits.get(topic) ?? (await this.#largest(topic)) ?? Infinity
+      this.#limits.set(topic, limit)
+      most = Math.min(most, limit - BATCH_BYTES)
+    }
+    return most
   }
 
   async #sendOnce(messages: readonly OutMessage[]): Promise<void> {
@@ -97,12 +119,16 @@ export class KafkaProducer {
     const compression = this.#options.compression === 'gzip' ? 1 : 0
     const [first] = topics.keys()
     const topic = topics.size === 1 ? first : undefined
+    const place = { ...this.#place, topic }
     try {
-      await (this.#transaction ?? this.#client).sendBatch({ acks: -1, compression, topicMessages })
+      const answers = await (this.#transaction ?? this.#client).sendBatch({ acks: -1, compression, topicMessages })
+      checkTaken(topicMessages, answers, place)
     } catch (error) {
-      if (!TOO_LARGE.has(protocolType(error) ?? '')) throw kafkaError(error, { ...this.#place, topic })
+      if (!TOO_LARGE.has(protocolType(error) ?? '')) throw kafkaError(error, place)
       const [lost, ...others] = messages
-      if (others.length === 0) throw new MessageTooLarge(error, { ...this.#place, topic }, lost)
+      if (others.length === 0) throw new MessageTooLarge(error, place, lost)
+      // What other partitions have taken of it would be there twice.
+      if (partitionsOf(topicMessages).size > 1) throw undivided(error, place)
       // The topic takes less than was thought, which is nothing against each of them.
       const half = messages.length >> 1
       await this.#sendOnce(messages.slice(0, half))
@@ -160,6 +186,46 @@ export class KafkaProducer {
 }
 
 const REQUEST_BYTES = 900_000
+/** What a request has of a partition beside its messages. */
+const BATCH_BYTES = 100
+
+/** A partitioner that notes in each message where it goes: there it goes, too, when the client sends it once more. */
+export const noting =
+  <Given extends { readonly message: { partition?: number } }>(choose: (given: Given) => number) =>
+  (given: Given): number => {
+    given.message.partition ??= choose(given)
+    return given.message.partition
+  }
+
+/**
+ * Where leaders change between the attempts of one request, the client may leave out what the new leader was to be sent, or
+ * send the same twice, and tells neither. So each partition must have been answered for, and once.
+ */
+function checkTaken(sent: readonly TopicMessages[], answers: readonly Answer[], place: Place): void {
+  const missing = partitionsOf(sent)
+  if (answers.every(({ topicName, partition }) => missing.delete(keyOf(topicName, partition))) && missing.size === 0)
+    return
+  throw new BizonError(
+    place.code,
+    `Kafka at ${place.brokers.join(',')}: leaders of partitions changed, and it is not known what they have taken`,
+    { hint: 'Run it once more: what was not committed is sent again.', retriable: true },
+  )
+}
+
+function partitionsOf(sent: readonly TopicMessages[]): Set<string> {
+  const numbers = (messages: readonly ClientMessage[]) => [...new Set(messages.map(({ partition }) => partition))]
+  return new Set(sent.flatMap(({ topic, messages }) => numbers(messages).map((partition) => keyOf(topic, partition))))
+}
+
+const keyOf = (topic: string, partition: number | undefined): string => `${topic}/${partition}`
+
+function undivided(cause: unknown, place: Place): BizonError {
+  const { code, message } = kafkaError(cause, place)
+  return new BizonError(code, `${message}, or several together`, {
+    hint: 'Set message.max.bytes in producer_config to what the topic takes (its max.message.bytes), or allow DescribeConfigs of the topic by an ACL: then it is asked.',
+    cause,
+  })
+}
 
 /** Roughly what a message takes in a request. */
 export function sizeOfMessage({ key, value, headers = {} }: Omit<OutMessage, 'topic'>): number {
@@ -170,16 +236,24 @@ export function sizeOfMessage({ key, value, headers = {} }: Omit<OutMessage, 'to
 
 const lengthOf = (bytes: Buffer | string | null): number => (bytes === null ? 0 : Buffer.byteLength(bytes))
 
-interface ClientMessage extends Omit<OutMessage, 'topic' | 'timestamp'> {
+interface ClientMessage extends Omit<OutMessage, 'topic' | 'timestamp' | 'partition'> {
   readonly timestamp?: string
+  partition?: number
+}
+
+interface TopicMessages {
+  topic: string
+  messages: ClientMessage[]
+}
+
+/** Of a partition. */
+interface Answer {
+  readonly topicName: string
+  readonly partition: number
 }
 
 interface Sends {
-  sendBatch(batch: {
-    acks: number
-    compression: number
-    topicMessages: { topic: string; messages: ClientMessage[] }[]
-  }): Promise<unknown>
+  sendBatch(batch: { acks: number; compression: number; topicMessages: TopicMessages[] }): Promise<readonly Answer[]>
 }
 
 /** What is used of the client's producer. */

@@ -21,6 +21,8 @@ import { readStream } from './kafka/stream.ts'
 /** What is fetched at once. */
 const FETCH_BYTES = 4 * 1024 * 1024
 const LOOK_MS = 60_000
+/** What a read that ends waits at the broker: all that it reads is there, and what comes behind it is not for it. */
+const BOUNDED_WAIT_MS = 10
 
 export default defineSource({
   summary: 'Topics of Kafka, as JSON or Avro: up to their end, what is new, or as they come.',
@@ -51,7 +53,7 @@ export default defineSource({
         maxBytes: Math.min(settings.maxBytes ?? FETCH_BYTES, memorySizes().readAhead),
         maxBytesPerPartition: settings.maxBytesPerPartition,
         minBytes: settings.minBytes,
-        maxWaitMs: settings.maxWaitMs ?? options.consumer_timeout * 1000,
+        maxWaitMs: settings.maxWaitMs ?? (mode === 'stream' ? options.consumer_timeout * 1000 : BOUNDED_WAIT_MS),
         isolation: settings.isolation,
         patienceSeconds: options.reconnect_timeout,
       },

@@ -80,8 +80,8 @@ const mutants: Readonly<Record<string, Mutant & { readonly look: Look }>> = {
     replacements: [
       {
         file: FILE,
-        find: 'recover(await topic.read(client, signal), run, site)',
-        replace: 'recover(seen, run, site)',
+        find: 'const found = await topic.read(client, signal)',
+        replace: 'const found = seen',
       },
       { file: 'connectors/kafka/producer.ts', find: 'await (await this.#client.transaction()).abort()', replace: '' },
     ],

@@ -3,6 +3,7 @@
 
 import type { Run } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
+import { startingOver } from '../../../lib/job.ts'
 import type { SyncMode } from '../../../lib/source.ts'
 import { beginning, ownState, publisherOf, type Words } from '../recovery.ts'
 import type { TopicState } from './state.ts'
@@ -22,6 +23,18 @@ export function recover(found: TopicState | undefined, run: Run, site: Site): To
   const publishedBy = found ? publisherOf(found, hasWritten) : null
   refuseRepeating(publishedBy, run, site)
   return { ...beginning(run), direct: run.mode !== 'stream', topics: {}, publishedBy }
+}
+
+/** The topics that a run with this state goes on behind the messages of. `found`: the state before. */
+export function countedOn(found: TopicState | undefined, state: TopicState, run: Run): readonly string[] {
+  const isAdding = run.mode === 'incremental' && !run.complete
+  return state.checkpoint || isAdding ? Object.keys(found?.topics ?? {}) : []
+}
+
+export function missingTopic(topic: string, { mode }: Run): BizonError {
+  return new BizonError('edited', `topic ${topic} is missing, and this run would only add to it`, {
+    hint: `Set destination_id and bootstrap_servers back, if they were changed. Or ${startingOver(mode)}.`,
+  })
 }
 
 export function refuseReplacing(mode: SyncMode, target: string): void {

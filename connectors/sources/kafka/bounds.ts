@@ -37,7 +37,9 @@ export async function spans(broker: Broker, from: Start, options: BoundsOptions)
   const found = new Offsets()
   for (const topic of options.topics) {
     const times = !known && from.since ? await broker.offsetsAt(topic, from.since.time) : undefined
-    for (const marks of await watermarksOf(broker, topic)) {
+    const partitions = await watermarksOf(broker, topic)
+    checkShrunk(topic, partitions, known, options)
+    for (const marks of partitions) {
       const { partition, low, high } = marks
       const span = known?.get(topic, partition)
       const place = { topic, ...marks }
@@ -77,7 +79,9 @@ export async function beginnings(
   const found = new Offsets()
   for (const topic of topics) {
     if (committed.has(topic)) log.info(`${topic}: goes on where the group ${group} has read up to`)
-    for (const marks of await watermarksOf(broker, topic)) {
+    const partitions = await watermarksOf(broker, topic)
+    checkShrunk(topic, partitions, known, options)
+    for (const marks of partitions) {
       const { partition, low, high } = marks
       const span = known?.get(topic, partition) ?? committed.get(topic, partition)
       // Of a topic that was read already a new partition is read from its first message.
@@ -99,6 +103,21 @@ export function there(next: number, place: At, { lost, log }: Pick<BoundsOptions
   const instead = lost === 'earliest' ? low : high
   log.warn(`${problem.message}; goes on at offset ${instead}`)
   return instead
+}
+
+/** Partitions are never taken from a topic. */
+function checkShrunk(
+  topic: string,
+  found: readonly Watermarks[],
+  known: Offsets | undefined,
+  { lost, log }: Pick<BoundsOptions, 'lost' | 'log'>,
+): void {
+  for (const { topic: one, partition } of known ?? []) {
+    if (one !== topic || found.some((marks) => marks.partition === partition)) continue
+    const problem = `${topic}/${partition}: was read, and is there no more: the topic was made anew, or this is another cluster`
+    if (lost === 'fail') throw new BizonError('source', problem, { hint: HINT })
+    log.warn(problem)
+  }
 }
 
 const HINT =

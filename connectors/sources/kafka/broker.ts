@@ -36,7 +36,7 @@ export interface Broker {
   /** Of a group; partitions without one are left out. */
   committed(group: string, topics: readonly string[]): Promise<readonly OffsetToCommit[]>
   /** For a group that has no members. */
-  commit(group: string, offsets: readonly OffsetToCommit[]): Promise<void>
+  commit(group: string, offsets: readonly OffsetToCommit[], signal?: AbortSignal): Promise<void>
   reader(options: FetchOptions): Reader
   close(): Promise<void>
 }

@@ -4,12 +4,14 @@
 import { messageOf } from '../../../lib/errors.ts'
 import type { Log } from '../../../lib/log.ts'
 import type { Position } from '../../../lib/source.ts'
-import { never, sleep } from '../../../lib/wait.ts'
+import { sleep } from '../../../lib/wait.ts'
 import { OURS } from './bounds.ts'
 import type { Broker } from './broker.ts'
 import { Offsets } from './offsets.ts'
 
 const PAUSE_SECONDS = 1
+/** Of what is told when the source is closed: a broker that is away must not keep the program from ending. */
+const GOODBYE_SECONDS = 5
 
 type Connect = (signal: AbortSignal) => Promise<Pick<Broker, 'commit' | 'close'>>
 
@@ -18,6 +20,7 @@ export class Commits {
   readonly #group: string
   readonly #log: Log
   readonly #closing = new AbortController()
+  readonly #late = new AbortController()
   #client: Awaited<ReturnType<Connect>> | undefined
   #newest: Position | undefined
   #working: Promise<void> | undefined
@@ -41,7 +44,9 @@ export class Commits {
   /** Resolves once the newest is told, or cannot be. */
   async close(): Promise<void> {
     this.#closing.abort()
+    const timer = setTimeout(() => this.#late.abort(), GOODBYE_SECONDS * 1000)
     await this.#working
+    clearTimeout(timer)
     await this.#client?.close()
     this.#client = undefined
   }
@@ -62,9 +67,10 @@ export class Commits {
       offset: next,
       metadata: OURS,
     }))
+    const { signal } = this.#late
     try {
-      this.#client ??= await this.#connect(never)
-      await this.#client.commit(this.#group, offsets)
+      this.#client ??= await this.#connect(signal)
+      await this.#client.commit(this.#group, offsets, signal)
       if (this.#failed) this.#log.info(`offsets are committed to the group ${this.#group} again`)
       this.#failed = false
     } catch (error) {

@@ -39,7 +39,7 @@ export const config = z.strictObject({
     .int()
     .min(1)
     .default(MIB)
-    .describe('Bytes of keys and values that are passed on together. Default 1 MiB.'),
+    .describe('Bytes of keys, values and headers that are passed on together. Default 1 MiB.'),
   consumer_timeout: z
     .number()
     .int()

@@ -25,6 +25,7 @@ export class Gathering {
     else this.#batches.push({ topic, partition, messages: [message] })
     this.#count += 1
     this.#bytes += (message.key?.length ?? 0) + (message.value?.length ?? 0)
+    for (const name in message.headers) this.#bytes += name.length + bytesOf(message.headers[name])
   }
 
   /** Whether there are enough for a page. */
@@ -44,4 +45,10 @@ export class Gathering {
     this.#bytes = 0
     return records.of(batches, signal)
   }
+}
+
+function bytesOf(header: Message['headers'][string] | undefined): number {
+  if (!header) return 0
+  if (Buffer.isBuffer(header)) return header.length
+  return (header as readonly (Buffer | null)[]).reduce((sum, value) => sum + (value?.length ?? 0), 0)
 }

@@ -30,7 +30,7 @@ export function addHeaders(
     out.addByte(COLON)
     if (!isList(value)) addValue(value, out)
     else if (duplicates === 'last') addValue(value.at(-1), out)
-    else addList(value, out)
+    else addValues(value.filter(isValue), out)
   }
   if (separator === BRACE) out.addByte(BRACE)
   out.addByte(BRACE_END)
@@ -40,7 +40,14 @@ function isList(value: HeaderValue | readonly HeaderValue[]): value is readonly 
   return Array.isArray(value)
 }
 
-function addList(values: readonly HeaderValue[], out: TextBuffer): void {
+/** A name such as `constructor` the client takes for one that came before: what stands first then is no value. */
+const isValue = (value: unknown): value is Buffer | null => value === null || Buffer.isBuffer(value)
+
+function addValues(values: readonly HeaderValue[], out: TextBuffer): void {
+  if (values.length === 1) {
+    addValue(values[0], out)
+    return
+  }
   for (const [i, value] of values.entries()) {
     out.addByte(i === 0 ? BRACKET : COMMA)
     addValue(value, out)

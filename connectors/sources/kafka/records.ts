@@ -38,6 +38,12 @@ export type Messages = Pick<Batch, 'topic' | 'partition' | 'messages'>
 
 type Made = Pick<Page, 'records' | 'bytes' | 'release'>
 
+/** Of the year 9999: in milliseconds nobody has sent a message later. */
+const MOST_TIME = Date.UTC(10_000, 0) - 1
+
+const beyond = (timestamp: number): Undecodable =>
+  new Undecodable(`is of the time ${timestamp}, which is beyond the year 9999: perhaps it is not in milliseconds`)
+
 /** What the records of a partition have in common. */
 interface Place {
   readonly partition: number
@@ -138,6 +144,7 @@ export class Records {
     out.begin()
     const id = place.id + offset
     if (value) checkRecordSize(value.length, id)
+    if (timestamp > MOST_TIME) throw new Fault('value', beyond(timestamp))
     if (!this.#options.unwrap) this.#addMessage(place, message, repaired)
     else if (!this.#addRow(place.partition, message, repaired)) return undefined
     const data = out.end()

@@ -2,6 +2,7 @@
 
 import { BizonError, messageOf } from '../../../lib/errors.ts'
 import type { ApiConfig } from '../../../lib/http/config.ts'
+import { hideSecrets } from '../../../lib/http/url.ts'
 import { type CreateHttp, type HttpClient, HttpError, type HttpResponse } from '../../../lib/http.ts'
 import { isJsonObject, type Json, type JsonObject } from '../../../lib/record.ts'
 import { Undecodable } from './undecodable.ts'
@@ -54,10 +55,6 @@ export class Registry {
         },
       }),
     })
-  }
-
-  get url(): string {
-    return this.#url
   }
 
   /**
@@ -116,7 +113,7 @@ export class Registry {
     }
     if (response.status === 404) {
       throw new Undecodable(
-        `has the schema id ${id}, which the registry ${this.#url} does not know`,
+        `has the schema id ${id}, which the registry ${hideSecrets(this.#url)} does not know`,
         'Check source.authentication.schema_registry_type and schema_registry_url, and source.schema_id_bytes.',
       )
     }

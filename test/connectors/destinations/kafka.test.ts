@@ -3,7 +3,7 @@ import type { KafkaOptions } from '../../../connectors/destinations/kafka.ts'
 import type { Run } from '../../../lib/destination.ts'
 import { RawJson } from '../../../lib/record.ts'
 import type { Page } from '../../../lib/source.ts'
-import { consoleConsume, createTopic, freshTopic, produce } from '../../support/kafka.ts'
+import { consoleConsume, createTopic, freshTopic, produce, withKafka } from '../../support/kafka.ts'
 import { withClient } from '../../support/kafka-client.ts'
 import { kafkaDestination, keysIn } from '../../support/kafka-destination.ts'
 import { idsOf, load, never, pagesOf, runOf } from '../../support/load.ts'
@@ -114,6 +114,24 @@ test('a topic that is missing is made, unless it must not be', async () => {
   await to(topic).check(never)
   await load(to(topic), { ...STREAM, epoch: 2 }, pagesOf('a', 1), { publish: false })
   expect(await withClient((client) => keysIn(client, topic))).toEqual(['a0', 'a1', 'a2'])
+})
+
+test('a topic that was deleted is not made anew behind its checkpoint', async () => {
+  const topic = `${await freshTopic()}.main`
+  await load(to(topic), STREAM, pagesOf('a', 3).slice(0, 2), { publish: false })
+  await withKafka(at, async (kafka) => {
+    const admin = kafka.admin()
+    await admin.connect()
+    await admin.deleteTopics({ topics: [topic] })
+    await expect.poll(() => admin.listTopics()).not.toContain(topic)
+    await admin.disconnect()
+  })
+  const next = to(topic)
+  await expect(next.open({ ...STREAM, epoch: 2 }, never)).rejects.toMatchObject({
+    code: 'edited',
+    message: `topic ${topic} is missing, and this run would only add to it`,
+  })
+  await next.close()
 })
 
 test('a topic of checkpoints that would lose them is refused', async () => {

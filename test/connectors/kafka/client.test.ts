@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import type { Batch, KafkaClient } from '../../../connectors/kafka.ts'
 import { never } from '../../../lib/wait.ts'
 import { consoleConsume, freshTopic, javaProduce, produce, withKafka } from '../../support/kafka.ts'
@@ -90,6 +90,35 @@ test('ends are told from what is settled, and times are found', async () => {
   })
 })
 
+test('a message that comes while a time is looked for is not passed over', async () => {
+  const topic = await freshTopic()
+  const at = Date.UTC(2026, 0, 1)
+  await produce(topic, [{ value: 'old', timestamp: at }])
+  // Not a type but a name: what is inside has none.
+  const inside = 'kafkajs/src/broker/index.js'
+  const { prototype } = (await import(inside)).default as {
+    prototype: { listOffsets(given: object): Promise<unknown> }
+  }
+  const { listOffsets } = prototype
+  let isFirst = true
+  const spy = vi.spyOn(prototype, 'listOffsets').mockImplementation(async function (this: unknown, given: object) {
+    const answer = await listOffsets.call(this as never, given)
+    if (isFirst) {
+      isFirst = false
+      await produce(topic, [{ value: 'new' }])
+    }
+    return answer
+  })
+  try {
+    await withClient(async (client) => {
+      expect(await client.offsetsAt(topic, new Date(at + 60_000))).toEqual(new Map([[0, 1]]))
+    })
+  } finally {
+    spy.mockRestore()
+  }
+  expect(isFirst).toBe(false)
+})
+
 test('offsets that are gone are told, with what is left', async () => {
   const topic = await freshTopic()
   await produce(
@@ -139,6 +168,16 @@ test('a transaction is seen as a whole or not at all', async () => {
   })
 })
 
+test('a transaction that brokers do not give so much time says what to set', async () => {
+  await withClient(async (client) => {
+    const options = { transactionalId: await freshTopic(), transactionTimeoutMs: 3_600_000 }
+    await expect(client.producer(options, never)).rejects.toMatchObject({
+      message: expect.stringContaining('a transaction may not take that long there'),
+      hint: expect.stringContaining('transaction.timeout.ms in producer_config'),
+    })
+  })
+})
+
 test('a producer fences the one that had its id before', async () => {
   const topic = await freshTopic()
   await withClient(async (client) => {
@@ -164,6 +203,20 @@ test('a request is no larger than a topic takes, and a message that is, is an er
       `a message is larger than topic ${topic} takes`,
     )
     expect(valuesOf(await readAll(client, topic))).toHaveLength(10)
+  })
+})
+
+test('a request for several partitions is no larger than their topic takes of one', async () => {
+  const topic = await freshTopic({ partitions: 2, config: { 'max.message.bytes': '20000' } })
+  // The first and the last of one partition: halves of a request that was refused would be another batch of it.
+  const all = Array.from({ length: 22 }, (_, i) => ({ topic, key: null, partition: i % 21 === 0 ? 0 : 1 }))
+  await withClient(async (client) => {
+    const producer = await client.producer({ transactionalId: topic }, never)
+    await producer.begin()
+    await producer.send(all.map((message, i) => ({ ...message, value: `${i} ${'x'.repeat(3000)}` })))
+    await producer.commit()
+    const numbers = valuesOf(await readAll(client, topic)).map((value) => Number.parseInt(value, 10))
+    expect(numbers.sort((a, b) => a - b)).toEqual(all.map((_, i) => i))
   })
 })
 
@@ -206,6 +259,24 @@ test('members of a group share its partitions, and commit what is theirs', async
     await two.close()
     expect((await one.next(never)).partitions).toHaveLength(4)
   })
+})
+
+test('a client that is closed does not wait for messages that nobody will take', async () => {
+  const topic = await freshTopic()
+  await produce(topic, [{ value: 'v' }])
+  try {
+    await withClient(async (client) => {
+      const reader = client.reader({ maxWaitMs: 600_000 })
+      reader.assign(topic, 0, 0)
+      expect(valuesOf(await reader.fetch(never))).toEqual(['v'])
+      // What comes behind it is then asked for.
+      for (let turn = 0; turn < 100; turn++) await new Promise(setImmediate)
+      // A goodbye that takes too long would be cut short, seconds later.
+      vi.useFakeTimers({ toFake: ['setTimeout'] })
+    })
+  } finally {
+    vi.useRealTimers()
+  }
 })
 
 test('it is not told of a topic that is not there', async () => {

@@ -190,6 +190,26 @@ describe('types', () => {
     )
   })
 
+  test('a schema as Debezium and Connect write them: with defaults of any kind, and names that are no names', async () => {
+    const moment = { type: 'long', logicalType: 'timestamp-millis', 'connect.default': 0 }
+    const schema = {
+      type: 'record',
+      name: 'Value',
+      namespace: 'my-server.2024.orders',
+      aliases: ['an-other'],
+      fields: [
+        { name: 'at', type: moment, default: 0 },
+        { name: 'price', type: logical('bytes', 'decimal', { precision: 4, scale: 2 }), default: '\u0000' },
+        { name: 'count', type: ['null', 'int'], default: 7 },
+        { name: 'kind', type: { type: 'enum', name: 'Kind', symbols: ['A'], default: 'A' }, order: 'sideways' },
+        { name: 'again', type: 'my-server.2024.orders.Kind', default: 'B' },
+      ],
+    }
+    expect(await textOfBytes(schema, bytesOf('00 04 04d2 02 0e 00 00'))).toBe(
+      '{"at":"1970-01-01T00:00:00.000Z","price":"12.34","count":7,"kind":"A","again":"A"}',
+    )
+  })
+
   test('blocks that say how long they are', async () => {
     expect(await textOfBytes({ type: 'array', items: 'int' }, bytesOf('03 04 02 04 02 06 00'))).toBe('[1,2,3]')
   })
@@ -388,6 +408,14 @@ describe('registries', () => {
       `t/0/9: its value has the schema id 12345, which the registry ${api.url} does not know`,
     )
     expect(error.hint).toContain('source.schema_id_bytes')
+  })
+
+  test('a password in the address of the registry is not shown', async () => {
+    api.on('/schemas/ids/5', { status: 404, json: { error_code: 40403, message: 'Schema not found' } })
+    const known = config('confluent', { schema_registry_url: api.url.replace('//', '//reader:hidden-word@') })
+    const error = await decode(known, [message({ value: framed(5, five) })], http).catch((thrown) => thrown)
+    expect(error.message).toContain('which the registry http://***@')
+    expect(`${error.message} ${error.hint}`).not.toContain('hidden-word')
   })
 
   test('such messages are left out when that is asked for, and the registry is asked once', async () => {

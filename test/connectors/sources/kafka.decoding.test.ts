@@ -346,3 +346,14 @@ describe('Debezium', () => {
     await expect(decode(unwrap, [message({ value: '[]' })])).rejects.toThrow('is no envelope')
   })
 })
+
+test('a message of a time that is none is left out when that is asked for, and else named', async () => {
+  const config = { message_encoding: 'utf-8' } as const
+  const nanoseconds = message({ value: '{}', timestamp: 1_700_000_000_000_000_000 })
+  await expect(decode(config, [nanoseconds])).rejects.toThrow(
+    't/0/0: its value is of the time 1700000000000000000, which is beyond the year 9999: perhaps it is not in milliseconds',
+  )
+  const last = message({ value: '{}', timestamp: 253_402_300_799_999, offset: 1 })
+  const { records, rejected } = await decode({ ...config, skip_message_on_decode_error: true }, [nanoseconds, last])
+  expect([records.map(({ id }) => id), rejected]).toEqual([['t/0/1'], 1])
+})

@@ -1,10 +1,11 @@
 // Where reads of Kafka begin, go on and end, on a broker that does what real ones do rarely.
 
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { type ReadParts, readBounded } from '../../../connectors/sources/kafka/bounded.ts'
 import type { BoundsOptions, LOST } from '../../../connectors/sources/kafka/bounds.ts'
 import { Commits } from '../../../connectors/sources/kafka/commits.ts'
 import { type DecodingOptions, openDecoding } from '../../../connectors/sources/kafka/decoding.ts'
+import { Gathering } from '../../../connectors/sources/kafka/gathering.ts'
 import { readStream } from '../../../connectors/sources/kafka/stream.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import { createHttp } from '../../../lib/http.ts'
@@ -12,6 +13,7 @@ import { textOf } from '../../../lib/record.ts'
 import type { Page, Position, Start } from '../../../lib/source.ts'
 import { never } from '../../../lib/wait.ts'
 import { FakeBroker } from '../../support/fake-broker.ts'
+import { message } from '../../support/kafka-decoding.ts'
 import { listeningLog } from '../../support/table-source.ts'
 
 const decoding = {
@@ -125,6 +127,15 @@ test('a page of tombstones, or of messages that are left out, is no end', async 
   expect(pages.map(({ records }) => records.length)).toEqual([0, 0, 2])
 })
 
+test('a page is full by the bytes of its headers, too', () => {
+  const gathering = new Gathering({ batch_size: 10, page_bytes: 100 })
+  const small = { one: Buffer.alloc(40), none: null }
+  gathering.add('t', 0, message({ headers: small }))
+  expect(gathering.full).toBe(false)
+  gathering.add('t', 0, message({ headers: { ...small, two: [Buffer.alloc(10), null, Buffer.alloc(10)] } }))
+  expect(gathering.full).toBe(true)
+})
+
 test('an empty topic is read in one page', async () => {
   const broker = new FakeBroker()
   broker.add('t', 0)
@@ -193,6 +204,20 @@ test('a topic that is shorter than what was read of it is another one', async ()
     'is to be read up to offset 8',
   )
   await expect(streamed(broker, 1, { position: { topics: { t: { 0: 5 } } } })).rejects.toThrow('is read up to offset 5')
+})
+
+test('a topic that has fewer partitions than were read of it is another one, however long those are', async () => {
+  const broker = new FakeBroker()
+  broker.add('t', 0, ...numbers(9))
+  const gone = 't/1: was read, and is there no more: the topic was made anew, or this is another cluster'
+  const since = { time: new Date(0), value: { topics: { t: { 0: 2, 1: 2 } } } }
+  await expect(bounded(broker, { since })).rejects.toThrow(gone)
+  await expect(bounded(broker, { position: { topics: { t: { 0: [2, 4], 1: [4, 4] } } } })).rejects.toThrow(gone)
+  const stream = { position: { topics: { t: { 0: 2, 1: 2 } } } }
+  await expect(streamed(broker, 1, stream)).rejects.toThrow(gone)
+  const { pages, said } = await streamed(broker, 7, stream, undefined, { lost: 'earliest' })
+  expect(idsOf(pages)).toEqual(ids(0, 2, 9))
+  expect(said).toContain(gone)
 })
 
 test('a stream goes on at its position, whatever the group remembers', async () => {
@@ -273,4 +298,24 @@ test('what is durable is committed, the newest last, and a failure is told once'
     ])
     expect(broker.groups.get('g')).toEqual([{ topic: 't', partition: 0, offset: 5, metadata: 'bizon' }])
   }
+})
+
+test('a group that does not answer does not keep the source from being closed', async () => {
+  const log = listeningLog()
+  const silent = {
+    commit: (_group: string, _offsets: unknown, signal?: AbortSignal) =>
+      new Promise<void>((_, reject) => signal?.addEventListener('abort', () => reject(new Error('given up')))),
+    close: async () => {},
+  }
+  const commits = new Commits(async () => silent, 'g', log)
+  vi.useFakeTimers({ toFake: ['setTimeout'] })
+  try {
+    commits.add({ topics: { t: { 0: 1 } } })
+    const closing = commits.close()
+    await vi.advanceTimersByTimeAsync(60_000)
+    await closing
+  } finally {
+    vi.useRealTimers()
+  }
+  expect(log.said).toEqual([expect.stringContaining('given up')])
 })

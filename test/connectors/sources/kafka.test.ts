@@ -28,7 +28,7 @@ const offsetsOf = async (groupId: string, topic: string) =>
 test('a message is what was written, keys, headers, time and all', async () => {
   // Else a broker that looks would delete a message as old as this.
   const topic = await freshTopic({ config: { 'retention.ms': '-1' } })
-  const headers = { text: 'é', bytes: Buffer.from([255]), twice: ['1', '2'] }
+  const headers = { text: 'é', bytes: Buffer.from([255]), twice: ['1', '2'], ['constructor']: 'c' }
   const value = '{"n":9007199254740993, "x":1.10}'
   await produce(topic, [
     { key: '{"id":1}', value, headers, timestamp: 1_700_000_000_123 },
@@ -43,7 +43,7 @@ test('a message is what was written, keys, headers, time and all', async () => {
   const [page] = await pagesOf(openKafka({ at, topics: [topic], config }))
   const [first, tombstone, last] = page?.records ?? []
   expect(textOf(first?.data as never)).toBe(
-    `{"topic":"${topic}","partition":0,"offset":0,"timestamp":1700000000123,"keys":{"id":1},"headers":{"text":"é","bytes":"/w==","twice":["1","2"]},"value":${value},"schema":{}}`,
+    `{"topic":"${topic}","partition":0,"offset":0,"timestamp":1700000000123,"keys":{"id":1},"headers":{"text":"é","bytes":"/w==","twice":["1","2"],"constructor":"c"},"value":${value},"schema":{}}`,
   )
   expect(first).toMatchObject({ id: `${topic}/0/0`, timestamp: new Date(1_700_000_000_123), destinationId: 'x' })
   expect(textOf(tombstone?.data as never)).toContain('"keys":{},"headers":{},"value":null,')
@@ -96,6 +96,17 @@ test('a transaction that is open is not waited for, and comes with the next run'
     const context = { mode: 'incremental' } as const
     expect(valuesOf(await pagesOf(openKafka({ at, topics: [topic], context }), { since }))).toEqual([2, 3, 4])
   })
+})
+
+test('a read that ends does not wait for what comes behind its end', async () => {
+  const topic = await freshTopic({ partitions: 3 })
+  await produce(
+    topic,
+    [0, 1, 2].flatMap((partition) => numbers(0, 2).map((one) => ({ ...one, partition }))),
+  )
+  // It would take half an hour.
+  const config = { consumer_timeout: 600, consumer_config: {} }
+  expect(valuesOf(await pagesOf(openKafka({ at, topics: [topic], config })))).toEqual([0, 1, 0, 1, 0, 1])
 })
 
 test('a topic that is written to meanwhile is read up to where it ended, also when the read goes on later', async () => {

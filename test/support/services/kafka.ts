@@ -201,7 +201,8 @@ async function format(properties: string): Promise<void> {
       `${mechanism}=[name=${name},password=${password}]`,
     ]),
   )
-  const cluster = randomBytes(16).toString('base64url')
+  // One that begins with a dash would be taken for an option.
+  const cluster = Buffer.concat([Buffer.of(0), randomBytes(15)]).toString('base64url')
   const args = ['format', '--standalone', '--cluster-id', cluster, '--config', properties, ...scram]
   await kafkaProgram('kafka.tools.StorageTool', args)
 }
