@@ -1,8 +1,9 @@
 // A node of RabbitMQ for the tests of its queue, with one virtual host, and what they look at there by amqplib itself.
 
 import type { Channel as AmqpChannel } from 'amqplib'
+import { placeOf } from '../../connectors/queues/rabbitmq/config.ts'
 import type { Place } from '../../connectors/queues/rabbitmq/topology.ts'
-import definition, { placeOf } from '../../connectors/queues/rabbitmq.ts'
+import definition from '../../connectors/queues/rabbitmq.ts'
 import type { Arrival, Channel, ChannelConsumer, Outgoing } from '../../lib/channel.ts'
 import { type Log, silentLog } from '../../lib/log.ts'
 import { withChannel } from './rabbitmq.ts'
