@@ -54,7 +54,8 @@ test('a loader that slept while another one was given its partitions changes not
         extract.kill('SIGTERM')
       },
     })
-    expect([1, 3, 143]).toContain(slept?.code)
+    // It was refused, or stopped: by then it may have been on its way out, where nobody minds the signal.
+    expect([1, 3, 143, 'SIGTERM']).toContain(slept?.code ?? slept?.signal)
     expect(await shared.content()).toBe(all)
   })
 })
