@@ -21,10 +21,12 @@ test('a broker that is killed and started again has its address and data', async
   await server.kill()
   await server.start()
   expect(server.address).toEqual(at)
-  expect((await consoleConsume('kept', { at })).map(({ timestamp: _, ...rest }) => rest)).toEqual([
-    { partition: 0, offset: 0, key: 'c', value: 'committed', headers: {} },
-    { partition: 0, offset: 4, key: 'e', value: null, headers: {} },
-    { partition: 1, offset: 0, key: 'a', value: '{"é":1}', headers: { h: 'x:y', n: '' } },
+  // Not their offsets: the end of a transaction takes one, too, and may come later than who ended it goes on.
+  const kept = await consoleConsume('kept', { at })
+  expect(kept.map(({ partition, key, value, headers }) => ({ partition, key, value, headers }))).toEqual([
+    { partition: 0, key: 'c', value: 'committed', headers: {} },
+    { partition: 0, key: 'e', value: null, headers: {} },
+    { partition: 1, key: 'a', value: '{"é":1}', headers: { h: 'x:y', n: '' } },
   ])
   const all = await consoleConsume('kept', { at, isolation: 'read_uncommitted' })
   expect(all.map(({ value }) => value)).toEqual(['committed', 'aborted', null, '{"é":1}'])
