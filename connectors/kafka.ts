@@ -13,7 +13,7 @@ import { type Log, silentLog } from '../lib/log.ts'
 import { never, orAborted, sleep } from '../lib/wait.ts'
 import type { FetchCluster } from './kafka/cluster.ts'
 import { type CommitCluster, commitOffsets, type OffsetToCommit } from './kafka/commit.ts'
-import type { KafkaConnection } from './kafka/config.ts'
+import { definedOf, type KafkaConnection } from './kafka/config.ts'
 import { isPassing, kafkaError, type Place, protocolType } from './kafka/errors.ts'
 import { type ClientConsumer, GroupMember, type MemberOptions } from './kafka/member.ts'
 import { offsetsOf, type Which } from './kafka/offsets.ts'
@@ -446,11 +446,6 @@ export class KafkaClient {
 function retries(seconds: number): Client.RetryOptions {
   return { initialRetryTime: 50, multiplier: 2, factor: 0.2, maxRetryTime: 2000, retries: 5 + Math.ceil(seconds / 2) }
 }
-
-const definedOf = <T extends object>(from: T): Partial<{ [Key in keyof T]: NonNullable<T[Key]> }> =>
-  Object.fromEntries(Object.entries(from).filter(([, value]) => value !== undefined)) as Partial<{
-    [Key in keyof T]: NonNullable<T[Key]>
-  }>
 
 interface Modules {
   readonly kafkajs: Pick<typeof Client, 'Kafka' | 'Partitioners' | 'ConfigResourceTypes' | 'logLevel'>

@@ -1,13 +1,14 @@
 // The only file that imports pg and pg-copy-streams: one connection, its errors in our words. Both are optional peers,
 // loaded when a config names PostgreSQL.
 
-import { readFileSync } from 'node:fs'
 import { Socket, type SocketConstructorOpts } from 'node:net'
 import type { Client, DatabaseError, QueryResult } from 'pg'
 import type { CopyStreamQuery } from 'pg-copy-streams'
 import type { SslMode } from '../lib/config/schema-tls.ts'
 import { BizonError, type ErrorCode, messageOf, systemCode } from '../lib/errors.ts'
 import { cuttable } from '../lib/fault.ts'
+import { calledOff } from '../lib/wait.ts'
+import { readTls } from './tls.ts'
 
 export interface Address {
   readonly host: string
@@ -165,18 +166,8 @@ export class Connection implements Queries {
   }
 
   /** Waits; an abort cuts the connection and rejects with its reason. */
-  async interruptible<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
-    const cut = (): void => this.cut()
-    signal.addEventListener('abort', cut, { once: true })
-    if (signal.aborted) cut()
-    try {
-      return await work
-    } catch (error) {
-      signal.throwIfAborted()
-      throw error
-    } finally {
-      signal.removeEventListener('abort', cut)
-    }
+  interruptible<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+    return calledOff(work, signal, () => this.cut())
   }
 
   /** Without a word to the server, which then undoes what was not committed. */
@@ -279,21 +270,11 @@ function connectError(error: unknown, { host, port, database, user, ssl }: Addre
 }
 
 function sslOptions({ host, ssl }: Address, code: ErrorCode): object {
-  const file = (path: string | undefined): Buffer | undefined => {
-    if (path === undefined) return undefined
-    try {
-      return readFileSync(path)
-    } catch (error) {
-      throw new BizonError(code, `cannot read ${path}: ${messageOf(error)}`, { cause: error })
-    }
-  }
-  const [ca, cert, key] = [file(ssl.rootCert), file(ssl.cert), file(ssl.key)]
+  const files = readTls({ ca: ssl.rootCert, cert: ssl.cert, key: ssl.key }, code)
   // As in libpq: whoever names an authority wants it asked.
-  const mode = ssl.mode === 'require' && ca ? 'verify-ca' : ssl.mode
+  const mode = ssl.mode === 'require' && files.ca ? 'verify-ca' : ssl.mode
   return {
-    ...(ca && { ca }),
-    ...(cert && { cert }),
-    ...(key && { key }),
+    ...files,
     ...(!/^[\d.]+$|:/.test(host) && { servername: host }),
     rejectUnauthorized: mode.startsWith('verify'),
     ...(mode === 'verify-ca' && { checkServerIdentity: () => undefined }),

@@ -1,13 +1,13 @@
 // The only file that imports amqplib: a connection to RabbitMQ, its channels, and its errors in our words. It is an
 // optional peer, loaded when a config names RabbitMQ.
 
-import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import type { ChannelModel } from 'amqplib'
 import { BizonError, type ErrorCode, messageOf, systemCode } from '../lib/errors.ts'
 import { cuttable } from '../lib/fault.ts'
-import { orAborted } from '../lib/wait.ts'
+import { calledOff, orAborted } from '../lib/wait.ts'
 import { RabbitChannel } from './rabbitmq/channel.ts'
+import { readTls } from './tls.ts'
 
 export type { ConfirmChannel, Message } from 'amqplib'
 
@@ -109,18 +109,8 @@ export class RabbitConnection {
   }
 
   /** Waits; an abort cuts the connection and rejects with its reason. */
-  async interruptible<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
-    const cut = (): void => this.cut()
-    signal.addEventListener('abort', cut, { once: true })
-    if (signal.aborted) cut()
-    try {
-      return await work
-    } catch (error) {
-      signal.throwIfAborted()
-      throw error
-    } finally {
-      signal.removeEventListener('abort', cut)
-    }
+  interruptible<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+    return calledOff(work, signal, () => this.cut())
   }
 
   /** Without a word to the broker, which gives what was not acknowledged to others. */
@@ -214,17 +204,8 @@ function connectError(error: unknown, { host, port, virtualHost, username, tls }
 }
 
 function tlsOptions(host: string, { ca, cert, key }: NonNullable<Address['tls']>, code: ErrorCode): object {
-  const file = (path: string): Buffer => {
-    try {
-      return readFileSync(path)
-    } catch (error) {
-      throw new BizonError(code, `cannot read ${path}: ${messageOf(error)}`, { cause: error })
-    }
-  }
   return {
-    ...(ca !== undefined && { ca: file(ca) }),
-    ...(cert !== undefined && { cert: file(cert) }),
-    ...(key !== undefined && { key: file(key) }),
+    ...readTls({ ca, cert, key }, code),
     ...(isIP(host) === 0 && { servername: host }),
   }
 }

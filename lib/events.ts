@@ -20,6 +20,17 @@ export type PipelineEvent =
 export type Observer = (event: PipelineEvent) => void
 
 /** How a run that did not fail ended. */
+/** Of a process that has loaded nothing. */
+export const NOTHING_LOADED = {
+  rows: 0,
+  bytes: 0,
+  pages: 0,
+  checkpoints: 0,
+  totalRows: 0,
+  seconds: 0,
+  outputs: [],
+} as const satisfies Partial<Outcome>
+
 export interface Outcome {
   /** `complete`: published, job succeeded. `stopped`: by a signal, `max_iterations`, or a stream that paused; the next run goes on. */
   readonly status: 'complete' | 'stopped'

@@ -13,7 +13,7 @@ import type { OpenSource, ReadOptions } from './extract.ts'
 import { faultPoint } from './fault.ts'
 import type { Log } from './log.ts'
 import type { Meter } from './meter.ts'
-import { allPartitions, checkPartitions, partRun, partStream } from './partition.ts'
+import { checkPartitions, partIdentities, partRun } from './partition.ts'
 import type { Delivery } from './queue.ts'
 import { redactLog } from './redact.ts'
 import { idPrefixOf } from './row-id.ts'
@@ -246,11 +246,12 @@ export class OpenLoad {
   /** Whether another partition has begun another run in place of this one. */
   async #isGivenUp(): Promise<boolean> {
     const { partition, stream } = this.config.source
-    const others = partition ? allPartitions(partition.of).filter(({ index }) => index !== partition.index) : []
-    for (const other of others) {
-      const id = partRun(this.#job, other.index)
-      const jobs = await this.#store.jobs({ ...identityOf(this.config), stream: partStream(stream, other) })
-      if (jobs.find((job) => job.id === id)?.status === 'cancelled') return true
+    if (!partition) return false
+    const identities = partIdentities({ ...identityOf(this.config), stream }, partition.of)
+    for (const [index, identity] of identities.entries()) {
+      if (index === partition.index) continue
+      const jobs = await this.#store.jobs(identity)
+      if (jobs.find(({ id }) => id === partRun(this.#job, index))?.status === 'cancelled') return true
     }
     return false
   }

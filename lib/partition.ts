@@ -6,6 +6,7 @@
 
 import { BizonError } from './errors.ts'
 import type { SyncMode } from './source.ts'
+import type { Identity } from './state.ts'
 
 export interface Partition {
   /** From 0. */
@@ -29,6 +30,10 @@ export function partRun(run: string, index: number): string {
 /** What the state of a partition is filed under, instead of the stream. */
 export const partStream = (stream: string, partition: Partition | undefined): string =>
   partition ? `${stream}#${partition.index}` : stream
+
+/** What the state of each partition is filed under, in order. */
+export const partIdentities = (stream: Identity, of: number): Identity[] =>
+  allPartitions(of).map((one) => ({ ...stream, stream: partStream(stream.stream, one) }))
 
 export const allPartitions = (of: number): Partition[] => Array.from({ length: of }, (_, index) => ({ index, of }))
 

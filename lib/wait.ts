@@ -16,6 +16,20 @@ export function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<
   })
 }
 
+/** Waits; an abort cuts what the work goes over, and rejects with its reason. */
+export async function calledOff<T>(work: Promise<T>, signal: AbortSignal, cut: () => void): Promise<T> {
+  signal.addEventListener('abort', cut, { once: true })
+  if (signal.aborted) cut()
+  try {
+    return await work
+  } catch (error) {
+    signal.throwIfAborted()
+    throw error
+  } finally {
+    signal.removeEventListener('abort', cut)
+  }
+}
+
 /** For what nobody calls off. */
 export const never: AbortSignal = new AbortController().signal
 

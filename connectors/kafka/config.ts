@@ -209,5 +209,8 @@ function saslOf(
   return { mechanism: 'OAUTHBEARER', url, clientId, clientSecret, scope }
 }
 
-const definedOf = <T extends object>(from: T): T =>
-  Object.fromEntries(Object.entries(from).filter(([, value]) => value !== undefined)) as T
+/** Without the keys whose value is undefined. */
+export const definedOf = <T extends object>(from: T): Partial<{ [Key in keyof T]: NonNullable<T[Key]> }> =>
+  Object.fromEntries(Object.entries(from).filter(([, value]) => value !== undefined)) as Partial<{
+    [Key in keyof T]: NonNullable<T[Key]>
+  }>

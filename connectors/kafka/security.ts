@@ -1,13 +1,13 @@
 // The way to a broker: its socket, TLS, and who signs in.
 
-import { readFileSync } from 'node:fs'
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { type ConnectionOptions, connect as connectTls } from 'node:tls'
 import { createOauth } from '../../lib/auth/oauth.ts'
-import { BizonError, type ErrorCode, messageOf } from '../../lib/errors.ts'
+import type { ErrorCode } from '../../lib/errors.ts'
 import { createHttp, type Http } from '../../lib/http.ts'
 import type { Log } from '../../lib/log.ts'
 import { never } from '../../lib/wait.ts'
+import { readTls } from '../tls.ts'
 import type { Sasl, TlsFiles } from './config.ts'
 
 /** Of silence, after which the system asks whether the other side is still there. */
@@ -54,17 +54,8 @@ export function tlsOptions(
   { ca, cert, key, passphrase, verify, checkHost }: TlsFiles,
   code: ErrorCode,
 ): ConnectionOptions {
-  const file = (path: string): Buffer => {
-    try {
-      return readFileSync(path)
-    } catch (error) {
-      throw new BizonError(code, `cannot read ${path}: ${messageOf(error)}`, { cause: error })
-    }
-  }
   return {
-    ...(ca !== undefined && { ca: file(ca) }),
-    ...(cert !== undefined && { cert: file(cert) }),
-    ...(key !== undefined && { key: file(key) }),
+    ...readTls({ ca, cert, key }, code),
     ...(passphrase !== undefined && { passphrase }),
     rejectUnauthorized: verify,
     ...(!checkHost && { checkServerIdentity: () => undefined }),

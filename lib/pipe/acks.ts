@@ -7,7 +7,7 @@ import type { Checkpoint } from '../checkpoint.ts'
 import type { ConfigOf } from '../config.ts'
 import { BizonError, messageOf, systemCode } from '../errors.ts'
 import type { Log } from '../log.ts'
-import { allPartitions, partRun, partStream } from '../partition.ts'
+import { partIdentities, partRun } from '../partition.ts'
 import { identityOf } from '../run.ts'
 import type { Position } from '../source.ts'
 import type { Identity } from '../state.ts'
@@ -57,10 +57,7 @@ export async function* storeAcks(
   const parts: { part: Identity; id: string }[] =
     partitions === 1
       ? [{ part: identity, id: run }]
-      : allPartitions(partitions).map((one) => ({
-          part: { ...identity, stream: partStream(identity.stream, one) },
-          id: partRun(run, one.index),
-        }))
+      : partIdentities(identity, partitions).map((part, index) => ({ part, id: partRun(run, index) }))
   /** Of several partitions, that which is the least far. */
   const standing = async (): Promise<{ readonly isBegun: boolean; readonly checkpoint?: Checkpoint | undefined }> => {
     let isBegun = false

@@ -48,3 +48,15 @@ export function listening(): Log & { readonly said: string[] } {
   const say = (text: string): void => void said.push(text)
   return { said, trace: say, debug: say, info: say, warn: say, error: say } as Log & { said: string[] }
 }
+
+export const upTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i)
+/** Numbered from 0 through all pages, whose sizes these are. */
+export const rowsOf = (pages: readonly number[]): number[] => upTo(pages.reduce((sum, size) => sum + size, 0))
+
+/** The n-th time a step is reached, it fails. */
+export function trouble(step: string, at: number): (reached: string) => void {
+  let passed = 0
+  return (reached) => {
+    if (reached === step && ++passed === at) throw new Error(`trouble at ${step} ${at}`)
+  }
+}

@@ -15,7 +15,7 @@ import {
   OffsetsGone,
   type PartitionReader,
 } from '../../kafka.ts'
-import { deadLetterSettings, PARTITION, prepareTopic, type Topic } from './topic.ts'
+import { deadLetterSettings, joinGroup, PARTITION, type Topic } from './topic.ts'
 
 /** One answer is worked on while the next one is on its way. */
 const ANSWER_BYTES = READ_AHEAD_BYTES / 2
@@ -59,11 +59,8 @@ export class KafkaChannelConsumer implements ChannelConsumer {
   }
 
   async open(signal: AbortSignal): Promise<void> {
-    const { name, group: groupId, sessionMs } = this.#topic
     this.#client = await connectKafka(this.#connection, { code: 'source', log: this.#log }, signal)
-    await prepareTopic(this.#client, this.#topic, signal)
-    const patience = { sessionTimeoutMs: sessionMs, heartbeatIntervalMs: sessionMs / 4, rebalanceTimeoutMs: sessionMs }
-    this.#member = await this.#client.member({ groupId, topics: [name], ...patience }, signal)
+    this.#member = await joinGroup(this.#client, this.#topic, signal)
   }
 
   async *take(signal: AbortSignal): AsyncGenerator<Arrival, void, void> {

@@ -6,7 +6,7 @@ import type { Log } from '../../../lib/log.ts'
 import type { KafkaConnection } from '../../kafka/config.ts'
 import { type Assignment, connectKafka, type GroupMember, type KafkaClient } from '../../kafka.ts'
 import { KafkaChannelConsumer } from './consumer.ts'
-import { prepareTopic, type Topic } from './topic.ts'
+import { joinGroup, type Topic } from './topic.ts'
 
 export class KafkaChannelGroup implements ChannelGroup {
   readonly #connection: KafkaConnection
@@ -23,11 +23,8 @@ export class KafkaChannelGroup implements ChannelGroup {
   }
 
   async open(signal: AbortSignal): Promise<void> {
-    const { name, group: groupId, sessionMs } = this.#topic
     this.#client = await connectKafka(this.#connection, { code: 'source', log: this.#log }, signal)
-    await prepareTopic(this.#client, this.#topic, signal)
-    const patience = { sessionTimeoutMs: sessionMs, heartbeatIntervalMs: sessionMs / 4, rebalanceTimeoutMs: sessionMs }
-    this.#member = await this.#client.member({ groupId, topics: [name], ...patience }, signal)
+    this.#member = await joinGroup(this.#client, this.#topic, signal)
   }
 
   async *assignments(signal: AbortSignal): AsyncGenerator<Given, void, void> {

@@ -1,7 +1,7 @@
 // The topic of a queue: made if it is not there, and looked at, for it may be one that loses what it is to keep.
 
 import { BizonError } from '../../../lib/errors.ts'
-import type { KafkaClient } from '../../kafka.ts'
+import type { GroupMember, KafkaClient } from '../../kafka.ts'
 
 export interface Topic {
   readonly name: string
@@ -71,4 +71,12 @@ export async function prepareTopic(client: KafkaClient, topic: Topic, signal: Ab
 export async function deadLetterSettings(client: KafkaClient, name: string): Promise<Readonly<Record<string, string>>> {
   const { 'max.message.bytes': most } = await client.topicConfig(name)
   return { ...SETTINGS, ...(most !== undefined && { 'max.message.bytes': most }) }
+}
+
+/** A member of the group that loads the topic, which is looked at first. */
+export async function joinGroup(client: KafkaClient, topic: Topic, signal: AbortSignal): Promise<GroupMember> {
+  await prepareTopic(client, topic, signal)
+  const { name, group: groupId, sessionMs } = topic
+  const patience = { sessionTimeoutMs: sessionMs, heartbeatIntervalMs: sessionMs / 4, rebalanceTimeoutMs: sessionMs }
+  return client.member({ groupId, topics: [name], ...patience }, signal)
 }

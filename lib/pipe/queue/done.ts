@@ -3,7 +3,7 @@
 
 import type { Checkpoint } from '../../checkpoint.ts'
 import type { ConfigOf } from '../../config.ts'
-import type { Outcome } from '../../events.ts'
+import { NOTHING_LOADED, type Outcome } from '../../events.ts'
 import type { Log } from '../../log.ts'
 import { partStream } from '../../partition.ts'
 import { transformsHashOf } from '../../run.ts'
@@ -53,12 +53,11 @@ export async function doneWith(
       return undefined
     }
     const end = job && (await store.lastCheckpoint(job))
-    const counts = { rows: 0, bytes: 0, pages: 0, checkpoints: 0, seconds: 0 }
     return {
       why,
       isPublished: job?.status === 'succeeded',
       isLast: last?.id === run,
-      outcome: { status: 'complete', job: run, ...counts, totalRows: end?.rows ?? 0, outputs: [] },
+      outcome: { ...NOTHING_LOADED, status: 'complete', job: run, totalRows: end?.rows ?? 0 },
     }
   } finally {
     await store.close()

@@ -8,7 +8,7 @@
 import type { Channel, ChannelConsumer } from '../../channel.ts'
 import type { ConfigOf } from '../../config.ts'
 import { BizonError } from '../../errors.ts'
-import type { Outcome } from '../../events.ts'
+import { NOTHING_LOADED, type Outcome } from '../../events.ts'
 import { load } from '../../load.ts'
 import { type Log, silentLog } from '../../log.ts'
 import { pipeline } from '../../pipeline.ts'
@@ -175,7 +175,8 @@ class QueueLoad {
       })
     } catch (error) {
       // It was left before anything of it was read.
-      if (leaving.signal.aborted && error === leaving.signal.reason) return { ...NOTHING, job: first.head.run }
+      if (leaving.signal.aborted && error === leaving.signal.reason)
+        return { ...NOTHING_LOADED, status: 'stopped', job: first.head.run }
       throw error
     }
   }
@@ -218,16 +219,6 @@ class QueueLoad {
   }
 }
 
-const NOTHING = {
-  status: 'stopped',
-  rows: 0,
-  bytes: 0,
-  pages: 0,
-  checkpoints: 0,
-  totalRows: 0,
-  seconds: 0,
-  outputs: [],
-} as const
 /** How errors begin that say what is wrong with lines. */
 const OF_PIPE = /^(?:line \d+ of the pipe|a line of the pipe|the first line of the pipe|a STATE of bizon)\b/
 

@@ -5,7 +5,7 @@ import type { ConfigOf } from '../../config.ts'
 import { BizonError } from '../../errors.ts'
 import type { Decision } from '../../job.ts'
 import type { Log } from '../../log.ts'
-import { allPartitions, partRun, partStream, wholeRun } from '../../partition.ts'
+import { partIdentities, partRun, wholeRun } from '../../partition.ts'
 import { identityOf, nextRun, sourceHashOf } from '../../run.ts'
 import type { StreamInfo } from '../../source.ts'
 import type { Identity, Job, StateStore, StoredCheckpoint } from '../../state.ts'
@@ -40,10 +40,7 @@ export async function standingInParts(
   log: Log,
 ): Promise<PartsStanding> {
   await refuseRequested(store, config)
-  const identities = allPartitions(partitions).map((one) => ({
-    ...identityOf(config),
-    stream: partStream(config.source.stream, one),
-  }))
+  const identities = partIdentities(identityOf(config), partitions)
   let newest: Job | undefined
   for (const identity of identities) {
     const job = (await store.jobs(identity)).find(({ status }) => status !== 'cancelled')

@@ -3,7 +3,7 @@
 
 import type { PipelineConfig } from '../../config.ts'
 import { BizonError } from '../../errors.ts'
-import type { Outcome } from '../../events.ts'
+import { NOTHING_LOADED, type Outcome } from '../../events.ts'
 import { extract } from '../../extract.ts'
 import { silentLog } from '../../log.ts'
 import { identityOf } from '../../run.ts'
@@ -76,7 +76,8 @@ export async function runQueued(config: PipelineConfig, options: PipelineOptions
       },
     ),
     loading.catch((error) => {
-      if (enough.signal.aborted && error === enough.signal.reason) return NOTHING
+      if (enough.signal.aborted && error === enough.signal.reason)
+        return { ...NOTHING_LOADED, status: 'stopped' as const, job: '' }
       failure.abort(error)
       throw error
     }),
@@ -84,11 +85,6 @@ export async function runQueued(config: PipelineConfig, options: PipelineOptions
   if (loaded.status === 'rejected') throw loaded.reason
   if (extracted.status === 'rejected') throw extracted.reason
   return { ...loaded.value, job: run ?? loaded.value.job }
-}
-
-const NOTHING: Outcome = {
-  ...{ status: 'stopped', job: '', outputs: [] },
-  ...{ rows: 0, bytes: 0, pages: 0, checkpoints: 0, totalRows: 0, seconds: 0 },
 }
 
 /** Rejects with code `locked` while another process loads, so that it need not find out by being fenced. */

@@ -6,7 +6,7 @@ import type { ConfigOf } from '../../config.ts'
 import { BizonError, messageOf } from '../../errors.ts'
 import type { Outcome } from '../../events.ts'
 import { type Log, silentLog } from '../../log.ts'
-import { allPartitions, type Partition, partRun, partStream, wholeRun } from '../../partition.ts'
+import { type Partition, partIdentities, partRun, wholeRun } from '../../partition.ts'
 import type { Identity, StateStore } from '../../state.ts'
 import { never, sleep } from '../../wait.ts'
 import type { LoadQueueOptions } from './load.ts'
@@ -205,9 +205,7 @@ class Shared {
   }
 
   #identities(): Identity[] {
-    const stream = this.#stream
-    if (!stream) return []
-    return allPartitions(this.#parts.partitions).map((one) => ({ ...stream, stream: partStream(stream.stream, one) }))
+    return this.#stream ? partIdentities(this.#stream, this.#parts.partitions) : []
   }
 
   async #inStore<T>(work: (store: StateStore, of: readonly Identity[]) => Promise<T>, from = 0): Promise<T> {

@@ -14,6 +14,7 @@ import { extractTo } from '../../../lib/pipe/to.ts'
 import { testConfig } from '../../support/engine.ts'
 import { PartitionedBroker } from '../../support/memory-group.ts'
 import { type Ground, type PartShelf, partShelf, partShelfDestination } from '../../support/part-shelf.ts'
+import { rowsOf, trouble, upTo } from '../../support/queued.ts'
 import { scriptedSource } from '../../support/shelf.ts'
 
 const NIGHTLY = process.env.BIZON_NIGHTLY !== undefined
@@ -52,20 +53,11 @@ const scenario = fc.record({
 type Scenario = typeof scenario extends fc.Arbitrary<infer T> ? T : never
 type Loading = Extract<Scenario['acts'][number], { half: 'load' }>
 
-const upTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i)
-const rowsOf = (pages: readonly number[]): number[] => upTo(pages.reduce((sum, size) => sum + size, 0))
 const sorted = (rows: readonly number[]): number[] => [...rows].sort((a, b) => a - b)
 /** Of a broker that has been given away, and has nothing more to give. */
 const QUIET_MS = 15
 /** A partition that has ended looks so often, at least, whether another one has given up the run. */
 const WAITING_MS = 1500
-
-function trouble(step: string, at: number): (reached: string) => void {
-  let passed = 0
-  return (reached) => {
-    if (reached === step && ++passed === at) throw new Error(`trouble at ${step} ${at}`)
-  }
-}
 
 class Trial {
   readonly #given: Scenario

@@ -9,7 +9,7 @@ import { expect, it } from 'vitest'
 import { Unloadable } from '../../../lib/pipe/queue/feed.ts'
 import { testConfig } from '../../support/engine.ts'
 import { MemoryBroker } from '../../support/memory-broker.ts'
-import { extractInto, loadFrom } from '../../support/queued.ts'
+import { extractInto, loadFrom, rowsOf, trouble, upTo } from '../../support/queued.ts'
 import { type Shelf, scriptedSource, shelf, shelfDestination } from '../../support/shelf.ts'
 
 const NIGHTLY = process.env.BIZON_NIGHTLY !== undefined
@@ -44,17 +44,6 @@ const scenario = fc.record({
 })
 
 type Scenario = typeof scenario extends fc.Arbitrary<infer T> ? T : never
-
-const upTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i)
-const rowsOf = (pages: readonly number[]): number[] => upTo(pages.reduce((sum, size) => sum + size, 0))
-
-/** The n-th time a step is reached, it fails. */
-function trouble(step: string, at: number): (reached: string) => void {
-  let passed = 0
-  return (reached) => {
-    if (reached === step && ++passed === at) throw new Error(`trouble at ${step} ${at}`)
-  }
-}
 
 class Trial {
   readonly #given: Scenario
