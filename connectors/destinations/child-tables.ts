@@ -7,17 +7,14 @@ import type { RawJson } from '../../lib/record.ts'
 
 interface Options {
   readonly metadata: string
-  readonly primary_key: readonly string[]
 }
 
 /** Why this config has no child tables; undefined: it has. */
 export function refusesChildTables(
   options: Options & { readonly replace_scope: readonly string[] },
 ): string | undefined {
-  const { metadata, primary_key: key, replace_scope: scope } = options
+  const { metadata, replace_scope: scope } = options
   if (metadata === 'none') return 'with metadata none rows have no id by which those of child tables could name them'
-  if (key.length > 0)
-    return 'with primary_key rows are merged, and rows of lists have no key; add rows, or replace them'
   if (scope.length > 0)
     return 'with replace_scope rows take the place of others, and rows of lists have no scope; add rows, or replace them all'
   return undefined

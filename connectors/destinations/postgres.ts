@@ -33,6 +33,7 @@ import { addressOf, config, hashed, type PostgresOptions, tuning } from './postg
 import { Watch } from './postgres/copy.ts'
 import { serverError } from './postgres/errors.ts'
 import { type Followed, Following } from './postgres/following.ts'
+import { listsOf } from './postgres/lists.ts'
 import { keyOf } from './postgres/merge.ts'
 import { checkedName, LONGEST, rowKeyOf, STATE_TABLE, TableNames } from './postgres/names.ts'
 import { checkSplit, claimTarget, refusesPartitions } from './postgres/partitions.ts'
@@ -101,11 +102,13 @@ export class PostgresDestination implements Destination {
     const { partition } = context
     this.#row = new StateRow(schema, target, partition)
     policyOf(options)
+    const lists = listsOf(options)
     this.#site = {
       options,
       target,
       partition,
-      key: keyOf(options),
+      key: keyOf(options, lists),
+      lists,
       scope: options.replace_scope.length === 0 ? undefined : new Scope(options),
       naming: namingOf(options),
       columnsOf: (table) => this.#columnsOf(table).all,

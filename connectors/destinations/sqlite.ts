@@ -30,6 +30,7 @@ import { checkTarget } from './sqlite/check.ts'
 import { TableColumns } from './sqlite/columns.ts'
 import { config, type SqliteOptions, tuning } from './sqlite/config.ts'
 import { Following } from './sqlite/following.ts'
+import { listsOf } from './sqlite/lists.ts'
 import { keyOfOptions } from './sqlite/merge.ts'
 import { checkedTable, foldName, isSameName, STATE_TABLE } from './sqlite/names.ts'
 import { planTables } from './sqlite/plan.ts'
@@ -86,12 +87,14 @@ export class SqliteDestination implements Destination {
     const row = new StateRow(session, target)
     policyOf(options)
     const follows = options.unnest === 'columns'
+    const lists = listsOf(options, context.mode)
     this.#site = {
       options,
       session,
       row,
       target,
-      key: keyOfOptions(options),
+      key: keyOfOptions(options, lists),
+      lists,
       scope: options.replace_scope.length === 0 ? undefined : new Scope(options),
       naming: namingOf(options),
       columnsOf: (table) => this.#columnsOf(table),

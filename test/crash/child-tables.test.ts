@@ -8,14 +8,16 @@ import { buildTwin, checkReplacements } from './twin.ts'
 import { BIZON, eachOf, inTurn, NIGHTLY, TEST_LIMIT_MS } from './workspace.ts'
 
 const databases: readonly Database[] = ['sqlite', 'postgres']
-const modes = ['full_refresh', 'incremental'] as const
+const modes = ['full_refresh', 'incremental', 'merged'] as const
 
 /** By day: within a page, behind a checkpoint and before the next, and between the tables of the publish. */
 const BY_DAY: { readonly [scenario: string]: readonly string[] } = {
   'sqlite full_refresh': ['stage.mid@9', 'commit.after@4', 'publish.mid@2'],
   'sqlite incremental': ['commit.after@3'],
+  'sqlite merged': ['publish.mid@2'],
   'postgres full_refresh': ['commit.after@4', 'publish.mid@2'],
   'postgres incremental': ['commit.after@3'],
+  'postgres merged': ['publish.mid@2'],
 }
 
 const prepared = new Map<string, Promise<Trial>>()

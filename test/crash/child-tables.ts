@@ -10,42 +10,57 @@ export type Database = 'sqlite' | 'postgres'
 
 interface Scenario {
   readonly database: Database
-  readonly mode: 'full_refresh' | 'incremental'
+  /** `merged`: incremental, by key, where some records come again. */
+  readonly mode: 'full_refresh' | 'incremental' | 'merged'
   /** The source of a run before it, which is published. */
   readonly earlier: string
   readonly source: string
 }
 
 /** Line `n`; `more`: further members. Now and then one that is larger than a page. */
-function line(n: number, more = ''): string {
-  const tags = (of: number) => `"tags":[${Array.from({ length: (n + of) % 3 }, (_, at) => `"t${n}-${of}-${at}"`)}]`
-  const items = Array.from({ length: n % 4 }, (_, at) => `{"sku":"é${n}-${at}","price":${n}.10,${tags(at)}}`)
+function line(n: number, more = '', edition = 0): string {
+  const tags = (of: number) =>
+    `"tags":[${Array.from({ length: (n + of + edition) % 3 }, (_, at) => `"t${n}-${of}-${at}"`)}]`
+  const items = Array.from(
+    { length: (n + edition) % 4 },
+    (_, at) => `{"sku":"é${n}-${at}-${edition}","price":${n}.10,${tags(at)}}`,
+  )
   const pad = n % 20 === 7 ? 'long '.repeat(900) : '.'.repeat((n * 37) % 180)
   return `{"id":"${n}","to":{"city":"c${n}","zip":null},"items":[${items}],"codes":[[${n}],[]],"pad":"${pad}"${more}}\n`
 }
 
-const lines = (from: number, to: number, more?: string): string =>
-  Array.from({ length: to - from }, (_, at) => line(from + at, more)).join('')
+const lines = (from: number, to: number, more?: string, edition?: number): string =>
+  Array.from({ length: to - from }, (_, at) => line(from + at, more, edition)).join('')
 
 /** Only the earlier run has rows for `orders__gone`. */
 const OLD = lines(200, 230, ',"gone":[1,2]')
 const ALL = lines(0, 60)
 const EARLIER = lines(0, 30)
+/** Half of the earlier ones come again, two of them twice; with the second edition of number 3 its list is empty. */
+const AGAIN = `${EARLIER}${lines(0, 15, '', 1)}${lines(30, 45)}${lines(0, 2, '', 2)}`
 
-export const scenarioOf = (database: Database, mode: Scenario['mode']): Scenario =>
-  mode === 'full_refresh'
-    ? { database, mode, earlier: OLD, source: ALL }
-    : { database, mode, earlier: EARLIER, source: ALL }
+const SOURCES = {
+  full_refresh: { earlier: OLD, source: ALL },
+  incremental: { earlier: EARLIER, source: ALL },
+  merged: { earlier: EARLIER, source: AGAIN },
+}
+
+export const scenarioOf = (database: Database, mode: Scenario['mode']): Scenario => ({
+  database,
+  mode,
+  ...SOURCES[mode],
+})
 
 /** To the tables of `orders`, with a checkpoint after every page. */
 function pipelineOf({ database, mode }: Scenario): string {
   const target = database === 'sqlite' ? 'path: data.sqlite3' : 'url: env://PG_URL'
-  return pipelineFile({ mode })
+  const key = mode === 'merged' ? '\n    primary_key: [id]' : ''
+  return pipelineFile({ mode: mode === 'merged' ? 'incremental' : mode })
     .replace('stream: records', 'stream: orders')
     .replace('page_bytes: 4096', 'page_bytes: 1500')
     .replace(
       /^destination:\n(.*\n)*?(?=engine:)/m,
-      `destination:\n  name: ${database}\n  config:\n    ${target}\n    unnest: tables\n    buffer_size: 0\n`,
+      `destination:\n  name: ${database}\n  config:\n    ${target}\n    unnest: tables${key}\n    buffer_size: 0\n`,
     )
 }
 
@@ -67,14 +82,14 @@ const QUERIES = [
 ]
 const GONE = "SELECT 'gone', count(*) FROM orders__gone"
 
-/** The same, of the source's lines. */
+/** The same, of the source's lines: of those with one id the last. */
 const EXPECTED = `def row: map(if . == null then "" else tostring end) | join("|");
-  sort_by(.id) as $all
+  (group_by(.id) | map(last)) as $all
   | ($all[] | ["o", .id, .to.city] | row),
     ($all[] | .id as $id | .items | to_entries[] | ["i", $id, .key, .value.sku, "\\($id).10"] | row),
     ($all[] | .id as $id | .items | to_entries[] | .key as $i | .value.tags | to_entries[] | ["t", $id, $i, .key, .value] | row),
     ($all[] | .id as $id | .codes | to_entries[] | .key as $i | (.value | if length == 0 then [null] else . end)[] | ["c", $id, $i, .] | row),
-    ([$all | length, ([.[].items[]] | length), ([.[].items[].tags[]] | length), ([.[].codes[]] | length), ([.[].codes[][]] | length)]
+    ([$all | length, ([$all[].items[]] | length), ([$all[].items[].tags[]] | length), ([$all[].codes[]] | length), ([$all[].codes[][]] | length)]
       | (to_entries[] | "\\($tables[.key])|\\(.value)"), "ids|\\(add)"),
     "gone|\\([$all[] | .gone // [] | .[]] | length)"`
 

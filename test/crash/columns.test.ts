@@ -60,9 +60,9 @@ const twins: readonly Twin[] = [
     replacements: [
       {
         file: 'connectors/destinations/postgres/publish.ts',
-        find: '    if (follows) await alterTable(transaction, main, columns)\n    if (key)',
+        find: '    if (follows) await alterTable(transaction, main, columns)\n    await index',
         replace: `    if (follows) await alterTable(transaction, main, columns)
-    if (follows) await transaction.query('COMMIT; BEGIN')\n    if (key)`,
+    if (follows) await transaction.query('COMMIT; BEGIN')\n    await index`,
       },
     ],
     found: { mode: 'incremental', failpoints: ['publish.mid@1'] },

@@ -12,7 +12,7 @@ import type { Segment } from './copy.ts'
 import { recordError, swallowed } from './errors.ts'
 import { carryOut } from './follow.ts'
 import { derivedName, qualified } from './names.ts'
-import type { Site } from './publish.ts'
+import { othersIn, type Site } from './publish.ts'
 import type { Transaction } from './session.ts'
 import { stagingName } from './staging.ts'
 import type { StagedTable, TableState } from './state.ts'
@@ -153,12 +153,22 @@ export class Batch {
 
   /** Rows that were put into a temporary table rather than a staging table, for the merge. */
   async merge(transaction: Transaction, state: TableState): Promise<void> {
-    const { key, options } = this.#site
+    const { key, lists, options } = this.#site
     if (!key || !isDirect(state)) return
-    for (const [table, into] of this.#sent?.into ?? []) {
-      await key.deduplicate(transaction, into)
-      await key.merge(transaction, options.schema, table, into, this.#site.columnsOf(table))
+    const { schema } = options
+    const sent = [...(this.#sent?.into ?? [])]
+    const namesOf = (table: string) => this.#site.columnsOf(table).map(({ name }) => name)
+    if (sent.length > 0) await lists?.begin(transaction)
+    for (const [table, into] of lists?.inOrder(sent, ([table]) => namesOf(table)) ?? sent) {
+      const columns = this.#site.columnsOf(table)
+      if (lists?.isIn(new Set(namesOf(table)))) await lists.add(transaction, schema, table, into, listOf(columns))
+      else {
+        await key.deduplicate(transaction, into)
+        await key.merge(transaction, schema, table, into, columns)
+      }
     }
+    if (sent.length > 0)
+      await lists?.clearOthers(transaction, schema, othersIn(state.published, Object.fromEntries(sent)))
   }
 
   /** Its transaction is committed. */
@@ -205,7 +215,7 @@ export class Batch {
     if (lasting !== undefined || !key) return lasting ?? qualified(options.schema, table)
     const temporary = qualified('pg_temp', derivedName(table, 'batch', state.run))
     await createTable(transaction, temporary, columns, 'ON COMMIT DROP')
-    await key.prepare(transaction, temporary)
+    if (key.isIn(new Set(columns.map(({ name }) => name)))) await key.prepare(transaction, temporary)
     return temporary
   }
 }

@@ -33,7 +33,7 @@ export interface Asked {
 /** Rejects when the table cannot be used so. Resolves to undefined when there is none. */
 export async function checkTable(
   connection: Queries,
-  { options, key, scope }: Site,
+  { options, key, scope, lists }: Site,
   table: string,
   { use, columns, mayReplace, isNew = false }: Asked,
 ): Promise<FoundTable | undefined> {
@@ -48,7 +48,7 @@ export async function checkTable(
     await checkEmpty(connection, schema, table, 'Rename it, or run with --reset to replace it.')
   if (use === 'swap') await checkSwap(connection, schema, table, found)
   else {
-    const deletes = use === 'fill' || scope !== undefined
+    const deletes = use === 'fill' || scope !== undefined || lists?.isIn(found.columns) === true
     const rights = deletes ? ['INSERT', 'DELETE', 'SELECT'] : key ? ['INSERT', 'SELECT', 'UPDATE'] : ['INSERT']
     await checkRights(connection, schema, table, { deletes, rights, missing, found })
   }

@@ -16,7 +16,7 @@ import { useOf } from './check.ts'
 import { type Column, TableColumns } from './columns.ts'
 import { ARRIVAL } from './merge.ts'
 import { LONGEST, qualified } from './names.ts'
-import type { Site } from './publish.ts'
+import { indexFor, type Site } from './publish.ts'
 import type { Transaction } from './session.ts'
 import { stagingName } from './staging.ts'
 import type { StagedTable, TableState } from './state.ts'
@@ -158,7 +158,7 @@ export class FollowedTable {
   }
 
   #checkKey([first]: readonly SourceRecord[]): void {
-    const { options, key } = this.#site
+    const { options, key, lists } = this.#site
     const names = this.#columns.all.map(({ name }) => name)
     const of = `record ${JSON.stringify(first?.id)} for ${this.#name}`
     if (names.length === 0) {
@@ -170,6 +170,7 @@ export class FollowedTable {
         },
       )
     }
+    if (lists?.isIn(new Set(names))) return
     requireKeyColumns(options, { columns: names, isMerged: key !== undefined, of })
   }
 }
@@ -254,13 +255,13 @@ export async function carryOut(
   site: Site,
   { table, into, state, columns, step }: Carried,
 ): Promise<void> {
-  const { options, key } = site
+  const { options } = site
   const main = qualified(options.schema, table)
   const retyped = new Set(step.retyped.keys())
   if (into !== undefined && into !== main) await alterTable(transaction, into, columns, retyped)
   if (isDirect(state)) {
     await alterTable(transaction, main, columns)
-    if (key) await key.ensureIndex(transaction, options.schema, table)
+    await indexFor(site, new Set(columns.map(({ name }) => name)))?.ensure(transaction, options.schema, table)
   } else if (into !== undefined) await prepareKey(transaction, site, into)
   faultPoint('ddl.after')
 }

@@ -8,8 +8,10 @@ import { keyFields } from '../schemas.ts'
 import type { Column } from './columns.ts'
 import type { PostgresOptions } from './config.ts'
 import { swallowed } from './errors.ts'
-import { derivedName, qualified } from './names.ts'
-import { countRows, listOf, tableOfIndex } from './tables.ts'
+import type { Lists } from './lists.ts'
+import { qualified } from './names.ts'
+import { TableIndex } from './table-index.ts'
+import { countRows, listOf } from './tables.ts'
 
 /** Names of the constraints by which a staging table refuses a row without a key, or with a cursor of another type. */
 export const NO_NULL = '_bizon_key_is_not_null'
@@ -20,12 +22,17 @@ const CURSOR_TYPES = { timestamp: 'timestamptz', number: 'numeric' } as const
 
 export class Key {
   readonly #options: PostgresOptions
+  readonly #lists: Lists | undefined
   /** Column of the payload, where it is whole. */
   readonly #payload: string
+  /** By which the database itself refuses a second row, and finds the first. */
+  readonly index: TableIndex
 
-  constructor(options: PostgresOptions) {
+  constructor(options: PostgresOptions, lists: Lists | undefined) {
     this.#options = options
+    this.#lists = lists
     this.#payload = namingOf(options).payload
+    this.index = new TableIndex('key', uniqueOf(options), this.#keys(), true)
   }
 
   /**
@@ -43,8 +50,9 @@ export class Key {
   }
 
   /** Whether a table with such columns can have it. */
-  isIn(columns: ReadonlyMap<string, unknown>): boolean {
-    return this.#options.unnest !== 'columns' || keyFields(this.#options).every((name) => columns.has(name))
+  isIn(columns: { has(name: string): boolean }): boolean {
+    if (this.#options.unnest !== 'columns') return true
+    return !this.#lists?.isIn(columns) && keyFields(this.#options).every((name) => columns.has(name))
   }
 
   /** Leaves one row for each key, and nothing that is only for staging. */
@@ -52,37 +60,14 @@ export class Key {
     const newest = this.#version(quoteName('staged'))
     const order = [...(newest === undefined ? [] : [`${newest} DESC NULLS LAST`]), `${ARRIVAL} DESC`]
     const keys = this.#options.primary_key.map((name) => this.#field(name)).join(', ')
-    await connection.query(
-      `DELETE FROM ${staging} USING
+    const removal = `DELETE FROM ${staging} AS double USING
          (SELECT ctid AS at, row_number() OVER (PARTITION BY ${keys} ORDER BY ${order.join(', ')}) AS place
           FROM ${staging} AS staged) AS ranked
-       WHERE ${staging}.ctid = ranked.at AND ranked.place > 1;
-       ALTER TABLE ${staging} DROP CONSTRAINT ${NO_NULL}, DROP CONSTRAINT IF EXISTS ${CURSOR}, DROP COLUMN ${ARRIVAL}`,
-    )
-  }
-
-  /** Of the index by which the database itself refuses a second row, and finds the first. */
-  indexOf(table: string): string {
-    return derivedName(table, 'key', uniqueOf(this.#options))
-  }
-
-  /** Of the table, made on it or on what takes its place. Needs no lock when it is there. */
-  async ensureIndex(connection: Queries, schema: string, table: string, on = table): Promise<void> {
-    if (await this.hasIndex(connection, schema, table)) return
+       WHERE double.ctid = ranked.at AND ranked.place > 1`
+    if (this.#lists) await this.#lists.leave(connection, removal, 'double')
+    else await connection.query(removal)
     await connection.query(
-      `CREATE UNIQUE INDEX ${quoteName(this.indexOf(table))} ON ${qualified(schema, on)} (${this.#keys()})`,
-    )
-  }
-
-  /** Rejects when another table has an index of that name: one that was renamed takes its indexes along. */
-  async hasIndex(connection: Queries, schema: string, table: string): Promise<boolean> {
-    const name = this.indexOf(table)
-    const holder = await tableOfIndex(connection, schema, name)
-    if (holder === undefined || holder === table) return holder !== undefined
-    throw new BizonError(
-      'destination',
-      `${schema}.${table} needs an index ${name}, and one of ${schema}.${holder} has that name`,
-      { hint: `DROP INDEX ${qualified(schema, name)}. Or rename it.` },
+      `ALTER TABLE ${staging} DROP CONSTRAINT ${NO_NULL}, DROP CONSTRAINT IF EXISTS ${CURSOR}, DROP COLUMN ${ARRIVAL}`,
     )
   }
 
@@ -98,6 +83,7 @@ export class Key {
     const set = columns.map(({ name }) => `${quoteName(name)} = EXCLUDED.${quoteName(name)}`).join(', ')
     const [is, was] = [this.#version('EXCLUDED'), this.#version('held')]
     const guard = is === undefined ? '' : ` WHERE ${was} IS NULL OR ${is} >= ${was}`
+    await this.#takeLists(connection, qualified(schema, table), staging)
     const { count } = await connection.query(
       `INSERT INTO ${qualified(schema, table)} AS held (${list}) SELECT ${list} FROM ${staging}
        ON CONFLICT (${this.#keys()}) DO UPDATE SET ${set}${guard}`,
@@ -106,6 +92,20 @@ export class Key {
     if (guard !== '') return
     const sent = await countRows(connection, staging)
     if (count !== sent) throw swallowed(table, count, sent)
+  }
+
+  /** Their rows go with those that are replaced, and do not come with those that are older. */
+  async #takeLists(connection: Queries, main: string, staging: string): Promise<void> {
+    if (!this.#lists) return
+    const names = this.#options.primary_key
+    const same = names.map((name) => `${this.#field(name, 'held')} = ${this.#field(name, 'staged')}`).join(' AND ')
+    const [is, was] = [this.#version('staged'), this.#version('held')]
+    if (is !== undefined) {
+      const older = `(${was} IS NULL OR ${is} >= ${was}) IS NOT TRUE`
+      const removal = `DELETE FROM ${staging} AS staged USING ${main} AS held WHERE ${same} AND ${older}`
+      await this.#lists.leave(connection, removal, 'staged')
+    }
+    await this.#lists.replace(connection, `FROM ${main} AS held JOIN ${staging} AS staged ON ${same}`)
   }
 
   #keys(): string {
@@ -138,12 +138,12 @@ export class Key {
 }
 
 /** Undefined: rows are only added. */
-export function keyOf(options: PostgresOptions): Key | undefined {
+export function keyOf(options: PostgresOptions, lists: Lists | undefined): Key | undefined {
   const { primary_key: key, cursor_field: cursor, cursor_type: type } = options
   if (cursor === undefined && type !== 'value') {
     throw new BizonError('config', 'destination.config.cursor_type is given, and no cursor_field', {
       hint: 'Name the field in cursor_field.',
     })
   }
-  return key.length === 0 ? undefined : new Key(options)
+  return key.length === 0 ? undefined : new Key(options, lists)
 }

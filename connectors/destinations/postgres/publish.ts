@@ -15,6 +15,7 @@ import type { Column } from './columns.ts'
 import type { PostgresOptions } from './config.ts'
 import { swallowed } from './errors.ts'
 import { alterTable, stagedColumns } from './follow.ts'
+import type { Lists } from './lists.ts'
 import type { Key } from './merge.ts'
 import { qualified } from './names.ts'
 import { replaceByRename } from './replace.ts'
@@ -22,6 +23,7 @@ import type { Scope } from './scope.ts'
 import type { Transaction } from './session.ts'
 import { checkShape } from './shape.ts'
 import type { PublishedTable, StagedTable, TableState } from './state.ts'
+import type { TableIndex } from './table-index.ts'
 import { countRows, createTable, findTable, listOf, prepareTable, removeRows, tableOfIndex } from './tables.ts'
 
 /** What recovering and publishing work with. */
@@ -32,6 +34,8 @@ export interface Site {
   /** That which this process writes. Absent: all of it. */
   readonly partition: Partition | undefined
   readonly key: Key | undefined
+  /** Where rows of lists go with those that are merged by key. */
+  readonly lists: Lists | undefined
   /** By what rows are replaced that are not all replaced; undefined: by nothing. */
   readonly scope: Scope | undefined
   readonly naming: Naming
@@ -45,7 +49,7 @@ export interface Site {
 
 /** Columns and indexes of tables that go on being there. Repeatable. */
 export async function preparePublish(transaction: Transaction, site: Site, state: TableState): Promise<void> {
-  const { options, key } = site
+  const { options } = site
   const { schema } = options
   const use = useOf(state, options)
   if (use === 'swap') return
@@ -55,8 +59,16 @@ export async function preparePublish(transaction: Transaction, site: Site, state
     await prepareTable(transaction, schema, table, site.fixedOf(table), options.unnest === 'columns')
     await dropStaleIndex(transaction, site, state, table)
     // Rows that are about to be replaced may have one key twice.
-    if (key?.isIn(found.columns) && use === 'add') await key.ensureIndex(transaction, schema, table)
+    if (use === 'add') await indexFor(site, found.columns)?.ensure(transaction, schema, table)
   }
+}
+
+/** That which merging needs of a table with such columns. */
+export function indexFor(
+  { key, lists }: Pick<Site, 'key' | 'lists'>,
+  columns: { has(name: string): boolean },
+): TableIndex | undefined {
+  return lists?.isIn(columns) ? lists.index : key?.isIn(columns) ? key.index : undefined
 }
 
 /** The index of a key that was another, and by which rows that are different now would be refused. */
@@ -73,14 +85,15 @@ export async function dropStaleIndex(
   await transaction.query(`DROP INDEX ${qualified(schema, stale)}`)
 }
 
-function staleIndex({ key }: Site, { published }: TableState, table: string): string | null {
+function staleIndex({ key, lists }: Site, { published }: TableState, table: string): string | null {
   const index = Object.hasOwn(published, table) ? (published[table]?.index ?? null) : null
-  return index === key?.indexOf(table) ? null : index
+  return [key, lists].some((one) => one?.index.nameOn(table) === index) ? null : index
 }
 
 /** What the state says of a table that has this run's rows. */
-export function publishedTable({ key }: Site, table: string, { columns }: StagedTable): PublishedTable {
-  return { index: key?.indexOf(table) ?? null, ...(columns && { columns }) }
+export function publishedTable({ key, lists }: Site, table: string, { columns }: StagedTable): PublishedTable {
+  const { index } = (lists?.isIn(new Set(columns)) ? lists : key) ?? {}
+  return { index: index?.nameOn(table) ?? null, ...(columns && { columns }) }
 }
 
 /**
@@ -94,8 +107,11 @@ export async function publish(
   { keepsOthers }: { readonly keepsOthers: boolean },
 ): Promise<TableState> {
   if (state.direct) return { ...state, phase: 'published', publishedBy: state.run }
-  const tables = Object.entries(state.tables)
+  const { lists } = site
+  const staged = Object.entries(state.tables)
+  const tables = lists?.inOrder(staged, ([, { columns = [] }]) => columns) ?? staged
   const use = useOf(state, site.options)
+  await lists?.begin(transaction)
   const published: Record<string, PublishedTable> = { ...state.published }
   for (const [table, staged] of tables) {
     await publishTable(transaction, site, table, staged, state, use)
@@ -103,7 +119,18 @@ export async function publish(
     faultPoint('publish.mid')
   }
   if (replaces(state)) await emptyOthers(transaction, site, state, keepsOthers, published)
+  else await lists?.clearOthers(transaction, site.options.schema, othersIn(published, state.tables))
   return { ...state, phase: 'published', published, publishedBy: state.run }
+}
+
+/** Published tables that rows have not come for, with their columns. */
+export function othersIn(
+  published: TableState['published'],
+  tables: object,
+): (readonly [table: string, columns: readonly string[]])[] {
+  return Object.entries(published).flatMap(([table, { columns = [] }]) =>
+    Object.hasOwn(tables, table) ? [] : [[table, columns] as const],
+  )
 }
 
 const asked = (site: Site, { mode, published }: TableState, table: string, use: Use) => ({
@@ -120,14 +147,16 @@ async function publishTable(
   state: TableState,
   use: Use,
 ): Promise<void> {
-  const { options, scope } = site
+  const { options, scope, lists } = site
   const { schema, unnest } = options
   const staging = stagingOf(staged, table)
   const [main, next] = [qualified(schema, table), qualified(schema, staging)]
   const isThere = (await findTable(transaction, schema, table)) !== undefined
   // First of all, so that what is found is still so at the end. Readers go on reading.
   if (isThere)
-    await transaction.query(`LOCK TABLE ${main} IN ${use === 'add' && !scope ? '' : 'SHARE '}ROW EXCLUSIVE MODE`)
+    await transaction.query(
+      `LOCK TABLE ${main} IN ${use === 'add' && !scope && !lists ? '' : 'SHARE '}ROW EXCLUSIVE MODE`,
+    )
   if (isThere) await checkTable(transaction, site, table, asked(site, state, table, use))
   const count = await countRows(transaction, next)
   if (count !== staged.rows) throw miscounted(schema, staging, count, staged, state)
@@ -136,10 +165,14 @@ async function publishTable(
   // A table for which no row came may not have the columns of the key.
   const key = follows?.hasKey === false ? undefined : site.key
   if (key) await key.deduplicate(transaction, next)
+  const isList = lists?.isIn(new Set(staged.columns)) ?? false
+  const index = (isList ? lists : key)?.index
+  if (isList) await lists?.clearStaged(transaction, next, table)
   if (use === 'add') {
     await prepareTable(transaction, schema, table, follows ? site.fixedOf(table) : columns, follows !== undefined)
     if (follows) await alterTable(transaction, main, columns)
-    if (key) await key.ensureIndex(transaction, schema, table)
+    await index?.ensure(transaction, schema, table)
+    if (isList) await lists?.clearPublished(transaction, main, table)
     if (scope && staged.rows > 0) {
       await scope.clear(transaction, main, next, table)
       faultPoint('publish.mid')
@@ -154,12 +187,12 @@ async function publishTable(
     if (follows) await alterTable(transaction, main, columns)
     await fill(transaction, { schema, table, columns, from: next })
     await transaction.query(`DROP TABLE ${next}`)
-    if (key) await key.ensureIndex(transaction, schema, table)
+    await index?.ensure(transaction, schema, table)
     return
   }
   // Before it takes the place: while the index is built, readers still have the other one.
   if (isThere) await checkShape(transaction, schema, table, staging, follows !== undefined)
-  if (key) await key.ensureIndex(transaction, schema, table, staging)
+  await index?.ensure(transaction, schema, table, staging)
   if (isThere) await replaceByRename(transaction, schema, table, staging, staleIndex(site, state, table))
   else await transaction.query(`COMMENT ON TABLE ${next} IS NULL; ALTER TABLE ${next} RENAME TO ${quoteName(table)}`)
 }

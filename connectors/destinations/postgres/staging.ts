@@ -10,7 +10,7 @@ import { prepareKey, writtenBefore } from './follow.ts'
 import { derivedName, ownerName, qualified, rowKeyOf } from './names.ts'
 import { claimTable } from './owners.ts'
 import { wholeOf } from './partitions.ts'
-import { dropStaleIndex, type Site } from './publish.ts'
+import { dropStaleIndex, indexFor, type Site } from './publish.ts'
 import { createSchema } from './schema.ts'
 import type { Transaction } from './session.ts'
 import type { StateRow, TableState } from './state.ts'
@@ -38,7 +38,7 @@ export async function beginTable(
   state: TableState,
   table: string,
 ): Promise<void> {
-  const { options, target, key } = site
+  const { options, target, key, lists } = site
   const { schema } = options
   const columns = site.fixedOf(table)
   const follows = options.unnest === 'columns'
@@ -53,10 +53,10 @@ export async function beginTable(
   if (name === null) {
     await prepareTable(transaction, schema, table, columns, follows)
     await dropStaleIndex(transaction, site, state, table)
-    if (key?.isIn(found?.columns ?? new Map())) await key.ensureIndex(transaction, schema, table)
+    await indexFor(site, found?.columns ?? new Map())?.ensure(transaction, schema, table)
     return
   }
-  if (key) await key.hasIndex(transaction, schema, table)
+  for (const one of [key, lists]) await one?.index.isThere(transaction, schema, table)
   if (await findTable(transaction, schema, name)) return
   const staging = qualified(schema, name)
   // What takes the place of a table has its other columns, defaults and checks as well.

@@ -196,7 +196,7 @@ export class FollowedTable {
   }
 
   #checkKey([first]: readonly SourceRecord[], step: Step | undefined): void {
-    const { options, key } = this.#site
+    const { options, key, lists } = this.#site
     const names = [...this.#followed.written.keys(), ...(step?.added.keys() ?? [])]
     const of = `table ${this.#table}, record ${JSON.stringify(first?.id)}`
     if (names.length === 0 && this.#site.naming.columns.length === 0) {
@@ -204,12 +204,14 @@ export class FollowedTable {
         hint: 'Drop empty records in a transform, or leave metadata at bizon.',
       })
     }
+    if (lists?.isIn(names)) return
     requireKeyColumns(options, { columns: names, isMerged: key !== undefined, of })
   }
 }
 
 /** Whether rows with these columns can be merged. */
-export function hasKey({ options }: Site, columns: readonly Pick<Column, 'name'>[]): boolean {
+export function hasKey({ options, lists }: Site, columns: readonly Pick<Column, 'name'>[]): boolean {
+  if (lists?.isIn(columns.map(({ name }) => name))) return false
   return keyFields(options).every((name) => columns.some((column) => column.name === name))
 }
 

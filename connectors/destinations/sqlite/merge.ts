@@ -4,29 +4,32 @@
 import { namingOf, uniqueOf } from '../naming.ts'
 import type { Column } from './columns.ts'
 import type { SqliteOptions } from './config.ts'
+import type { Lists } from './lists.ts'
 import { derivedName, quoteName, quoteText } from './names.ts'
 import type { Session } from './session.ts'
 import { countOf, listOf, swallowed } from './tables.ts'
 
 export class Key {
   readonly #options: SqliteOptions
+  readonly #lists: Lists | undefined
   /** Column of the payload, where it is whole. */
   readonly #payload: string
 
-  constructor(options: SqliteOptions) {
+  constructor(options: SqliteOptions, lists: Lists | undefined) {
     this.#options = options
+    this.#lists = lists
     this.#payload = namingOf(options).payload
   }
 
-  /** Leaves one row for each key. Resolves to how many there are less. */
-  deduplicate(session: Session, staging: string, columns: readonly Column[]): Promise<number> {
+  /** Leaves one row for each key. */
+  async deduplicate(session: Session, staging: string, columns: readonly Column[]): Promise<void> {
     const version = this.#version(columns)
     const order = [...(version === undefined ? [] : [`${version} DESC NULLS LAST`]), 'rowid DESC']
-    return session.change(
-      `DELETE FROM ${quoteName(staging)} WHERE rowid IN (SELECT id FROM (SELECT rowid AS id,
+    const older = `SELECT id FROM (SELECT rowid AS id,
          row_number() OVER (PARTITION BY ${this.#keys()} ORDER BY ${order.join(', ')}) AS place
-       FROM ${quoteName(staging)}) WHERE place > 1)`,
-    )
+       FROM ${quoteName(staging)}) WHERE place > 1`
+    if (this.#lists) await this.#lists.leave(session, staging, older)
+    else await session.change(`DELETE FROM ${quoteName(staging)} WHERE rowid IN (${older})`)
   }
 
   /** By which the database itself refuses a second row, and finds the first. One of another key goes. */
@@ -45,6 +48,7 @@ export class Key {
   /** Every staged row, in its order. */
   async merge(session: Session, main: string, staging: string, columns: readonly Column[]): Promise<void> {
     const list = listOf(columns)
+    await this.#takeLists(session, main, staging, columns)
     const sent = await countOf(session, staging)
     const count = await session.change(
       `INSERT INTO ${quoteName(main)} (${list}) SELECT ${list} FROM ${quoteName(staging)} WHERE true ORDER BY rowid
@@ -52,6 +56,20 @@ export class Key {
     )
     // With a cursor those that are older are not counted either.
     if (count !== sent && this.#options.cursor_field === undefined) throw swallowed(main, count, sent)
+  }
+
+  /** Their rows go with those that are replaced, and do not come with those that are older. */
+  async #takeLists(session: Session, main: string, staging: string, columns: readonly Column[]): Promise<void> {
+    if (!this.#lists) return
+    await this.deduplicate(session, staging, columns)
+    const same = this.#options.primary_key.map((name) => `held.${quoteName(name)} = staged.${quoteName(name)}`)
+    const both = `${quoteName(main)} AS held JOIN ${quoteName(staging)} AS staged ON ${same.join(' AND ')}`
+    const [is, was] = [this.#version(columns, 'staged'), this.#version(columns, 'held')]
+    if (is !== undefined) {
+      const older = `SELECT staged.rowid FROM ${both} WHERE (${was} IS NULL OR ${is} >= ${was}) IS NOT TRUE`
+      await this.#lists.leave(session, staging, older)
+    }
+    await this.#lists.replace(session, `FROM ${both}`)
   }
 
   /** What stands behind an INSERT whose rows are merged. */
@@ -91,8 +109,8 @@ export class Key {
 }
 
 /** Undefined: rows are only added. */
-export function keyOfOptions(options: SqliteOptions): Key | undefined {
-  return options.primary_key.length === 0 ? undefined : new Key(options)
+export function keyOfOptions(options: SqliteOptions, lists: Lists | undefined): Key | undefined {
+  return options.primary_key.length === 0 ? undefined : new Key(options, lists)
 }
 
 /** Indexes that a primary_key of former times has left; `keep`: but for this one. */

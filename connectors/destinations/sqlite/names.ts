@@ -50,7 +50,7 @@ export function checkedTable(name: string): string {
 }
 
 /** A name made of another: recognisable, and no two alike. */
-export function derivedName(table: string, purpose: 'staging' | 'key', unique: string): string {
+export function derivedName(table: string, purpose: 'staging' | 'key' | 'root', unique: string): string {
   const hash = createHash('sha256')
     .update(JSON.stringify([table, unique]))
     .digest('hex')

@@ -9,6 +9,7 @@ import { emptiedTargets, replaces } from '../recovery.ts'
 import { alterTable, kindsIn } from './alter.ts'
 import type { Column } from './columns.ts'
 import { columnsFor, hasKey, isOwn } from './follow.ts'
+import type { Lists } from './lists.ts'
 import { dropKeys, isKeyIndex, type Key } from './merge.ts'
 import { foldName, quoteName } from './names.ts'
 import { checkRows, type Site } from './recover.ts'
@@ -32,7 +33,10 @@ import {
  */
 export async function publish(site: Site, state: TableState, keepsOthers: boolean): Promise<TableState> {
   if (state.direct) return { ...state, phase: 'published', publishedBy: state.run }
-  const tables = Object.entries(state.tables)
+  const { lists, session } = site
+  const written = Object.entries(state.tables)
+  const tables = lists?.inOrder(written, ([, { kinds = {} }]) => Object.keys(kinds)) ?? written
+  await lists?.begin(session)
   for (const [table, staged] of tables) {
     const all = site.followed ? columnsFor(site, staged.kinds ?? {}) : site.columnsOf(table).all
     const from: Staged = { table, staging: await stagedIn(site, table, staged, state, all), all, rows: staged.rows }
@@ -43,6 +47,8 @@ export async function publish(site: Site, state: TableState, keepsOthers: boolea
   }
   const published = new Set([...state.published, ...tables.map(([table]) => table)])
   if (replaces(state)) await emptyOthers(site, state, keepsOthers, published)
+  else await clearOthers(site, state)
+  await lists?.end(session)
   const next = { ...state, phase: 'published', published: [...published], publishedBy: state.run } as const
   return { ...next, ...kindsAfter(site, state, state.tables) }
 }
@@ -88,16 +94,23 @@ async function prepare(site: Site, { table, all }: Staged, state: TableState): P
 const keyOf = (site: Site, { all }: Staged): Key | undefined =>
   site.followed && !hasKey(site, all) ? undefined : site.key
 
+/** Where the rows are those of lists, and go with others. */
+const listsIn = ({ lists }: Site, { all }: Staged): Lists | undefined =>
+  lists?.isIn(all.map(({ name }) => name)) ? lists : undefined
+
 async function replace(site: Site, from: Staged, state: TableState): Promise<void> {
   const { session } = site
   const { table, staging, all } = from
   const key = keyOf(site, from)
+  const lists = listsIn(site, from)
   const found = await findTable(session, table)
   if (key) await key.deduplicate(session, staging, all)
+  await lists?.clearStaged(session, staging)
   if (!found) await rename(site, staging, table)
   else if (canGive(site, found, from, state)) await replaceByRename(site, table, staging)
   else await refill(site, from, state)
   if (key) await key.ensureIndex(session, table)
+  await lists?.ensureIndex(session, table)
 }
 
 /** Whether the table has nothing but what this program gave it, and indexes. */
@@ -130,6 +143,7 @@ async function append(site: Site, from: Staged, state: TableState): Promise<void
   const { session } = site
   const { table, staging, all } = from
   const key = keyOf(site, from)
+  const lists = listsIn(site, from)
   const found = await findTable(session, table)
   if (found) checkRows(site.options, found, table)
   await prepare(site, from, state)
@@ -139,7 +153,12 @@ async function append(site: Site, from: Staged, state: TableState): Promise<void
       await site.scope.clear(session, table, staging)
       faultPoint('publish.mid')
     }
-    await moveRows(site, from)
+    if (lists) {
+      await lists.ensureIndex(session, table)
+      await lists.clearStaged(session, staging)
+      await lists.clearPublished(session, table)
+    }
+    await moveRows(site, { ...from, rows: lists ? await countOf(session, staging) : from.rows })
     return
   }
   await key.ensureIndex(session, table)
@@ -173,6 +192,15 @@ async function emptyOthers(site: Site, state: TableState, keepsOthers: boolean, 
     if (found || isMade) published.add(table)
     else published.delete(table)
     faultPoint('publish.mid')
+  }
+}
+
+/** The lists of records that are replaced, in tables that no row came for. */
+async function clearOthers({ session, lists }: Site, { kinds = {}, published, tables }: TableState): Promise<void> {
+  for (const table of published) {
+    const names = Object.keys(kinds[table] ?? {})
+    if (lists?.isIn(names) && !Object.hasOwn(tables, table) && (await findTable(session, table)))
+      await lists.clearPublished(session, table)
   }
 }
 

@@ -24,6 +24,7 @@ import {
 import type { Column, TableColumns } from './columns.ts'
 import type { SqliteOptions } from './config.ts'
 import type { FollowedTable } from './follow.ts'
+import type { Lists } from './lists.ts'
 import type { Key } from './merge.ts'
 import { isSameName, quoteName } from './names.ts'
 import type { Scope } from './scope.ts'
@@ -39,6 +40,8 @@ export interface Site {
   /** Table of the configured destination id. */
   readonly target: string
   readonly key: Key | undefined
+  /** Where rows of lists go with those that are merged by key. */
+  readonly lists: Lists | undefined
   /** By what rows are replaced that are not all replaced; undefined: by nothing. */
   readonly scope: Scope | undefined
   readonly naming: Naming

@@ -5,6 +5,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { verify } from '../../../lib/audit/verify.ts'
 import { fromPipe, load, loadConfig, type PipelineConfig, pipeline, runPipeline } from '../../../lib/index.ts'
@@ -122,6 +123,119 @@ describe.each(['sqlite', 'postgres'] as const)('%s', (name) => {
     expect(await skus()).toEqual(['1|0|a', '2|0|b'])
     expect(await ask('SELECT qty FROM orders__items ORDER BY sku')).toEqual(['', '2'])
   })
+
+  /** What is there of each record: its `v`, then its lists, in one line. Rows of lists without their record are counted. */
+  async function merged(rowId = 'bizon_id', [parent, root] = ['_bizon_parent_id', '_bizon_root_id']) {
+    const there = (await tables()).map((table) => table.replace(/^orders__/, ''))
+    const rows = await ask('SELECT id, v FROM orders ORDER BY id')
+    const lists = there.includes('items')
+      ? await ask(
+          `SELECT o.id, i.sku FROM orders o JOIN orders__items i ON i.${parent} = o.${rowId} AND i.${root} = o.${rowId} ORDER BY 1, 2`,
+        )
+      : []
+    const tags = there.includes('items__tags')
+      ? await ask(
+          `SELECT o.id, i.sku, t.value FROM orders o JOIN orders__items i ON i.${parent} = o.${rowId}
+             JOIN orders__items__tags t ON t.${parent} = i.${rowId} AND t.${root} = o.${rowId} ORDER BY 1, 2, 3`,
+        )
+      : []
+    const count = async (table: string) =>
+      there.includes(table) ? Number((await ask(`SELECT count(*) FROM orders__${table}`))[0]) : 0
+    return { rows, lists, tags, counts: [await count('items'), await count('items__tags')] }
+  }
+
+  interface Order {
+    readonly id: number
+    readonly v: number
+    readonly items: readonly { readonly sku: string; readonly tags?: readonly string[] }[]
+  }
+  const orders = fc.array(
+    fc.record({
+      id: fc.integer({ min: 1, max: 4 }),
+      v: fc.integer({ min: 1, max: 5 }),
+      items: fc.array(
+        fc.record(
+          { sku: fc.constantFrom('a', 'b', 'c'), tags: fc.array(fc.constantFrom('x', 'y'), { maxLength: 2 }) },
+          { requiredKeys: ['sku'] },
+        ),
+        { maxLength: 2 },
+      ),
+    }),
+    { minLength: 1, maxLength: 8 },
+  )
+
+  /** Of records in the order in which they came. */
+  function expectedOf(all: readonly Order[]): Awaited<ReturnType<typeof merged>> {
+    const held = new Map<number, Order>()
+    for (const order of all) if (order.v >= (held.get(order.id)?.v ?? 0)) held.set(order.id, order)
+    const newest = [...held.values()].sort((one, other) => one.id - other.id)
+    const lists = newest.flatMap(({ id, items }) => items.map(({ sku }) => `${id}|${sku}`)).sort()
+    const tags = newest
+      .flatMap(({ id, items }) => items.flatMap(({ sku, tags = [] }) => tags.map((tag) => `${id}|${sku}|${tag}`)))
+      .sort()
+    return { rows: newest.map(({ id, v }) => `${id}|${v}`), lists, tags, counts: [lists.length, tags.length] }
+  }
+
+  const byKey = { primary_key: ['id'], cursor_field: 'v' }
+  const dlt: [string, string] = ['_dlt_parent_id', '_dlt_root_id']
+  test.each<{
+    readonly how: string
+    readonly more: object
+    readonly rowId?: string
+    readonly links?: [string, string]
+  }>([
+    { how: 'published with the run', more: {} },
+    { how: 'with the links of dlt', more: { metadata: 'dlt' }, rowId: '_dlt_id', links: dlt },
+    ...(name === 'postgres' ? [{ how: 'checkpoint by checkpoint', more: { visibility: 'batch' } }] : []),
+  ])('a merged row has the lists of the record that stays: $how', async ({ more, rowId, links }) => {
+    let run = 0
+    await fc.assert(
+      fc.asyncProperty(fc.array(orders, { minLength: 1, maxLength: 4 }), async (runs) => {
+        const stream = `orders${++run}`
+        await rm(join(folder, 'db'), { force: true })
+        if (database) await psql(database.url, 'DROP SCHEMA public CASCADE; CREATE SCHEMA public')
+        await rm(join(folder, 'state.sqlite3'), { force: true })
+        let all: Order[] = []
+        for (const next of runs) {
+          all = [...all, ...next]
+          const lines = all.map((order) => JSON.stringify(order))
+          await loaded(lines, {
+            mode: 'incremental',
+            destination: { ...byKey, ...more, destination_id: 'orders' },
+            stream,
+          })
+        }
+        expect(await merged(rowId, links)).toEqual(expectedOf(all))
+      }),
+      { numRuns: 5, endOnFailure: true },
+    )
+  })
+
+  test('lists go with the record that had them, also when no row comes for their tables', async () => {
+    const first = '{"id":1,"v":1,"items":[{"sku":"a","tags":["x"]}]}'
+    await loaded([first], { mode: 'incremental', destination: byKey })
+    expect(await merged()).toMatchObject({ lists: ['1|a'], counts: [1, 1] })
+    await loaded([first, '{"id":1,"v":2,"items":[]}'], { mode: 'incremental', destination: byKey })
+    expect(await merged()).toEqual({ rows: ['1|2'], lists: [], tags: [], counts: [0, 0] })
+  })
+
+  test('of records with one key only the newest is published with its lists, and a full refresh leaves nothing behind', async () => {
+    const line = (id: number, v: number, ...skus: string[]) =>
+      JSON.stringify({ id, v, items: skus.map((sku) => ({ sku, tags: ['x'] })) })
+    await loaded([line(1, 2, 'a', 'b'), line(1, 1, 'c'), line(2, 1, 'a')], { destination: byKey })
+    const before = { rows: ['1|2', '2|1'], lists: ['1|a', '1|b', '2|a'], counts: [3, 3] }
+    expect(await merged()).toMatchObject(before)
+    await loaded([line(1, 2), line(2, 1, 'z'), line(2, 2, 'y')], { destination: byKey })
+    expect(await merged()).toMatchObject({ rows: ['1|2', '2|2'], lists: ['2|y'], counts: [1, 1] })
+  })
+
+  if (name === 'sqlite') {
+    test('are refused where rows are merged as they come', async () => {
+      await expect(
+        loaded([ORDER], { mode: 'incremental', destination: { ...byKey, visibility: 'batch' } }),
+      ).rejects.toMatchObject({ code: 'config', message: expect.stringContaining('with visibility: batch') })
+    })
+  }
 
   test('verify counts the rows of every table', async () => {
     await loaded([ORDER])

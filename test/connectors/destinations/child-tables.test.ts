@@ -37,8 +37,8 @@ describe.each(['sqlite', 'postgres'] as const)('%s', (name) => {
   it.each([
     [{ metadata: 'none' }, 'with metadata none rows have no id by which those of child tables could name them'],
     [
-      { primary_key: ['id'] },
-      'with primary_key rows are merged, and rows of lists have no key; add rows, or replace them',
+      { replace_scope: ['id'] },
+      'with replace_scope rows take the place of others, and rows of lists have no scope; add rows, or replace them all',
     ],
   ])('refuses it with %o', async (keys, why) => {
     await expect(configOf(name, { unnest: 'tables', ...keys })).rejects.toMatchObject({
