@@ -42,6 +42,12 @@ export class FromPipe extends SourceEnd {
   async open(log: Log = silentLog): Promise<OpenSource> {
     const config = await loadConfig(this.#config, ['destination'])
     const pages = await openPages(this.#chunks, log, this.#options)
+    // What a queue holds is ours: records of somebody else would become a run of nobody.
+    if (this.#options.isQueued && !pages.state) {
+      throw new BizonError('source', 'the first line of the pipe is not the STATE of a run', {
+        hint: 'Something else writes to this queue. See docs/pipe-format.md.',
+      })
+    }
     this.#opened = new OpenPipe(pages, config, { ...this.#options, log })
     return this.#opened
   }

@@ -6,7 +6,7 @@ import { BizonError } from '../../errors.ts'
 import { faultPoint } from '../../fault.ts'
 import type { Log } from '../../log.ts'
 import type { Partition } from '../../partition.ts'
-import { type MessageHead, readHead } from './message.ts'
+import { damageOf, type MessageHead, readHead } from './message.ts'
 
 export interface FeedParts {
   readonly consumer: ChannelConsumer
@@ -230,6 +230,8 @@ export class Feed {
     const { consumer, skipBroken, log } = this.#parts
     try {
       const head = readHead(arrival)
+      const damage = head && damageOf(arrival)
+      if (damage !== undefined) throw new Unloadable(`${arrival.place}: ${damage}`)
       if (head) return head
       await consumer.refuse(arrival, 'it is not a message of bizon')
       log.warn(`${arrival.place}: it is not a message of bizon; a copy is kept with the dead letters`)

@@ -1,6 +1,7 @@
 // What the headers of a message say of its body, which is a small pipe of its own: the lines with which a pipe begins at that
 // place, then whole pages, each with its STATE. A page that is larger than a message is cut into parts, within lines if need be.
 
+import { crc32 } from 'node:zlib'
 import type { Arrival, Headers } from '../../channel.ts'
 import { BizonError } from '../../errors.ts'
 import type { Partition } from '../../partition.ts'
@@ -33,7 +34,24 @@ export interface MessageHead {
 const VERSION = '1'
 const NAMES = ['pipeline', 'source', 'stream', 'run', 'at', 'session', 'from', 'to', 'part', 'last', 'end'] as const
 
-export function writeHead(head: MessageHead): Headers {
+/** Which bytes the body has: brokers and programs between are not to be trusted with it. */
+const BODY = 'bizon-body'
+
+/** How many they are, and their CRC-32. */
+const sumOf = (body: Uint8Array): string => `${body.byteLength} ${crc32(body).toString(16).padStart(8, '0')}`
+
+/** What is wrong with the body of a message of bizon; undefined: it is as it was written. */
+export function damageOf({ headers, body }: Pick<Arrival, 'headers' | 'body'>): string | undefined {
+  const [written, found] = [headers[BODY], sumOf(body)]
+  if (written === found) return undefined
+  if (written === undefined) return `its header ${BODY} is missing`
+  const [bytes] = written.split(' ')
+  return Number(bytes) === body.byteLength
+    ? 'its body was changed on its way'
+    : `its body has ${body.byteLength} bytes, and ${bytes} were written`
+}
+
+export function writeHead(head: MessageHead, body: Uint8Array): Headers {
   const texts = { ...head, at: head.at.toISOString(), last: head.last ? 1 : 0, end: head.end ? 1 : 0 }
   const named = NAMES.map((name) => [`bizon-${name}`, String(texts[name])])
   const { after, partition } = head
@@ -43,7 +61,7 @@ export function writeHead(head: MessageHead): Headers {
       : []),
     ...(partition ? [['bizon-partition', `${partition.index}/${partition.of}`] as const] : []),
   ]
-  return Object.fromEntries([['bizon-version', VERSION], ...named, ...place])
+  return Object.fromEntries([['bizon-version', VERSION], ...named, ...place, [BODY, sumOf(body)]])
 }
 
 /** Undefined: it is not a message of bizon. Throws if it is one that this program does not know. */

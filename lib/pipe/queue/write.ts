@@ -66,7 +66,7 @@ export class QueueWriter {
           ...{ stream, session, messageBytes },
           start: partitions > 1 ? startOf(start, partition, partitions) : start,
           after: partitions > 1 ? afterOf(after, partition) : after,
-          put: (head, body) => this.#put({ partition, headers: writeHead(head), body }),
+          put: (head, body) => this.#put({ partition, headers: writeHead(head, body), body }),
           overflows: () => this.#overflows(),
           failed: (error) => this.#fail(error),
         }),

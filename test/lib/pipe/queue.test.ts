@@ -96,7 +96,8 @@ describe('a message', () => {
       ...{ pipeline: 'crm ü', source: 's', stream: 't', run: 'r', at: new Date(0), session: 'x' },
       ...{ from: 3, to: 4, part: 2, last: false, end: false },
     }
-    const headers = writeHead(head)
+    const body = Buffer.from('{"type":"STATE"}')
+    const headers = writeHead(head, body)
     expect(readHead({ headers, place: 'here' })).toEqual(head)
     expect(readHead({ headers: { other: 'x' }, place: 'here' })).toBeUndefined()
     expect(() => readHead({ headers: { ...headers, 'bizon-from': '-1' }, place: 'here' })).toThrow(
@@ -336,26 +337,77 @@ describe('a load from a queue', () => {
     expect(on).toMatchObject({ published: [], committed: undefined })
   })
 
-  test('keeps a copy of what cannot be read, and fails', async () => {
+  const altered = (body: Uint8Array): Buffer => Buffer.from(Buffer.from(body).toString().replace('"n":', '"m":'))
+  test.each([
+    { what: 'a letter is another', at: 2, change: altered, says: 'its body was changed on its way' },
+    {
+      what: 'the end is missing',
+      at: 2,
+      change: (body: Uint8Array) => Buffer.from(body.subarray(0, 300)),
+      says: /its body has 300 bytes, and \d+ were written/,
+    },
+    {
+      what: 'it is the first, and holds something else',
+      at: 0,
+      change: () => Buffer.from('{"id":1,"evil":true}'),
+      says: /its body has 20 bytes, and \d+ were written/,
+    },
+  ])(
+    'keeps a copy of a message that is not as it was written, fails, and goes on once it is: $what',
+    async ({ at, change, says }) => {
+      const broker = new MemoryBroker()
+      await extractInto(broker, await configOf())
+      const bad = broker.messages[at]
+      if (!bad) throw new Error('too few')
+      const body = change(bad.body)
+      broker.messages[at] = { ...bad, body }
+      const on = shelf()
+      const failure = await loadFrom(broker, await configOf({ on })).catch((error: unknown) => error)
+      expect(failure).toMatchObject({
+        message: expect.stringMatching(says),
+        hint: expect.stringContaining('--ignore-queue'),
+      })
+      expect(failure).toMatchObject({ message: expect.stringContaining(`message ${at} of the queue in memory: `) })
+      expect(broker.deadLetters).toEqual([{ body: body.toString(), reason: expect.stringMatching(says) }])
+      expect(on.published).toEqual([])
+      expect(on.committed?.checkpoint.page).toBe(at === 0 ? undefined : at)
+      await extractInto(broker, await configOf(), { ignoresWaiting: true })
+      await loadFrom(broker, await configOf({ on }), { skipBroken: true })
+      expect(on.published).toEqual(upTo(5))
+    },
+  )
+
+  test('keeps a copy of what was written so that it cannot be read, and fails', async () => {
     const broker = new MemoryBroker()
     await extractInto(broker, await configOf())
     const bad = broker.messages[2]
-    if (!bad) throw new Error('too few')
+    const head = bad && readHead({ ...bad, place: '' })
+    if (!head) throw new Error('too few')
     const body = Buffer.from(Buffer.from(bad.body).toString().replace('"n":3,', '"n":3;'))
-    broker.messages[2] = { ...bad, body }
+    broker.messages[2] = { ...bad, body, headers: writeHead(head, body) }
     const on = shelf()
-    const failure = loadFrom(broker, await configOf({ on }))
-    await expect(failure).rejects.toThrow(
+    await expect(loadFrom(broker, await configOf({ on }))).rejects.toThrow(
       /^message 2 of the queue in memory: line \d+ of the pipe: it is no JSON object/,
     )
     expect(broker.deadLetters).toEqual([
       { body: body.toString(), reason: expect.stringContaining('it is no JSON object') },
     ])
-    expect(on.published).toEqual([])
     expect(on.committed?.checkpoint.page).toBe(2)
-    await extractInto(broker, await configOf(), { ignoresWaiting: true })
-    await loadFrom(broker, await configOf({ on }), { skipBroken: true })
-    expect(on.published).toEqual(upTo(5))
+  })
+
+  test('never takes lines of another program for those of a run', async () => {
+    const broker = new MemoryBroker()
+    await extractInto(broker, await configOf())
+    const first = broker.messages[0]
+    const head = first && readHead({ ...first, place: '' })
+    if (!head) throw new Error('too few')
+    const body = Buffer.from('{"id":1,"evil":true}\n')
+    broker.messages = [{ ...first, body, headers: writeHead({ ...head, end: true }, body) }]
+    const on = shelf()
+    await expect(loadFrom(broker, await configOf({ on }))).rejects.toThrow(
+      'message 0 of the queue in memory: the first line of the pipe is not the STATE of a run',
+    )
+    expect(on).toMatchObject({ published: [], committed: undefined })
   })
 
   test('keeps a copy of what is not of bizon, and goes on', async () => {
