@@ -11,10 +11,12 @@ import { BizonError, type ErrorCode, messageOf, systemCode } from '../lib/errors
 import { cuttable } from '../lib/fault.ts'
 import { type Log, silentLog } from '../lib/log.ts'
 import { never, orAborted, sleep } from '../lib/wait.ts'
+import { Absence } from './kafka/absence.ts'
 import type { FetchCluster } from './kafka/cluster.ts'
 import { type CommitCluster, commitOffsets, type OffsetToCommit } from './kafka/commit.ts'
 import { definedOf, type KafkaConnection } from './kafka/config.ts'
 import { isPassing, kafkaError, type Place, protocolType } from './kafka/errors.ts'
+import { inTime } from './kafka/in-time.ts'
 import { type ClientConsumer, GroupMember, type MemberOptions } from './kafka/member.ts'
 import { offsetsOf, type Which } from './kafka/offsets.ts'
 import { type ClientProducer, KafkaProducer, noting, type ProducerOptions } from './kafka/producer.ts'
@@ -83,8 +85,10 @@ export class KafkaClient {
   readonly #cluster: FetchCluster
   readonly #modules: Modules
   readonly #sockets = new Sockets()
+  readonly #absence: Absence
   readonly #tokens: Tokens
   readonly #parts = new Set<{ close(): Promise<void> }>()
+  readonly #cut = (): void => this.#sockets.cut('no answer')
   readonly #forget: () => void
   #admin: Promise<Client.Admin> | undefined
   #isOpen = false
@@ -101,6 +105,7 @@ export class KafkaClient {
       ...(sasl && { mechanism: sasl.mechanism }),
       ...(sasl && 'username' in sasl && { user: sasl.username }),
     }
+    this.#absence = new Absence(`Kafka at ${brokers.join(',')}`, log)
     for (const what of settings.ignored ?? []) log.warn(what)
     this.#tokens = new Tokens(log)
     const options = this.#options()
@@ -256,7 +261,12 @@ export class KafkaClient {
   reader(options: ReaderOptions = {}): PartitionReader {
     const { minBytes, maxBytes, maxBytesPerPartition, maxWaitMs, isolation } = this.#connection.settings
     const given = definedOf({ minBytes, maxBytes, maxBytesPerPartition, maxWaitMs, isolation })
-    return new PartitionReader(this.#cluster, this.place, { ...options, ...given })
+    return new PartitionReader(
+      this.#cluster,
+      this.place,
+      { ...options, ...given },
+      { absence: this.#absence, cut: this.#cut },
+    )
   }
 
   /** Joins a group. Ends with the client, if not before. */
@@ -281,7 +291,7 @@ export class KafkaClient {
       allowAutoTopicCreation: false,
       retry: retries(PATIENCE_SECONDS),
     })
-    const member = new GroupMember(consumer as unknown as ClientConsumer, options, this.place)
+    const member = new GroupMember(consumer as unknown as ClientConsumer, options, this.place, this.#cut)
     return this.#opened(member, { group: groupId }, signal)
   }
 
@@ -391,8 +401,10 @@ export class KafkaClient {
     for (let pause = 0.05; ; pause = Math.min(pause * 2, 2)) {
       signal.throwIfAborted()
       try {
-        const done = await orAborted(work(), signal)
+        const timed = inTime(work(), this.place, { seconds: PATIENCE_SECONDS, late: this.#cut })
+        const done = await orAborted(timed, signal)
         signal.throwIfAborted()
+        this.#absence.answered()
         return done as T
       } catch (thrown) {
         signal.throwIfAborted()
@@ -401,7 +413,7 @@ export class KafkaClient {
         // The client takes a topic that is not there for one that is about to be made.
         const isPatient = isPassing(error) && type !== 'UNKNOWN_TOPIC_OR_PARTITION' && performance.now() < patience
         if (!isPatient) throw kafkaError(error, { ...this.place, ...about })
-        this.#log.debug(`Kafka: ${messageOf(error)}; trying again`)
+        this.#absence.missed(error, PATIENCE_SECONDS)
         await sleep(pause, signal)
       }
     }

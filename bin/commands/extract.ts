@@ -74,15 +74,10 @@ export function addExtract(terminal: Terminal): Command {
     .addOption(new Option('--properties <path>', 'the older name of --catalog').conflicts('catalog'))
     .option('--reset', 'incremental only: fetch everything again, to replace what was loaded')
     .addOption(
-      new Option('--to-queue', 'write to the broker of engine.queue instead, for bizon-load --from-queue').conflicts([
-        'format',
-        'state',
-        'ack',
-        'config',
-        'discover',
-        'catalog',
-        'properties',
-      ]),
+      new Option(
+        '--to-queue',
+        'write to the broker of engine.queue instead, for bizon-load --from-queue; what is about lines of a pipe cannot be given with it',
+      ).conflicts(['format', 'state', 'ack', 'config', 'discover', 'catalog', 'properties']),
     )
     .option('--ignore-queue', 'with --to-queue: begin where the destination stands, whatever waits in the queue')
     .addOption(customSourceOption())

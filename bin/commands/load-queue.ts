@@ -19,12 +19,13 @@ export function loadFromQueue(filename: string, options: LoadOptions, terminal: 
     const { progress, watch } = begin(config)
     const states = new NewestLine(new DescriptorOut(1))
     const { definition, options: keys } = config.destination
-    const isData = definition.prints?.(keys) ?? false
+    // Nobody reads them from a terminal.
+    const isSilent = (definition.prints?.(keys) ?? false) || process.stdout.isTTY
     const outcome = await loadQueue(channelOf(config, '--from-queue', watch.log, stream), config, {
       ...watch,
       streamName: stream,
       skipBroken,
-      acknowledged: async (value: RawJson) => (isData ? undefined : states.say(value.toString())),
+      acknowledged: async (value: RawJson) => (isSilent ? undefined : states.say(value.toString())),
     })
     progress?.close()
     await states.settled(signals.abort)

@@ -51,17 +51,15 @@ export function addLoad(terminal: Terminal): Command {
         .default('auto'),
     )
     .addOption(
-      new Option('--from-queue', 'load from the broker of engine.queue instead, until a run is published').conflicts([
-        'from',
-        'allowEdited',
-        'id',
-        'onInvalid',
-        'deadLetter',
-        'startOver',
-        'stallTimeout',
-      ]),
+      new Option(
+        '--from-queue',
+        'load from the broker of engine.queue instead, until a run is published; what is about lines of a pipe cannot be given with it',
+      ).conflicts(['from', 'allowEdited', 'id', 'onInvalid', 'deadLetter', 'startOver', 'stallTimeout']),
     )
-    .option('--skip-broken', 'with --from-queue: pass over what cannot be loaded, up to what was written anew')
+    .option(
+      '--skip-broken',
+      'with --from-queue: pass over what cannot be loaded, up to what bizon-extract --to-queue --ignore-queue has written anew',
+    )
     .option('--allow-edited', 'a program between may drop records; order and end are checked all the same')
     .option('--id <field>', 'of bare records and CSV: the field that is their id (default: the number of the line)')
     .option(

@@ -5,6 +5,10 @@
 import { BizonError } from '../../lib/errors.ts'
 import { Signpost } from '../../lib/wait.ts'
 import { kafkaError, type Place } from './errors.ts'
+import { inTime } from './in-time.ts'
+
+/** With all attempts of the client. */
+const COMMIT_SECONDS = 90
 
 export interface MemberOptions {
   readonly groupId: string
@@ -32,13 +36,16 @@ export class GroupMember {
   readonly #client: ClientConsumer
   readonly #options: MemberOptions
   readonly #place: Place
+  readonly #cut: () => void
   readonly #changes = new Signpost()
   #assignment: Assignment | undefined
   #given: Assignment | undefined
   #isRebalancing = false
   #failure: BizonError | undefined
 
-  constructor(client: ClientConsumer, options: MemberOptions, place: Place) {
+  /** `cut` closes the connections. */
+  constructor(client: ClientConsumer, options: MemberOptions, place: Place, cut: () => void) {
+    this.#cut = cut
     this.#client = client
     this.#options = options
     this.#place = { ...place, group: options.groupId }
@@ -108,7 +115,8 @@ export class GroupMember {
   ): Promise<boolean> {
     if (!this.isCurrent(assignment)) return false
     try {
-      await this.#client.commitOffsets(offsets.map((each) => ({ ...each, offset: String(each.offset) })))
+      const commit = this.#client.commitOffsets(offsets.map((each) => ({ ...each, offset: String(each.offset) })))
+      await inTime(commit, this.#place, { seconds: COMMIT_SECONDS, late: this.#cut })
       return true
     } catch (error) {
       if (isLetGo(error)) return false

@@ -6,9 +6,11 @@
 
 import { BizonError } from '../../lib/errors.ts'
 import { orAborted, sleep } from '../../lib/wait.ts'
+import type { Absence } from './absence.ts'
 import { type LandedBatch, landed } from './answer.ts'
 import type { FetchCluster } from './cluster.ts'
 import { isPassing, kafkaError, OffsetsGone, type Place, protocolType } from './errors.ts'
+import { inTime } from './in-time.ts'
 import { offsetsOf } from './offsets.ts'
 
 export interface ReaderOptions {
@@ -58,16 +60,27 @@ export interface Assigned {
   isSuspect: boolean
 }
 
+/** Who is told of brokers that do not answer. */
+export interface Watch {
+  readonly absence?: Absence
+  /** Closes the connections. */
+  readonly cut?: () => void
+  /** How long an answer may take beyond what was asked for. Default 45. */
+  readonly answerSeconds?: number
+}
+
 /** One at a time; not shared. */
 export class PartitionReader {
   readonly #cluster: FetchCluster
   readonly #place: Place
   readonly #options: ReaderOptions
+  readonly #watch: Watch
   readonly #assigned = new Map<string, Assigned>()
   readonly #flights = new Map<number, Promise<Landing>>()
 
-  constructor(cluster: FetchCluster, place: Place, options: ReaderOptions) {
+  constructor(cluster: FetchCluster, place: Place, options: ReaderOptions, watch: Watch = {}) {
     this.#cluster = cluster
+    this.#watch = watch
     this.#place = place
     this.#options = options
   }
@@ -112,6 +125,7 @@ export class PartitionReader {
           from.next = batch.next
           from.isSuspect = isSuspect
         }
+        this.#watch.absence?.answered()
         // Under way while these are worked on.
         await this.#depart()
         // Of what was assigned anew meanwhile.
@@ -122,8 +136,9 @@ export class PartitionReader {
         if (protocolType(error) === 'OFFSET_OUT_OF_RANGE') throw await this.#gone(error)
         if (!isPassing(error) && !STALE.has(protocolType(error) ?? '')) throw kafkaError(error, this.#place)
         if (performance.now() > patience) throw kafkaError(error, this.#place)
+        this.#watch.absence?.missed(error, patienceSeconds)
         await sleep(pause, signal)
-        await this.#cluster.refreshMetadata().catch(() => this.#cluster.connect().catch(() => {}))
+        await this.#timed(this.#cluster.refreshMetadata().catch(() => this.#cluster.connect())).catch(() => {})
       }
     }
   }
@@ -132,8 +147,8 @@ export class PartitionReader {
   async #depart(): Promise<void> {
     const topics = [...new Set([...this.#assigned.values()].map(({ topic }) => topic))]
     if (topics.length === 0) return
-    await this.#cluster.addMultipleTargetTopics(topics)
-    await this.#cluster.refreshMetadataIfNecessary()
+    await this.#timed(this.#cluster.addMultipleTargetTopics(topics))
+    await this.#timed(this.#cluster.refreshMetadataIfNecessary())
     const leaders = new Map<number, Assigned[]>()
     for (const assigned of this.#assigned.values()) {
       const { topic, partition } = assigned
@@ -163,22 +178,24 @@ export class PartitionReader {
     const asked = partitions.map((from) => ({ from, offset: from.next }))
     const byTopic = groupBy(asked, ({ from }) => from.topic)
     try {
-      const broker = await this.#cluster.findBroker({ nodeId: String(node) })
       const begun = performance.now()
-      const { responses } = await broker.fetch({
-        maxWaitTime: time,
-        minBytes: isDoubted ? 1 : minBytes,
-        maxBytes,
-        isolationLevel: isolation === 'read_uncommitted' ? 0 : 1,
-        topics: [...byTopic].map(([topic, those]) => ({
-          topic,
-          partitions: those.map(({ from, offset }) => ({
-            partition: from.partition,
-            fetchOffset: String(offset),
-            maxBytes: maxBytesPerPartition,
+      const fetched = this.#cluster.findBroker({ nodeId: String(node) }).then((broker) =>
+        broker.fetch({
+          maxWaitTime: time,
+          minBytes: isDoubted ? 1 : minBytes,
+          maxBytes,
+          isolationLevel: isolation === 'read_uncommitted' ? 0 : 1,
+          topics: [...byTopic].map(([topic, those]) => ({
+            topic,
+            partitions: those.map(({ from, offset }) => ({
+              partition: from.partition,
+              fetchOffset: String(offset),
+              maxBytes: maxBytesPerPartition,
+            })),
           })),
-        })),
-      })
+        }),
+      )
+      const { responses } = await this.#timed(fetched, time / 1000)
       const isSure = isDoubted && performance.now() - begun < time / 2
       const batches: LandedBatch[] = []
       for (const { topicName, partitions: answers } of responses) {
@@ -191,6 +208,12 @@ export class PartitionReader {
     } catch (error) {
       return { node, batches: [], error, asked: partitions }
     }
+  }
+
+  /** `seconds`: how long it may take of itself. */
+  #timed<T>(work: Promise<T>, seconds = 0): Promise<T> {
+    const { answerSeconds = ANSWER_SECONDS, cut = () => {} } = this.#watch
+    return inTime(work, this.#place, { seconds: seconds + answerSeconds, late: cut })
   }
 
   /** Whether the error is of an offset that was assigned anew meanwhile. */
@@ -222,6 +245,7 @@ const WAIT_MS = 200
 /** What a broker is given at least for a partition of which it has sent nothing. */
 const DOUBT_MS = 1000
 const PATIENCE_SECONDS = 60
+const ANSWER_SECONDS = 45
 
 /** Passes when the client has asked anew who leads which partition. */
 const STALE = new Set(['UNKNOWN_TOPIC_OR_PARTITION'])

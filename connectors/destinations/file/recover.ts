@@ -142,7 +142,7 @@ function wordsOf({ sidecar, paths }: Site): Words {
     state: sidecar.path,
     target: paths.main(paths.target),
     told: 'how much of the output counts',
-    otherPipeline: 'Choose another destination_id, or move that file and the output beside it away.',
+    otherPipeline: 'Set another destination.config.destination_id, or move that file and the output beside it away.',
     removing: REMOVING,
     whole: 'the output',
   }

@@ -73,7 +73,7 @@ function wordsOf({ target, place }: Site): Words {
     state: place,
     target: `topic ${target}`,
     told: 'how many of the messages count',
-    otherPipeline: 'Choose another destination_id or state_topic.',
+    otherPipeline: 'Set another destination.config.destination_id or state_topic.',
     removing: 'send a message without a value for its key to that topic',
     whole: 'the topic',
   }

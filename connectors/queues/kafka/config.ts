@@ -5,6 +5,8 @@ import { size, text, unused } from '../../../lib/config/fields.ts'
 import { MOST_PARTITIONS } from '../../../lib/partition.ts'
 import { authenticationKeys, bootstrapServers, securityProtocol, tls } from '../../kafka/config.ts'
 
+export const LEAST_MESSAGE_BYTES = 16_384
+
 export const config = z.object({
   max_nb_messages: size(1, 1_000_000, unused).optional(),
   queue: z
@@ -32,7 +34,7 @@ export const config = z.object({
         .optional()
         .describe('Copies of a topic that is made. Default: what the brokers say.'),
       message_bytes: size(
-        16_384,
+        LEAST_MESSAGE_BYTES,
         900_000,
         'Most bytes of a message, below the `max.message.bytes` of the topic; a larger page is cut. Default 900000.',
         512 << 20,

@@ -2,6 +2,7 @@
 
 import { BizonError } from '../../../lib/errors.ts'
 import type { GroupMember, KafkaClient } from '../../kafka.ts'
+import { LEAST_MESSAGE_BYTES } from './config.ts'
 
 export interface Topic {
   readonly name: string
@@ -57,12 +58,12 @@ export async function prepareTopic(client: KafkaClient, topic: Topic, signal: Ab
     )
   }
   if (most !== undefined && Number(most) < messageBytes + HEADER_BYTES) {
+    const room = Number(most) - HEADER_BYTES
+    const raise = `aise max.message.bytes of the topic to ${messageBytes + HEADER_BYTES}: headers come on top.`
     throw new BizonError(
       'config',
-      `topic ${name} takes messages of ${most} bytes (max.message.bytes), and queue.message_bytes is ${messageBytes}`,
-      {
-        hint: `Set queue.message_bytes to ${Math.max(16_384, Number(most) - HEADER_BYTES)} or less, or raise max.message.bytes of the topic.`,
-      },
+      `topic ${name} takes messages of ${most} bytes (max.message.bytes), and engine.queue.config.queue.message_bytes is ${messageBytes}`,
+      { hint: room < LEAST_MESSAGE_BYTES ? `R${raise}` : `Set message_bytes to ${room} or less, or r${raise}` },
     )
   }
 }

@@ -130,7 +130,7 @@ function explained(error: unknown, connection: RabbitConnection, what: string): 
   }
   if (reply === RESOURCE_LOCKED) return failed(`${what} is of another connection alone`, 'Choose another queue_name.')
   if (reply === ACCESS_REFUSED) {
-    const hint = `rabbitmqctl set_permissions -p VHOST ${address.username} '.*' '.*' '.*', or as much as its names need.`
+    const hint = `rabbitmqctl set_permissions -p ${address.virtualHost} ${address.username} '.*' '.*' '.*', or as much as its names need.`
     return failed(`user ${address.username} may not declare or use ${what}`, hint)
   }
   return connection.error(`${what} cannot be declared`, error, true)

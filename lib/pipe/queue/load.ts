@@ -54,6 +54,7 @@ export async function loadQueue(
   const consumer = channel.consumer()
   try {
     await consumer.open(AbortSignal.any([signal, stop]))
+    options.log?.info(`takes messages from ${channel.place}`)
     return await loadOne({ consumer, options })
   } finally {
     await consumer.close()

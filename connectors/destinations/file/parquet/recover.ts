@@ -188,7 +188,7 @@ function wordsOf({ sidecar, layout }: Site): Words {
     state: sidecar.path,
     target: layout.home(layout.target),
     told: 'how much of the output counts',
-    otherPipeline: 'Choose another destination_id, or move that file and the folder beside it away.',
+    otherPipeline: 'Set another destination.config.destination_id, or move that file and the folder beside it away.',
     removing: 'move the file away',
     whole: 'the output',
   }

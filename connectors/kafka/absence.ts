@@ -1,0 +1,34 @@
+// Brokers that are away: said once, when they are missed for longer than a moment, and once more, when one answers.
+
+import { messageOf } from '../../lib/errors.ts'
+import type { Log } from '../../lib/log.ts'
+
+/** Of what passes by itself nobody needs to hear. */
+const MOMENT_MS = 2000
+
+export class Absence {
+  readonly #where: string
+  readonly #log: Log
+  #since: number | undefined
+  #isSaid = false
+
+  constructor(where: string, log: Log) {
+    this.#where = where
+    this.#log = log
+  }
+
+  /** An attempt failed, and there will be another; `seconds`: for how long at most. */
+  missed(error: unknown, seconds: number): void {
+    this.#log.debug(`${this.#where}: ${messageOf(error)}; trying again`)
+    this.#since ??= performance.now()
+    if (this.#isSaid || performance.now() - this.#since < MOMENT_MS) return
+    this.#isSaid = true
+    this.#log.warn(`${this.#where}: ${messageOf(error)}; trying again for up to ${seconds} s`)
+  }
+
+  answered(): void {
+    this.#since = undefined
+    if (this.#isSaid) this.#log.info(`${this.#where} answers again`)
+    this.#isSaid = false
+  }
+}
