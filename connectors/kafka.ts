@@ -149,6 +149,16 @@ export class KafkaClient {
     return (await this.#withAdmin({ topic }, signal, (admin) => admin.listTopics())).includes(topic)
   }
 
+  /** All that this user may see. */
+  topics(signal: AbortSignal = never): Promise<readonly string[]> {
+    return this.#withAdmin({}, signal, (admin) => admin.listTopics())
+  }
+
+  /** With all that is in them. */
+  async deleteTopics(topics: readonly string[], signal: AbortSignal = never): Promise<void> {
+    await this.#withAdmin({}, signal, (admin) => admin.deleteTopics({ topics: [...topics] }))
+  }
+
   /** Resolves to whether it was made; false: it is there already. It can be used then. */
   async createTopic(topic: string, options: TopicOptions = {}, signal: AbortSignal = never): Promise<boolean> {
     const { partitions, replicas, config = {} } = options

@@ -24,6 +24,7 @@ import {
 } from '../kafka.ts'
 import { config, connectionIn, type KafkaOptions, tuning } from './kafka/config.ts'
 import { Messages, RECORD_HEADER } from './kafka/messages.ts'
+import { scratchTopics, TopicReader } from './kafka/reader.ts'
 import { countedOn, missingTopic, recover, refuseReplacing } from './kafka/recover.ts'
 import { StateTopic, type TopicState } from './kafka/state.ts'
 import { checkedTopic, targetIn } from './kafka/topics.ts'
@@ -38,6 +39,8 @@ export default defineDestination({
   tuning,
   parses: ({ key }) => (key === undefined ? undefined : 'the key of a message is made of fields of its record'),
   create: (options, context) => new KafkaDestination(options, context),
+  reader: (options, { log }) => new TopicReader(options, log),
+  scratch: scratchTopics,
 })
 
 type Context = Pick<DestinationContext, 'pipeline' | 'stream' | 'mode' | 'log'>

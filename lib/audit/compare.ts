@@ -34,6 +34,8 @@ export interface Comparison {
   readonly more: number
   /** Rows behind the last checkpoint of a stream. */
   readonly pending: number
+  /** Why what differs may be as it should be: for nobody here to tell. */
+  readonly untold: readonly string[]
   /** Rows were counted without ids: one that is missing makes up for another one that is there twice. */
   readonly blind: boolean
 }
@@ -58,6 +60,7 @@ interface Slot {
 export async function compare(reader: Reader, { runs }: Expected, signal: AbortSignal): Promise<Comparison> {
   const tables: { place: string; rows: number; expected: number }[] = []
   const differences: Difference[] = []
+  const untold: string[] = []
   let [more, pending, blind] = [0, 0, false]
   for (const [id, parts] of partsByPlace(reader, runs)) {
     const table = new Table(reader, id, parts)
@@ -65,22 +68,61 @@ export async function compare(reader: Reader, { runs }: Expected, signal: AbortS
     const differing = table.differing()
     const expected = parts.reduce((sum, { rows }) => sum + rows, 0)
     const shown = differing.slice(0, table.isShifted ? 1 : MOST_RANGES)
+    const found: Difference[] = []
     if (shown.length > 0) {
       for (const slot of shown) slot.found = []
       await table.read(signal)
-      for (const slot of shown) differences.push(...located(table, slot, reader.keeps, expected))
+      for (const slot of shown) found.push(...located(table, slot, reader.keeps, expected))
     }
     more += table.isShifted ? 0 : differing.length - shown.length
     pending += table.pending
     blind ||= table.isBlind
     if (table.strangers > 0 && !(table.isShifted && shown.length > 0)) {
       const records = table.examples
-      differences.push({ place: table.place, kind: 'unknown', count: table.strangers, records })
+      found.push({ place: table.place, kind: 'unknown', count: table.strangers, records })
     }
+    const doubts = doubtsOf(reader, id, { table, found })
+    untold.push(...doubts)
+    if (doubts.length === 0 || found.some(({ kind }) => isSure(kind, reader.keeps))) differences.push(...found)
     tables.push({ place: table.place, rows: table.rows, expected })
   }
   const rows = tables.reduce((sum, table) => sum + table.rows, 0)
-  return { tables, rows, differences, more, pending, blind }
+  return { tables, rows, differences, more, pending, blind, untold }
+}
+
+/** Where rows have ids, what others have removed or added makes no other difference. */
+const isSure = (kind: Difference['kind'], { ids }: Keeps): boolean =>
+  ids === true && kind !== 'missing' && kind !== 'unknown'
+
+/** Why it cannot be told whether the rows are as they should be. */
+function doubtsOf(
+  reader: Reader,
+  id: string,
+  { table, found }: { readonly table: Table; readonly found: readonly Difference[] },
+): string[] {
+  const doubts: string[] = []
+  const add = (count: number, what: string): void => {
+    doubts.push(`${table.place}: ${count === 1 ? 'a row' : `${count} rows`} ${what}`)
+  }
+  const gone = reader.gone?.(id)
+  const missing = found.reduce((sum, { kind, count }) => sum + (kind === 'missing' ? count : 0), 0)
+  const { ids, onlyAdds } = reader.keeps
+  if (gone !== undefined) {
+    if (missing > 0) add(missing, `${missing === 1 ? 'is' : 'are'} missing, and ${gone}`)
+    else if (!ids && (table.isBlind || found.length > 0)) add(table.rows, `cannot be compared without ids: ${gone}`)
+  }
+  if (!onlyAdds) return doubts
+  const surplus = ids ? 0 : found.reduce((sum, { kind, count }) => sum + (kind === 'surplus' ? count : 0), 0)
+  if (surplus > 0)
+    add(surplus, 'more than were loaded; without ids (metadata: none) nothing tells which are of other programs')
+  if (table.strangers > 0) {
+    const which = table.examples.length > 0 ? ` (${table.examples.map((one) => JSON.stringify(one)).join(', ')})` : ''
+    add(
+      table.strangers,
+      `${which.trimStart()}${which && ' '}${table.strangers === 1 ? 'is' : 'are'} of no run that the state store knows: of another pipeline or program, or of a run that it has lost`,
+    )
+  }
+  return doubts
 }
 
 /** Where rows are known by their place alone, only the first range that differs says where it begins. */

@@ -1,6 +1,7 @@
 // `bizon verify`: what is published, read back, against what the checkpoints say of it. Changes nothing.
 
 import type { PipelineConfig } from '../config.ts'
+import { BizonError } from '../errors.ts'
 import { type Log, silentLog } from '../log.ts'
 import { identityOf } from '../run.ts'
 import { holder } from '../state.ts'
@@ -44,8 +45,10 @@ export async function verify(
       const usual = targetOf(config.destination.options, config.source.stream)
       const expected = await expectedOf(store, identity, reader, usual)
       const { countsOnly, unfinished } = expected
+      const comparison = await compare(reader, expected, signal)
+      if (comparison.untold.length > 0 && comparison.differences.length === 0) throw untellable(comparison.untold)
       return {
-        ...(await compare(reader, expected, signal)),
+        ...comparison,
         compared: countsOnly === undefined ? reader.keeps.of : 'counts',
         ...(countsOnly !== undefined && { countsOnly }),
         runs: expected.runs.map(({ id }) => id),
@@ -60,4 +63,11 @@ export async function verify(
       () => store.close(),
     )
   }
+}
+
+function untellable([first, ...others]: readonly string[]): BizonError {
+  const more = others.length === 0 ? '' : `; and ${others.length} more like this`
+  return new BizonError('usage', `cannot verify: ${first}${more}`, {
+    hint: 'Verify before anything is deleted, and give a pipeline targets of its own.',
+  })
 }
