@@ -12,6 +12,7 @@ import { type Decision, reconcile } from '../job.ts'
 import { type Log, silentLog } from '../log.ts'
 import { redactError, redactLog } from '../redact.ts'
 import { addsOf, configHashOf, identityOf, nextRun, pastOf, runOf } from '../run.ts'
+import type { PlannedRead } from '../source.ts'
 import { newId, type StateView } from '../state.ts'
 import type { PipelineOptions } from '../steps.ts'
 import { openTransforms } from '../transforms.ts'
@@ -27,6 +28,8 @@ export interface RunPlan {
   readonly warnings: readonly string[]
   /** Records at the source, whichever of them are read; undefined: it does not say. */
   readonly total: number | undefined
+  /** What would be read from there; undefined: the source does not say. */
+  readonly reads: readonly PlannedRead[] | undefined
   /** Another run that holds the lock, in words for people: until it has ended this one is refused. */
   readonly heldBy: string | undefined
   /**
@@ -105,8 +108,17 @@ async function decideWith({ config, source, state, destination, signal }: Opened
     job: { id: run.id, mode },
     resumable: resumable || mode !== 'full_refresh',
   })
+  const { since } = decision
+  const { cursorField } = config.source
+  const position = settled.start?.position
+  const start = {
+    ...(position && { position }),
+    ...(since && { since: { ...since, ...(cursorField !== undefined && { cursorField }) } }),
+  }
+  const reads = settled.start?.end ? [] : await source.plan(start, signal)
   return {
     decision,
+    reads,
     from: settled.start,
     reasons: [...decision.reasons, settled.reason],
     warnings: [...config.warnings, ...decision.warnings, ...(settled.warning === undefined ? [] : [settled.warning])],
