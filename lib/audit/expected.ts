@@ -40,19 +40,41 @@ export interface Expected {
   readonly unfinished?: string
 }
 
-/** Throws when nothing can be said of what is published. `usual`: the target of rows that name none. */
+/**
+ * Throws when nothing can be said of what is published. `identities`: of a stream in partitions those of all of them. `usual`: the
+ * target of rows that name none.
+ */
 export async function expectedOf(
   store: StateStore,
-  identity: Identity,
+  identities: readonly Identity[],
   { keeps }: Pick<Reader, 'keeps'>,
   usual: string,
 ): Promise<Expected> {
   if (keeps.merges) throw cannot(`${keeps.why}`, 'A query of your own can look for what must be there.')
-  const all = await store.jobs(identity)
+  const found: Expected[] = []
+  for (const identity of identities) {
+    const all = await store.jobs(identity)
+    if (all.some(({ status }) => status !== 'cancelled'))
+      found.push(await expectedIn(store, identity, { keeps, usual, all }))
+  }
+  if (found.length === 0) throw cannot('no run of this pipeline is in the state store', 'Run it first: bizon run FILE.')
+  const countsOnly = found.find((one) => one.countsOnly !== undefined)?.countsOnly
+  const unfinished = found.find((one) => one.unfinished !== undefined)?.unfinished
+  return {
+    runs: found.flatMap(({ runs }) => runs),
+    ...(countsOnly !== undefined && { countsOnly }),
+    ...(unfinished !== undefined && { unfinished }),
+  }
+}
+
+async function expectedIn(
+  store: StateStore,
+  identity: Identity,
+  { keeps, usual, all }: { readonly keeps: Keeps; readonly usual: string; readonly all: readonly Job[] },
+): Promise<Expected> {
   const jobs = keeps.onlyAdds ? all : all.filter(({ status }) => status !== 'cancelled')
   const newest = jobs.find(({ status }) => status !== 'cancelled')
-  if (!newest) throw cannot('no run of this pipeline is in the state store', 'Run it first: bizon run FILE.')
-  const isUnfinished = newest.status !== 'succeeded' && newest.mode !== 'stream'
+  const isUnfinished = newest !== undefined && newest.status !== 'succeeded' && newest.mode !== 'stream'
   if (isUnfinished) await requireHidden(store, newest, { keeps, all })
   const runs: ExpectedRun[] = []
   let countsOnly = keeps.of === 'counts' ? keeps.why : undefined

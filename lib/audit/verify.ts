@@ -3,8 +3,8 @@
 import type { PipelineConfig } from '../config.ts'
 import { BizonError } from '../errors.ts'
 import { type Log, silentLog } from '../log.ts'
-import { identityOf } from '../run.ts'
-import { holder } from '../state.ts'
+import { identitiesOf } from '../pipe/queue/partitions.ts'
+import { holder, type Lease } from '../state.ts'
 import { closeAll, never } from '../wait.ts'
 import { type Comparison, compare } from './compare.ts'
 import { expectedOf } from './expected.ts'
@@ -19,6 +19,8 @@ export interface Verified extends Comparison {
   readonly runs: readonly string[]
   /** A later run that has not ended: nothing of it is published, and nothing of it was compared. */
   readonly unfinished?: string
+  /** In how many the stream is loaded, each with runs of its own. */
+  readonly partitions?: number
 }
 
 export interface VerifyOptions {
@@ -39,11 +41,12 @@ export async function verify(
   const store = backend.definition.create(backend, { log })
   try {
     await store.open()
-    const identity = identityOf(config)
-    const lease = await store.acquire(identity, holder())
+    const identities = identitiesOf(config)
+    const leases: Lease[] = []
     try {
+      for (const identity of identities) leases.push(await store.acquire(identity, holder()))
       const usual = targetOf(config.destination.options, config.source.stream)
-      const expected = await expectedOf(store, identity, reader, usual)
+      const expected = await expectedOf(store, identities, reader, usual)
       const { countsOnly, unfinished } = expected
       const comparison = await compare(reader, expected, signal)
       if (comparison.untold.length > 0 && comparison.differences.length === 0) throw untellable(comparison.untold)
@@ -53,9 +56,10 @@ export async function verify(
         ...(countsOnly !== undefined && { countsOnly }),
         runs: expected.runs.map(({ id }) => id),
         ...(unfinished !== undefined && { unfinished }),
+        ...(identities.length > 1 && { partitions: identities.length }),
       }
     } finally {
-      await lease.release()
+      await closeAll(...leases.map((lease) => () => lease.release()))
     }
   } finally {
     await closeAll(
