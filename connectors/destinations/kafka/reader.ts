@@ -67,7 +67,8 @@ export class TopicReader implements Reader {
       for (const { partition, messages, next } of await reader.fetch(signal)) {
         const end = ends.get(partition)
         if (end === undefined) continue
-        const rows = messages.filter(({ offset }) => offset < end).map((message) => this.#rowOf(message))
+        const rows: StoredRow[] = []
+        for (const message of messages) if (message.offset < end) rows.push(this.#rowOf(message))
         if (rows.length > 0) yield rows
         if (next < end) continue
         ends.delete(partition)

@@ -41,9 +41,9 @@ async function count(
   reader.assign(name, partition, next)
   let found = 0
   for (let at = next; at < high; ) {
-    for (const batch of await reader.fetch(signal)) {
-      found += batch.messages.filter(({ offset }) => offset < high).length
-      at = batch.next
+    for (const { messages, next: behind } of await reader.fetch(signal)) {
+      for (const { offset } of messages) if (offset < high) found += 1
+      at = behind
     }
   }
   return found
