@@ -3,6 +3,7 @@
 
 import { readRowId } from '../row-id.ts'
 import { createDigester, type Digest } from './digest.ts'
+import { doubtsOf, isSure } from './doubts.ts'
 import type { Expected, ExpectedRun, Part } from './expected.ts'
 import { type Found, locate } from './locate.ts'
 import type { Keeps, Reader, StoredRow } from './reader.ts'
@@ -88,41 +89,6 @@ export async function compare(reader: Reader, { runs }: Expected, signal: AbortS
   }
   const rows = tables.reduce((sum, table) => sum + table.rows, 0)
   return { tables, rows, differences, more, pending, blind, untold }
-}
-
-/** Where rows have ids, what others have removed or added makes no other difference. */
-const isSure = (kind: Difference['kind'], { ids }: Keeps): boolean =>
-  ids === true && kind !== 'missing' && kind !== 'unknown'
-
-/** Why it cannot be told whether the rows are as they should be. */
-function doubtsOf(
-  reader: Reader,
-  id: string,
-  { table, found }: { readonly table: Table; readonly found: readonly Difference[] },
-): string[] {
-  const doubts: string[] = []
-  const add = (count: number, what: string): void => {
-    doubts.push(`${table.place}: ${count === 1 ? 'a row' : `${count} rows`} ${what}`)
-  }
-  const gone = reader.gone?.(id)
-  const missing = found.reduce((sum, { kind, count }) => sum + (kind === 'missing' ? count : 0), 0)
-  const { ids, onlyAdds } = reader.keeps
-  if (gone !== undefined) {
-    if (missing > 0) add(missing, `${missing === 1 ? 'is' : 'are'} missing, and ${gone}`)
-    else if (!ids && (table.isBlind || found.length > 0)) add(table.rows, `cannot be compared without ids: ${gone}`)
-  }
-  if (!onlyAdds) return doubts
-  const surplus = ids ? 0 : found.reduce((sum, { kind, count }) => sum + (kind === 'surplus' ? count : 0), 0)
-  if (surplus > 0)
-    add(surplus, 'more than were loaded; without ids (metadata: none) nothing tells which are of other programs')
-  if (table.strangers > 0) {
-    const which = table.examples.length > 0 ? ` (${table.examples.map((one) => JSON.stringify(one)).join(', ')})` : ''
-    add(
-      table.strangers,
-      `${which.trimStart()}${which && ' '}${table.strangers === 1 ? 'is' : 'are'} of no run that the state store knows: of another pipeline or program, or of a run that it has lost`,
-    )
-  }
-  return doubts
 }
 
 /** Where rows are known by their place alone, only the first range that differs says where it begins. */

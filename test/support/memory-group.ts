@@ -26,7 +26,7 @@ export class PartitionedBroker {
 
   /** Messages that were not acknowledged. */
   get waiting(): number {
-    return this.partitions.reduce((sum, { messages, acknowledged }) => sum + messages.length - acknowledged - 1, 0)
+    return this.partitions.reduce((sum, { waiting }) => sum + waiting, 0)
   }
 
   channel(): Channel {

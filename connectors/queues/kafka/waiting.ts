@@ -5,13 +5,13 @@ import type { KafkaConnection } from '../../kafka/config.ts'
 import { connectKafka, type KafkaClient } from '../../kafka.ts'
 import type { Topic } from './topic.ts'
 
-/** So many offsets behind there may be no message: each end of a transaction has one of its own. */
-const ENDS = 4
+/** Fewer are counted: each end of a transaction has an offset of its own, so that where offsets go on there may be no message. */
+const FEW = 16
 
 /** At most so many messages; undefined: there is no such topic. */
 export async function waitingIn(
   connection: KafkaConnection,
-  { name, group, partitions, from }: Topic,
+  { name, key, group, partitions, from }: Topic,
   { log, signal }: { readonly log: Log; readonly signal: AbortSignal },
 ): Promise<number | undefined> {
   const client = await connectKafka(connection, { code: 'source', log }, signal)
@@ -21,10 +21,12 @@ export async function waitingIn(
     let sum = 0
     for (const { partition, low, high } of await client.watermarks(name, signal)) {
       if (partition >= partitions) continue
-      const found = committed.find((one) => one.partition === partition)
+      const found = committed.find(
+        (one) => one.partition === partition && (one.metadata === '' || one.metadata === key),
+      )
       const next = Math.max(low, found?.offset ?? (from === 'earliest' ? low : high))
       if (next >= high) continue
-      sum += high - next > ENDS ? high - next : await count(client, { name, partition, next, high }, signal)
+      sum += high - next > FEW ? high - next : await count(client, { name, partition, next, high }, signal)
     }
     return sum
   } finally {
