@@ -106,7 +106,8 @@ export class KafkaClient {
       ...(sasl && 'username' in sasl && { user: sasl.username }),
     }
     this.#absence = new Absence(`Kafka at ${brokers.join(',')}`, log)
-    for (const what of settings.ignored ?? []) log.warn(what)
+    if (!told.has(settings)) for (const what of settings.ignored ?? []) log.warn(what)
+    told.add(settings)
     this.#tokens = new Tokens(log)
     const options = this.#options()
     this.#kafka = new modules.kafkajs.Kafka({ ...options, retry: retries(PATIENCE_SECONDS) })
@@ -152,6 +153,16 @@ export class KafkaClient {
 
   async hasTopic(topic: string, signal: AbortSignal = never): Promise<boolean> {
     return (await this.#withAdmin({ topic }, signal, (admin) => admin.listTopics())).includes(topic)
+  }
+
+  /** All that this user may see. */
+  topics(signal: AbortSignal = never): Promise<readonly string[]> {
+    return this.#withAdmin({}, signal, (admin) => admin.listTopics())
+  }
+
+  /** With all that is in them. */
+  async deleteTopics(topics: readonly string[], signal: AbortSignal = never): Promise<void> {
+    await this.#withAdmin({}, signal, (admin) => admin.deleteTopics({ topics: [...topics] }))
   }
 
   /** Resolves to whether it was made; false: it is there already. It can be used then. */
@@ -423,7 +434,8 @@ export class KafkaClient {
     const { brokers, tls, sasl, settings } = this.#connection
     const ssl = tls && tlsOptions(tls, this.place.code)
     return {
-      brokers: [...brokers],
+      // The client takes what stands before the first colon for the host.
+      brokers: brokers.map((broker, at) => (broker.startsWith('[') ? `${seedOf(at)}:${portOf(broker)}` : broker)),
       clientId: settings.clientId ?? 'bizon',
       connectionTimeout: settings.connectTimeoutMs ?? ATTEMPT_MS,
       requestTimeout: settings.requestTimeoutMs ?? REQUEST_MS,
@@ -432,7 +444,11 @@ export class KafkaClient {
         () =>
         ({ namespace, log }) =>
           this.#log.debug(`kafkajs: ${namespace} ${log.message}${log.broker ? ` (${String(log.broker)})` : ''}`),
-      socketFactory: (asked) => this.#sockets.connect(asked as AskedSocket),
+      socketFactory: (asked) => {
+        const { host, ...rest } = asked as AskedSocket
+        const seed = brokers.find((_, at) => seedOf(at) === host)
+        return this.#sockets.connect({ ...rest, host: seed === undefined ? host : addressOf(seed) })
+      },
       ...(ssl && { ssl }),
       ...(sasl && { sasl: saslOptions(sasl, this.#tokens) as Client.SASLOptions }),
     }
@@ -454,10 +470,19 @@ export class KafkaClient {
   }
 }
 
+/** In the place of an address of IPv6; no host is called so (RFC 6761). */
+const seedOf = (at: number): string => `seed-${at}.invalid`
+/** `[::1]:9092`: `::1`, and 9092. */
+const addressOf = (broker: string): string => broker.slice(1, broker.indexOf(']'))
+const portOf = (broker: string): string => broker.slice(broker.lastIndexOf(':') + 1)
+
 /** From 50 ms on, doubled up to 2 s. */
 function retries(seconds: number): Client.RetryOptions {
   return { initialRetryTime: 50, multiplier: 2, factor: 0.2, maxRetryTime: 2000, retries: 5 + Math.ceil(seconds / 2) }
 }
+
+/** Settings whose warnings were given: a source opens several connections. */
+const told = new WeakSet<object>()
 
 interface Modules {
   readonly kafkajs: Pick<typeof Client, 'Kafka' | 'Partitioners' | 'ConfigResourceTypes' | 'logLevel'>

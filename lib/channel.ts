@@ -97,6 +97,11 @@ export interface Channel {
   readonly isShared: boolean
   /** How many sequences of messages there are, each in order. Absent: one. */
   readonly partitions?: number
+  /**
+   * How many messages wait to be loaded, at most; undefined: nothing was put there yet. Joins nobody, changes nothing, creates
+   * nothing. Absent: it cannot be told.
+   */
+  waiting?(signal: AbortSignal): Promise<number | undefined>
   producer(): ChannelProducer
   /** Where there is one partition. */
   consumer(): ChannelConsumer

@@ -22,9 +22,21 @@ export interface RunOptions extends PipelineOptions {
 export async function runPipeline(config: PipelineConfig, options: RunOptions = {}): Promise<Outcome> {
   const { extractArgs = [], ...rest } = options
   warn(config, options.log ?? silentLog)
-  if (config.engine.queue.broker) return (await import('./pipe/queue/run.ts')).runQueued(config, rest)
+  if (config.engine.queue.broker) {
+    await sayWaiting(config, rest)
+    return (await import('./pipe/queue/run.ts')).runQueued(config, rest)
+  }
   const from = config.engine.runner.type === 'process' ? await inChild(config, extractArgs, options) : extract(config)
   return pipeline(from, load(config), rest)
+}
+
+/** What is loaded before anything that is read now. */
+async function sayWaiting(config: PipelineConfig, { log = silentLog, signal = never }: PipelineOptions): Promise<void> {
+  const { channelOf } = await import('./pipe/queue/channel.ts')
+  const channel = channelOf(config, 'bizon run', log)
+  // Whether it can be reached is for the run to say.
+  const waiting = await channel.waiting?.(signal).catch(() => undefined)
+  if (waiting) log.info(`${channel.place}: messages that wait to be loaded: ${waiting}`)
 }
 
 async function inChild(config: PipelineConfig, args: readonly string[], { signal, stop, meter }: PipelineOptions) {

@@ -152,6 +152,8 @@ export interface DestinationDefinition<Schema extends z.ZodType = z.ZodType> {
   readonly childTables?: ChildTables<z.output<Schema>>
   /** It can only add rows, so that a reset is refused. */
   readonly appendOnly?: boolean
+  /** What is there stays: a run that fetches everything adds it once more. */
+  readonly onlyAdds?: boolean
   /** Whether records go to standard output, where nothing else may be written then. */
   prints?(config: z.output<Schema> & DestinationOptions): boolean
   /** Why the partitions of a stream cannot be written by a loader each; undefined: they can. Absent: they cannot. */

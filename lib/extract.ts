@@ -11,7 +11,15 @@ import { type Log, silentLog } from './log.ts'
 import { redactLog } from './redact.ts'
 import type { SourceFacts } from './report.ts'
 import { type Seal, sealOf } from './seal.ts'
-import { findStream, type Page, type Position, type Source, type Start, type StreamInfo } from './source.ts'
+import {
+  findStream,
+  type Page,
+  type PlannedRead,
+  type Position,
+  type Source,
+  type Start,
+  type StreamInfo,
+} from './source.ts'
 import { endGenerator, never, orAborted } from './wait.ts'
 
 export interface ReadOptions {
@@ -113,6 +121,14 @@ export class OpenExtract implements OpenSource {
     return count
   }
 
+  /** What would be read from there; undefined: the source does not say. */
+  async plan(from: Start, signal: AbortSignal): Promise<readonly PlannedRead[] | undefined> {
+    const planning = this.#source.plan?.(this.#opened(from), signal)
+    const planned = planning && (await orAborted(planning, signal))
+    signal.throwIfAborted()
+    return planned
+  }
+
   /**
    * Pages until the source is exhausted, was told to stop, or gave `max_iterations`. A batch source that just
    * stops, without a page that has `next: null`, fails the run: that it is exhausted must be said.
@@ -130,16 +146,7 @@ export class OpenExtract implements OpenSource {
     const { maxIterations = Infinity, mode, name } = this.config.source
     const enough = new AbortController()
     const halted = AbortSignal.any([signal, stop, enough.signal])
-    const { position, since } = from
-    const pages = this.#source.read(
-      {
-        ...(position && { position: this.#seal.open(position) }),
-        ...(since && {
-          since: { ...since, ...(since.value !== undefined && { value: this.#seal.open(since.value) }) },
-        }),
-      },
-      halted,
-    )
+    const pages = this.#source.read(this.#opened(from), halted)
     try {
       for (let read = 0; read < maxIterations; read++) {
         await ready?.(read)
@@ -166,6 +173,13 @@ export class OpenExtract implements OpenSource {
     } finally {
       enough.abort()
       await endGenerator(pages)
+    }
+  }
+
+  #opened({ position, since }: Start): Start {
+    return {
+      ...(position && { position: this.#seal.open(position) }),
+      ...(since && { since: { ...since, ...(since.value !== undefined && { value: this.#seal.open(since.value) }) } }),
     }
   }
 

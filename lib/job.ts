@@ -28,7 +28,7 @@ export interface DecisionInput {
   /** The run that waits in a queue, which gives it as often as need be: it is gone on with, whatever is asked of a new one, and no other is. */
   readonly queued?: string | undefined
   /** See `DestinationDefinition`; absent: what is new is added, or it is not known how. */
-  readonly adds?: Adds | undefined
+  readonly adds?: Adds | 'once_more' | undefined
   /** See `OpenSource`. */
   readonly foreign?: Foreign | undefined
 }
@@ -158,8 +158,9 @@ function fetchReasons(
   if (mode !== 'incremental') return []
   if (foreign && !complete) return [FOREIGN_LANDINGS[adds ?? 'append']]
   const { rewound } = lastSucceeded ?? {}
-  if (asReset) return ['fetches everything and replaces the target: reset']
-  if (complete) return ['fetches everything and replaces the target: no incremental run has succeeded yet']
+  const all = `fetches everything and ${adds === 'once_more' ? 'adds it to what is there' : 'replaces the target'}`
+  if (asReset) return [`${all}: reset`]
+  if (complete) return [`${all}: no incremental run has succeeded yet`]
   if (!since) return []
   // A source that left a watermark goes by that, not by the clock.
   const run = rewound ? `run ${rewound.to}, to which it was rewound,` : 'the last published run'
@@ -171,11 +172,13 @@ const LANDINGS = {
   append: 'adds it',
   merge: 'merges it by primary_key',
   replace_scope: 'replaces the rows of the same scope by it',
+  once_more: 'adds it',
 } as const
 const FOREIGN_LANDINGS = {
   append: 'adds what comes to the target',
   merge: 'merges what comes into the target by primary_key',
   replace_scope: 'replaces the rows of the same scope by what comes',
+  once_more: 'adds what comes to the target',
 } as const
 
 function warningsOf({ mode, reset }: DecisionInput, pendingResets: number): readonly string[] {

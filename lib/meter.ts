@@ -38,6 +38,15 @@ export class Counts {
 export class Meter {
   /** One for each stream, in the order in which they began; what was counted before is in the first. */
   readonly streams: Counts[] = [new Counts()]
+  /** Of work that is done beside that of others: of each partition of a stream. */
+  readonly parts: Meter[] = []
+
+  /** Counts by itself what is done at the same time as other work. */
+  part(): Meter {
+    const part = new Meter()
+    this.parts.push(part)
+    return part
+  }
 
   begin(beginning: Beginning): void {
     if (this.#now.beginning) this.streams.push(new Counts())

@@ -59,7 +59,8 @@ const SEES: Record<ScriptKind, string> = {
   module: 'the module may look into each record',
 }
 
-function publishes(mode: SyncMode, adds: Adds | undefined): string {
+function publishes(mode: SyncMode, adds: ReturnType<typeof addsOf>): string {
+  if (adds === 'once_more') return 'adds to what is there, each batch at once'
   if (mode === 'full_refresh') return 'replaces what was published, once all is there'
   if (mode === 'incremental')
     return `${ADDS[adds ?? 'append']}, once all is there; the first run and a reset replace it`

@@ -29,7 +29,7 @@ export interface RunReport {
   readonly seconds: number
   /** The most memory that was in use, in bytes: of this process, and of the one that reads the source (runner `process`). */
   readonly peak_memory: { readonly process: number; readonly source_process: number | null }
-  /** One for each stream; empty: it failed before it knew of one. */
+  /** One for each stream, in partitions one for each that was loaded here; empty: it failed before it knew of one. */
   readonly streams: readonly StreamReport[]
 }
 
@@ -39,6 +39,8 @@ export interface StreamReport {
   /** Null for bizon-extract. */
   readonly destination: string | null
   readonly mode: SyncMode
+  /** Of a stream in partitions: which of them it is of, from 1. */
+  readonly partition?: { readonly number: number; readonly of: number }
   /** Id of the run; null: it did not begin. */
   readonly run: string | null
   /** From 1; null for bizon-extract, which does not count them. */
@@ -116,7 +118,9 @@ export interface Ending {
 export function reportOf(ending: Ending): RunReport {
   const { meter, startedAt, configs, error } = ending
   const endedAt = new Date()
-  const known = meter.streams.filter(({ beginning }, at) => beginning ?? configs[at]?.source)
+  const parts = meter.parts.flatMap((part) => part.streams.filter(({ beginning }) => beginning))
+  const whole = meter.streams.filter(({ beginning }, at) => beginning ?? (parts.length === 0 && configs[at]?.source))
+  const known = [...whole, ...parts]
   const streams = known.map((counts, at) => streamReport(counts, configs[at] ?? {}, ending))
   const child = meter.streams[0]?.source.report
   return {
@@ -166,6 +170,7 @@ function streamReport(
     stream: source.stream,
     destination: destination?.name ?? null,
     mode: source.mode,
+    ...(source.partition && { partition: { number: source.partition.index + 1, of: source.partition.of } }),
     run: beginning?.run ?? null,
     attempt: beginning?.attempt ?? null,
     resumed_from: placeOf(beginning?.from),

@@ -256,7 +256,7 @@ export function runOf(
 
 /** How what an incremental run brings comes to the target. */
 export function addsOf({ destination }: Partial<Pick<PipelineConfig, 'destination'>>): DecisionInput['adds'] {
-  return destination?.definition.adds?.(destination.options)
+  return destination?.definition.onlyAdds ? 'once_more' : destination?.definition.adds?.(destination.options)
 }
 
 /** What the next run is going to be. Without a hash it is taken for granted that the config has not changed. */

@@ -81,6 +81,11 @@ export interface Source {
   check?(signal: AbortSignal): Promise<void>
   /** How many records there are, for progress only; a failure is ignored. */
   count?(signal: AbortSignal): Promise<number | undefined>
+  /**
+   * What a `read` from there would read, as known now; changes nothing, and rejects as that would. Called by `bizon plan`, after
+   * `check`.
+   */
+  plan?(from: Start, signal: AbortSignal): Promise<readonly PlannedRead[]>
   /** Whether it would read this local path, if it were there; the engine refuses a destination that writes there. */
   reads?(path: string): boolean
   /**
@@ -90,6 +95,21 @@ export interface Source {
   acknowledge?(position: Position): Promise<void>
   /** Always called, also after a failed `check`. Safe twice. */
   close?(): Promise<void>
+}
+
+/** A part of what a read would read. */
+export interface PlannedRead {
+  /** `orders/3` */
+  readonly what: string
+  /** What `from` and `to` count: `offset`. */
+  readonly unit: string
+  readonly from: number
+  /** The one behind the last. */
+  readonly to: number
+  /** At most so many. */
+  readonly records?: number
+  /** It does not end there, which is what waits now. */
+  readonly goesOn?: boolean
 }
 
 /** What a connector is told about the pipeline it works in. */

@@ -40,6 +40,8 @@ export interface Job extends Identity {
   /** What the source left as `page.watermark`, once published. */
   readonly watermark?: Json
   readonly errorMessage?: string
+  /** Of the lease that it was last begun with. */
+  readonly epoch?: number
   /** Whether this program made the job; false for rows of the Python program. */
   readonly ours: boolean
   /** Whether publishing replaces the target: full refresh, a reset, or a first incremental run. */

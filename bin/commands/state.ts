@@ -35,10 +35,16 @@ export function addState(program: Command, terminal: Terminal): void {
   ])
     .option('--json', 'one line of JSON')
     .action((filename: string, options: FileOptions & { json?: true }) =>
-      opened(filename, options, terminal, async (state) => {
-        const { show, showJson } = await import('./state/show.ts')
-        terminal.print(options.json ? await showJson(state) : await show(state))
-      }),
+      opened(
+        filename,
+        options,
+        terminal,
+        async (state) => {
+          const { show, showJson } = await import('./state/show.ts')
+          terminal.print(options.json ? await showJson(state) : await show(state))
+        },
+        true,
+      ),
     )
 
   fileCommand(group, 'log', 'List the checkpoints of the newest run, or the runs of a pipeline; the newest is last.', [
@@ -124,6 +130,7 @@ async function opened(
   { stream, customSource, envFile }: FileOptions,
   terminal: Terminal,
   work: (state: OpenState) => Promise<void>,
+  ofParts = false,
 ): Promise<void> {
   requireFile(filename)
   requireFiles({ customSource, envFile })
@@ -135,7 +142,19 @@ async function opened(
     envFile,
   })
   terminal.conceal(config.secrets)
+  const { partitionsOf } = await import('../../lib/pipe/queue/partitions.ts')
+  if (!ofParts && partitionsOf(config) > 1) throw inParts(filename, partitionsOf(config))
   await withState(config, work, terminal.log({ level: config.engine.runner.logLevel }))
+}
+
+function inParts(filename: string, partitions: number): BizonError {
+  return new BizonError(
+    'usage',
+    `${filename}: the stream is loaded in ${partitions} partitions, each with a state of its own`,
+    {
+      hint: `bizon state show ${filename} shows all of them; to begin anew see docs/scaling.md.`,
+    },
+  )
 }
 
 async function take(state: OpenState, path: string, expect: string | undefined, terminal: Terminal): Promise<void> {

@@ -8,7 +8,13 @@
 //             one; then the state is read (kafka/recover.ts)
 
 import type { Checkpoint, Receipt } from '../../lib/checkpoint.ts'
-import { type Destination, type DestinationContext, defineDestination, type Run } from '../../lib/destination.ts'
+import {
+  type Destination,
+  type DestinationContext,
+  type DestinationPlan,
+  defineDestination,
+  type Run,
+} from '../../lib/destination.ts'
 import { BizonError } from '../../lib/errors.ts'
 import { faultPoint } from '../../lib/fault.ts'
 import { memorySizes } from '../../lib/memory.ts'
@@ -24,6 +30,8 @@ import {
 } from '../kafka.ts'
 import { config, connectionIn, type KafkaOptions, tuning } from './kafka/config.ts'
 import { Messages, RECORD_HEADER } from './kafka/messages.ts'
+import { planTopics } from './kafka/plan.ts'
+import { scratchTopics, TopicReader } from './kafka/reader.ts'
 import { countedOn, missingTopic, recover, refuseReplacing } from './kafka/recover.ts'
 import { StateTopic, type TopicState } from './kafka/state.ts'
 import { checkedTopic, targetIn } from './kafka/topics.ts'
@@ -36,8 +44,11 @@ export default defineDestination({
   summary: 'Topics of Kafka, added to exactly once.',
   config,
   tuning,
+  onlyAdds: true,
   parses: ({ key }) => (key === undefined ? undefined : 'the key of a message is made of fields of its record'),
   create: (options, context) => new KafkaDestination(options, context),
+  reader: (options, { log }) => new TopicReader(options, log),
+  scratch: scratchTopics,
 })
 
 type Context = Pick<DestinationContext, 'pipeline' | 'stream' | 'mode' | 'log'>
@@ -179,6 +190,13 @@ export class KafkaDestination implements Destination {
     } finally {
       await client.close()
     }
+  }
+
+  async plan(run: Run, signal: AbortSignal): Promise<DestinationPlan> {
+    const client = await this.#connect(signal)
+    const topic = new StateTopic(this.#options.state_topic, nameOf(run, this.#target))
+    const { log } = this.#context
+    return planTopics({ client, options: this.#options, target: this.#target, topic, run, log }, signal)
   }
 
   outputs(): readonly string[] {

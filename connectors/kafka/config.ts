@@ -57,7 +57,10 @@ export const tls = z
   })
   .describe('TLS. Default: certificates that Node trusts, where `security_protocol` says TLS.')
 
-export const bootstrapServers = z.string().min(1).describe('Brokers: `host:port`, with commas between.')
+export const bootstrapServers = z
+  .string()
+  .min(1)
+  .describe('Brokers: `host:port`, with commas between; the port is 9092 unless it is said. IPv6 as `[::1]:9092`.')
 
 export const securityProtocol = z
   .enum(PROTOCOLS)
@@ -78,6 +81,8 @@ export interface KafkaConfig {
     | Pick<z.output<z.ZodObject<typeof authenticationKeys>>, 'type' | 'mechanism' | 'params'>
     | undefined
   readonly tls?: z.output<typeof tls> | undefined
+  /** Of whoever has one. */
+  readonly group_id?: string | undefined
 }
 
 export interface KafkaConnection {
@@ -130,9 +135,18 @@ export function connectionOf(
     }
     return own ?? value
   }
-  const { authentication } = config
+  const { authentication, group_id } = config
+  same('group_id', group_id, 'group.id', settings.groupId)
+  if (settings.brokers !== undefined) {
+    const named = brokersIn(settings.brokers, wrong).toSorted()
+    if (String(named) !== String(brokers.toSorted()))
+      same('bootstrap_servers', config.bootstrap_servers, 'bootstrap.servers', settings.brokers)
+  }
   const mechanism = same('authentication.mechanism', authentication?.mechanism, 'sasl.mechanism', settings.mechanism)
-  const sasl = saslOf(authentication, { ...settings, mechanism }, wrong)
+  // The Python bizon asks for users also where nobody signs in.
+  const isOpen = config.security_protocol === undefined && settings.protocol?.startsWith('SASL') === false
+  const isIdle = isOpen && (authentication ?? settings.username) !== undefined && authentication?.type !== 'none'
+  const sasl = isIdle ? undefined : saslOf(authentication, { ...settings, mechanism }, wrong)
   const files = config.tls || settings.tls ? { ...settings.tls, ...definedOf(config.tls ?? {}) } : undefined
   const usual: Protocol = sasl ? 'SASL_SSL' : files ? 'SSL' : 'PLAINTEXT'
   const chosen = same('security_protocol', config.security_protocol, 'security.protocol', settings.protocol)
@@ -152,11 +166,16 @@ export function connectionOf(
   }
   return {
     brokers,
-    settings,
+    settings: isIdle
+      ? { ...settings, ignored: [...(settings.ignored ?? []), idleUser(given[0], settings.protocol)] }
+      : settings,
     ...(isTls && { tls: { verify: true, checkHost: true, ...files } }),
     ...(sasl && { sasl }),
   }
 }
+
+const idleUser = (side: Side, protocol: Protocol | undefined): string =>
+  `nobody signs in to the brokers: ${side} has security.protocol: ${protocol}, and SASL_PLAINTEXT or SASL_SSL would`
 
 type Wrong = (what: string, hint?: string) => BizonError
 
@@ -165,13 +184,20 @@ function brokersIn(text: string, wrong: Wrong): readonly string[] {
     .split(',')
     .map((broker) => broker.trim())
     .filter(Boolean)
-  const bad = brokers.find((broker) => !/^[^:/\s[\]]+:\d{1,5}$/.test(broker))
+  const bad = brokers.find((broker) => !BROKER.test(broker))
   if (bad !== undefined) {
-    throw wrong(`bootstrap_servers: ${JSON.stringify(bad)} is not host:port`, 'Write host:port, with commas between.')
+    throw wrong(
+      `bootstrap_servers: ${JSON.stringify(bad)} is not host:port`,
+      'Write host:port, with commas between; IPv6 as [::1]:9092.',
+    )
   }
   if (brokers.length === 0) throw wrong('bootstrap_servers names no broker', 'Write host:port, with commas between.')
-  return brokers
+  return brokers.map((broker) => (/:\d+$/.test(broker.replace(/^\[.*\]/, '')) ? broker : `${broker}:${USUAL_PORT}`))
 }
+
+const USUAL_PORT = 9092
+/** A name or an address, of IPv6 in brackets, and perhaps a port. */
+const BROKER = /^(?:[^:/\s[\]]+|\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\])(?::\d{1,5})?$/
 
 function saslOf(
   authentication: KafkaConfig['authentication'],
@@ -185,9 +211,22 @@ function saslOf(
     if (mechanism === 'OAUTHBEARER') throw wrong('authentication is missing: OAUTHBEARER needs a token')
     return { mechanism, username, password: password ?? '' }
   }
-  const { type, params = { password: '' } } = authentication
-  if (username !== undefined || password !== undefined) {
-    throw wrong('authentication stands beside sasl.username or sasl.password', 'Remove those properties.')
+  const { type, params: given = { password: '' } } = authentication
+  if (type !== 'basic' && (username !== undefined || password !== undefined)) {
+    throw wrong(
+      `authentication.type is ${type}, and sasl.username or sasl.password stands beside it`,
+      'Remove one of them.',
+    )
+  }
+  const one = (key: 'username' | 'password', own: string | undefined, property: string | undefined) => {
+    if (own && property !== undefined && own !== property)
+      throw wrong(`authentication.params.${key} is another one than sasl.${key} says`, 'Remove one of them.')
+    return own || property
+  }
+  const params = {
+    ...given,
+    username: one('username', given.username, username),
+    password: one('password', given.password, password) ?? '',
   }
   if (type === 'none') return undefined
   const missing = (key: string): BizonError => wrong(`authentication.params.${key} is missing: type ${type} needs it`)

@@ -13,6 +13,9 @@ export interface Settings {
   readonly username?: string
   readonly password?: string
   readonly tls?: Partial<TlsFiles>
+  /** Which the config names itself. */
+  readonly groupId?: string
+  readonly brokers?: string
   readonly clientId?: string
   readonly connectTimeoutMs?: number
   readonly requestTimeoutMs?: number
@@ -156,7 +159,12 @@ const acks: Property = (value, refuse) =>
     ? {}
     : refuse('would lose messages', 'Remove it: a message counts once all replicas in sync have it.')
 
-const COMMITS = 'Remove it: offsets are committed once the destination has what they stand for.'
+const COMMITS = 'offsets are committed once the destination has what they stand for'
+/** What is done anyway, or as others do it. */
+const commits =
+  (name: string): Property =>
+  (value) =>
+    String(value).toLowerCase() === 'false' ? {} : { ignored: [`${name}: ${String(value)} has no effect: ${COMMITS}`] }
 
 const PROPERTIES: Readonly<Record<string, Property>> = {
   'security.protocol': protocol,
@@ -183,9 +191,9 @@ const PROPERTIES: Readonly<Record<string, Property>> = {
     { read_committed: 'read_committed', read_uncommitted: 'read_uncommitted' } as const,
     (isolation) => ({ isolation }),
   ),
-  'enable.auto.commit': only('false', COMMITS),
-  'enable.auto.offset.store': only('false', COMMITS),
-  'auto.commit.interval.ms': refused(COMMITS),
+  'enable.auto.commit': commits('enable.auto.commit'),
+  'enable.auto.offset.store': commits('enable.auto.offset.store'),
+  'auto.commit.interval.ms': commits('auto.commit.interval.ms'),
   'session.timeout.ms': whole(1, (sessionTimeoutMs) => ({ sessionTimeoutMs })),
   'heartbeat.interval.ms': whole(1, (heartbeatIntervalMs) => ({ heartbeatIntervalMs })),
   'max.poll.interval.ms': whole(1, (rebalanceTimeoutMs) => ({ rebalanceTimeoutMs })),
@@ -195,9 +203,9 @@ const PROPERTIES: Readonly<Record<string, Property>> = {
   'fetch.message.max.bytes': whole(1, (maxBytesPerPartition) => ({ maxBytesPerPartition })),
   'max.partition.fetch.bytes': whole(1, (maxBytesPerPartition) => ({ maxBytesPerPartition })),
   'fetch.wait.max.ms': whole(0, (maxWaitMs) => ({ maxWaitMs })),
-  'bootstrap.servers': refused('Set bootstrap_servers beside it instead.'),
-  'metadata.broker.list': refused('Set bootstrap_servers beside it instead.'),
-  'group.id': refused('Set group_id beside it instead.'),
+  'bootstrap.servers': said((brokers) => ({ brokers })),
+  'metadata.broker.list': said((brokers) => ({ brokers })),
+  'group.id': said((groupId) => ({ groupId })),
   acks,
   'request.required.acks': acks,
   'compression.type': compression,

@@ -10,6 +10,7 @@ import { KafkaChannelConsumer } from './kafka/consumer.ts'
 import { KafkaChannelGroup } from './kafka/group.ts'
 import { KafkaChannelProducer } from './kafka/producer.ts'
 import type { Topic } from './kafka/topic.ts'
+import { waitingIn } from './kafka/waiting.ts'
 
 export default defineBroker({
   summary: 'A topic of Kafka.',
@@ -28,6 +29,7 @@ export default defineBroker({
       messageBytes: queue.message_bytes,
       lingerSeconds: queue.linger_ms / 1000,
       isShared: true,
+      waiting: (signal) => waitingIn(connection, topic, { log: context.log, signal }),
       producer: () => new KafkaChannelProducer(connection, topic, context.log),
       partitions: queue.partitions,
       consumer: () => new KafkaChannelConsumer(connection, topic, context.log),

@@ -4,6 +4,7 @@ import { defineBroker } from '../../lib/channel.ts'
 import { config, placeOf } from './rabbitmq/config.ts'
 import { RabbitConsumer } from './rabbitmq/consumer.ts'
 import { RabbitProducer } from './rabbitmq/producer.ts'
+import { waitingIn } from './rabbitmq/waiting.ts'
 
 export default defineBroker({
   summary: 'A durable queue of RabbitMQ.',
@@ -20,6 +21,7 @@ export default defineBroker({
       messageBytes: keys.message_bytes,
       lingerSeconds: keys.linger_ms / 1000,
       isShared: false,
+      waiting: (signal) => waitingIn(place, signal),
       producer: () => new RabbitProducer(place, keys.message_bytes, context.log),
       consumer: () => new RabbitConsumer(place, context.log),
     }

@@ -83,6 +83,11 @@ export class RabbitChannel {
     return (await this.#answered(this.#raw.checkQueue(queue))).consumerCount
   }
 
+  /** How many wait in the queue that nobody has. As `declareQueue`, where there is no such queue. */
+  async messagesIn(queue: string): Promise<number> {
+    return (await this.#raw.checkQueue(queue)).messageCount
+  }
+
   /** Resolves once the message is safe at the broker, in a queue. Ids have to differ. */
   publish(exchange: string, key: string, { headers, id, body }: Posted): Promise<void> {
     const options = { persistent: true, mandatory: true, headers, ...(id !== undefined && { messageId: id }) }

@@ -4,6 +4,7 @@
 //   kafka/bounds.ts      where partitions begin and end; messages that are gone
 //   kafka/bounded.ts     kafka/stream.ts     the two ways to read; kafka/offsets.ts     their positions
 //   kafka/commits.ts     what the consumer group is told
+//   kafka/plan.ts        what would be read
 //   kafka/records.ts     messages to records
 
 import { join } from 'node:path'
@@ -16,6 +17,7 @@ import type { Broker } from './kafka/broker.ts'
 import { Commits } from './kafka/commits.ts'
 import { config, tuning } from './kafka/config.ts'
 import { openDecoding } from './kafka/decoding.ts'
+import { plannedReads } from './kafka/plan.ts'
 import { readStream } from './kafka/stream.ts'
 
 /** What is fetched at once. */
@@ -80,6 +82,8 @@ export default defineSource({
           return sum
         })
       },
+      plan: (from, signal) =>
+        withClient(connect, signal, (broker) => plannedReads({ ...parts, broker, isStream: mode === 'stream' }, from)),
       async *read(from, signal) {
         if (signal.aborted) return
         const broker = await connect(signal)

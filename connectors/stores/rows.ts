@@ -68,6 +68,7 @@ export function jobOf(row: JobRow): Job {
     ...(row.total_records_to_fetch !== null && { totalRecords: row.total_records_to_fetch }),
     ...watermarkOf(row.incremental_state),
     ...(row.error_message !== null && { errorMessage: row.error_message }),
+    ...(row.epoch !== null && { epoch: Number(row.epoch) }),
     ours: row.epoch !== null,
     complete: row.complete === null ? row.sync_mode === 'full_refresh' : Boolean(row.complete),
     ...(row.config_hash !== null && { configHash: row.config_hash }),

@@ -3,6 +3,7 @@
 
 import { readRowId } from '../row-id.ts'
 import { createDigester, type Digest } from './digest.ts'
+import { doubtsOf, isSure } from './doubts.ts'
 import type { Expected, ExpectedRun, Part } from './expected.ts'
 import { type Found, locate } from './locate.ts'
 import type { Keeps, Reader, StoredRow } from './reader.ts'
@@ -34,6 +35,8 @@ export interface Comparison {
   readonly more: number
   /** Rows behind the last checkpoint of a stream. */
   readonly pending: number
+  /** Why what differs may be as it should be: for nobody here to tell. */
+  readonly untold: readonly string[]
   /** Rows were counted without ids: one that is missing makes up for another one that is there twice. */
   readonly blind: boolean
 }
@@ -58,6 +61,7 @@ interface Slot {
 export async function compare(reader: Reader, { runs }: Expected, signal: AbortSignal): Promise<Comparison> {
   const tables: { place: string; rows: number; expected: number }[] = []
   const differences: Difference[] = []
+  const untold: string[] = []
   let [more, pending, blind] = [0, 0, false]
   for (const [id, parts] of partsByPlace(reader, runs)) {
     const table = new Table(reader, id, parts)
@@ -65,22 +69,26 @@ export async function compare(reader: Reader, { runs }: Expected, signal: AbortS
     const differing = table.differing()
     const expected = parts.reduce((sum, { rows }) => sum + rows, 0)
     const shown = differing.slice(0, table.isShifted ? 1 : MOST_RANGES)
+    const found: Difference[] = []
     if (shown.length > 0) {
       for (const slot of shown) slot.found = []
       await table.read(signal)
-      for (const slot of shown) differences.push(...located(table, slot, reader.keeps, expected))
+      for (const slot of shown) found.push(...located(table, slot, reader.keeps, expected))
     }
     more += table.isShifted ? 0 : differing.length - shown.length
     pending += table.pending
     blind ||= table.isBlind
     if (table.strangers > 0 && !(table.isShifted && shown.length > 0)) {
       const records = table.examples
-      differences.push({ place: table.place, kind: 'unknown', count: table.strangers, records })
+      found.push({ place: table.place, kind: 'unknown', count: table.strangers, records })
     }
+    const doubts = doubtsOf(reader, id, { table, found })
+    untold.push(...doubts)
+    if (doubts.length === 0 || found.some(({ kind }) => isSure(kind, reader.keeps))) differences.push(...found)
     tables.push({ place: table.place, rows: table.rows, expected })
   }
   const rows = tables.reduce((sum, table) => sum + table.rows, 0)
-  return { tables, rows, differences, more, pending, blind }
+  return { tables, rows, differences, more, pending, blind, untold }
 }
 
 /** Where rows are known by their place alone, only the first range that differs says where it begins. */

@@ -40,32 +40,60 @@ export interface Expected {
   readonly unfinished?: string
 }
 
-/** Throws when nothing can be said of what is published. `usual`: the target of rows that name none. */
+/**
+ * Throws when nothing can be said of what is published. `identities`: of a stream in partitions those of all of them. `usual`: the
+ * target of rows that name none.
+ */
 export async function expectedOf(
   store: StateStore,
-  identity: Identity,
+  identities: readonly Identity[],
   { keeps }: Pick<Reader, 'keeps'>,
   usual: string,
 ): Promise<Expected> {
   if (keeps.merges) throw cannot(`${keeps.why}`, 'A query of your own can look for what must be there.')
-  const all = await store.jobs(identity)
-  const jobs = all.filter(({ status }) => status !== 'cancelled')
-  const [newest] = jobs
-  if (!newest) throw cannot('no run of this pipeline is in the state store', 'Run it first: bizon run FILE.')
-  const isUnfinished = newest.status !== 'succeeded' && newest.mode !== 'stream'
+  const found: Expected[] = []
+  for (const identity of identities) {
+    const all = await store.jobs(identity)
+    if (all.some(({ status }) => status !== 'cancelled'))
+      found.push(await expectedIn(store, identity, { keeps, usual, all }))
+  }
+  if (found.length === 0) throw cannot('no run of this pipeline is in the state store', 'Run it first: bizon run FILE.')
+  const countsOnly = found.find((one) => one.countsOnly !== undefined)?.countsOnly
+  const unfinished = found.find((one) => one.unfinished !== undefined)?.unfinished
+  return {
+    runs: found.flatMap(({ runs }) => runs),
+    ...(countsOnly !== undefined && { countsOnly }),
+    ...(unfinished !== undefined && { unfinished }),
+  }
+}
+
+async function expectedIn(
+  store: StateStore,
+  identity: Identity,
+  { keeps, usual, all }: { readonly keeps: Keeps; readonly usual: string; readonly all: readonly Job[] },
+): Promise<Expected> {
+  const jobs = keeps.onlyAdds ? all : all.filter(({ status }) => status !== 'cancelled')
+  const newest = jobs.find(({ status }) => status !== 'cancelled')
+  const isUnfinished = newest !== undefined && newest.status !== 'succeeded' && newest.mode !== 'stream'
   if (isUnfinished) await requireHidden(store, newest, { keeps, all })
   const runs: ExpectedRun[] = []
   let countsOnly = keeps.of === 'counts' ? keeps.why : undefined
   for (const job of jobs) {
-    if (!isDone(job) && (isUnfinished || job !== newest)) continue
+    const isGivenUp = job.status === 'cancelled'
+    if (!isDone(job) && !isGivenUp && (isUnfinished || job !== newest)) continue
     if (!job.ours)
       throw cannot(`run ${job.id} was loaded by another program`, 'Verify after a reset, or a full refresh.')
+    if (isGivenUp && !keeps.ids)
+      throw cannot(
+        `nothing tells what run ${job.id} has left, which was given up`,
+        'Load everything into another target.',
+      )
     const checkpoints = await store.checkpoints(job)
     const last = checkpoints.at(-1)
     const digests = keeps.of !== 'counts' && last?.tally?.of === keeps.of
     if (!digests && (last?.rows ?? 0) > 0) countsOnly ??= whyNone(job, last?.tally)
     const run = runOf(job, identity, checkpoints, digests, usual)
-    const isAll = replacesAll(job)
+    const isAll = !keeps.onlyAdds && replacesAll(job)
     if (isAll && run.rows === 0 && keeps.onEmpty === 'keep') continue
     runs.unshift(run)
     if (isAll) break
@@ -89,7 +117,7 @@ async function requireHidden(
   }
   for (const job of all) {
     if (isDone(job)) return
-    const isDirect = job.mode === 'stream' || (keeps.addsInView === 'batch' && !replacesAll(job))
+    const isDirect = job.mode === 'stream' || (keeps.addsInView === 'batch' && (keeps.onlyAdds || !replacesAll(job)))
     if (isDirect || !job.ours || (await store.lastCheckpoint(job))?.end)
       refuse(`part of ${job === newest ? 'it' : `run ${job.id}`} may be visible`)
   }

@@ -35,6 +35,11 @@ export interface Keeps {
    * what it replaces never.
    */
   readonly addsInView?: 'batch' | 'publish'
+  /**
+   * Nothing is replaced, nor taken back: the rows of all runs stay, also of those that were given up; and other programs may
+   * write there as well.
+   */
+  readonly onlyAdds?: boolean
   /** Rows come back in the order in which they were written. */
   readonly inOrder: boolean
   /** A run that loads all there is, and finds nothing, leaves what was there. */
@@ -50,6 +55,8 @@ export interface Reader {
   place(destinationId: string): string
   /** All published rows of the target, some at a time; none if there is no target. Can be called again. */
   read(destinationId: string, signal: AbortSignal): AsyncGenerator<readonly StoredRow[], void, void>
+  /** Why rows of the target may not be there although nothing went wrong, as known after a `read`. Absent: there is no such thing. */
+  gone?(destinationId: string): string | undefined
   /** Always the last call. */
   close(): Promise<void>
 }
@@ -95,7 +102,7 @@ export function openReader({ name, source, destination }: Readable, log: Log = s
   const { definition, options } = destination
   if (!definition.reader) {
     throw new BizonError('usage', `destination ${destination.name} cannot be read back`, {
-      hint: 'Use file, sqlite or postgres; or see docs/writing-a-destination.md for what a destination needs.',
+      hint: 'Use file, sqlite, postgres or kafka; or see docs/writing-a-destination.md for what a destination needs.',
     })
   }
   return definition.reader(options, { pipeline: name, stream: source.stream, mode: source.mode, log })

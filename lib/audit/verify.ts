@@ -1,9 +1,10 @@
 // `bizon verify`: what is published, read back, against what the checkpoints say of it. Changes nothing.
 
 import type { PipelineConfig } from '../config.ts'
+import { BizonError } from '../errors.ts'
 import { type Log, silentLog } from '../log.ts'
-import { identityOf } from '../run.ts'
-import { holder } from '../state.ts'
+import { identitiesOf } from '../pipe/queue/partitions.ts'
+import { holder, type Lease } from '../state.ts'
 import { closeAll, never } from '../wait.ts'
 import { type Comparison, compare } from './compare.ts'
 import { expectedOf } from './expected.ts'
@@ -18,6 +19,8 @@ export interface Verified extends Comparison {
   readonly runs: readonly string[]
   /** A later run that has not ended: nothing of it is published, and nothing of it was compared. */
   readonly unfinished?: string
+  /** In how many the stream is loaded, each with runs of its own. */
+  readonly partitions?: number
 }
 
 export interface VerifyOptions {
@@ -38,21 +41,25 @@ export async function verify(
   const store = backend.definition.create(backend, { log })
   try {
     await store.open()
-    const identity = identityOf(config)
-    const lease = await store.acquire(identity, holder())
+    const identities = identitiesOf(config)
+    const leases: Lease[] = []
     try {
+      for (const identity of identities) leases.push(await store.acquire(identity, holder()))
       const usual = targetOf(config.destination.options, config.source.stream)
-      const expected = await expectedOf(store, identity, reader, usual)
+      const expected = await expectedOf(store, identities, reader, usual)
       const { countsOnly, unfinished } = expected
+      const comparison = await compare(reader, expected, signal)
+      if (comparison.untold.length > 0 && comparison.differences.length === 0) throw untellable(comparison.untold)
       return {
-        ...(await compare(reader, expected, signal)),
+        ...comparison,
         compared: countsOnly === undefined ? reader.keeps.of : 'counts',
         ...(countsOnly !== undefined && { countsOnly }),
         runs: expected.runs.map(({ id }) => id),
         ...(unfinished !== undefined && { unfinished }),
+        ...(identities.length > 1 && { partitions: identities.length }),
       }
     } finally {
-      await lease.release()
+      await closeAll(...leases.map((lease) => () => lease.release()))
     }
   } finally {
     await closeAll(
@@ -60,4 +67,11 @@ export async function verify(
       () => store.close(),
     )
   }
+}
+
+function untellable([first, ...others]: readonly string[]): BizonError {
+  const more = others.length === 0 ? '' : `; and ${others.length} more like this`
+  return new BizonError('usage', `cannot verify: ${first}${more}`, {
+    hint: 'Verify before anything is deleted, and give a pipeline targets of its own.',
+  })
 }

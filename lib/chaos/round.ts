@@ -107,6 +107,7 @@ export async function secondRound(
 
 /** Rows that are merged have to meet each other, and those of a scope to come together. */
 function restOf({ config, keeps }: Place, half: number): number {
+  if (keeps.onlyAdds) return half
   if (config.source.mode === 'full_refresh' || keeps.byScope) return 0
   return keeps.merges ? Math.floor(half / 2) : half
 }

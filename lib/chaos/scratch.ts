@@ -57,7 +57,7 @@ function scratchOf(destination: PipelineConfig['destination'], folder: string): 
   const { definition, options, name } = destination
   if (!definition.scratch || !definition.reader) {
     throw new BizonError('usage', `destination ${name} has no scratch target, so that nothing can be tried on it`, {
-      hint: 'Use file, sqlite or postgres; or see docs/writing-a-destination.md for what a destination needs.',
+      hint: 'Use file, sqlite, postgres or kafka; or see docs/writing-a-destination.md for what a destination needs.',
     })
   }
   const { config, idOf } = definition.scratch(options, folder)

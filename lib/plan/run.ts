@@ -10,12 +10,16 @@ import { BizonError } from '../errors.ts'
 import { extract, type OpenExtract } from '../extract.ts'
 import { type Decision, reconcile } from '../job.ts'
 import { type Log, silentLog } from '../log.ts'
+import { channelOf } from '../pipe/queue/channel.ts'
+import { partitionsOf } from '../pipe/queue/partitions.ts'
 import { redactError, redactLog } from '../redact.ts'
 import { addsOf, configHashOf, identityOf, nextRun, pastOf, runOf } from '../run.ts'
+import type { PlannedRead } from '../source.ts'
 import { newId, type StateView } from '../state.ts'
 import type { PipelineOptions } from '../steps.ts'
 import { openTransforms } from '../transforms.ts'
 import { closeAll, never } from '../wait.ts'
+import { type PlannedPart, planParts } from './parts.ts'
 
 export interface RunPlan {
   readonly decision: Decision
@@ -27,6 +31,12 @@ export interface RunPlan {
   readonly warnings: readonly string[]
   /** Records at the source, whichever of them are read; undefined: it does not say. */
   readonly total: number | undefined
+  /** What would be read from there; undefined: the source does not say. */
+  readonly reads: readonly PlannedRead[] | undefined
+  /** Of a stream in partitions where each of them stands. */
+  readonly partitions?: readonly PlannedPart[]
+  /** Where there is a broker between extract and load: what waits there; undefined: it does not say, or nothing was put there yet. */
+  readonly queue?: { readonly place: string; readonly waiting: number | undefined }
   /** Another run that holds the lock, in words for people: until it has ended this one is refused. */
   readonly heldBy: string | undefined
   /**
@@ -54,7 +64,12 @@ export async function planRun(
     await scripts.close()
     checkApart(config, source, destination)
     await state.open()
-    return await decideWith({ config, source, state, destination, signal })
+    const queue = await queueOf(config, clean, signal)
+    const parts = partitionsOf(config) > 1
+    const planned = parts
+      ? await decideInParts({ config, source, state, log: clean, signal })
+      : await decideWith({ config, source, state, destination, signal })
+    return { ...planned, ...(queue && { queue }) }
   } catch (error) {
     redactError(error, config.secrets)
     throw error
@@ -73,6 +88,46 @@ function lookAt({ path, engine: { backend } }: PipelineConfig, log: Log): StateV
   throw new BizonError('usage', `${path}: engine.backend.type is ${backend.type}, which shows nothing without a run`, {
     hint: `bizon check ${path} and bizon state show ${path} say more.`,
   })
+}
+
+async function queueOf(config: PipelineConfig, log: Log, signal: AbortSignal): Promise<RunPlan['queue']> {
+  if (!config.engine.queue.broker) return undefined
+  const channel = channelOf(config, 'bizon plan', log)
+  return { place: channel.place, waiting: await channel.waiting?.(signal) }
+}
+
+async function decideInParts(opened: Parameters<typeof planParts>[0]): Promise<RunPlan> {
+  const { config, source, signal } = opened
+  await source.check(signal)
+  const total = await source.count(signal)
+  const { decision, from, partitions, changes } = await planParts(opened)
+  return {
+    decision,
+    from,
+    partitions,
+    changes,
+    total,
+    reads: await readsOf({ source, config, signal }, decision, from),
+    reasons: decision.reasons,
+    warnings: [...config.warnings, ...decision.warnings],
+    heldBy: undefined,
+  }
+}
+
+/** What would be read, but for what a queue holds already. */
+async function readsOf(
+  { source, config, signal }: Pick<Opened, 'source' | 'config' | 'signal'>,
+  { since }: Decision,
+  from: Checkpoint | undefined,
+): Promise<RunPlan['reads']> {
+  if (from?.end) return []
+  const { cursorField } = config.source
+  const position = from?.position
+  const start = {
+    ...(position && { position }),
+    ...(since && { since: { ...since, ...(cursorField !== undefined && { cursorField }) } }),
+  }
+  return source.plan(start, signal)
 }
 
 interface Opened {
@@ -107,6 +162,7 @@ async function decideWith({ config, source, state, destination, signal }: Opened
   })
   return {
     decision,
+    reads: await readsOf({ source, config, signal }, decision, settled.start),
     from: settled.start,
     reasons: [...decision.reasons, settled.reason],
     warnings: [...config.warnings, ...decision.warnings, ...(settled.warning === undefined ? [] : [settled.warning])],

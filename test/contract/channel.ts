@@ -100,6 +100,21 @@ export function channelContract(name: string, make: () => Promise<ChannelGround>
       expect(new Set([first?.place, second?.place, third?.place]).size).toBe(3)
     })
 
+    it('says how many messages wait, and is changed by nothing of that', async () => {
+      const { waiting } = ground.channel()
+      expect(await waiting?.(never)).toBeUndefined()
+      await put(whole('one'), whole('two'), whole('three'))
+      const look = (): Promise<number | undefined> | undefined => ground.channel().waiting?.(never)
+      await expect.poll(look, { timeout: 20_000 }).toBe(3)
+      const taker = await consumer()
+      const [, second] = await some(taker.take(never), 2)
+      await second?.ack()
+      await taker.close()
+      await expect.poll(look, { timeout: 20_000 }).toBe(1)
+      const [rest] = await some((await consumer()).take(never), 1)
+      expect(rest && textOf(rest)).toBe('three')
+    })
+
     it('gives what is put while somebody waits, and does not end because there is nothing', async () => {
       const taking = (await consumer()).take(never)
       const next = taking.next()

@@ -1,6 +1,6 @@
 // Recorded command-line cases: a folder with `cmd`, its input files, and what it printed: stdout, stderr, code.
 // Each runs in a fresh copy of its folder, with the built `bizon` on the PATH; one that asks for PG_URL in a new PostgreSQL
-// database, where a role `visitor` may do nothing; one that asks for KAFKA_… with a broker and a topic, see kafka-case.ts.
+// database, where a role `visitor` may do nothing; one that asks for KAFKA_… or RABBIT_… with a broker, see kafka-case.ts and rabbitmq-case.ts.
 // BIZON_RECORD=1 records anew.
 
 import { execFile } from 'node:child_process'
@@ -8,7 +8,8 @@ import { cp, mkdir, mkdtemp, readdir, readFile, realpath, rm, writeFile } from '
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { kafkaOfCase } from './kafka-case.ts'
+import { kafkaOfCase, type ServerOfCase } from './kafka-case.ts'
+import { rabbitOfCase } from './rabbitmq-case.ts'
 import { dropDatabase, freshDatabase, psql, type TestDatabase } from './services/postgres.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -38,24 +39,32 @@ export async function runCase(name: string): Promise<Printed> {
   const scratch = await realpath(await mkdtemp(join(tmpdir(), 'bizon-case-')))
   const script = join(CASES, name, 'cmd')
   const database = (await asksFor('PG_URL', name)) ? await databaseOfCase() : undefined
-  const kafka = (await asksFor('KAFKA_', name)) ? await kafkaOfCase(join(CASES, name)) : undefined
+  const server = await serverOfCase(name)
   try {
     const [work, bin] = [join(scratch, 'work'), join(scratch, 'bin')]
     await cp(join(CASES, name), work, { recursive: true })
     for (const file of [...RECORDED, 'cmd', 'messages.json']) await rm(join(work, file), { force: true })
-    if (kafka) await writeFile(join(work, 'pipeline.yml'), await kafka.pipeline())
+    if (server) await writeFile(join(work, 'pipeline.yml'), await server.pipeline())
     await mkdir(bin)
+    for (const [program, text] of Object.entries(server?.programs ?? {})) {
+      await writeFile(join(bin, program), `#!${process.execPath}\n${text}`, { mode: 0o755 })
+    }
     for (const program of ['bizon', 'bizon-extract', 'bizon-load']) {
       const built = join(ROOT, 'dist', 'bin', `${program}.js`)
       await writeFile(join(bin, program), `#!/bin/sh\nexec '${process.execPath}' '${built}' "$@"\n`, { mode: 0o755 })
     }
     const printed = await bash(script, work, bin, database && { PG_URL: database.url })
-    const placed = (text: string): string => normalise(atDatabase(kafka?.placed(text) ?? text, database), work)
+    const placed = (text: string): string => normalise(atDatabase(server?.placed(text) ?? text, database), work)
     return { stdout: placed(printed.stdout), stderr: placed(printed.stderr), code: printed.code }
   } finally {
     if (database) await dropDatabase(database)
     await rm(scratch, { recursive: true, force: true })
   }
+}
+
+async function serverOfCase(name: string): Promise<ServerOfCase | undefined> {
+  if (await asksFor('KAFKA_', name)) return kafkaOfCase(join(CASES, name))
+  return (await asksFor('RABBIT_', name)) ? rabbitOfCase(join(CASES, name)) : undefined
 }
 
 async function asksFor(variable: string, name: string): Promise<boolean> {

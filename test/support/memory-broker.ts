@@ -52,6 +52,11 @@ export class MemoryBroker {
     this.options = { messageBytes, lingerSeconds, hasTransactions, isShared }
   }
 
+  /** Messages that were not acknowledged. */
+  get waiting(): number {
+    return this.messages.filter(({ offset }) => offset > this.acknowledged).length
+  }
+
   channel(): Channel {
     const { messageBytes, lingerSeconds, isShared } = this.options
     return {
@@ -59,6 +64,7 @@ export class MemoryBroker {
       messageBytes,
       lingerSeconds,
       isShared,
+      waiting: async () => (this.last === undefined ? undefined : this.waiting),
       producer: () => new MemoryProducer(this),
       consumer: () => new MemoryConsumer(this),
     }

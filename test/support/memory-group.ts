@@ -24,6 +24,11 @@ export class PartitionedBroker {
     for (const one of this.partitions) one.interfere = (step) => this.interfere(step)
   }
 
+  /** Messages that were not acknowledged. */
+  get waiting(): number {
+    return this.partitions.reduce((sum, { waiting }) => sum + waiting, 0)
+  }
+
   channel(): Channel {
     const { messageBytes, lingerSeconds, isShared } = this.#options
     return {

@@ -1,7 +1,9 @@
 // A stream in partitions with a broker in memory, and loaders of this process that write to one table of a real PostgreSQL.
 
 import { setTimeout as pause } from 'node:timers/promises'
+import * as z from 'zod'
 import postgres from '../../connectors/destinations/postgres.ts'
+import { defineBroker } from '../../lib/channel.ts'
 import { loadConfig, type PipelineConfig } from '../../lib/config.ts'
 import type { DestinationDefinition } from '../../lib/destination.ts'
 import type { Outcome } from '../../lib/events.ts'
@@ -22,6 +24,7 @@ export interface PartGround {
   /** Keys of the destination. */
   readonly keys?: object
   readonly destination?: DestinationDefinition
+  readonly verify?: boolean
 }
 
 export class Parts {
@@ -33,20 +36,23 @@ export class Parts {
     this.broker = new PartitionedBroker(given.partitions ?? 3)
   }
 
-  async config(more: object = {}): Promise<PipelineConfig> {
-    const { url, mode, keys, source, pages = [5, 0, 7, 3], destination = postgres } = this.#given
+  /** `queue`: as of a file that names the broker. */
+  async config(more: object = {}, queue: object = { type: 'python_queue' }): Promise<PipelineConfig> {
+    const { url, mode, keys, source, pages = [5, 0, 7, 3], destination = postgres, verify = false } = this.#given
     const stream = { primaryKey: ['n'] }
     const ending = mode === 'stream' ? 'return' : 'null'
     const { server, database, schema } = storeConfig(url)
     const config = await loadConfig(
       {
         name: 'test',
+        verify,
         source: { name: 'scripted', stream: 'numbers', sync_mode: mode },
         destination: {
           name: 'postgres',
           config: { url, sslmode: 'disable', destination_id: 'main', ...keys, ...more },
         },
         engine: {
+          queue,
           backend: {
             type: 'postgres',
             config: { ...server, database, schema, syncCursorInDBEvery: 1 },
@@ -59,7 +65,16 @@ export class Parts {
         sources: { scripted: async () => ({ default: source ?? scriptedSource({ pages, stream, ending }) }) },
         destinations: { postgres: async () => ({ default: destination as never }) },
         stores: { postgres: () => import('../../connectors/stores/postgres.ts') },
-        queues: { python_queue: () => import('../../connectors/queues/memory.ts') },
+        queues: {
+          kafka: async () => ({
+            default: defineBroker({
+              summary: 'In memory.',
+              config: z.object({}),
+              connect: () => ({ ...this.broker.channel(), waiting: async () => this.broker.waiting }),
+            }),
+          }),
+          python_queue: () => import('../../connectors/queues/memory.ts'),
+        },
       },
     )
     return config as PipelineConfig

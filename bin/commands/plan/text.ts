@@ -4,8 +4,10 @@ import type { PipelineConfig } from '../../../lib/config.ts'
 import type { PlannedChange } from '../../../lib/destination.ts'
 import { stringifyJson } from '../../../lib/json.ts'
 import type { RunPlan } from '../../../lib/plan/run.ts'
+import type { PlannedRead } from '../../../lib/source.ts'
 import { count, records, size } from '../../progress.ts'
 import { columns } from '../state/columns.ts'
+import { partLines, partsJson } from '../state/parts.ts'
 
 export function planText({ name, source, destination }: PipelineConfig, plan: RunPlan): string {
   const { decision, from, total, heldBy, reasons, changes } = plan
@@ -19,9 +21,38 @@ export function planText({ name, source, destination }: PipelineConfig, plan: Ru
   const { since } = decision
   if (since?.value !== undefined) rows.push(['Watermark', stringifyJson(since.value)])
   if (total !== undefined) rows.push(['Source', `${count(total)} record${total === 1 ? '' : 's'}, as it counts them`])
+  if (plan.partitions) rows.push(['Partitions', partLines(plan.partitions).map(heldLine(plan.partitions)).join('\n')])
+  if (plan.queue) rows.push(['Queue', queueLine(plan.queue)])
+  if (plan.reads !== undefined) rows.push(['Reads', readLines(plan.reads)])
   if (heldBy !== undefined) rows.push(['Locked', `by ${heldBy}: a run is refused until that one has ended`])
   rows.push([`Target`, changes === undefined ? unsaid(plan, destination.name) : changeLines(changes)])
   return columns(rows)
+}
+
+const heldLine =
+  (parts: NonNullable<RunPlan['partitions']>) =>
+  (line: string, at: number): string =>
+    parts[at]?.heldBy === undefined ? line : `${line}; locked by ${parts[at].heldBy}`
+
+function queueLine({ place, waiting }: NonNullable<RunPlan['queue']>): string {
+  if (waiting === undefined) return `${place}: nothing was put there yet`
+  if (waiting === 0) return `${place}: nothing waits`
+  return `${place}: ${count(waiting)} message${waiting === 1 ? ' waits' : 's wait'}, behind which an extract goes on`
+}
+
+/** Beyond, partitions are summed up. */
+const MOST_SHOWN = 64
+
+function readLines(reads: readonly PlannedRead[]): string {
+  const sum = reads.reduce((total, one) => total + (one.records ?? 0), 0)
+  const goesOn = reads.some((one) => one.goesOn)
+  const all = `${sum === 0 ? 'nothing' : `at most ${records(sum)}`}${goesOn ? ' that wait now, then what comes' : ''}`
+  const shown = reads.slice(0, MOST_SHOWN).map(({ what, unit, from, to }) => {
+    if (from >= to) return `${what}: nothing behind ${unit} ${from}`
+    return `${what}: ${unit} ${from} up to ${to - 1}, ${count(to - from)}`
+  })
+  const more = reads.length - shown.length
+  return [all, ...shown, ...(more > 0 ? [`and ${more} more`] : [])].join('\n')
 }
 
 function resetText({ decision: { consume, bindReset, asReset } }: RunPlan): string | undefined {
@@ -76,6 +107,17 @@ export function planJson({ name, source, destination }: PipelineConfig, plan: Ru
     from: from ? { page: from.page, rows: from.rows, end: from.end } : null,
     since: since ? { time: since.time.toISOString(), watermark: since.value ?? null } : null,
     source_records: total ?? null,
+    reads:
+      plan.reads?.map(({ what, unit, from: first, to, records: most, goesOn }) => ({
+        what,
+        unit,
+        from: first,
+        to,
+        records: most ?? null,
+        goes_on: goesOn ?? false,
+      })) ?? null,
+    ...(plan.partitions && { partitions: partsJson(plan.partitions) }),
+    ...(plan.queue && { queue: { place: plan.queue.place, waiting: plan.queue.waiting ?? null } }),
     locked_by: heldBy ?? null,
     reasons,
     warnings,

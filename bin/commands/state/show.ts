@@ -2,12 +2,16 @@
 
 import { watermarkOf } from '../../../lib/job.ts'
 import { stringifyJson } from '../../../lib/json.ts'
+import { partitionsOf } from '../../../lib/pipe/queue/partitions.ts'
 import type { Json } from '../../../lib/record.ts'
 import { type OpenState, type StateStanding, standingIn } from '../../../lib/state/standing.ts'
 import { columns } from './columns.ts'
+import { showParts, showPartsJson } from './parts.ts'
 
 export async function show(state: OpenState): Promise<string> {
   const { config, identity, label } = state
+  const partitions = partitionsOf(config)
+  if (partitions > 1) return showParts(state, partitions)
   const standing = await standingIn(state)
   const { job, checkpoint, published, pendingResets, point, next } = standing
   const rows: [string, string][] = [
@@ -42,6 +46,8 @@ function watermarkText({ published }: StateStanding): string {
 
 export async function showJson(state: OpenState): Promise<string> {
   const { config, identity } = state
+  const partitions = partitionsOf(config)
+  if (partitions > 1) return showPartsJson(state, partitions)
   const { job, checkpoint, published, pendingResets, point, next } = await standingIn(state)
   const since = published && watermarkOf(published)
   return stringifyJson({

@@ -40,6 +40,11 @@ export class StateTopic {
     if (!(await client.hasTopic(this.#topic, signal))) {
       await client.createTopic(this.#topic, { partitions: 1, config: { 'cleanup.policy': 'compact' } }, signal)
     }
+    await this.check(client, log, signal)
+  }
+
+  /** Rejects where it is there, and would lose checkpoints. */
+  async check(client: KafkaClient, log: Log, signal: AbortSignal): Promise<void> {
     let policy: string | undefined
     try {
       policy = (await client.topicConfig(this.#topic, signal))['cleanup.policy']

@@ -101,7 +101,7 @@ export async function onChannel<T>(
 }
 
 const ACCESS_REFUSED = 403
-const NOT_FOUND = 404
+export const NOT_FOUND = 404
 const RESOURCE_LOCKED = 405
 const PRECONDITION_FAILED = 406
 

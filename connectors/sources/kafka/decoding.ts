@@ -5,13 +5,15 @@ import { BizonError } from '../../../lib/errors.ts'
 import type { ApiConfig } from '../../../lib/http/config.ts'
 import type { CreateHttp } from '../../../lib/http.ts'
 import type { Log } from '../../../lib/log.ts'
-import { decoderOf, type Encoding, KEY_ENCODINGS, VALUE_ENCODINGS } from './decode.ts'
+import { type Decoder, decoderOf, type Encoding, KEY_ENCODINGS, VALUE_ENCODINGS } from './decode.ts'
 import { ID_BYTES } from './framing.ts'
 import { DUPLICATES } from './headers.ts'
+import type { Repair } from './json.ts'
 import { Records } from './records.ts'
 import { ID_KINDS, REGISTRIES, Registry } from './registry.ts'
 import { Rejects } from './rejects.ts'
 import { Schemas } from './schemas.ts'
+import { Undecodable } from './undecodable.ts'
 
 const drop = (what: string, fallback: boolean) =>
   z.boolean().default(fallback).describe(`Leave out and count messages ${what}. Default ${fallback}.`)
@@ -27,7 +29,9 @@ export const decodingKeys = {
   key_encoding: z
     .enum(KEY_ENCODINGS)
     .default('json')
-    .describe('How keys are written: `json`, `string`, `bytes`, which become base64, or `avro`. Default json.'),
+    .describe(
+      'How keys are written: `json`, `string`, `bytes`, which become base64, or `avro`. A key that is no text fails, but as `bytes`. Default json.',
+    ),
   schema_id_bytes: z
     .preprocess((value) => (typeof value === 'number' ? String(value) : value), z.enum(ID_BYTES))
     .default('auto')
@@ -107,7 +111,7 @@ export function openDecoding(options: DecodingOptions, { http, log }: { http: Cr
   const rejects = new Rejects(options, log)
   const records = new Records(
     {
-      key: decoderOf(key_encoding, ids),
+      key: exactly(decoderOf(key_encoding, ids)),
       value: decoderOf(message_encoding, ids),
       noKey: key_encoding === 'json' ? '{}' : 'null',
       skipEmpty: options.skip_message_empty_value,
@@ -122,6 +126,25 @@ export function openDecoding(options: DecodingOptions, { http, log }: { http: Cr
     log,
   )
   return { records, rejects, check: async () => schemas?.open() }
+}
+
+/** Nothing is mended: two keys could become one. */
+function exactly(decoder: Decoder): Decoder {
+  return {
+    ...decoder,
+    add(...given) {
+      const last = given.length - 1
+      if (given[last] !== undefined) given[last] = refuseMended
+      decoder.add(...given)
+    },
+  }
+}
+
+function refuseMended(repair: Repair): never {
+  throw new Undecodable(
+    `has ${repair}; mended, it might be the key of other messages`,
+    'Set source.key_encoding to bytes, which keeps keys exact, in base64. Or source.skip_message_invalid_keys, to load the others without it.',
+  )
 }
 
 function registryOf(

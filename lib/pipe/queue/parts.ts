@@ -120,7 +120,8 @@ async function rowsOf(store: StateStore, parts: readonly Part[], page: number): 
   return { partitions: rows }
 }
 
-async function refuseRequested(store: StateStore, config: ConfigOf<'source'>): Promise<void> {
+/** Rejects where a reset was requested that no extract would take up. */
+export async function refuseRequested(store: Pick<StateStore, 'resets'>, config: ConfigOf<'source'>): Promise<void> {
   const requested = await store.resets(identityOf(config), [])
   if (requested.length === 0) return
   throw new BizonError('usage', 'a reset was requested, and a stream in partitions is reset by its extract', {

@@ -132,7 +132,7 @@ class Shared {
 
   async #work({ partition: index, consumer, revoked }: Assignment): Promise<void> {
     const { partitions, options, loadOne } = this.#parts
-    const { until, meter: _, signal = never, stop = never, ...rest } = options
+    const { until, meter, signal = never, stop = never, ...rest } = options
     const partition = { index, of: partitions }
     const stopping = AbortSignal.any([stop, this.#ended.signal, revoked])
     const whose = `partition ${index + 1} of ${partitions}`
@@ -148,6 +148,7 @@ class Shared {
           },
           options: {
             ...rest,
+            ...(meter && { meter: meter.part() }),
             signal: AbortSignal.any([signal, this.#failed.signal]),
             stop: stopping,
             ...(until && { until: () => partOf(until(), index) }),

@@ -3,6 +3,7 @@ import type { Batch, KafkaClient } from '../../../connectors/kafka.ts'
 import { never } from '../../../lib/wait.ts'
 import { consoleConsume, freshTopic, javaProduce, produce, withKafka } from '../../support/kafka.ts'
 import { withClient } from '../../support/kafka-client.ts'
+import { sharedKafka } from '../../support/services/kafka.ts'
 
 /** All that the reader has up to the ends that the topic has now. */
 async function readAll(client: KafkaClient, topic: string, reader = client.reader()): Promise<readonly Batch[]> {
@@ -25,6 +26,14 @@ async function readAll(client: KafkaClient, topic: string, reader = client.reade
 
 const valuesOf = (batches: readonly Batch[]): readonly string[] =>
   batches.flatMap(({ messages }) => messages.map(({ value }) => String(value)))
+
+test('a broker is found by an address of IPv6', async () => {
+  const topic = await freshTopic()
+  const port = (await sharedKafka()).plain.split(':')[1]
+  await withClient(async (client) => expect(await client.partitions(topic)).toEqual([0]), {
+    bootstrap_servers: `[::ffff:127.0.0.1]:${port}`,
+  })
+})
 
 test('partitions are read from their offsets to their ends, without a group', async () => {
   const topic = await freshTopic({ partitions: 3 })

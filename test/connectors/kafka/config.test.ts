@@ -16,6 +16,7 @@ const config = z.strictObject({
   security_protocol: securityProtocol,
   authentication: z.strictObject(authenticationKeys).optional(),
   tls: tls.optional(),
+  group_id: z.string().optional(),
 })
 
 function connection(keys: object, given?: GivenProperties): KafkaConnection {
@@ -30,6 +31,38 @@ const verified = { verify: true, checkHost: true }
 
 test.each<[string, object, Properties, object]>([
   ['nothing else: as it comes', {}, {}, { brokers: ['a:9092'], settings: {} }],
+  ['hosts without a port', { bootstrap_servers: 'a, b:1' }, {}, { brokers: ['a:9092', 'b:1'] }],
+  ['IPv6', { bootstrap_servers: '[::1]:9093,[fe80::1%eth0]' }, {}, { brokers: ['[::1]:9093', '[fe80::1%eth0]:9092'] }],
+  [
+    'what a file for the Python bizon says twice',
+    { authentication: basic, group_id: 'g' },
+    {
+      'sasl.username': 'u',
+      'sasl.password': 'p',
+      'sasl.mechanisms': 'PLAIN',
+      'group.id': 'g',
+      'bootstrap.servers': 'a',
+    },
+    { sasl: plain, tls: verified },
+  ],
+  [
+    'a user by a property alone',
+    { authentication: { params: {} } },
+    { 'sasl.username': 'u' },
+    { sasl: { ...plain, password: '' }, tls: verified },
+  ],
+  [
+    'brokers for which nobody signs in',
+    { authentication: basic },
+    { 'security.protocol': 'PLAINTEXT' },
+    {
+      settings: {
+        ignored: [
+          'nobody signs in to the brokers: consumer_config has security.protocol: PLAINTEXT, and SASL_PLAINTEXT or SASL_SSL would',
+        ],
+      },
+    },
+  ],
   ['several brokers', { bootstrap_servers: ' a:1, b:2 ,' }, {}, { brokers: ['a:1', 'b:2'] }],
   ['authentication as the Python bizon has it', { authentication: basic }, {}, { sasl: plain, tls: verified }],
   ['of type none', { authentication: { type: 'none' } }, {}, { brokers: ['a:9092'] }],
@@ -119,11 +152,16 @@ test.each<[string, string | number | boolean, object]>([
 
 const AT = 'source.config.consumer_config'
 
+test.each<[string, string | number | boolean]>([
+  ['enable.auto.commit', true],
+  ['enable.auto.offset.store', 'true'],
+  ['auto.commit.interval.ms', 5000],
+])('the property %s: %s changes nothing, which is told', (name, value) => {
+  const what = 'offsets are committed once the destination has what they stand for'
+  expect(settingsOf({ [name]: value })).toEqual({ ignored: [`${name}: ${value} has no effect: ${what}`] })
+})
+
 test.each<[string, string | number | boolean, string, RegExp]>([
-  ['enable.auto.commit', true, `${AT}: enable.auto.commit: true is not possible`, /offsets are committed once/],
-  ['auto.commit.interval.ms', 5000, `${AT}: auto.commit.interval.ms: 5000 has no effect here`, /Remove it/],
-  ['group.id', 'g', `${AT}: group.id: "g" has no effect here`, /group_id/],
-  ['bootstrap.servers', 'b:1', `${AT}: bootstrap.servers: "b:1" has no effect here`, /bootstrap_servers/],
   ['session.timeout.ms', 'soon', `${AT}: session.timeout.ms: "soon" is not a whole number`, /whole number/],
   ['session.timeout.ms', true, `${AT}: session.timeout.ms: true is not a whole number`, /whole number/],
   ['auto.offset.reset', 'first', `${AT}: auto.offset.reset: "first" is not known`, /earliest, beginning/],
@@ -161,7 +199,7 @@ test('the properties of a producer', () => {
 })
 
 test.each<[string, object, Properties, string]>([
-  ['no port', { bootstrap_servers: 'a' }, {}, 'bootstrap_servers: "a" is not host:port'],
+  ['IPv6 without brackets', { bootstrap_servers: '::1' }, {}, 'bootstrap_servers: "::1" is not host:port'],
   ['a URL', { bootstrap_servers: 'kafka://a:1' }, {}, 'bootstrap_servers: "kafka://a:1" is not host:port'],
   ['no broker', { bootstrap_servers: ' , ' }, {}, 'bootstrap_servers names no broker'],
   ['nobody signs in', { security_protocol: 'SASL_SSL' }, {}, 'authentication is missing: SASL_SSL needs it'],
@@ -176,7 +214,36 @@ test.each<[string, object, Properties, string]>([
     { 'security.protocol': 'PLAINTEXT' },
     'security_protocol is SSL, but consumer_config has security.protocol: PLAINTEXT',
   ],
-  ['two users', { authentication: basic }, { 'sasl.username': 'u' }, 'authentication stands beside sasl.username'],
+  [
+    'two users',
+    { authentication: basic },
+    { 'sasl.username': 'other' },
+    'authentication.params.username is another one than sasl.username says',
+  ],
+  [
+    'two passwords',
+    { authentication: basic },
+    { 'sasl.username': 'u', 'sasl.password': 'other' },
+    'authentication.params.password is another one than sasl.password says',
+  ],
+  [
+    'a user beside a token',
+    { authentication: { type: 'oauth', params: { token: 't' } } },
+    { 'sasl.username': 'u' },
+    'authentication.type is oauth, and sasl.username or sasl.password stands beside it',
+  ],
+  [
+    'two groups',
+    { group_id: 'mine' },
+    { 'group.id': 'other' },
+    'group_id is mine, but consumer_config has group.id: other',
+  ],
+  [
+    'two clusters',
+    {},
+    { 'bootstrap.servers': 'b:9092' },
+    'bootstrap_servers is a:9092, but consumer_config has bootstrap.servers: b:9092',
+  ],
   [
     'a password for a token',
     { authentication: { ...basic, mechanism: 'OAUTHBEARER' } },

@@ -191,7 +191,6 @@ describe('keys', () => {
     ['json', null, '{}'],
     ['json', '', '{}'],
     ['string', 'abc "d"', '"abc \\"d\\""'],
-    ['string', Buffer.from([0x61, 0xff]), '"a\ufffd"'],
     ['string', null, 'null'],
     ['bytes', Buffer.from([0, 255]), '"AP8="'],
   ] as const)('%s %j', async (key_encoding, key, expected) => {
@@ -212,6 +211,24 @@ describe('keys', () => {
     expect(rejected).toBe(1)
   })
 })
+
+test.each([
+  ['string', Buffer.from([0x61, 0xff]), 'bytes that are not UTF-8'],
+  ['json', Buffer.from([0x22, 0xff, 0x22]), 'bytes that are not UTF-8'],
+  ['json', '"\\ud800"', 'lone surrogates'],
+  ['json', '"a\u0001b"', 'control characters'],
+] as const)(
+  'a key of %s that would have to be mended fails: two keys could become one',
+  async (encoding, key, what) => {
+    const messages = [message({ key, value: '1' })]
+    await expect(decode({ ...json, key_encoding: encoding }, messages)).rejects.toMatchObject({
+      message: expect.stringContaining(`t/0/0: its key has ${what}; mended, it might be the key of other messages`),
+      hint: expect.stringContaining('key_encoding to bytes'),
+    })
+    const { records } = await decode({ ...json, key_encoding: 'bytes' }, messages)
+    expect(records[0]?.text).toContain(`"keys":"${Buffer.from(key).toString('base64')}"`)
+  },
+)
 
 describe('headers', () => {
   const headers = {

@@ -1,0 +1,52 @@
+// What waits in the topic of a queue: behind what its group has committed. The group is not joined.
+
+import type { Log } from '../../../lib/log.ts'
+import type { KafkaConnection } from '../../kafka/config.ts'
+import { connectKafka, type KafkaClient } from '../../kafka.ts'
+import type { Topic } from './topic.ts'
+
+/** Fewer are counted: each end of a transaction has an offset of its own, so that where offsets go on there may be no message. */
+const FEW = 16
+
+/** At most so many messages; undefined: there is no such topic. */
+export async function waitingIn(
+  connection: KafkaConnection,
+  { name, key, group, partitions, from }: Topic,
+  { log, signal }: { readonly log: Log; readonly signal: AbortSignal },
+): Promise<number | undefined> {
+  const client = await connectKafka(connection, { code: 'source', log }, signal)
+  try {
+    if (!(await client.hasTopic(name, signal))) return undefined
+    const committed = await client.committed(group, [name], signal)
+    let sum = 0
+    for (const { partition, low, high } of await client.watermarks(name, signal)) {
+      if (partition >= partitions) continue
+      const found = committed.find(
+        (one) => one.partition === partition && (one.metadata === '' || one.metadata === key),
+      )
+      const next = Math.max(low, found?.offset ?? (from === 'earliest' ? low : high))
+      if (next >= high) continue
+      sum += high - next > FEW ? high - next : await count(client, { name, partition, next, high }, signal)
+    }
+    return sum
+  } finally {
+    await client.close()
+  }
+}
+
+async function count(
+  client: KafkaClient,
+  { name, partition, next, high }: { name: string; partition: number; next: number; high: number },
+  signal: AbortSignal,
+): Promise<number> {
+  const reader = client.reader({})
+  reader.assign(name, partition, next)
+  let found = 0
+  for (let at = next; at < high; ) {
+    for (const { messages, next: behind } of await reader.fetch(signal)) {
+      for (const { offset } of messages) if (offset < high) found += 1
+      at = behind
+    }
+  }
+  return found
+}
