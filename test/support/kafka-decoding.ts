@@ -8,7 +8,7 @@ import {
   openDecoding,
   registryKeys,
 } from '../../connectors/sources/kafka/decoding.ts'
-import type { Span } from '../../connectors/sources/kafka/records.ts'
+import type { Span } from '../../connectors/sources/kafka/span.ts'
 import { createHttp, type Http } from '../../lib/http.ts'
 import { textOf } from '../../lib/record.ts'
 import { never } from '../../lib/wait.ts'

@@ -2,7 +2,8 @@
 
 import type { Page } from '../../../lib/source.ts'
 import type { Messages } from '../../kafka/messages.ts'
-import type { Records, Span } from './records.ts'
+import type { Records } from './records.ts'
+import type { Span } from './span.ts'
 
 export interface PageOptions {
   readonly batch_size: number

@@ -5,7 +5,6 @@
 //   debezium.ts   a row instead of the message
 //   rejects.ts    what is left out
 
-import { BizonError } from '../../../lib/errors.ts'
 import type { Log } from '../../../lib/log.ts'
 import { checkRecordSize } from '../../../lib/memory.ts'
 import type { SourceRecord } from '../../../lib/record.ts'
@@ -16,7 +15,9 @@ import { type Decoder, NotPlain } from './decode.ts'
 import { addHeaders, type DUPLICATES } from './headers.ts'
 import type { Repair } from './json.ts'
 import { idOf } from './message.ts'
+import { loadSchemas } from './needed.ts'
 import type { Rejects } from './rejects.ts'
+import type { Span } from './span.ts'
 import { TextBuffer } from './text.ts'
 import { Undecodable } from './undecodable.ts'
 
@@ -31,15 +32,6 @@ export interface RecordOptions {
   readonly unwrap: boolean
   /** By topic; none: the destination's own. */
   readonly targets: ReadonlyMap<string, string>
-}
-
-/** Some messages of one partition: from the one up to the other. */
-export interface Span {
-  readonly topic: string
-  readonly partition: number
-  readonly messages: Messages
-  readonly start: number
-  readonly end: number
 }
 
 type Made = Pick<Page, 'records' | 'bytes' | 'release'>
@@ -57,7 +49,6 @@ const VALUE = Buffer.from(',"value":')
 const VALUE_WITHOUT_HEADERS = Buffer.from(',"headers":{},"value":')
 const NO_SCHEMA = Buffer.from(',"schema":{}}')
 const NULL = Buffer.from('null')
-const PART_END = { key: 'keyEnd', value: 'valueEnd' } as const
 
 type Repaired = ((repair: Repair) => void) | undefined
 
@@ -101,7 +92,7 @@ export class Records {
 
   /** The records of a page. Rejects with a BizonError when a message, or the schema registry, ends the run. */
   async of(spans: readonly Span[], signal: AbortSignal): Promise<Made> {
-    await this.#loadSchemas(spans, signal)
+    await loadSchemas(this.#options, spans, signal)
     const records = this.#quickly(spans) ?? (await this.#carefully(spans))
     await this.#rejects.settle()
     const { bytes } = this.#out
@@ -263,26 +254,6 @@ export class Records {
     return { partition, id: idOf(topic, partition, ''), text, target: this.#options.targets.get(topic) }
   }
 
-  async #loadSchemas(spans: readonly Span[], signal: AbortSignal): Promise<void> {
-    this.#options.value.schemas?.all.trim()
-    this.#options.key.schemas?.all.trim()
-    for (const part of ['key', 'value'] as const) {
-      const { schemas } = this.#options[part]
-      if (!schemas) continue
-      for (const { topic, partition, messages, start, end } of spans) {
-        for (let at = start; at < end; at++) {
-          const [from, to] = [messages[part](at), messages[PART_END[part]](at)]
-          if (to === from) continue
-          const id = idIn(messages.bytes.subarray(from, to), schemas.of)
-          if (id === undefined || schemas.all.known(id)) continue
-          await schemas.all.load(id, signal).catch((error) => {
-            throw signal.aborted ? error : placed(error, idOf(topic, partition, messages.offset(at)))
-          })
-        }
-      }
-    }
-  }
-
   /** Once for each kind. */
   #tell(repair: Repair, id: string): void {
     if (this.#repairs.has(repair)) return
@@ -291,22 +262,6 @@ export class Records {
   }
 }
 
-function placed(error: unknown, id: string): unknown {
-  if (!(error instanceof BizonError)) return error
-  const { code, message, hint, retriable } = error
-  return new BizonError(code, `${id}: ${message}`, { hint, retriable, cause: error })
-}
-
 function asFault(part: 'key' | 'value', error: unknown): unknown {
   return error instanceof Undecodable ? new Fault(part, error) : error
-}
-
-/** Undefined: that there is none is told when the message is decoded. */
-function idIn(bytes: Buffer, of: (bytes: Buffer) => string): string | undefined {
-  try {
-    return of(bytes)
-  } catch (error) {
-    if (error instanceof Undecodable) return undefined
-    throw error
-  }
 }
