@@ -1,6 +1,84 @@
-// What a broker has answered of one partition: the messages that count, and where it goes on.
+// What a broker has answered: its partitions by our own reading of the client's fetch requests, the messages of each as
+// bytes; then what counts of those, and where the partition goes on.
 
-import type { Assigned, Batch, Message, ReaderOptions } from './reader.ts'
+import { BizonError, type ErrorCode } from '../../lib/errors.ts'
+import { memorySizes } from '../../lib/memory.ts'
+import { type Aborted, readBatches } from './batches.ts'
+import type { FetchBroker, Protocol } from './cluster.ts'
+import { Messages } from './messages.ts'
+import type { Assigned, Batch, ReaderOptions } from './reader.ts'
+import { Broken, longAt } from './wire.ts'
+
+export interface FetchedPartition {
+  readonly partition: number
+  readonly errorCode: number
+  readonly highWatermark: number
+  readonly lastStableOffset: number
+  readonly abortedTransactions: readonly Aborted[]
+  /** Record batches. */
+  readonly records: Buffer
+}
+
+export interface Fetched {
+  readonly clientSideThrottleTime: number
+  readonly responses: readonly { readonly topicName: string; readonly partitions: readonly FetchedPartition[] }[]
+}
+
+/** Brokers since 0.11 know it, whose record batches are the format of today. */
+const FIRST_VERSION = 4
+
+/** The broker, whose answers to `fetch` are read here. */
+export function reading(broker: FetchBroker): FetchBroker {
+  const { lookupRequest } = broker
+  const read: FetchBroker['lookupRequest'] = (key, definition) => {
+    const make = lookupRequest.call(broker, key, definition)
+    return (options) => {
+      const asked: Protocol = make(options)
+      const { apiVersion } = asked.request
+      const decode = async (bytes: Buffer): Promise<Fetched> => fetchedIn(bytes, apiVersion)
+      return { ...asked, response: { ...asked.response, decode } }
+    }
+  }
+  return Object.create(broker, { lookupRequest: { value: read } }) as FetchBroker
+}
+
+/** The answer to a request of that version. Throws `Broken`. */
+export function fetchedIn(bytes: Buffer, version: number): Fetched {
+  if (version < FIRST_VERSION) throw new Error('brokers before Kafka 0.11 are not supported')
+  let at = 0
+  const take = (length: number): number => {
+    at += length
+    if (length < 0 || at > bytes.length) throw new Broken('the answer of a broker ends too early')
+    return at - length
+  }
+  const int = (): number => bytes.readInt32BE(take(4))
+  const long = (): number => longAt(bytes, take(8))
+  const list = <T>(read: () => T): T[] => {
+    const found: T[] = []
+    for (let left = int(); left > 0; left--) found.push(read())
+    return found
+  }
+  const partition = (): FetchedPartition => {
+    const id = int()
+    const errorCode = bytes.readInt16BE(take(2))
+    const [highWatermark, lastStableOffset] = [long(), long()]
+    if (version >= 5) take(8)
+    const abortedTransactions = list(() => ({ producerId: bytes.readBigInt64BE(take(8)), firstOffset: long() }))
+    if (version >= 11) take(4)
+    const length = int()
+    const start = take(Math.max(length, 0))
+    const records = bytes.subarray(start, at)
+    return { partition: id, errorCode, highWatermark, lastStableOffset, abortedTransactions, records }
+  }
+  const clientSideThrottleTime = int()
+  if (version >= 7) take(6)
+  const responses = list(() => {
+    const length = bytes.readInt16BE(take(2))
+    const topicName = bytes.toString('utf8', take(length), at)
+    return { topicName, partitions: list(partition) }
+  })
+  return { clientSideThrottleTime, responses }
+}
 
 export interface LandedBatch {
   readonly from: Assigned
@@ -8,96 +86,54 @@ export interface LandedBatch {
   readonly isSuspect: boolean
 }
 
-/** `isSure`: the broker had something to send for this partition, and all that it had is in the answer. */
-export function landed(
-  from: Assigned,
-  offset: number,
-  answer: FetchedPartition,
-  { isolation, markers, isSure }: { isolation: ReaderOptions['isolation']; markers: boolean; isSure: boolean },
-): LandedBatch {
+interface Landing {
+  readonly from: Assigned
+  /** What was asked for. */
+  readonly offset: number
+  readonly answer: FetchedPartition
+  /** The broker had something to send for this partition, and all that it had is in the answer. */
+  readonly isSure: boolean
+  readonly code: ErrorCode
+}
+
+/** Rejects where the bytes are none that a broker sends. */
+export async function landed(
+  { from, offset, answer, isSure, code }: Landing,
+  { isolation, markers = false, maxBytes }: ReaderOptions & { readonly maxBytes: number },
+): Promise<readonly LandedBatch[]> {
   const { topic, partition } = from
+  const { records } = answer
   const committedOnly = isolation !== 'read_uncommitted'
-  const end = Number(committedOnly ? answer.lastStableOffset : answer.highWatermark)
-  const { messages: raw } = answer
-  const last = raw.at(-1)
-  if (last === undefined) {
-    // Compaction may leave the shell of messages that are all gone, and nothing is said of how many they were. An answer
-    // may also be empty because other partitions filled it, or because the broker, which may keep what is old in another
-    // place, did not get at it in time: to step over those would lose them. Asked alone in vain it waits for the others.
-    const isSuspect = end > offset && (isSure || !from.isSuspect)
-    const next = isSuspect && isSure ? offset + 1 : offset
-    return { from, isSuspect, batch: { topic, partition, messages: [], next, end } }
-  }
-  const counting = committedOnly ? committed(raw, answer.abortedTransactions) : raw
-  const messages: Message[] = []
-  for (const message of counting) {
-    const at = Number(message.offset)
-    if (at < offset || (message.isControlRecord && !markers)) continue
-    const { key, value, timestamp, headers } = message
-    const shown = { offset: at, key, value, timestamp: Number(timestamp), headers: headers as Message['headers'] }
-    messages.push(markers ? { ...shown, ...transactionOf(message) } : shown)
-  }
-  const { batchContext: context } = last
-  // Where the last messages of a batch were compacted away it still ends behind them.
-  const whole = context?.lastOffsetDelta === undefined ? 0 : Number(context.firstOffset) + context.lastOffsetDelta + 1
-  const next = Math.max(offset, Number(last.offset) + 1, whole)
-  return { from, isSuspect: false, batch: { topic, partition, messages, next, end } }
-}
-
-const ABORT = 0
-
-function transactionOf({ key, isControlRecord, batchContext }: FetchedMessage): Pick<Message, 'transaction'> {
-  if (!batchContext?.inTransaction) return {}
-  const { producerId } = batchContext
-  if (!isControlRecord) return { transaction: { producerId } }
-  return { transaction: { producerId, end: key?.readInt16BE(2) === ABORT ? 'abort' : 'commit' } }
-}
-
-/** Without those of transactions that were aborted. */
-function committed(
-  messages: readonly FetchedMessage[],
-  aborted: FetchedPartition['abortedTransactions'],
-): readonly FetchedMessage[] {
-  if (!aborted || aborted.length === 0) return messages
-  const begun = aborted
-    .map(({ producerId, firstOffset }) => ({ producerId, firstOffset: Number(firstOffset) }))
-    .sort((a, b) => a.firstOffset - b.firstOffset)
-  const aborting = new Set<string>()
-  let next = 0
-  return messages.filter((message) => {
-    const offset = Number(message.offset)
-    for (let one = begun[next]; one !== undefined && one.firstOffset <= offset; one = begun[++next]) {
-      aborting.add(one.producerId)
-    }
-    const { producerId, inTransaction } = message.batchContext ?? {}
-    if (producerId === undefined || !inTransaction) return true
-    if (message.isControlRecord) {
-      if (message.key?.readInt16BE(2) === ABORT) aborting.delete(producerId)
-      return true
-    }
-    return !aborting.has(producerId)
+  const end = committedOnly ? answer.lastStableOffset : answer.highWatermark
+  const damaged = (reason: string): BizonError =>
+    new BizonError(code, `topic ${topic}, partition ${partition}: ${reason}`, { hint: DAMAGED })
+  const parts = await readBatches(records, {
+    offset,
+    aborted: committedOnly ? answer.abortedTransactions : [],
+    markers,
+    maxBytes: UNPACKED * maxBytes,
+    maxBatchBytes: Math.min(MAX_BATCH_BYTES, memorySizes().answer),
+  }).catch((error: unknown) => {
+    throw error instanceof Broken ? damaged(error.message) : error
   })
-}
-
-export interface FetchedPartition {
-  readonly partition: number
-  readonly highWatermark: string
-  readonly lastStableOffset: string
-  readonly abortedTransactions: readonly { readonly producerId: string; readonly firstOffset: string }[] | null
-  readonly messages: readonly FetchedMessage[]
-}
-
-interface FetchedMessage {
-  readonly offset: string
-  readonly key: Buffer | null
-  readonly value: Buffer | null
-  readonly timestamp: string
-  readonly headers: object
-  readonly isControlRecord?: boolean
-  readonly batchContext?: {
-    readonly firstOffset: string
-    readonly lastOffsetDelta: number
-    readonly producerId: string
-    readonly inTransaction: boolean
+  if (parts.length > 0) {
+    return parts.map(({ messages, next }) => {
+      return { from, isSuspect: false, batch: { topic, partition, messages, next: Math.max(offset, next), end } }
+    })
   }
+  // Who is asked for a partition alone sends the first batch whole.
+  if (records.length > 0 && from.isSuspect) throw damaged(`the batch at offset ${offset} is damaged: it has no end`)
+  // An answer may be empty because other partitions filled it, or because the broker, which may keep what is old in another
+  // place, did not get at it in time: to step over what is there would lose it. But where all was compacted away at the end
+  // nothing ever comes. Asked alone in vain it waits for the others.
+  const isSuspect = end > offset && (isSure || !from.isSuspect)
+  const next = isSuspect && isSure ? offset + 1 : offset
+  return [{ from, isSuspect, batch: { topic, partition, messages: NONE, next, end } }]
 }
+
+const NONE = new Messages(Buffer.alloc(0))
+/** How many times as large as it came an answer may become. */
+const UNPACKED = 4
+const MAX_BATCH_BYTES = 512 << 20
+const DAMAGED =
+  'See with kafka-dump-log --deep-iteration on the broker whether what it has is damaged; if it is, delete the records up to there.'

@@ -1,6 +1,6 @@
 // What is used of the client's own view of the brokers, which it shows nowhere.
 
-import type { FetchedPartition } from './answer.ts'
+import type { Fetched } from './answer.ts'
 
 export interface FetchCluster {
   /** What versions of requests the brokers know, once one has answered. */
@@ -16,14 +16,19 @@ export interface FetchCluster {
   findBroker(broker: { readonly nodeId: string }): Promise<FetchBroker>
 }
 
-interface FetchBroker {
+export interface FetchBroker {
   listOffsets(request: object): Promise<{
     readonly responses: readonly {
       readonly partitions: readonly { readonly partition: number; readonly offset: string }[]
     }[]
   }>
   findGroupCoordinator(request: { readonly groupId: string; readonly coordinatorType: number }): Promise<unknown>
-  fetch(request: object): Promise<{
-    readonly responses: readonly { readonly topicName: string; readonly partitions: readonly FetchedPartition[] }[]
-  }>
+  /** What requests are made of, of the newest version that both sides know. */
+  lookupRequest(key: number, definition: object): (options: object) => Protocol
+  fetch(request: object): Promise<Fetched>
+}
+
+export interface Protocol {
+  readonly request: { readonly apiVersion: number }
+  readonly response: { decode(bytes: Buffer): Promise<object> }
 }

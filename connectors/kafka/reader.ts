@@ -1,16 +1,16 @@
 // Reads partitions from given offsets, without a group: whoever reads knows where to go on. One request is always on its
 // way to each broker, while the messages of the one before are worked on.
 //
-// Of transactions it shows what is committed. It tells aborted messages itself: the client's own way of it takes a message
-// whose key is four zero bytes for the end of an aborted transaction, and shows what comes after it.
+// Requests go through the client; what comes back is read here (answer.ts, batches.ts).
 
 import { BizonError } from '../../lib/errors.ts'
 import { orAborted, sleep } from '../../lib/wait.ts'
 import type { Absence } from './absence.ts'
-import { type LandedBatch, landed } from './answer.ts'
+import { type LandedBatch, landed, reading } from './answer.ts'
 import type { FetchCluster } from './cluster.ts'
 import { isPassing, kafkaError, OffsetsGone, type Place, protocolType } from './errors.ts'
 import { inTime } from './in-time.ts'
+import type { Messages } from './messages.ts'
 import { offsetsOf } from './offsets.ts'
 
 export interface ReaderOptions {
@@ -29,23 +29,11 @@ export interface ReaderOptions {
   readonly patienceSeconds?: number | undefined
 }
 
-export interface Message {
-  readonly offset: number
-  readonly key: Buffer | null
-  readonly value: Buffer | null
-  /** In ms since 1970; -1 where there is none. */
-  readonly timestamp: number
-  /** A name that stands there several times has a list. */
-  readonly headers: Readonly<Record<string, Buffer | null | readonly (Buffer | null)[]>>
-  /** With `markers`: of a message of a transaction, and of the end of one. */
-  readonly transaction?: { readonly producerId: string; readonly end?: 'commit' | 'abort' }
-}
-
-/** What one partition had to give, in the order of offsets. May hold no messages, where only others moved on. */
+/** Some of what one partition had to give, in the order of offsets. May hold no messages, where only others moved on. */
 export interface Batch {
   readonly topic: string
   readonly partition: number
-  readonly messages: readonly Message[]
+  readonly messages: Messages
   /** Where the partition goes on. */
   readonly next: number
   /** The offset after the last that may be read, at the moment of the answer. */
@@ -169,8 +157,9 @@ export class PartitionReader {
 
   /** Never rejects. */
   async #fly(node: number, partitions: readonly Assigned[]): Promise<Landing> {
-    const { isolation, markers = false, minBytes = 1, maxBytes = MAX_BYTES, maxWaitMs = WAIT_MS } = this.#options
+    const { isolation, minBytes = 1, maxBytes = MAX_BYTES, maxWaitMs = WAIT_MS } = this.#options
     const { maxBytesPerPartition = MAX_PARTITION_BYTES } = this.#options
+    const { code } = this.#place
     // A broker that answers before its time is over has something to send, be it a shell without messages.
     const isDoubted = partitions.length === 1 && partitions[0]?.isSuspect === true
     const time = isDoubted ? Math.max(maxWaitMs, DOUBT_MS) : maxWaitMs
@@ -178,30 +167,29 @@ export class PartitionReader {
     const asked = partitions.map((from) => ({ from, offset: from.next }))
     const byTopic = groupBy(asked, ({ from }) => from.topic)
     try {
+      const broker = reading(await this.#timed(this.#cluster.findBroker({ nodeId: String(node) })))
       const begun = performance.now()
-      const fetched = this.#cluster.findBroker({ nodeId: String(node) }).then((broker) =>
-        broker.fetch({
-          maxWaitTime: time,
-          minBytes: isDoubted ? 1 : minBytes,
-          maxBytes,
-          isolationLevel: isolation === 'read_uncommitted' ? 0 : 1,
-          topics: [...byTopic].map(([topic, those]) => ({
-            topic,
-            partitions: those.map(({ from, offset }) => ({
-              partition: from.partition,
-              fetchOffset: String(offset),
-              maxBytes: maxBytesPerPartition,
-            })),
+      const request = {
+        maxWaitTime: time,
+        minBytes: isDoubted ? 1 : minBytes,
+        maxBytes,
+        isolationLevel: isolation === 'read_uncommitted' ? 0 : 1,
+        topics: [...byTopic].map(([topic, those]) => ({
+          topic,
+          partitions: those.map(({ from, offset }) => ({
+            partition: from.partition,
+            fetchOffset: String(offset),
+            maxBytes: maxBytesPerPartition,
           })),
-        }),
-      )
-      const { responses } = await this.#timed(fetched, time / 1000)
+        })),
+      }
+      const { responses } = await this.#timed(broker.fetch(request), time / 1000)
       const isSure = isDoubted && performance.now() - begun < time / 2
       const batches: LandedBatch[] = []
       for (const { topicName, partitions: answers } of responses) {
         for (const answer of answers) {
           const one = asked.find(({ from }) => from.topic === topicName && from.partition === answer.partition)
-          if (one) batches.push(landed(one.from, one.offset, answer, { isolation, markers, isSure }))
+          if (one) batches.push(...(await landed({ ...one, answer, isSure, code }, { ...this.#options, maxBytes })))
         }
       }
       return { node, batches: batches.filter(({ batch, from, isSuspect }) => batch.next > from.next || isSuspect) }

@@ -53,7 +53,8 @@ export default defineSource({
       pages: options,
       fetch: {
         maxBytes: Math.min(settings.maxBytes ?? FETCH_BYTES, memorySizes().readAhead),
-        maxBytesPerPartition: settings.maxBytesPerPartition,
+        // A read that ends has one at a time.
+        maxBytesPerPartition: settings.maxBytesPerPartition ?? (mode === 'stream' ? undefined : FETCH_BYTES),
         minBytes: settings.minBytes,
         maxWaitMs: settings.maxWaitMs ?? (mode === 'stream' ? options.consumer_timeout * 1000 : BOUNDED_WAIT_MS),
         isolation: settings.isolation,

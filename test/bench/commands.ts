@@ -2,6 +2,7 @@
 
 import { execFileSync } from 'node:child_process'
 import { COLUMNS, type Input, PAGE_RECORDS } from './generate.ts'
+import { fromKafka, throughKafka } from './kafka.ts'
 import { fromPostgres, intoPostgres } from './postgres.ts'
 
 export interface Candidate {
@@ -37,6 +38,8 @@ export interface Places {
   readonly check: string
   /** The bundled api.ts, and the ports on which it answers at once and after 5 ms. */
   readonly api: { readonly script: string; readonly ports: readonly number[] }
+  /** The bundled kafka-loop.ts, and brokers that have the records in a topic; undefined: there are none. */
+  readonly kafka: { readonly script: string; readonly brokers: string | undefined }
   /** How many records there are. */
   readonly records: number
   /** A database to read from and to write to; undefined: there is none. */
@@ -79,6 +82,9 @@ export function commands(places: Places): Candidate[] {
     { name: 'node -e 0', argv: [node, '-e', '0'], times: 5 },
     ...places.api.ports.flatMap((port, index) => overHttp(places, port, index === 0 ? 'api' : 'api, 5 ms')),
     ...(places.postgres ? [...intoPostgres(places, places.postgres), ...fromPostgres(places, places.postgres)] : []),
+    ...(places.kafka.brokers
+      ? [...fromKafka(places, places.kafka.brokers), ...throughKafka(places, places.kafka.brokers)]
+      : []),
     ...peers(places),
   ]
 }

@@ -12,6 +12,7 @@ import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Candidate, commands, type Places } from './commands.ts'
 import { generate, LINE_BYTES } from './generate.ts'
+import { type KafkaBench, openKafka } from './kafka.ts'
 import { type Measured, measure } from './measure.ts'
 import { type Bench, openPostgres } from './postgres.ts'
 
@@ -44,11 +45,14 @@ async function bench(): Promise<void> {
   const script = join(import.meta.dirname, 'api.mjs')
   // It takes its time.
   const postgres = /^$|postgres/.test(values.only) ? await openPostgres() : undefined
+  const kafka = /^$|kafka/.test(values.only) ? await openKafka() : undefined
   const apis = await Promise.all([0, 5].map((latency) => startApi(script, input.ndjson, latency)))
   try {
-    await table({ input, few, file, expected, api: { script, ports: apis.map(({ port }) => port) }, postgres })
+    await kafka?.fill(input.ndjson)
+    await table({ input, few, file, expected, api: { script, ports: apis.map(({ port }) => port) }, postgres, kafka })
   } finally {
     for (const { child } of apis) child.kill()
+    await kafka?.remove()
     await postgres?.remove()
   }
 }
@@ -57,6 +61,7 @@ interface Setting extends Pick<Places, 'input' | 'few' | 'file' | 'api'> {
   /** SHA-256 of the NDJSON. */
   readonly expected: string
   readonly postgres: Bench | undefined
+  readonly kafka: KafkaBench | undefined
 }
 
 /** A server in a process of its own, so that it does not share a core's time with what is measured. */
@@ -66,7 +71,7 @@ async function startApi(script: string, path: string, latency: number): Promise<
   return { child, port: Number(port) }
 }
 
-async function table({ input, few, file, expected, api, postgres }: Setting): Promise<void> {
+async function table({ input, few, file, expected, api, postgres, kafka }: Setting): Promise<void> {
   const chosen = commands({
     input,
     few,
@@ -74,6 +79,7 @@ async function table({ input, few, file, expected, api, postgres }: Setting): Pr
     records,
     api,
     postgres: postgres?.url,
+    kafka: { script: join(import.meta.dirname, 'kafka-loop.mjs'), brokers: kafka?.brokers },
     bizon: resolve('dist/bin/bizon.js'),
     check: join(import.meta.dirname, 'check.mjs'),
     file,

@@ -3,9 +3,11 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { OffsetToCommit } from '../../connectors/kafka/commit.ts'
 import { OffsetsGone } from '../../connectors/kafka/errors.ts'
-import type { Batch, Message } from '../../connectors/kafka/reader.ts'
+import type { Message } from '../../connectors/kafka/messages.ts'
+import type { Batch } from '../../connectors/kafka/reader.ts'
 import type { Broker, Reader } from '../../connectors/sources/kafka/broker.ts'
 import { message } from './kafka-decoding.ts'
+import { messagesOf } from './kafka-messages.ts'
 
 interface Log {
   low: number
@@ -102,7 +104,10 @@ export class FakeBroker implements Broker {
       if (entry) messages.push(entry)
       place.at += 1
     }
-    return { batch: { topic, partition, messages, next: place.at, end: endOf(log) }, moved: place.at > offset }
+    return {
+      batch: { topic, partition, messages: messagesOf(messages), next: place.at, end: endOf(log) },
+      moved: place.at > offset,
+    }
   }
 }
 

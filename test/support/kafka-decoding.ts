@@ -1,17 +1,18 @@
 // Messages through the decoding of source `kafka`, without a broker.
 
 import * as z from 'zod'
-import type { Message } from '../../connectors/kafka/reader.ts'
+import type { Message } from '../../connectors/kafka/messages.ts'
 import {
   type DecodingOptions,
   decodingKeys,
   openDecoding,
   registryKeys,
 } from '../../connectors/sources/kafka/decoding.ts'
-import type { Messages } from '../../connectors/sources/kafka/records.ts'
+import type { Span } from '../../connectors/sources/kafka/span.ts'
 import { createHttp, type Http } from '../../lib/http.ts'
 import { textOf } from '../../lib/record.ts'
 import { never } from '../../lib/wait.ts'
+import { messagesOf } from './kafka-messages.ts'
 import { listeningLog } from './table-source.ts'
 
 const schema = z.strictObject({
@@ -42,18 +43,24 @@ export interface Decoded {
   readonly rejected: number
 }
 
+export interface Given {
+  readonly topic: string
+  readonly partition: number
+  readonly messages: readonly Message[]
+}
+
 /** All of the messages as one page of partition 0, or of the batches that are given. */
 export async function decode(
   config: z.input<typeof schema>,
-  messages: readonly Message[] | readonly Messages[],
+  messages: readonly Message[] | readonly Given[],
   http: Http = createHttp(),
 ): Promise<Decoded> {
   const log = listeningLog()
-  const batches = messages.map(
-    (one): Messages => ('messages' in one ? one : { topic: 't', partition: 0, messages: [one] }),
-  )
+  const spans = messages
+    .map((one): Given => ('messages' in one ? one : { topic: 't', partition: 0, messages: [one] }))
+    .map((one): Span => ({ ...one, messages: messagesOf(one.messages), start: 0, end: one.messages.length }))
   const { records, rejects } = openDecoding(schema.parse(config) as DecodingOptions, { http, log })
-  const page = await records.of(batches, never)
+  const page = await records.of(spans, never)
   const found = page.records.map(({ data, ...rest }) => ({ ...rest, text: textOf(data) }))
   page.release?.()
   rejects.finish()

@@ -127,7 +127,7 @@ export class KafkaChannelConsumer implements ChannelConsumer {
 
   async #fetch(reader: PartitionReader, signal: AbortSignal): Promise<void> {
     try {
-      for (const { messages } of await reader.fetch(signal)) this.#held.push(...messages)
+      for (const { messages } of await reader.fetch(signal)) for (const message of messages) this.#held.push(message)
     } catch (error) {
       if (!(error instanceof OffsetsGone)) throw error
       // Whether what was deleted is missing, the loader finds out by what comes behind it.

@@ -2,7 +2,7 @@
 // goes on at a position gives the same pages as one that was never stopped.
 
 import type { Page, Start } from '../../../lib/source.ts'
-import type { Message } from '../../kafka/reader.ts'
+import type { Messages } from '../../kafka/messages.ts'
 import { type BoundsOptions, spans } from './bounds.ts'
 import type { Broker, FetchOptions, Reader } from './broker.ts'
 import { fetched } from './fetched.ts'
@@ -28,10 +28,11 @@ export async function* readBounded(
   const reader = broker.reader(fetch)
   for (const { topic, partition, next, end = next } of [...offsets]) {
     for await (const messages of messagesOf(reader, { topic, partition, next, end }, bounds, signal)) {
-      for (const message of messages) {
-        gathering.add(topic, partition, message)
-        if (!gathering.full) continue
-        offsets.set(topic, partition, { next: message.offset + 1, end })
+      const count = messages.before(end)
+      for (let at = 0; at < count; ) {
+        at = gathering.add(topic, partition, messages, at, count)
+        if (!gathering.full) break
+        offsets.set(topic, partition, { next: messages.offset(at - 1) + 1, end })
         const page = await gathering.take(records, signal)
         if (signal.aborted) return
         yield { ...page, next: offsets.toJson() }
@@ -51,19 +52,19 @@ interface Part {
   readonly end: number
 }
 
-/** The messages up to the end, as they come. */
+/** The messages up to the end, as they come, and perhaps some behind it. */
 async function* messagesOf(
   reader: Reader,
   { topic, partition, next, end }: Part,
   bounds: BoundsOptions,
   signal: AbortSignal,
-): AsyncGenerator<readonly Message[], void, void> {
+): AsyncGenerator<Messages, void, void> {
   if (next >= end) return // else a fetch would wait for what comes
   reader.assign(topic, partition, next)
   try {
     for (let at = next; at < end; ) {
       for (const batch of await fetched(reader, bounds, signal)) {
-        yield batch.messages.filter(({ offset }) => offset < end)
+        yield batch.messages
         at = batch.next
       }
     }

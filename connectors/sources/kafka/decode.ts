@@ -2,7 +2,7 @@
 
 import { isUtf8 } from 'node:buffer'
 import { frameOf, type IdBytes } from './framing.ts'
-import { quickJson, type Repair, strictJson } from './json.ts'
+import { isJson, type Repair, strictJson } from './json.ts'
 import type { Schemas } from './schemas.ts'
 import type { TextBuffer } from './text.ts'
 
@@ -13,11 +13,17 @@ export type Encoding = (typeof VALUE_ENCODINGS)[number]
 
 export interface Decoder {
   /**
-   * Writes the JSON text of bytes that are there. Throws `Undecodable`. Unless `repaired` is given it need not look
+   * Writes the JSON text of bytes that are there, `bytes[start, end)`. Throws `Undecodable`. Unless `repaired` is given it need not look
    * whether what it writes is UTF-8 with surrogates in pairs, and mends nothing: then whoever calls looks at the whole
    * page, and decodes it again if it is not.
    */
-  add(bytes: Buffer, out: TextBuffer, repaired: ((repair: Repair) => void) | undefined): void
+  add(
+    bytes: Buffer,
+    start: number,
+    end: number,
+    out: TextBuffer,
+    repaired: ((repair: Repair) => void) | undefined,
+  ): void
   /** The schema that bytes are written with; empty: none is needed. */
   readonly schemas?: { readonly of: (bytes: Buffer) => string; readonly all: Schemas }
 }
@@ -36,16 +42,16 @@ export function decoderOf(encoding: Encoding, ids: Ids | undefined): Decoder {
     case 'string':
       return { add: addText }
     case 'bytes':
-      return { add: (bytes, out) => out.addBase64(bytes, 0, bytes.length) }
+      return { add: (bytes, start, end, out) => out.addBase64(bytes, start, end) }
     case 'avro':
       return avro(ids as Ids)
   }
 }
 
-function addJson(bytes: Buffer, out: TextBuffer, repaired: ((repair: Repair) => void) | undefined): void {
-  const text = repaired ? strictJson(bytes, repaired) : quickJson(bytes)
-  if (!text) throw new NotPlain()
-  out.add(text)
+const addJson: Decoder['add'] = (bytes, start, end, out, repaired) => {
+  if (repaired) out.add(strictJson(bytes.subarray(start, end), repaired))
+  else if (isJson(bytes, start, end)) out.addFrom(bytes, start, end)
+  else throw new NotPlain()
 }
 
 /** The page cannot be decoded the quick way. */
@@ -53,17 +59,18 @@ export class NotPlain extends Error {
   override readonly name = 'NotPlain'
 }
 
-function addText(bytes: Buffer, out: TextBuffer, repaired: ((repair: Repair) => void) | undefined): void {
-  const isText = !repaired || isUtf8(bytes)
-  if (!isText) repaired('bytes that are not UTF-8')
-  const text = isText ? bytes : Buffer.from(bytes.toString())
+const addText: Decoder['add'] = (bytes, start, end, out, repaired) => {
+  if (!repaired || isUtf8(bytes.subarray(start, end))) return out.addQuoted(bytes, start, end)
+  repaired('bytes that are not UTF-8')
+  const text = Buffer.from(bytes.toString('utf8', start, end))
   out.addQuoted(text, 0, text.length)
 }
 
 function avro({ width, schemas }: Ids): Decoder {
   return {
     schemas: { of: (bytes) => frameOf(bytes, width).id, all: schemas },
-    add(bytes, out, repaired) {
+    add(all, begin, end, out, repaired) {
+      const bytes = all.subarray(begin, end)
       const { id, start } = frameOf(bytes, width)
       const from = out.length
       schemas.get(id).read(bytes, start, out)

@@ -1,6 +1,7 @@
 // What a reader gives next, also where messages are gone: then the config says whether and where to go on.
 
 import { OffsetsGone } from '../../kafka/errors.ts'
+import { Messages } from '../../kafka/messages.ts'
 import type { Batch } from '../../kafka/reader.ts'
 import { type BoundsOptions, there } from './bounds.ts'
 import type { Reader } from './broker.ts'
@@ -13,6 +14,6 @@ export async function fetched(reader: Reader, bounds: BoundsOptions, signal: Abo
     const { topic, partition, offset, high } = error
     const next = there(offset, error, bounds)
     reader.assign(topic, partition, next)
-    return [{ topic, partition, messages: [], next, end: high }]
+    return [{ topic, partition, messages: new Messages(Buffer.alloc(0)), next, end: high }]
   }
 }

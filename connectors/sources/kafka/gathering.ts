@@ -1,8 +1,9 @@
 // Messages that make the next page.
 
 import type { Page } from '../../../lib/source.ts'
-import type { Message } from '../../kafka/reader.ts'
-import type { Messages, Records } from './records.ts'
+import type { Messages } from '../../kafka/messages.ts'
+import type { Records } from './records.ts'
+import type { Span } from './span.ts'
 
 export interface PageOptions {
   readonly batch_size: number
@@ -11,7 +12,7 @@ export interface PageOptions {
 
 export class Gathering {
   readonly #options: PageOptions
-  #batches: { topic: string; partition: number; messages: Message[] }[] = []
+  #spans: Span[] = []
   #count = 0
   #bytes = 0
 
@@ -19,13 +20,16 @@ export class Gathering {
     this.#options = options
   }
 
-  add(topic: string, partition: number, message: Message): void {
-    const last = this.#batches.at(-1)
-    if (last?.topic === topic && last.partition === partition) last.messages.push(message)
-    else this.#batches.push({ topic, partition, messages: [message] })
-    this.#count += 1
-    this.#bytes += (message.key?.length ?? 0) + (message.value?.length ?? 0)
-    for (const name in message.headers) this.#bytes += name.length + bytesOf(message.headers[name])
+  /** Takes messages from one on, until they are a page, or there are no more before `end`. Returns the first that it left. */
+  add(topic: string, partition: number, messages: Messages, start: number, end = messages.length): number {
+    const { batch_size: mostMessages, page_bytes: mostBytes } = this.#options
+    let at = start
+    while (at < end && this.#count < mostMessages && this.#bytes < mostBytes) {
+      this.#bytes += messages.size(at++)
+      this.#count += 1
+    }
+    if (at > start) this.#spans.push({ topic, partition, messages, start, end: at })
+    return at
   }
 
   /** Whether there are enough for a page. */
@@ -39,16 +43,10 @@ export class Gathering {
 
   /** The records of what was gathered, which is then forgotten. */
   take(records: Records, signal: AbortSignal): Promise<Pick<Page, 'records' | 'bytes' | 'release'>> {
-    const batches: readonly Messages[] = this.#batches
-    this.#batches = []
+    const spans: readonly Span[] = this.#spans
+    this.#spans = []
     this.#count = 0
     this.#bytes = 0
-    return records.of(batches, signal)
+    return records.of(spans, signal)
   }
-}
-
-function bytesOf(header: Message['headers'][string] | undefined): number {
-  if (!header) return 0
-  if (Buffer.isBuffer(header)) return header.length
-  return (header as readonly (Buffer | null)[]).reduce((sum, value) => sum + (value?.length ?? 0), 0)
 }

@@ -1,7 +1,7 @@
 // Headers of a message as a JSON object: texts as they are, bytes that are no text in base64.
 
 import { isUtf8 } from 'node:buffer'
-import type { Message } from '../../kafka/reader.ts'
+import type { Headers } from '../../kafka/messages.ts'
 import type { TextBuffer } from './text.ts'
 
 type HeaderValue = Buffer | null | undefined
@@ -16,11 +16,7 @@ const COMMA = 0x2c
 const COLON = 0x3a
 
 /** `duplicates`: whether of several with one name the last counts, or all, as a list. */
-export function addHeaders(
-  headers: Message['headers'],
-  duplicates: (typeof DUPLICATES)[number],
-  out: TextBuffer,
-): void {
+export function addHeaders(headers: Headers, duplicates: (typeof DUPLICATES)[number], out: TextBuffer): void {
   let separator = BRACE
   for (const name in headers) {
     const value = headers[name]
@@ -30,7 +26,7 @@ export function addHeaders(
     out.addByte(COLON)
     if (!isList(value)) addValue(value, out)
     else if (duplicates === 'last') addValue(value.at(-1), out)
-    else addValues(value.filter(isValue), out)
+    else addValues(value, out)
   }
   if (separator === BRACE) out.addByte(BRACE)
   out.addByte(BRACE_END)
@@ -39,9 +35,6 @@ export function addHeaders(
 function isList(value: HeaderValue | readonly HeaderValue[]): value is readonly HeaderValue[] {
   return Array.isArray(value)
 }
-
-/** A name such as `constructor` the client takes for one that came before: what stands first then is no value. */
-const isValue = (value: unknown): value is Buffer | null => value === null || Buffer.isBuffer(value)
 
 function addValues(values: readonly HeaderValue[], out: TextBuffer): void {
   if (values.length === 1) {

@@ -31,11 +31,12 @@ const NAMED: Readonly<Record<number, Buffer>> = {
 }
 
 /**
- * One whole JSON value, unchanged where it is valid. Does not look whether it is UTF-8 and whether surrogates are in
- * pairs: see `strictJson`. Undefined if it is not valid.
+ * Whether there is one whole JSON value. Does not look whether it is UTF-8 and whether surrogates are in pairs: see
+ * `strictJson`.
  */
-export function quickJson(text: Buffer): Buffer | undefined {
-  return faultOf(text) === undefined ? text : undefined
+export function isJson(bytes: Buffer, start: number, end: number): boolean {
+  const found = scanValue(bytes, start, end)
+  return found === end || (found >= 0 && skipWhitespace(bytes, found, end) === end)
 }
 
 /** One whole JSON value that is valid in every respect, mended if need be. Throws `Undecodable`. */

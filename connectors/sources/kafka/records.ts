@@ -5,18 +5,19 @@
 //   debezium.ts   a row instead of the message
 //   rejects.ts    what is left out
 
-import { BizonError } from '../../../lib/errors.ts'
 import type { Log } from '../../../lib/log.ts'
 import { checkRecordSize } from '../../../lib/memory.ts'
 import type { SourceRecord } from '../../../lib/record.ts'
 import type { Page } from '../../../lib/source.ts'
-import type { Batch, Message } from '../../kafka/reader.ts'
+import type { Messages } from '../../kafka/messages.ts'
 import { addRow } from './debezium.ts'
 import { type Decoder, NotPlain } from './decode.ts'
 import { addHeaders, type DUPLICATES } from './headers.ts'
 import type { Repair } from './json.ts'
 import { idOf } from './message.ts'
+import { loadSchemas } from './needed.ts'
 import type { Rejects } from './rejects.ts'
+import type { Span } from './span.ts'
 import { TextBuffer } from './text.ts'
 import { Undecodable } from './undecodable.ts'
 
@@ -33,9 +34,6 @@ export interface RecordOptions {
   readonly targets: ReadonlyMap<string, string>
 }
 
-/** Messages of one partition, in order. */
-export type Messages = Pick<Batch, 'topic' | 'partition' | 'messages'>
-
 type Made = Pick<Page, 'records' | 'bytes' | 'release'>
 
 /** Of the year 9999: in milliseconds nobody has sent a message later. */
@@ -44,13 +42,23 @@ const MOST_TIME = Date.UTC(10_000, 0) - 1
 const beyond = (timestamp: number): Undecodable =>
   new Undecodable(`is of the time ${timestamp}, which is beyond the year 9999: perhaps it is not in milliseconds`)
 
+const TIMESTAMP = Buffer.from(',"timestamp":')
+const KEYS = Buffer.from(',"keys":')
+const HEADERS = Buffer.from(',"headers":')
+const VALUE = Buffer.from(',"value":')
+const VALUE_WITHOUT_HEADERS = Buffer.from(',"headers":{},"value":')
+const NO_SCHEMA = Buffer.from(',"schema":{}}')
+const NULL = Buffer.from('null')
+
+type Repaired = ((repair: Repair) => void) | undefined
+
 /** What the records of a partition have in common. */
 interface Place {
   readonly partition: number
   /** How their ids begin. */
   readonly id: string
   /** How their texts do. */
-  readonly text: string
+  readonly text: Buffer
   readonly target: string | undefined
 }
 
@@ -72,34 +80,36 @@ export class Records {
   readonly #log: Log
   readonly #out = new TextBuffer()
   readonly #repairs = new Set<Repair>()
+  readonly #noKey: Buffer
   #date = new Date(0)
 
   constructor(options: RecordOptions, rejects: Rejects, log: Log) {
     this.#options = options
+    this.#noKey = Buffer.from(options.noKey)
     this.#rejects = rejects
     this.#log = log
   }
 
   /** The records of a page. Rejects with a BizonError when a message, or the schema registry, ends the run. */
-  async of(batches: readonly Messages[], signal: AbortSignal): Promise<Made> {
-    await this.#loadSchemas(batches, signal)
-    const records = this.#quickly(batches) ?? (await this.#carefully(batches))
+  async of(spans: readonly Span[], signal: AbortSignal): Promise<Made> {
+    await loadSchemas(this.#options, spans, signal)
+    const records = this.#quickly(spans) ?? (await this.#carefully(spans))
     await this.#rejects.settle()
     const { bytes } = this.#out
     return { records, bytes, release: this.#out.take() }
   }
 
   /** Undefined if there is a message that asks for care; nothing is told of it. */
-  #quickly(batches: readonly Messages[]): SourceRecord[] | undefined {
+  #quickly(spans: readonly Span[]): SourceRecord[] | undefined {
     const out = this.#out
     const records: SourceRecord[] = []
     let empty = 0
     try {
-      for (const { topic, partition, messages } of batches) {
+      for (const { topic, partition, messages, start, end } of spans) {
         const place = this.#place(topic, partition)
-        for (const message of messages) {
-          if (this.#isEmpty(message)) empty++
-          else records.push(this.#record(place, message, undefined) as SourceRecord)
+        for (let at = start; at < end; at++) {
+          if (this.#isEmpty(messages, at)) empty++
+          else records.push(this.#record(place, messages, at, undefined) as SourceRecord)
         }
       }
       if (out.plain && !records.includes(undefined as never)) {
@@ -113,24 +123,24 @@ export class Records {
     return undefined
   }
 
-  async #carefully(batches: readonly Messages[]): Promise<SourceRecord[]> {
+  async #carefully(spans: readonly Span[]): Promise<SourceRecord[]> {
     const records: SourceRecord[] = []
     const repaired = (repair: Repair, id: string): void => this.#tell(repair, id)
-    for (const { topic, partition, messages } of batches) {
+    for (const { topic, partition, messages, start, end } of spans) {
       const place = this.#place(topic, partition)
-      for (const message of messages) {
-        if (this.#isEmpty(message)) {
+      for (let at = start; at < end; at++) {
+        if (this.#isEmpty(messages, at)) {
           this.#rejects.unwanted('an empty value')
           continue
         }
         try {
-          const id = idOf(topic, partition, message.offset)
-          const record = this.#record(place, message, (repair) => repaired(repair, id))
+          const id = idOf(topic, partition, messages.offset(at))
+          const record = this.#record(place, messages, at, (repair) => repaired(repair, id))
           if (record) records.push(record)
           else this.#rejects.unwanted('no row to unwrap')
         } catch (error) {
           if (!(error instanceof Fault)) throw error
-          await this.#rejects.report(error.part, error.problem, { topic, partition, message })
+          await this.#rejects.report(error.part, error.problem, { topic, partition, message: messages.message(at) })
         }
       }
     }
@@ -138,15 +148,15 @@ export class Records {
   }
 
   /** Undefined: a change that is of no row. */
-  #record(place: Place, message: Message, repaired: ((repair: Repair) => void) | undefined): SourceRecord | undefined {
-    const { offset, timestamp, value } = message
+  #record(place: Place, messages: Messages, at: number, repaired: Repaired): SourceRecord | undefined {
     const out = this.#out
+    const timestamp = messages.timestamp(at)
     out.begin()
-    const id = place.id + offset
-    if (value) checkRecordSize(value.length, id)
+    const id = place.id + messages.offset(at)
+    checkRecordSize(messages.valueEnd(at) - messages.value(at), id)
     if (timestamp > MOST_TIME) throw new Fault('value', beyond(timestamp))
-    if (!this.#options.unwrap) this.#addMessage(place, message, repaired)
-    else if (!this.#addRow(place.partition, message, repaired)) return undefined
+    if (!this.#options.unwrap) this.#addMessage(place, messages, at, repaired)
+    else if (!this.#addRow(place.partition, messages, at, repaired)) return undefined
     const data = out.end()
     const { target: destinationId } = place
     // Written out, since this is done for each message.
@@ -163,98 +173,85 @@ export class Records {
     return this.#date
   }
 
-  #addMessage(place: Place, message: Message, repaired: ((repair: Repair) => void) | undefined): void {
-    const { offset, timestamp, key, value, headers } = message
+  #addMessage(place: Place, messages: Messages, at: number, repaired: Repaired): void {
     const out = this.#out
-    const beginning = `${place.text}${offset},"timestamp":${timestamp >= 0 ? timestamp : null},"keys":`
-    if (key && key.length > 0) {
-      out.addAscii(beginning)
-      this.#addKey(key, repaired)
-      out.addAscii(',"headers":')
+    const timestamp = messages.timestamp(at)
+    out.add(place.text)
+    out.addInteger(messages.offset(at))
+    out.add(TIMESTAMP)
+    if (timestamp >= 0) out.addInteger(timestamp)
+    else out.add(NULL)
+    out.add(KEYS)
+    if (messages.keyEnd(at) > messages.key(at)) this.#addKey(messages, at, repaired)
+    else out.add(this.#noKey)
+    if (messages.hasHeaders(at)) {
+      out.add(HEADERS)
+      addHeaders(messages.headers(at), this.#options.duplicateHeaders, out)
+      out.add(VALUE)
     } else {
-      out.addAscii(`${beginning}${this.#options.noKey},"headers":`)
+      out.add(VALUE_WITHOUT_HEADERS)
     }
-    addHeaders(headers, this.#options.duplicateHeaders, out)
-    out.addAscii(',"value":')
-    const schema = this.#addValue(value, repaired)
+    const schema = this.#addValue(messages, at, repaired)
     if (schema && this.#options.includeSchema) {
       out.addAscii(',"schema":')
       out.add(schema)
       out.addAscii('}')
     } else {
-      out.addAscii(',"schema":{}}')
+      out.add(NO_SCHEMA)
     }
   }
 
-  #addRow(partition: number, message: Message, repaired: ((repair: Repair) => void) | undefined): boolean {
+  #addRow(partition: number, messages: Messages, at: number, repaired: Repaired): boolean {
     const out = this.#out
     let key: Buffer | undefined
-    if (message.key && message.key.length > 0) {
-      this.#addKey(message.key, repaired)
+    if (messages.keyEnd(at) > messages.key(at)) {
+      this.#addKey(messages, at, repaired)
       key = out.copyFrom(0)
       out.begin()
     }
-    this.#addValue(message.value, repaired)
+    this.#addValue(messages, at, repaired)
     const value = out.copyFrom(0)
     out.begin()
     try {
-      return addRow(value, { partition, offset: message.offset, key }, out)
+      return addRow(value, { partition, offset: messages.offset(at), key }, out)
     } catch (error) {
       throw asFault('value', error)
     }
   }
 
-  #addKey(key: Buffer, repaired: ((repair: Repair) => void) | undefined): void {
+  #addKey(messages: Messages, at: number, repaired: Repaired): void {
     try {
-      this.#options.key.add(key, this.#out, repaired)
+      this.#options.key.add(messages.bytes, messages.key(at), messages.keyEnd(at), this.#out, repaired)
     } catch (error) {
       throw asFault('key', error)
     }
   }
 
   /** Returns the schema, if there is one. */
-  #addValue(value: Buffer | null, repaired: ((repair: Repair) => void) | undefined): Buffer | undefined {
+  #addValue(messages: Messages, at: number, repaired: Repaired): Buffer | undefined {
     const { value: decoder, includeSchema } = this.#options
-    if (!value || value.length === 0) {
-      this.#out.addAscii('null')
+    const { bytes } = messages
+    const [start, end] = [messages.value(at), messages.valueEnd(at)]
+    if (end === start) {
+      this.#out.add(NULL)
       return undefined
     }
     try {
-      decoder.add(value, this.#out, repaired)
+      decoder.add(bytes, start, end, this.#out, repaired)
     } catch (error) {
       throw asFault('value', error)
     }
-    return includeSchema ? decoder.schemas?.all.get(decoder.schemas.of(value)).text : undefined
+    return includeSchema ? decoder.schemas?.all.get(decoder.schemas.of(bytes.subarray(start, end))).text : undefined
   }
 
   /** Nothing can be unwrapped from what has no value. */
-  #isEmpty({ value }: Message): boolean {
-    return (value === null || value.length === 0) && (this.#options.skipEmpty || this.#options.unwrap)
+  #isEmpty(messages: Messages, at: number): boolean {
+    return messages.valueEnd(at) === messages.value(at) && (this.#options.skipEmpty || this.#options.unwrap)
   }
 
   #place(topic: string, partition: number): Place {
-    const text = `{"topic":${JSON.stringify(topic)},"partition":${partition},"offset":`
+    const text = Buffer.from(`{"topic":${JSON.stringify(topic)},"partition":${partition},"offset":`)
     return { partition, id: idOf(topic, partition, ''), text, target: this.#options.targets.get(topic) }
-  }
-
-  async #loadSchemas(batches: readonly Messages[], signal: AbortSignal): Promise<void> {
-    this.#options.value.schemas?.all.trim()
-    this.#options.key.schemas?.all.trim()
-    for (const part of ['key', 'value'] as const) {
-      const { schemas } = this.#options[part]
-      if (!schemas) continue
-      for (const { topic, partition, messages } of batches) {
-        for (const message of messages) {
-          const bytes = message[part]
-          if (!bytes || bytes.length === 0) continue
-          const id = idIn(bytes, schemas.of)
-          if (id === undefined || schemas.all.known(id)) continue
-          await schemas.all.load(id, signal).catch((error) => {
-            throw signal.aborted ? error : placed(error, idOf(topic, partition, message.offset))
-          })
-        }
-      }
-    }
   }
 
   /** Once for each kind. */
@@ -265,22 +262,6 @@ export class Records {
   }
 }
 
-function placed(error: unknown, id: string): unknown {
-  if (!(error instanceof BizonError)) return error
-  const { code, message, hint, retriable } = error
-  return new BizonError(code, `${id}: ${message}`, { hint, retriable, cause: error })
-}
-
 function asFault(part: 'key' | 'value', error: unknown): unknown {
   return error instanceof Undecodable ? new Fault(part, error) : error
-}
-
-/** Undefined: that there is none is told when the message is decoded. */
-function idIn(bytes: Buffer, of: (bytes: Buffer) => string): string | undefined {
-  try {
-    return of(bytes)
-  } catch (error) {
-    if (error instanceof Undecodable) return undefined
-    throw error
-  }
 }

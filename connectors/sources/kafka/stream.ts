@@ -36,10 +36,10 @@ export async function* readStream(
   for (const { topic, partition, next } of offsets) reader.assign(topic, partition, next)
   for (let looked = now(); ; ) {
     for (const { topic, partition, messages, next, end } of await fetched(reader, bounds, signal)) {
-      for (const message of messages) {
-        gathering.add(topic, partition, message)
-        if (!gathering.full) continue
-        offsets.set(topic, partition, { next: message.offset + 1 })
+      for (let at = 0; at < messages.length; ) {
+        at = gathering.add(topic, partition, messages, at)
+        if (!gathering.full) break
+        offsets.set(topic, partition, { next: messages.offset(at - 1) + 1 })
         const page = await gathering.take(records, signal)
         if (signal.aborted) return
         yield { ...page, next: offsets.toJson() }

@@ -8,12 +8,17 @@ import { SURROGATES } from './json.ts'
 
 const QUOTE = 0x22
 const SPACE = 0x20
+const ZERO = 0x30
+const BILLION = 1e9
+const MOST_DIGITS = 18
 /** Large enough for many records, small enough to be held by a page of a few. */
 const CHUNK_BYTES = 256 * 1024
 /** Up to here a string is given the room that it would need if each byte were escaped. */
 const SHORT_BYTES = 4096
 /** So many are copied faster one by one than by a call out of JavaScript. */
 const FEW_BYTES = 24
+/** Likewise, where a call has to make an object first. */
+const SOME_BYTES = 48
 /** What a byte takes at most, as `\u0001`. */
 const ESCAPED_BYTES = 6
 
@@ -36,6 +41,8 @@ export class TextBuffer {
   end(): RawJson {
     const text = new RawJson(this.#buffer, this.#start, this.#at)
     this.bytes += this.#at - this.#start
+    // With a byte between them records can be copied together, the byte becoming the line end.
+    if (this.#at < this.#buffer.length) this.#buffer[this.#at++] = SPACE
     this.#start = this.#at
     return text
   }
@@ -64,9 +71,42 @@ export class TextBuffer {
     this.#at += length
   }
 
+  /** Adds `bytes[start, end)`. */
+  addFrom(bytes: Buffer, start: number, end: number): void {
+    this.#reserve(end - start)
+    const buffer = this.#buffer
+    if (end - start > SOME_BYTES) bytes.copy(buffer, this.#at, start, end)
+    else for (let i = start, to = this.#at; i < end; i++) buffer[to++] = bytes[i] as number
+    this.#at += end - start
+  }
+
   addByte(byte: number): void {
     this.#reserve(1)
     this.#buffer[this.#at++] = byte
+  }
+
+  /** A whole number from 0, of as many digits as can be exact. */
+  addInteger(value: number): void {
+    this.#reserve(MOST_DIGITS)
+    if (value < BILLION) {
+      this.#addDigits(value, digitsOf(value))
+      return
+    }
+    const billions = Math.floor(value / BILLION)
+    this.#addDigits(billions, digitsOf(billions))
+    this.#addDigits(value - billions * BILLION, 9)
+  }
+
+  /** Of a number below a billion. */
+  #addDigits(value: number, count: number): void {
+    const buffer = this.#buffer
+    let rest = value
+    for (let to = this.#at + count; to > this.#at; ) {
+      const tenth = (rest / 10) | 0
+      buffer[--to] = ZERO + rest - tenth * 10
+      rest = tenth
+    }
+    this.#at += count
   }
 
   /** Characters of one byte each. */
@@ -140,6 +180,12 @@ export class TextBuffer {
     this.#start = 0
     this.#at = begun
   }
+}
+
+function digitsOf(value: number): number {
+  let count = 1
+  for (let power = 10; power <= value; power *= 10) count++
+  return count
 }
 
 function escapedBytes(source: Buffer, start: number, end: number): number {

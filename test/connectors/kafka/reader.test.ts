@@ -6,6 +6,7 @@ import type { FetchedPartition } from '../../../connectors/kafka/answer.ts'
 import type { FetchCluster } from '../../../connectors/kafka/cluster.ts'
 import { PartitionReader } from '../../../connectors/kafka/reader.ts'
 import { never } from '../../../lib/wait.ts'
+import { batchOf } from '../../support/record-batch.ts'
 
 const END = 3
 
@@ -14,14 +15,17 @@ interface Request {
   readonly topics: readonly { readonly partitions: readonly { readonly fetchOffset: string }[] }[]
 }
 
-/** One partition of three offsets. `answer` gives the messages from an offset on. */
-function readerOf(answer: (offset: number, request: Request) => Promise<readonly number[]>): PartitionReader {
+const batchesOf = (offsets: readonly number[]): Buffer =>
+  offsets.length === 0 ? Buffer.alloc(0) : batchOf({ messages: offsets.map((offset) => ({ offset })) })
+
+/** One partition of three offsets. `answer` gives the messages from an offset on, or their batches. */
+function readerOf(answer: (offset: number, request: Request) => Promise<readonly number[] | Buffer>): PartitionReader {
   const fetch = async (request: object) => {
     const offset = Number((request as Request).topics[0]?.partitions[0]?.fetchOffset)
     const answered = await answer(offset, request as Request)
-    const messages = answered.map((at) => ({ offset: String(at), key: null, value: null, timestamp: '0', headers: {} }))
-    const ends = { highWatermark: String(END), lastStableOffset: String(END) }
-    const partition: FetchedPartition = { partition: 0, ...ends, abortedTransactions: [], messages }
+    const records = Buffer.isBuffer(answered) ? answered : batchesOf(answered)
+    const ends = { errorCode: 0, highWatermark: END, lastStableOffset: END }
+    const partition: FetchedPartition = { partition: 0, ...ends, abortedTransactions: [], records }
     return { responses: [{ topicName: 't', partitions: [partition] }] }
   }
   const cluster = {
@@ -43,7 +47,7 @@ async function offsetsIn(reader: PartitionReader): Promise<readonly number[]> {
   const found: number[] = []
   for (let at = 0; at < END; ) {
     for (const { messages, next } of await reader.fetch(never)) {
-      found.push(...messages.map(({ offset }) => offset))
+      found.push(...[...messages].map(({ offset }) => offset))
       at = next
     }
   }
@@ -65,4 +69,25 @@ test('messages that a broker does not get at in time are waited for', async () =
     return []
   })
   expect(await offsetsIn(reader)).toEqual([0, 1, 2])
+})
+
+test('the shell of a batch says itself where it ends', async () => {
+  const asked: number[] = []
+  const reader = readerOf(async (offset) => {
+    asked.push(offset)
+    return batchOf({ messages: [], baseOffset: 0, lastOffset: END - 1 })
+  })
+  expect(await offsetsIn(reader)).toEqual([])
+  expect(asked[1] ?? END).toBe(END)
+})
+
+test('a batch that was cut off comes whole when its partition is asked for alone, else it is damaged', async () => {
+  const whole = batchesOf([0, 1, 2])
+  let cut = 1
+  const answer = async (): Promise<Buffer> => (cut-- > 0 ? whole.subarray(0, whole.length - 1) : whole)
+  expect(await offsetsIn(readerOf(answer))).toEqual([0, 1, 2])
+  cut = 10
+  await expect(offsetsIn(readerOf(answer))).rejects.toThrow(
+    'topic t, partition 0: the batch at offset 0 is damaged: it has no end',
+  )
 })

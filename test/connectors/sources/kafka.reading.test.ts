@@ -14,6 +14,7 @@ import type { Page, Position, Start } from '../../../lib/source.ts'
 import { never } from '../../../lib/wait.ts'
 import { FakeBroker } from '../../support/fake-broker.ts'
 import { message } from '../../support/kafka-decoding.ts'
+import { messagesOf } from '../../support/kafka-messages.ts'
 import { listeningLog } from '../../support/table-source.ts'
 
 const decoding = {
@@ -130,9 +131,10 @@ test('a page of tombstones, or of messages that are left out, is no end', async 
 test('a page is full by the bytes of its headers, too', () => {
   const gathering = new Gathering({ batch_size: 10, page_bytes: 100 })
   const small = { one: Buffer.alloc(40), none: null }
-  gathering.add('t', 0, message({ headers: small }))
+  gathering.add('t', 0, messagesOf([message({ headers: small })]), 0)
   expect(gathering.full).toBe(false)
-  gathering.add('t', 0, message({ headers: { ...small, two: [Buffer.alloc(10), null, Buffer.alloc(10)] } }))
+  const large = message({ headers: { ...small, two: [Buffer.alloc(10), null, Buffer.alloc(10)] } })
+  gathering.add('t', 0, messagesOf([large]), 0)
   expect(gathering.full).toBe(true)
 })
 
