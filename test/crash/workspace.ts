@@ -147,13 +147,15 @@ export class Workspace {
   }
 }
 
-/** Waits for something that another process does. */
+/** Waits for something that another process does. Where looking takes long it looks less often: the other needs the processor. */
 export async function until(what: string, holds: () => Promise<boolean>, child?: ChildProcess): Promise<void> {
   const deadline = performance.now() + LIMIT_SECONDS * 1000
-  while (!(await holds())) {
+  for (;;) {
+    const began = performance.now()
+    if (await holds()) return
     if (child && (child.exitCode !== null || child.signalCode !== null)) throw new Error(`ended before ${what}`)
     if (performance.now() > deadline) throw new Error(`waited in vain until ${what}`)
-    await sleep(5)
+    await sleep(5 + 4 * (performance.now() - began))
   }
 }
 
