@@ -21,7 +21,7 @@ test('a node that is killed and started again has its address and what was durab
   await withChannel(vhost.url, async (channel) => {
     expect(await channel.get('kept')).toMatchObject({ content: Buffer.from('one') })
     const held = { name: 'kept', type: 'quorum', messages: 1, unacknowledged: 1 }
-    await vi.waitFor(async () => expect(await queuesOf(vhost)).toMatchObject([held]), 30_000)
+    await vi.waitFor(async () => expect(await queuesOf(vhost)).toMatchObject([held]), 120_000)
   })
 })
 
