@@ -265,7 +265,8 @@ describe('signals', () => {
   })
 
   test('to a load that nobody sends anything', async () => {
-    const silent = start('sleep 1.5 | bizon-load slow.yml -q')
+    const silence = 'until [ -e ended ]; do sleep 0.1; done; rm ended'
+    const silent = start(`(${silence}) | (bizon-load slow.yml -q; code=$?; touch ended; exit $code)`)
     await wait(900)
     await silent.signal('SIGTERM', 'bizon-load')
     expect((await silent.ended).codes).toEqual([0, 143])

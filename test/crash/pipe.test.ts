@@ -106,12 +106,17 @@ const { fullRefresh, fullRefreshOver, incrementalAppend } = scenarios
 /** By day the first scenario is killed where a step ends, the others at some points only. */
 const MOST = /^(?:pipe|stage|cursor|publish|status)\.after$|^end|^publish\.mid/
 const SOME = /^(?:pipe\.after|cursor\.after)$/
-const cases = fewOf([
+const all = [
   { scenario: fullRefresh, format: 'singer', points: MOST },
-  { scenario: incrementalAppend, format: 'singer', points: SOME },
   { scenario: fullRefreshOver, format: 'airbyte', points: SOME },
+  { scenario: incrementalAppend, format: 'singer', points: SOME },
   { scenario: fullRefreshOver, format: 'singer', points: SOME },
-]).map((each) => ({ ...each, title: each.scenario.title, points: NIGHTLY ? /./ : each.points }))
+]
+const cases = fewOf(all, 2).map((each) => ({
+  ...each,
+  title: each.scenario.title,
+  points: NIGHTLY ? /./ : each.points,
+}))
 
 const passes = new Map<Scenario, Map<string, number>>()
 for (const { scenario } of cases) if (!passes.has(scenario)) passes.set(scenario, await passesOf(scenario))
@@ -239,7 +244,8 @@ async function killedBothAgainAndAgain(): Promise<void> {
           load: { BIZON_FAILPOINT: `cursor.after@${1 + (n % 2)}:kill` },
         },
       })
-      if (codesOf(ended).every((code) => code === 0)) break
+      // The other half may have been killed behind the end that it gave.
+      if (codesOf(ended)[1] === 0) break
       kills += 1
     }
     expect(kills).toBeGreaterThan(2)
