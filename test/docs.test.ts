@@ -1,14 +1,13 @@
 // What the docs tell a reader to type is typed here, in a throw-away copy; what they show is compared with the program.
 
-import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parse as parseYaml } from 'yaml'
 import { GENERATED } from './docs/page.ts'
 import { CHECKOUT, QUICK_NPX, Sandbox } from './support/sandbox.ts'
+import { freePort } from './support/services/ports.ts'
 
 const docs = (await readdir(join(CHECKOUT, 'docs'), { recursive: true }))
   .filter((name) => name.endsWith('.md'))
@@ -44,16 +43,6 @@ function blocks(page: string, language: string): string[] {
   return allBlocks(page).flatMap((block) => (block.language === language && !block.file ? [block.text] : []))
 }
 
-/** A port that nobody listens on; pages that start a server write 8099. */
-async function freePort(): Promise<string> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  return String(typeof address === 'object' && address?.port)
-}
-
 /** A command that only works in a checkout with a network, and so is not run again inside the tests. */
 function npmPart(command: string): string | undefined {
   return /^npm (ci|test|run (\S+))/.exec(command)?.[0]
@@ -85,7 +74,8 @@ describe('the pages', () => {
   afterAll(() => sandbox.remove())
 
   test.each(['README.md', ...docs])('%s: every command works, in the order given', async (page) => {
-    const port = await freePort()
+    // Pages that start a server write 8099.
+    const port = String(await freePort())
     const own = (text: string): string => text.replaceAll('8099', port)
     try {
       for (const { language, text, file } of allBlocks(page)) {

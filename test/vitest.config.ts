@@ -28,8 +28,9 @@ export default defineConfig({
     maxWorkers: availableParallelism() + 1,
     // A process for each file would take longer to start than most files.
     isolate: false,
-    testTimeout: 120_000,
-    hookTimeout: 300_000,
+    // For what hangs; nothing is measured by them.
+    testTimeout: 300_000,
+    hookTimeout: 600_000,
     // .ci/run counts the tests from this file.
     ...(process.env.BIZON_TEST_REPORT && {
       reporters: ['default', 'json'],

@@ -49,8 +49,8 @@ export function addChaos(program: Command, terminal: Terminal): void {
     'Kill runs of a pipeline at their durable operations, resume them, and compare what they load. The real state and target are not touched; in PostgreSQL the trials have schemas of their own, for which the role needs GRANT CREATE ON DATABASE. Exits with 1 if a row was lost, doubled or changed, with 2 if it cannot be tried.',
     [
       {
-        what: 'three kills, and what was done as JSON; without --kills as many as take a minute',
-        run: 'bizon chaos examples/weather.yml --kills 3 --report chaos.json',
+        what: 'three kills and nothing else, and what was done as JSON; without --kills as many as take a minute',
+        run: 'bizon chaos examples/weather.yml --kills 3 --with none --report chaos.json',
       },
     ],
   )

@@ -98,7 +98,7 @@ describe('a pipeline to a file', () => {
       expect(await place.bizon()).toMatchObject({ code: 0 })
       await place.write({ 'source.ndjson': lines(0, 70) })
       const before = await fingerprint(place.folder)
-      const { code, stdout, stderr } = await chaos(place, kills(4))
+      const { code, stdout, stderr } = await chaos(place, kills(2))
       expect({ code, stdout, stderr }).toMatchObject({ code: 0, stdout: expect.stringMatching(LINE) })
       expect(stderr).toContain('each with the 70 rows of an undisturbed run')
       expect(stdout.split('\n').slice(1)).toEqual([
@@ -205,7 +205,7 @@ describe('a pipeline to a file', () => {
     async () => {
       if (!(await canTrace())) return
       const place = await folder(plain, 20)
-      const { code, stdout, stderr } = await chaos(place, [...kills(3), '--engine', 'strace'])
+      const { code, stdout, stderr } = await chaos(place, [...kills(1), '--engine', 'strace'])
       expect({ code, stdout, stderr }).toMatchObject({ code: 0, stdout: expect.stringMatching(LINE) })
       expect(stderr).toMatch(/killed at:.*(?:fsync|fdatasync|rename|unlink|ftruncate) \d/)
     },
@@ -243,7 +243,7 @@ describe('other files', () => {
   test(
     'Parquet: nothing is lost',
     async () => {
-      const { code, stdout, stderr } = await chaos(await folder(to('parquet')), [...kills(2), '--with', 'enospc'])
+      const { code, stdout, stderr } = await chaos(await folder(to('parquet')), [...kills(1), '--with', 'enospc'])
       expect({ code, stdout, stderr }).toMatchObject({ code: 0, stdout: expect.stringMatching(LINE) })
     },
     TEST_LIMIT_MS,
@@ -274,7 +274,7 @@ test(
     )
     expect(await place.bizon()).toMatchObject({ code: 0 })
     const before = await fingerprint(place.folder)
-    const { code, stdout, stderr } = await chaos(place, [...kills(3), '--with', 'enospc'])
+    const { code, stdout, stderr } = await chaos(place, [...kills(1), '--with', 'enospc'])
     expect({ code, stdout, stderr }).toMatchObject({ code: 0, stdout: expect.stringMatching(LINE) })
     expect(stdout).toContain('disk full 3 · lost 0')
     expect(await fingerprint(place.folder)).toBe(before)

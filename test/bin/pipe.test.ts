@@ -136,10 +136,14 @@ describe('a writer that fails', () => {
   })
 
   test('a silent one is waited for as long as --stall-timeout says', async () => {
-    const { codes, stderr } = await run('sleep 3 | bizon-load p.yml --quiet --stall-timeout 0.5')
+    /** Says nothing more until the loader has ended. */
+    const silence = 'until [ -e ended ]; do sleep 0.1; done; rm ended'
+    const load = (seconds: number): string =>
+      `(bizon-load p.yml --quiet --stall-timeout ${seconds}; code=$?; touch ended; exit $code)`
+    const { codes, stderr } = await run(`(${silence}) | ${load(0.5)}`)
     expect(codes).toEqual([0, 1])
     expect(stderr).toContain('Error: nothing came through the pipe for 0.5 s')
-    const silent = `(bizon-extract p.yml -q --format ndjson | head -n 3; sleep 3) | bizon-load p.yml --quiet --stall-timeout 1.5`
+    const silent = `(bizon-extract p.yml -q --format ndjson | head -n 3; ${silence}) | ${load(1.5)}`
     expect((await run(silent)).codes).toEqual([0, 1])
     expect(await isPublished()).toBe(false)
   })
@@ -261,7 +265,8 @@ describe('signals', () => {
   })
 
   test('to a load that nobody sends anything', async () => {
-    const silent = start('sleep 1.5 | bizon-load slow.yml -q')
+    const silence = 'until [ -e ended ]; do sleep 0.1; done; rm ended'
+    const silent = start(`(${silence}) | (bizon-load slow.yml -q; code=$?; touch ended; exit $code)`)
     await wait(900)
     await silent.signal('SIGTERM', 'bizon-load')
     expect((await silent.ended).codes).toEqual([0, 143])

@@ -51,7 +51,7 @@ async function waits(promise: Promise<unknown>): Promise<boolean> {
 }
 
 export function channelContract(name: string, make: () => Promise<ChannelGround>, features: ChannelFeatures): void {
-  describe(`${name} as a channel`, { timeout: 60_000 }, () => {
+  describe(`${name} as a channel`, { timeout: 300_000 }, () => {
     let ground: ChannelGround
     let opened: { close(): Promise<void> }[] = []
 

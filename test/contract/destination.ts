@@ -66,7 +66,7 @@ export function destinationContract(name: string, trial: Trial): void {
   const failures = (passed: number, shift = 0): number[] =>
     Array.from({ length: passed }, (_, at) => at + 1).filter((n) => (n + shift) % step === 0)
 
-  describe(`${name} keeps the destination contract`, { concurrent, timeout: 180_000 }, () => {
+  describe(`${name} keeps the destination contract`, { concurrent, timeout: 600_000 }, () => {
     let root: string
     beforeAll(async () => {
       root = await mkdtemp(join(tmpdir(), 'bizon-destination-'))

@@ -2,7 +2,7 @@
 //   sourceContract('file: ndjson', async () => ({ open: () => …, ids: […], resumable: true, maxPageBytes: … }))
 
 import { readdirSync } from 'node:fs'
-import { setImmediate } from 'node:timers/promises'
+import { setImmediate, setTimeout } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { BizonError } from '../../lib/errors.ts'
 import { sizeOf, textOf } from '../../lib/record.ts'
@@ -190,8 +190,8 @@ function openDescriptors(): number {
   return process.platform === 'linux' ? readdirSync('/proc/self/fd').length : 0
 }
 
-/** Streams give their files back some turns after they were destroyed. */
+/** Streams give their files back some time after they were destroyed. */
 async function settledDescriptors(expected: number): Promise<number> {
-  for (let turn = 0; turn < 1000 && openDescriptors() > expected; turn++) await setImmediate()
+  for (let turn = 0; turn < 3000 && openDescriptors() > expected; turn++) await setTimeout(10)
   return openDescriptors()
 }

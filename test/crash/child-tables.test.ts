@@ -3,7 +3,7 @@
 
 import { afterAll, describe, expect, test } from 'vitest'
 import { crash, type Database, scenarioOf, Trial } from './child-tables.ts'
-import { buildCountingTwin, occurrences, passesOf } from './points.ts'
+import { occurrences, passesOf } from './points.ts'
 import { buildTwin, checkReplacements } from './twin.ts'
 import { BIZON, eachOf, inTurn, NIGHTLY, TEST_LIMIT_MS } from './workspace.ts'
 
@@ -33,15 +33,10 @@ afterAll(async () => {
 
 /** By night every point that a run passes. */
 async function pointsOf(trial: Trial): Promise<string[]> {
-  const counting = await buildCountingTwin()
-  try {
-    const copy = await trial.copy()
-    const passes = await passesOf(copy.place, counting, (_, execution) => copy.run(execution))
-    await copy.remove()
-    return [...passes].flatMap(([point, times]) => occurrences(times).map((at) => `${point}@${at}`))
-  } finally {
-    await counting.remove()
-  }
+  const copy = await trial.copy()
+  const passes = await passesOf(copy.place, (_, execution) => copy.run(execution))
+  await copy.remove()
+  return [...passes].flatMap(([point, times]) => occurrences(times).map((at) => `${point}@${at}`))
 }
 
 describe.each(databases)('%s', (database) => {

@@ -4,6 +4,7 @@
 import { dropDatabase, freshDatabase, psqlEach, type TestDatabase } from '../support/services/postgres.ts'
 import { differenceOf, jq } from './oracle.ts'
 import { pipelineFile } from './scenario.ts'
+import { sqlite3Says } from './sqlite3.ts'
 import { type Ended, type Execution, Workspace } from './workspace.ts'
 
 export type Database = 'sqlite' | 'postgres'
@@ -154,13 +155,7 @@ export class Trial {
 
   async #ask(queries: readonly string[]): Promise<string> {
     if (this.#database) return (await psqlEach(this.#database.url, queries)).join('')
-    // A copy, since opening it would put in order what the dead process left.
-    const script = `set -e; look=$(mktemp -d); trap 'rm -rf "$look"' EXIT
-      for file in data.sqlite3 data.sqlite3-wal; do if [ -e $file ]; then cp $file "$look/"; fi; done
-      sqlite3 -bail "$look/data.sqlite3" "$1"`
-    const { code, stdout, stderr } = await this.#place.execute(['bash', '-c', script, 'bash', queries.join(';\n')])
-    if (code !== 0) throw new Error(`sqlite3: ${stderr}`)
-    return stdout
+    return (await sqlite3Says(this.#place, 'data.sqlite3', `${queries.join(';\n')};\n`)) ?? ''
   }
 
   async remove(): Promise<void> {

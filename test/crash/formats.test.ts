@@ -5,7 +5,7 @@
 import { afterAll, describe, expect, test } from 'vitest'
 import { formatScenarios } from './formats.ts'
 import { crash, finish, prepare } from './kill.ts'
-import { buildCountingTwin, occurrences, passesOf } from './points.ts'
+import { occurrences, passesOf } from './points.ts'
 import type { Scenario } from './scenario.ts'
 import { eachOf, NIGHTLY, TEST_LIMIT_MS, type Workspace } from './workspace.ts'
 
@@ -22,13 +22,12 @@ const BY_DAY: { readonly [name in keyof typeof formatScenarios]: readonly [point
   parquetStream: [/^(?:stage\.mid|commit)/, 4],
 }
 
-const counting = await buildCountingTwin()
 type Name = keyof typeof formatScenarios
 const prepared: { name: Name; scenario: Scenario; place: Workspace; points: string[] }[] = []
 await eachOf(Object.keys(formatScenarios) as Name[], async (name) => {
   const scenario: Scenario = formatScenarios[name]
   const place = await prepare(scenario)
-  const passes = await passesOf(place, counting, (copy, how) => finish(copy, scenario, how))
+  const passes = await passesOf(place, (copy, how) => finish(copy, scenario, how))
   const points = [...passes].flatMap(([point, times]) => {
     if (NIGHTLY) return occurrences(times, true).map((at) => `${point}@${at}`)
     // A run of Parquet claims its state file and its folder by the first two commits; parts follow.
@@ -41,7 +40,6 @@ await eachOf(Object.keys(formatScenarios) as Name[], async (name) => {
 prepared.sort((one, other) => (one.name < other.name ? -1 : 1))
 afterAll(async () => {
   for (const { place } of prepared) await place.remove()
-  await counting.remove()
 })
 
 describe.each(prepared)('$scenario.title', ({ name, scenario, place, points }) => {
@@ -54,7 +52,7 @@ describe.each(prepared)('$scenario.title', ({ name, scenario, place, points }) =
     TEST_LIMIT_MS,
   )
 
-  const isDeep = NIGHTLY || ['parquetFullRefresh', 'parquetStream'].includes(name)
+  const isDeep = NIGHTLY || name === 'parquetStream'
   if (isDeep) {
     test('killed again and again, also while it recovers, it is resumed to the exact rows', async () => {
       const deep = ['stage.after@2', 'commit.mid@1', 'commit.after@1', 'commit.before@2']

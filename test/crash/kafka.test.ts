@@ -1,10 +1,10 @@
 // The kafka destination, killed at every fault point of every mode: the next run ends with the exact messages. How often it
 // was killed is part of the test, so that a point that nobody passes any more does not go unnoticed.
 
-import { afterAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { freshTopic } from '../support/kafka.ts'
 import { Case, type KafkaScenario, kafkaScenarios, lookBack } from './kafka.ts'
-import { buildCountingTwin, occurrences } from './points.ts'
+import { occurrences } from './points.ts'
 import { eachOf, NIGHTLY, TEST_LIMIT_MS } from './workspace.ts'
 
 /** By day: the points of the destination, since the others are one way in every destination, and how many those are. */
@@ -14,9 +14,6 @@ const BY_DAY: { readonly [name in keyof typeof kafkaScenarios]: { readonly own: 
   kafkaStream: { own: /^(?:stage|commit)\./, kills: 5 },
 }
 const DEEP = ['stage.after@2', 'commit.mid@1', 'commit.after@1', 'commit.before@2', 'cursor.before@1']
-
-const counting = await buildCountingTwin()
-afterAll(() => counting.remove())
 
 describe.each(Object.entries(kafkaScenarios))('%s', { timeout: TEST_LIMIT_MS }, (name, scenario: KafkaScenario) => {
   test('killed at each of its points, and again while it recovers, it is resumed to the exact messages', async () => {
@@ -39,7 +36,7 @@ describe.each(Object.entries(kafkaScenarios))('%s', { timeout: TEST_LIMIT_MS }, 
 
 async function pointsOf(scenario: KafkaScenario, own: RegExp): Promise<string[]> {
   const one = await Case.prepare(scenario, await freshTopic())
-  await one.finish({ program: counting.program, env: { FAULT_POINTS: one.place.path('points') } })
+  await one.finish({ env: { BIZON_FAULTS_TO: one.place.path('points') } })
   const passes = new Map<string, number>()
   for (const name of (await one.place.read('points'))?.toString().split('\n').slice(0, -1) ?? []) {
     passes.set(name, (passes.get(name) ?? 0) + 1)

@@ -4,6 +4,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { csvColumn, heldByParts, isPart, partColumn } from './read-formats.ts'
 import type { Scenario, Target } from './scenario.ts'
+import { sqlite3Says } from './sqlite3.ts'
 import type { Workspace } from './workspace.ts'
 
 /** What `bizon` left on disk, as far as it is the oracle's business. */
@@ -157,27 +158,16 @@ export async function sidecarOf(place: Workspace, path: string): Promise<Sidecar
   }
 }
 
-/**
- * The state as the next process will find it. sqlite3 reads a copy: reading the database itself would tidy up what
- * the dead process left, which is the next process's task.
- */
+/** The state as the next process will find it. */
 export async function stateOf(place: Workspace): Promise<State> {
   const query = `
     SELECT json_object(
       'jobs', (SELECT json_group_array(json_object('id', id, 'status', status)) FROM stream_jobs),
       'checkpoints', (SELECT json_group_array(json(checkpoint)) FROM destination_cursors WHERE checkpoint IS NOT NULL),
       'epoch', (SELECT coalesce(max(epoch), 0) FROM bizon_leases))`
-  const script = `set -e
-    look=$(mktemp -d); trap 'rm -rf "$look"' EXIT
-    for file in state.sqlite3 state.sqlite3-wal state.sqlite3-journal; do
-      if [ -e "$file" ]; then cp "$file" "$look/"; fi
-    done
-    sqlite3 "$look/state.sqlite3" "$1"`
-  const { code, stdout, stderr } = await place.execute(['bash', '-c', script, 'look', query])
-  // Killed before the tables were there.
-  if (stderr.includes('no such table')) return { jobs: [], checkpoints: [], epoch: 0 }
-  if (code !== 0) throw new Error(`sqlite3: ${stderr}`)
-  return JSON.parse(stdout) as State
+  const said = await sqlite3Says(place, 'state.sqlite3', `${query};\n`)
+  // Killed before it, or its tables, were there.
+  return said ? (JSON.parse(said) as State) : { jobs: [], checkpoints: [], epoch: 0 }
 }
 
 export function differenceOf(found: string | undefined, expected: string): string {

@@ -1,12 +1,12 @@
 // Kills that a number chooses, at every destination, in one process and as a pipe: a few by day, a thousand by night. Where
 // they landed is printed as a histogram: kills that all fell where nothing is written would prove little.
 
-import { afterAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { randomOf } from '../../lib/chaos/points.ts'
 import { formatScenarios } from './formats.ts'
 import * as files from './kill.ts'
 import { PipedWorkspace } from './piped.ts'
-import { buildCountingTwin, passesOf } from './points.ts'
+import { passesOf } from './points.ts'
 import { crash as crashTrial, postgresScenarios, Trial } from './postgres.ts'
 import { type Scenario, scenarios } from './scenario.ts'
 import * as sqlite from './sqlite.ts'
@@ -24,9 +24,6 @@ interface Subject {
   crash(point: string): Promise<string[]>
   remove(): Promise<void>
 }
-
-const counting = await buildCountingTwin()
-afterAll(() => counting.remove())
 
 /** In the opening of a run the two halves pass some points both, and recoveries pass those of others. */
 const PINNED = /^(?:fetch|pipe|stage|fsync|commit|cursor|publish|cleanup|status)\./
@@ -54,7 +51,7 @@ async function inFolder<S>(
   return {
     destination,
     way,
-    points: async () => pointsOf(await passesOf(place, counting, (copy, how) => finish(copy, scenario, how))),
+    points: async () => pointsOf(await passesOf(place, (copy, how) => finish(copy, scenario, how))),
     crash: (point) => crash(place, scenario, [point]),
     remove: () => place.remove(),
   }
@@ -71,7 +68,7 @@ async function inDatabase(way: Subject['way'], name: keyof typeof postgresScenar
       const copy = await trial.copy()
       try {
         return pointsOf(
-          await passesOf(copy.place, counting, (inner, how) => new Trial(inner, copy.database).finish(scenario, how)),
+          await passesOf(copy.place, (inner, how) => new Trial(inner, copy.database).finish(scenario, how)),
         )
       } finally {
         await copy.remove()

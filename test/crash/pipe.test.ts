@@ -3,10 +3,10 @@
 
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { prepare } from './kill.ts'
 import { complaintsAfter, complaintsBetween, sidecarOf, stateOf } from './oracle.ts'
-import { buildCountingTwin, occurrences } from './points.ts'
+import { occurrences } from './points.ts'
 import { type Scenario, scenarios } from './scenario.ts'
 import { buildTwin, type Replacement, type Twin } from './twin.ts'
 import { type Ended, eachOf, fewOf, NIGHTLY, ROOT, TEST_LIMIT_MS, type Workspace } from './workspace.ts'
@@ -51,11 +51,11 @@ async function removeAll(place: Workspace): Promise<void> {
 const codesOf = ({ stdout }: Ended): number[] => stdout.trim().split(' ').map(Number)
 
 /** How often each half passes each point. */
-async function passesOf(scenario: Scenario, twin: Programs): Promise<Map<string, number>> {
+async function passesOf(scenario: Scenario): Promise<Map<string, number>> {
   const place = await prepare(scenario)
   try {
-    const env = { extract: { FAULT_POINTS: 'extract.points' }, load: { FAULT_POINTS: 'load.points' } }
-    const ended = await runLine(place, { programs: twin, env })
+    const env = { extract: { BIZON_FAULTS_TO: 'extract.points' }, load: { BIZON_FAULTS_TO: 'load.points' } }
+    const ended = await runLine(place, { env })
     if (codesOf(ended).join() !== '0,0') throw new Error(ended.stderr)
     const passes = new Map<string, number>()
     for (const half of ['extract', 'load'] as const) {
@@ -106,17 +106,20 @@ const { fullRefresh, fullRefreshOver, incrementalAppend } = scenarios
 /** By day the first scenario is killed where a step ends, the others at some points only. */
 const MOST = /^(?:pipe|stage|cursor|publish|status)\.after$|^end|^publish\.mid/
 const SOME = /^(?:pipe\.after|cursor\.after)$/
-const cases = fewOf([
+const all = [
   { scenario: fullRefresh, format: 'singer', points: MOST },
-  { scenario: incrementalAppend, format: 'singer', points: SOME },
   { scenario: fullRefreshOver, format: 'airbyte', points: SOME },
+  { scenario: incrementalAppend, format: 'singer', points: SOME },
   { scenario: fullRefreshOver, format: 'singer', points: SOME },
-]).map((each) => ({ ...each, title: each.scenario.title, points: NIGHTLY ? /./ : each.points }))
+]
+const cases = fewOf(all, 2).map((each) => ({
+  ...each,
+  title: each.scenario.title,
+  points: NIGHTLY ? /./ : each.points,
+}))
 
-const counting = await buildCountingTwin()
 const passes = new Map<Scenario, Map<string, number>>()
-for (const { scenario } of cases) if (!passes.has(scenario)) passes.set(scenario, await passesOf(scenario, counting))
-afterAll(() => counting.remove())
+for (const { scenario } of cases) if (!passes.has(scenario)) passes.set(scenario, await passesOf(scenario))
 
 describe.each(cases)('a pipe of $format messages, $title', ({ scenario, format, points: chosen }) => {
   test.each(['extract', 'load'] as const)(
@@ -241,7 +244,8 @@ async function killedBothAgainAndAgain(): Promise<void> {
           load: { BIZON_FAILPOINT: `cursor.after@${1 + (n % 2)}:kill` },
         },
       })
-      if (codesOf(ended).every((code) => code === 0)) break
+      // The other half may have been killed behind the end that it gave.
+      if (codesOf(ended)[1] === 0) break
       kills += 1
     }
     expect(kills).toBeGreaterThan(2)

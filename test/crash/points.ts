@@ -1,9 +1,7 @@
-// The fault points: which there are, from the source's own text, and which a run passes how often, from a twin that
-// writes them down.
+// The fault points: which there are, from the source's own text, and which a run passes how often, as it notes itself.
 
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { buildTwin, type Twin } from './twin.ts'
 import { type Execution, NIGHTLY, ROOT, type Workspace } from './workspace.ts'
 
 /** The name of every point in the product. */
@@ -23,21 +21,14 @@ export async function pointNames(): Promise<Set<string>> {
   return names
 }
 
-export async function buildCountingTwin(): Promise<Twin> {
-  return buildTwin('counting', [
-    { file: 'lib/fault.ts', find: 'process.env.BIZON_FAULTS_TO', replace: 'process.env.FAULT_POINTS' },
-  ])
-}
-
 /** How often a run in a copy of the folder passes each point. */
 export async function passesOf(
   place: Workspace,
-  counting: Twin,
   execute: (place: Workspace, execution: Execution) => Promise<unknown>,
 ): Promise<Map<string, number>> {
   const copy = await place.copy()
   try {
-    await execute(copy, { program: counting.program, env: { FAULT_POINTS: copy.path('points') } })
+    await execute(copy, { env: { BIZON_FAULTS_TO: copy.path('points') } })
     const passes = new Map<string, number>()
     for (const name of (await copy.read('points'))?.toString().split('\n').slice(0, -1) ?? []) {
       passes.set(name, (passes.get(name) ?? 0) + 1)

@@ -2,9 +2,9 @@
 // bizon-extract without a state store in common. Whichever point the loader is killed at, the same line is run again until
 // it ends well, and every row is there once.
 
-import { afterAll, describe, expect, test } from 'vitest'
-import { buildCountingTwin, occurrences } from './points.ts'
-import { buildTwin, type Replacement, type Twin } from './twin.ts'
+import { describe, expect, test } from 'vitest'
+import { occurrences } from './points.ts'
+import { buildTwin, type Replacement } from './twin.ts'
 import { eachOf, fewOf, NIGHTLY, ROOT, TEST_LIMIT_MS, Workspace } from './workspace.ts'
 
 const EXTRACT = `${process.execPath} ${ROOT}/dist/bin/bizon-extract.js`
@@ -150,10 +150,10 @@ async function crash(producer: Producer, point: string, program = LOAD): Promise
 }
 
 /** How often a load passes each point. */
-async function passesOf(producer: Producer, counting: Twin): Promise<[string, number][]> {
+async function passesOf(producer: Producer): Promise<[string, number][]> {
   const place = await prepare(producer)
   try {
-    const { codes, stderr } = await run(place, producer.line(FIRST, loadWith(counting.load, 'FAULT_POINTS=points')))
+    const { codes, stderr } = await run(place, producer.line(FIRST, loadWith(LOAD, 'BIZON_FAULTS_TO=points')))
     if (codes.some((code) => code !== 0)) throw new Error(stderr)
     const passes = new Map<string, number>()
     for (const name of (await place.read('points'))?.toString().split('\n').slice(0, -1) ?? []) {
@@ -168,16 +168,14 @@ async function passesOf(producer: Producer, counting: Twin): Promise<[string, nu
 /** By day those between two facts that must agree. */
 const SOME = /^(?:stage|cursor|publish|status)\.after$/
 
-const counting = await buildCountingTwin()
 const points = new Map<Producer, string[]>()
 for (const producer of producers) {
-  const passed = (await passesOf(producer, counting)).filter(([name]) => NIGHTLY || SOME.test(name))
+  const passed = (await passesOf(producer)).filter(([name]) => NIGHTLY || SOME.test(name))
   points.set(
     producer,
     passed.flatMap(([name, times]) => occurrences(times, true).map((at) => `${name}@${at}`)),
   )
 }
-afterAll(() => counting.remove())
 
 describe('killed at every point, the same line ends with every row once:', () => {
   test.each(producers)(

@@ -4,15 +4,13 @@
 import { afterAll, describe, expect, test } from 'vitest'
 import { crash, finish, killAt, prepare, resume } from './kill.ts'
 import { sidecarOf } from './oracle.ts'
-import { buildCountingTwin, occurrences, passesOf, pointNames } from './points.ts'
+import { occurrences, passesOf, pointNames } from './points.ts'
 import { grown, lines, type Scenario, scenarios } from './scenario.ts'
 import { eachOf, fewOf, inTurn, NIGHTLY, TEST_LIMIT_MS, type Workspace } from './workspace.ts'
 
-const counting = await buildCountingTwin()
 const folders: Workspace[] = []
 afterAll(async () => {
   for (const folder of folders) await folder.remove()
-  await counting.remove()
 })
 
 /** First kills that leave something to put right, one for each way to recover. */
@@ -34,7 +32,7 @@ await eachOf(crashed, async (each) => {
   const { place, scenario, failpoint } = each
   const complaints = await killAt(place, scenario, failpoint)
   if (complaints.length > 0) throw new Error(complaints.join('\n'))
-  each.passes = await passesOf(place, counting, (copy, how) => finish(copy, scenario, how))
+  each.passes = await passesOf(place, (copy, how) => finish(copy, scenario, how))
   for (const point of each.passes.keys()) passed.add(point)
   return []
 })
@@ -83,14 +81,14 @@ const DEEP: readonly (readonly [scenario: keyof typeof scenarios, failpoints: re
   ['reset', ['publish.before', 'commit.mid@2', 'commit.after@2', 'publish.mid', 'commit.before@2', 'status.before']],
 ]
 
-test.concurrent.each(fewOf(DEEP, 2))('%s killed six times in a row, at %j, ends exact', async (name, failpoints) => {
+test.concurrent.each(fewOf(DEEP, 1))('%s killed six times in a row, at %j, ends exact', async (name, failpoints) => {
   const scenario = scenarios[name]
   const place = await prepare(scenario)
   folders.push(place)
   expect(await inTurn(() => crash(place, scenario, failpoints))).toEqual([])
 })
 
-test.concurrent.each(fewOf(['stage.after@3', 'commit.mid@4', 'stage.mid@3', 'fsync.after@3'], 2))(
+test.concurrent.each(fewOf(['stage.after@3', 'commit.mid@4', 'stage.mid@3', 'fsync.after@3'], 1))(
   'rows that the source has changed since a kill at %s are taken as they are now, and only once',
   async (failpoint) => {
     const place = await prepare(scenarios.fullRefreshOver)

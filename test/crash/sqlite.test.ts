@@ -2,7 +2,7 @@
 // killed is part of the test, so that a point that nobody passes any more does not go unnoticed.
 
 import { afterAll, describe, expect, test } from 'vitest'
-import { buildCountingTwin, occurrences, passesOf } from './points.ts'
+import { occurrences, passesOf } from './points.ts'
 import { crash, finish, prepare, type SqliteScenario, sqliteScenarios } from './sqlite.ts'
 import { eachOf, NIGHTLY, TEST_LIMIT_MS, type Workspace } from './workspace.ts'
 
@@ -22,12 +22,11 @@ const PUBLISH_ONLY: readonly string[] = ['sqliteRefill', 'sqliteAppend', 'sqlite
 
 type Name = keyof typeof sqliteScenarios
 
-const counting = await buildCountingTwin()
 const prepared: { name: Name; scenario: SqliteScenario; place: Workspace; points: string[] }[] = []
 await eachOf(Object.keys(sqliteScenarios) as Name[], async (name) => {
   const scenario: SqliteScenario = sqliteScenarios[name]
   const place = await prepare(scenario)
-  const passes = await passesOf(place, counting, (copy, execution) => finish(copy, scenario, execution))
+  const passes = await passesOf(place, (copy, execution) => finish(copy, scenario, execution))
   const points = [...passes].flatMap(([point, times]) => {
     if (!NIGHTLY && !OWN.test(point)) return []
     if (!NIGHTLY && PUBLISH_ONLY.includes(name) && !point.startsWith('publish.')) return []
@@ -40,7 +39,6 @@ await eachOf(Object.keys(sqliteScenarios) as Name[], async (name) => {
 prepared.sort((one, other) => (one.name < other.name ? -1 : 1))
 afterAll(async () => {
   for (const { place } of prepared) await place.remove()
-  await counting.remove()
 })
 
 describe.each(prepared)('$scenario.title', ({ name, scenario, place, points }) => {

@@ -9,7 +9,7 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { dropDatabase, freshDatabase, psql } from '../support/services/postgres.ts'
 import { crash, finish, prepare, resume } from './kill.ts'
 import { complaintsBetween, differenceOf, stateOf } from './oracle.ts'
-import { buildCountingTwin, occurrences, passesOf } from './points.ts'
+import { occurrences, passesOf } from './points.ts'
 import type { Scenario } from './scenario.ts'
 import { buildTwin, checkReplacements, type Replacement } from './twin.ts'
 import { BIZON, eachOf, inTurn, NIGHTLY, TEST_LIMIT_MS, Workspace } from './workspace.ts'
@@ -163,15 +163,10 @@ if (NIGHTLY) {
   test(
     'killed once at every point there is, it is resumed to the exact content',
     async () => {
-      const counting = await buildCountingTwin()
-      try {
-        for (const [scenario, place] of prepared) {
-          const passes = await passesOf(place, counting, (copy, how) => finish(copy, scenario, how))
-          const kills = [...passes].flatMap(([name, times]) => occurrences(times).map((at) => `${name}@${at}`))
-          expect(await eachOf(kills, (kill) => crash(place, scenario, [kill]))).toEqual([])
-        }
-      } finally {
-        await counting.remove()
+      for (const [scenario, place] of prepared) {
+        const passes = await passesOf(place, (copy, how) => finish(copy, scenario, how))
+        const kills = [...passes].flatMap(([name, times]) => occurrences(times).map((at) => `${name}@${at}`))
+        expect(await eachOf(kills, (kill) => crash(place, scenario, [kill]))).toEqual([])
       }
     },
     TEST_LIMIT_MS,

@@ -1,9 +1,9 @@
 // Kills with transforms in the pipeline, of which one drops, one doubles and one puts records aside: rows are counted
 // after them, positions before, and both must still fit when the run goes on. No record is passed over without a trace.
 
-import { afterAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { crash, finish, prepare, resume } from './kill.ts'
-import { buildCountingTwin, occurrences, passesOf } from './points.ts'
+import { occurrences, passesOf } from './points.ts'
 import { pipelineFile, type Scenario } from './scenario.ts'
 import { callsOf, canTrace, interfere } from './strace.ts'
 import { eachOf, NIGHTLY, TEST_LIMIT_MS } from './workspace.ts'
@@ -73,9 +73,6 @@ const cases: readonly Scenario[] = [
 /** By day those where rows are counted and positions kept. */
 const SOME = /^(?:fetch|stage|commit|cursor|publish)\.after$|^publish\.mid$/
 
-const counting = await buildCountingTwin()
-afterAll(() => counting.remove())
-
 /** By day the second alone: it has what the first has, and a run before it. */
 describe.each(NIGHTLY ? cases : cases.slice(1))('$title through transforms', (scenario) => {
   test(
@@ -83,7 +80,7 @@ describe.each(NIGHTLY ? cases : cases.slice(1))('$title through transforms', (sc
     async () => {
       const place = await prepare(scenario)
       try {
-        const passes = await passesOf(place, counting, (copy, how) => finish(copy, scenario, how))
+        const passes = await passesOf(place, (copy, how) => finish(copy, scenario, how))
         expect(passes.get('cursor.after')).toBeGreaterThan(3)
         const points = [...passes].filter(([point]) => NIGHTLY || SOME.test(point))
         expect(points.length).toBeGreaterThan(5)

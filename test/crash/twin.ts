@@ -38,7 +38,9 @@ export async function buildTwin(name: string, replacements: readonly Replacement
     format: 'esm',
     platform: 'node',
     target: 'node20',
+    // Also what is bundled in the product and no twin is about: most of the work would be to read it.
     external: [
+      '@google-cloud/secret-manager',
       'amqplib',
       'avsc',
       'better-sqlite3',
@@ -47,6 +49,7 @@ export async function buildTwin(name: string, replacements: readonly Replacement
       'kafkajs',
       'pg',
       'pg-copy-streams',
+      'undici',
     ],
     banner: { js: "import{createRequire as twin}from'node:module';const require=twin(import.meta.url);" },
     logLevel: 'silent',

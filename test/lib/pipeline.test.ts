@@ -282,7 +282,7 @@ describe('a run that is stopped', () => {
     const stop = new AbortController()
     const interfere = (step: string) => (step === 'fetch' ? new Promise<void>(() => stop.abort()) : undefined)
     expect(await run({ source: { interfere } }, { stop: stop.signal })).toMatchObject({ status: 'stopped', rows: 0 })
-  }, 20_000)
+  }, 120_000)
 
   it('by the abort signal rejects with its reason', async () => {
     const on = shelf()

@@ -32,7 +32,7 @@ export function openKafka({ at, topics, config = {}, context = {} }: Given): Sou
 export async function pagesOf(source: Source, from: Start = {}, count = Number.POSITIVE_INFINITY): Promise<Page[]> {
   const pages: Page[] = []
   const stop = new AbortController()
-  const limit = setTimeout(() => stop.abort(new Error('nothing more came')), 60_000)
+  const limit = setTimeout(() => stop.abort(new Error('nothing more came')), 180_000)
   try {
     for (let seen = 0; seen < count; ) {
       for await (const page of source.read(from, stop.signal)) {

@@ -61,7 +61,7 @@ export interface ProduceOptions {
   readonly at?: At | undefined
 }
 
-/** Durable when this resolves. */
+/** Durable when this resolves; of a transaction also its end, so that readers see what became of it. */
 export async function produce(
   topic: string,
   messages: readonly TestMessage[],
@@ -85,12 +85,40 @@ export async function produce(
     try {
       if (!transaction) return void (await producer.send({ topic, messages: given }))
       const open = await producer.transaction()
-      await open.send({ topic, messages: given })
+      const sent = await open.send({ topic, messages: given })
       await open[transaction]()
+      const total = (partition: number): number =>
+        given.length === 1 || sent.length === 1
+          ? given.length
+          : given.filter((one) => one.partition === partition).length
+      const ends = sent.map(
+        ({ partition, baseOffset }) => [partition, Number(baseOffset) + total(partition) + 1] as const,
+      )
+      await untilStable(kafka, topic, new Map(ends))
     } finally {
       await producer.disconnect()
     }
   })
+}
+
+/**
+ * Resolves once nothing before these offsets is of a transaction that has not ended. Its end is written some time after who
+ * ended it was answered.
+ */
+export async function untilStable(kafka: Kafka, topic: string, offsets: ReadonlyMap<number, number>): Promise<void> {
+  const admin = kafka.admin()
+  await admin.connect()
+  try {
+    for (;;) {
+      // The last stable ones.
+      const found = await admin.fetchTopicOffsets(topic)
+      if ([...offsets].every(([of, end]) => found.some(({ partition, high }) => partition === of && +high >= end)))
+        return
+      await sleep(20)
+    }
+  } finally {
+    await admin.disconnect()
+  }
 }
 
 /** Keys and values without tabs or line ends, as Kafka's own console producer writes them. */
@@ -118,7 +146,7 @@ export interface ConsoleMessage {
 export interface ConsumeOptions {
   /** Default read_committed. */
   readonly isolation?: 'read_committed' | 'read_uncommitted'
-  /** Default 60,000: a transaction that is still open keeps the reader waiting. */
+  /** Default 180,000: a transaction that is still open keeps the reader waiting. */
   readonly withinMs?: number
   readonly at?: At | undefined
 }
@@ -128,7 +156,7 @@ export interface ConsumeOptions {
  * by a message at the end of each partition, which is left out here, and stays in the topic.
  */
 export async function consoleConsume(topic: string, options: ConsumeOptions = {}): Promise<readonly ConsoleMessage[]> {
-  const { isolation = 'read_committed', withinMs = 60_000, at = await sharedKafka() } = options
+  const { isolation = 'read_committed', withinMs = 180_000, at = await sharedKafka() } = options
   const end = randomBytes(8).toString('hex')
   const partitions = await partitionsOf(topic, at)
   await produce(

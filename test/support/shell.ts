@@ -29,7 +29,7 @@ export interface Ran {
 export interface Line {
   /** Resolves once so much is on standard error or output. */
   until(text: string): Promise<void>
-  /** Sends a signal to the whole group, or to the one program. */
+  /** Sends a signal to the whole group, or to the one program, once that has started. */
   signal(name: NodeJS.Signals, program?: string): Promise<void>
   readonly ended: Promise<Ran>
   /** Whatever still runs of it. */
@@ -82,12 +82,18 @@ export function startLine(folder: string, script: string): Line {
     },
     async signal(name, program) {
       if (program === undefined) return void process.kill(-group, name)
-      process.kill(await pidOf(group, program), name)
+      for (;;) {
+        const pid = await pidOf(group, program)
+        if (pid !== undefined) return void process.kill(pid, name)
+        if (child.exitCode !== null) throw new Error(`it ended before ${program} was there: ${stderr}`)
+        await wait(20)
+      }
     },
   }
 }
 
-async function pidOf(group: number, program: string): Promise<number> {
+/** Undefined while it has not started. */
+async function pidOf(group: number, program: string): Promise<number | undefined> {
   const listed = spawn('ps', ['-e', '-o', 'pid=,pgid=,args='], { stdio: ['ignore', 'pipe', 'ignore'] })
   let text = ''
   for await (const chunk of listed.stdout) text += chunk
@@ -95,5 +101,5 @@ async function pidOf(group: number, program: string): Promise<number> {
     .split('\n')
     .map((line) => line.trim().split(/\s+/))
     .find(([, of, ...args]) => Number(of) === group && args.some((arg) => arg.endsWith(`${program}.js`)))
-  return Number(found?.[0])
+  return found && Number(found[0])
 }

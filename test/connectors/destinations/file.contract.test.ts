@@ -52,5 +52,6 @@ for (const format of NIGHTLY ? (['json', 'csv'] as const) : (['json'] as const))
     },
     noticed: new RegExp(`main\\.${format}`),
     idOf: (folder, target) => join(folder, 'out', target),
+    step: 3,
   })
 }

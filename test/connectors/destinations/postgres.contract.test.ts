@@ -41,7 +41,7 @@ destinationContract('postgres', {
   },
   noticed: /INSERT INTO "\S+"\."main"/,
   concurrent: true,
-  step: 3,
+  step: 4,
   async readBack(folder, target) {
     const table = `"${schemaOf(folder)}"."${target}"`
     const { rows } = await reader.query('SELECT to_regclass($1) IS NOT NULL AS found', [table])

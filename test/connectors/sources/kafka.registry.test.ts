@@ -46,7 +46,7 @@ beforeAll(async () => {
   const found = await fetch(`${urls.apicurio}/apis/registry/v3/groups/default/artifacts/${name}/versions/1`)
   const { globalId, contentId } = (await found.json()) as { globalId: number; contentId: number }
   ids = { confluent: registered.id as number, global: globalId, content: contentId }
-}, 180_000)
+}, 600_000)
 
 function framed(id: number, width: 4 | 8): Buffer {
   const type = avsc.Type.forSchema({ ...order, fields: [order.fields[0], { name: 'total', type: money }] } as never, {

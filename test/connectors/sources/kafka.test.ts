@@ -7,7 +7,7 @@ import { BizonError } from '../../../lib/errors.ts'
 import { textOf } from '../../../lib/record.ts'
 import type { Page, Position } from '../../../lib/source.ts'
 import { never } from '../../../lib/wait.ts'
-import { freshTopic, produce, withKafka } from '../../support/kafka.ts'
+import { freshTopic, produce, untilStable, withKafka } from '../../support/kafka.ts'
 import { idsOf, openKafka, pagesOf, valuesOf } from '../../support/kafka-source.ts'
 import { sharedKafka, USERS } from '../../support/services/kafka.ts'
 import { listeningLog } from '../../support/table-source.ts'
@@ -91,6 +91,7 @@ test('a transaction that is open is not waited for, and comes with the next run'
     const pages = await pagesOf(openKafka({ at, topics: [topic] }))
     expect(valuesOf(pages)).toEqual([0, 1])
     await open.commit()
+    await untilStable(kafka, topic, new Map([[0, 6]]))
     await producer.disconnect()
     const since = { time: new Date(), value: pages.at(-1)?.watermark as Position }
     const context = { mode: 'incremental' } as const

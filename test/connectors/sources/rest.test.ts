@@ -197,7 +197,7 @@ describe('paging', () => {
     // What is wrong with them is found out while the next page is on its way.
     api.on(PATH, { body: '{"rows":[{"id":1},,],"next":"a"}' }, { after: 60, json: {} })
     await expect(readPages(items({ records: 'rows', pagination: cursor }))).rejects.toThrow('no JSON, from byte 19 on')
-    await vi.waitFor(() => expect(api.requests.map(({ query }) => query.cursor)).toEqual([undefined, 'a']))
+    await vi.waitFor(() => expect(api.requests.map(({ query }) => query.cursor)).toEqual([undefined, 'a']), 60_000)
   })
 
   test('drops a page that it was wrong to ask for', async () => {

@@ -39,7 +39,7 @@ beforeAll(async () => {
     const args = [join(CHECKOUT, 'node_modules/typescript/bin/tsc'), '-p', folder, '--pretty', 'false']
     execFile(process.execPath, args, { cwd: folder }, (_error, stdout, stderr) => done(stdout + stderr))
   })
-}, 60_000)
+}, 300_000)
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
 test('a right pipeline is accepted', () => {

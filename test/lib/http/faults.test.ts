@@ -236,13 +236,13 @@ describe('a server that is slow', () => {
 
   it('no answer within response_timeout, then one: tried again', async () => {
     api.on('/items', { fault: 'stall-headers' }, GOOD)
-    await client({ api: { response_timeout: 0.1 } }, real).request({ url: '/items' }, signal)
+    await client({ api: { response_timeout: 1 } }, real).request({ url: '/items' }, signal)
     expect(api.requests).toHaveLength(2)
   })
 
   it('a body that stalls for body_timeout, then one: tried again', async () => {
     api.on('/items', { ...GOOD, fault: 'stall-body' }, GOOD)
-    await client({ api: { body_timeout: 0.1 } }, real).request({ url: '/items' }, signal)
+    await client({ api: { body_timeout: 1 } }, real).request({ url: '/items' }, signal)
     expect(api.requests).toHaveLength(2)
   })
 
@@ -271,8 +271,8 @@ describe('a server that is slow', () => {
 
   it('a body that drips, but never pauses so long, is read to its end', async () => {
     const json = { items: Array.from({ length: 40 }, (_, i) => i) }
-    api.on('/items', { json, drip: { bytes: 30, seconds: 0.05 } })
-    const { body } = await client({ api: { body_timeout: 0.5 } }, real).request({ url: '/items' }, signal)
+    api.on('/items', { json, drip: { bytes: 10, seconds: 0.1 } })
+    const { body } = await client({ api: { body_timeout: 1 } }, real).request({ url: '/items' }, signal)
     expect(JSON.parse(body.toString())).toEqual(json)
   })
 })

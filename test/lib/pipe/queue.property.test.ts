@@ -143,5 +143,5 @@ it(
       await rm(top, { recursive: true, force: true })
     }
   },
-  NIGHTLY ? 1_200_000 : 60_000,
+  NIGHTLY ? 1_200_000 : 300_000,
 )

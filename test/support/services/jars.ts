@@ -50,12 +50,17 @@ export function jarsOf(name: string, artifacts: readonly string[]): Promise<stri
   })
 }
 
+/** As Maven before and from 3.9 on calls them. */
+const RETRIES = ['-Dmaven.wagon.http.retryHandler.count=5', '-Daether.connector.http.retryHandler.count=5'] as const
+
 export async function maven(...args: readonly string[]): Promise<void> {
-  await run('mvn', ['-B', '-q', ...args], { maxBuffer: 1 << 26 }).catch((error: Error & { code?: unknown }) => {
-    if (error.code === 'ENOENT')
-      throw new Error('these tests need Maven and Java: apt-get install maven openjdk-17-jre-headless')
-    throw error
-  })
+  await run('mvn', ['-B', '-q', ...RETRIES, ...args], { maxBuffer: 1 << 26 }).catch(
+    (error: Error & { code?: unknown }) => {
+      if (error.code === 'ENOENT')
+        throw new Error('these tests need Maven and Java: apt-get install maven, and Java 17 or later')
+      throw error
+    },
+  )
 }
 
 /** The start of a Java program is most of what it does here: the simplest compiler and collector are the fastest. */

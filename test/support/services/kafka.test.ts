@@ -1,16 +1,15 @@
 import { readFile } from 'node:fs/promises'
 import { Kafka, type KafkaConfig, logLevel, type SASLOptions } from 'kafkajs'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
+import { NIGHTLY } from '../../crash/workspace.ts'
 import { consoleConsume, createTopic, produce } from '../kafka.ts'
-import { KafkaServer, USERS } from './kafka.ts'
+import { KafkaServer, sharedKafka, USERS } from './kafka.ts'
 
-let server: KafkaServer
-beforeAll(async () => {
-  server = await KafkaServer.create()
-})
-afterAll(() => server.remove())
+const address = await sharedKafka()
 
-test('a broker that is killed and started again has its address and data', async () => {
+/** By day the tests of what uses a broker kill theirs. */
+async function killAndStart(): Promise<void> {
+  const server = await KafkaServer.create()
   const at = server.address
   await createTopic('kept', { partitions: 2, config: { 'cleanup.policy': 'compact' }, at })
   const timestamp = Date.UTC(2026, 0, 2)
@@ -31,7 +30,9 @@ test('a broker that is killed and started again has its address and data', async
   const all = await consoleConsume('kept', { at, isolation: 'read_uncommitted' })
   expect(all.map(({ value }) => value)).toEqual(['committed', 'aborted', null, '{"é":1}'])
   expect(all.at(-1)?.timestamp).toBe(timestamp)
-})
+  await server.remove()
+}
+if (NIGHTLY) test('a broker that is killed and started again has its address and data', killAndStart)
 
 const token = (sub: string): string => {
   const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
@@ -51,7 +52,6 @@ const MECHANISMS: Record<string, (password: string) => SASLOptions> = {
 }
 
 test.each(Object.entries(MECHANISMS))('%s lets in who has the password, and nobody else', async (_, sasl) => {
-  const { address } = server
   const ca = await readFile(address.ca, 'utf8')
   const right = (): SASLOptions => sasl(USERS.alice)
   await expect(topics({ brokers: [address.sasl], sasl: right() })).resolves.toBeInstanceOf(Array)
@@ -60,7 +60,7 @@ test.each(Object.entries(MECHANISMS))('%s lets in who has the password, and nobo
 })
 
 test('TLS asks for the certificate of a client', async () => {
-  const { tls, ca, cert, key } = server.address
+  const { tls, ca, cert, key } = address
   const [authority, certificate, secret] = await Promise.all([ca, cert, key].map((path) => readFile(path, 'utf8')))
   const ssl = { ca: authority ?? '', cert: certificate ?? '', key: secret ?? '' }
   await expect(topics({ brokers: [tls], ssl })).resolves.toBeInstanceOf(Array)
@@ -68,10 +68,10 @@ test('TLS asks for the certificate of a client', async () => {
 })
 
 test('who has no rights sees nothing', async () => {
-  await createTopic('seen', { at: server.address })
+  await createTopic('seen', { at: address })
   const [mine, hers] = await Promise.all(
     Object.entries(USERS).map(([username, password]) =>
-      topics({ brokers: [server.address.sasl], sasl: { mechanism: 'plain', username, password } }),
+      topics({ brokers: [address.sasl], sasl: { mechanism: 'plain', username, password } }),
     ),
   )
   expect(mine).toContain('seen')

@@ -72,7 +72,7 @@ export class ServerProcess {
     if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
     const gone = new Promise((resolve) => child.once('exit', resolve))
     child.ref()
-    if (signal === 'SIGKILL') process.kill(-child.pid, signal)
+    if (signal === 'SIGKILL') send(-child.pid, signal)
     else child.kill(signal)
     await gone
     await rm(this.#note, { force: true })
@@ -80,6 +80,15 @@ export class ServerProcess {
 
   get #note(): string {
     return join(this.#folder, `${this.#name}${NOTE}`)
+  }
+}
+
+/** It may have ended by itself since one has looked. */
+function send(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
   }
 }
 
@@ -105,8 +114,8 @@ async function endProcess(note: string, folder: string): Promise<void> {
   const isOurs = async (): Promise<boolean> =>
     (await said('cmdline')).includes(folder) || (await said('environ')).includes(`${OWNER}=${folder}`)
   for (let waited = 0; await isOurs(); waited += STEP_MS) {
-    if (waited === 0) process.kill(pid, signal)
-    if (waited > GOODBYE_MS) process.kill(-pid, 'SIGKILL')
+    if (waited === 0) send(pid, signal)
+    if (waited > GOODBYE_MS) send(-pid, 'SIGKILL')
     await sleep(STEP_MS)
   }
   await rm(note, { force: true })
