@@ -33,7 +33,7 @@ export class Parts {
     this.broker = new PartitionedBroker(given.partitions ?? 3)
   }
 
-  async config(more: object = {}): Promise<PipelineConfig> {
+  async config(more: object = {}, ofSource: object = {}): Promise<PipelineConfig> {
     const { url, mode, keys, source, pages = [5, 0, 7, 3], destination = postgres } = this.#given
     const stream = { primaryKey: ['n'] }
     const ending = mode === 'stream' ? 'return' : 'null'
@@ -41,7 +41,7 @@ export class Parts {
     const config = await loadConfig(
       {
         name: 'test',
-        source: { name: 'scripted', stream: 'numbers', sync_mode: mode },
+        source: { name: 'scripted', stream: 'numbers', sync_mode: mode, ...ofSource },
         destination: {
           name: 'postgres',
           config: { url, sslmode: 'disable', destination_id: 'main', ...keys, ...more },
@@ -65,8 +65,10 @@ export class Parts {
     return config as PipelineConfig
   }
 
-  async extract(): Promise<void> {
-    await extractTo(extract(await this.config()), { channel: this.broker.channel() })
+  /** `startOver`: as `force_ignore_checkpoint` does. */
+  async extract({ ignoresWaiting = false, startOver = false } = {}): Promise<void> {
+    const config = await this.config({}, startOver ? { force_ignore_checkpoint: true } : {})
+    await extractTo(extract(config), { channel: this.broker.channel(), ignoresWaiting })
   }
 
   async load(options: LoadQueueOptions = {}, more: object = {}): Promise<Outcome> {

@@ -9,7 +9,7 @@ import { partStream } from '../../partition.ts'
 import { transformsHashOf } from '../../run.ts'
 import { beginningOf } from '../dialect.ts'
 import { lineEnd } from '../lines.ts'
-import { type Piece, Unloadable } from './feed.ts'
+import { type Piece, unloadable } from './feed.ts'
 import type { MessageHead } from './message.ts'
 
 export interface Done {
@@ -75,7 +75,7 @@ interface Ends extends Pick<MessageHead, 'run'> {
 /** A run may have been read twice, with other rows the second time: then one reads on from the reading that was not published. */
 function checkAfter({ after, run, end, countsAlike }: Ends): void {
   if (end && end.page === after.page && (end.rows === after.rows || !countsAlike)) return
-  throw new Unloadable(
+  throw unloadable(
     `run ${run} reads on from one of ${after.page} pages (${after.rows} rows), and what is published has ${end?.page ?? 0} pages (${end?.rows ?? 0} rows)`,
   )
 }

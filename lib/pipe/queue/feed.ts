@@ -2,7 +2,7 @@
 // anything else is the beginning of another pipe. What is missing is an error, for nothing else will ever bring it.
 
 import type { Arrival, ChannelConsumer } from '../../channel.ts'
-import { BizonError } from '../../errors.ts'
+import { BizonError, Unloadable } from '../../errors.ts'
 import { faultPoint } from '../../fault.ts'
 import type { Log } from '../../log.ts'
 import type { Partition } from '../../partition.ts'
@@ -245,15 +245,13 @@ export class Feed {
   #gap({ head, arrival }: Piece, last: MessageHead): BizonError {
     const missing = head.part > 0 ? `a part of page ${head.from + 1}` : `pages ${last.to + 1} to ${head.from}`
     const what = `it goes on with page ${head.from + 1}, and ${missing} of run ${head.run} did not come`
-    return new Unloadable(`${arrival.place}: ${what}`)
+    return unloadable(`${arrival.place}: ${what}`)
   }
 }
 
-/** A message that can never be loaded, whatever is waited for. */
-export class Unloadable extends BizonError {
-  constructor(message: string, cause?: unknown) {
-    super('source', message, { hint: REMEDY, cause })
-  }
+/** What a queue does not give any more is to be written once more. */
+export function unloadable(message: string, cause?: unknown): Unloadable {
+  return new Unloadable('source', message, { hint: REMEDY, cause })
 }
 
 const REMEDY =

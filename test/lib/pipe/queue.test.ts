@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { PipelineConfig } from '../../../lib/config.ts'
+import { BizonError } from '../../../lib/errors.ts'
 import { readHead, writeHead } from '../../../lib/pipe/queue/message.ts'
 import { testConfig } from '../../support/engine.ts'
 import { MemoryBroker } from '../../support/memory-broker.ts'
@@ -356,6 +357,17 @@ describe('a load from a queue', () => {
     await extractInto(broker, await configOf(), { ignoresWaiting: true })
     await loadFrom(broker, await configOf({ on }), { skipBroken: true })
     expect(on.published).toEqual(upTo(5))
+  })
+
+  test('keeps no copy where it is the destination that fails, whatever its words', async () => {
+    const broker = new MemoryBroker()
+    await extractInto(broker, await configOf())
+    const says = new BizonError('destination', 'a line of the pipe is what the server calls its log')
+    const fails = (step: string): void => {
+      if (step === 'write') throw says
+    }
+    await expect(loadFrom(broker, await configOf({ fails }), { skipBroken: true })).rejects.toBe(says)
+    expect(broker.deadLetters).toEqual([])
   })
 
   test('keeps a copy of what is not of bizon, and goes on', async () => {
