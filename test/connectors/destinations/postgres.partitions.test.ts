@@ -6,6 +6,7 @@ import * as z from 'zod'
 import { PostgresDestination } from '../../../connectors/destinations/postgres.ts'
 import type { BizonError } from '../../../lib/errors.ts'
 import { partRun } from '../../../lib/partition.ts'
+import type { LoadQueueOptions } from '../../../lib/pipe/queue/load.ts'
 import { RawJson } from '../../../lib/record.ts'
 import { defineSource, type SourceDefinition } from '../../../lib/source.ts'
 import { never, sleep } from '../../../lib/wait.ts'
@@ -233,6 +234,37 @@ describe('a run that is published', () => {
     for (const one of held) last?.add([one])
     expect(await loading).toMatchObject({ status: 'complete' })
     expect(await numbers()).toEqual(upTo(13))
+  })
+
+  describe('whose loader was edited meanwhile', () => {
+    test('goes on with the new settings, as long as nothing is loaded', async () => {
+      const parts = new Parts({ url, mode: 'full_refresh', pages: [9, 4] })
+      await parts.extract()
+      const killed = new AbortController()
+      const observe: LoadQueueOptions['observe'] = ({ type }) => {
+        if (type === 'start') killed.abort(new Error('killed'))
+      }
+      await expect(parts.load({ signal: killed.signal, observe })).rejects.toThrow('killed')
+      expect(await parts.load({}, { destination_id: 'other' })).toMatchObject({ status: 'complete' })
+      expect(await numbers('other')).toEqual(upTo(13))
+    })
+
+    test('is refused, until the settings are as before', async () => {
+      const parts = new Parts({ url, mode: 'full_refresh', pages: [9, 4, 7] })
+      await parts.extract()
+      const held = parts.broker.partitions.map((one) => one.messages.splice(1))
+      const stop = new AbortController()
+      const stopped = parts.load({ stop: stop.signal })
+      await until(async () => parts.broker.partitions.every((one) => one.isIdle))
+      stop.abort(new Error('enough'))
+      await stopped
+      for (const [at, messages] of held.entries()) for (const one of messages) parts.broker.partitions[at]?.add([one])
+      await expect(parts.load({}, { destination_id: 'other' })).rejects.toThrow(
+        /destination, or transforms of the loader, were edited while a run was being loaded: partition \d of 3 has 1 page of it/,
+      )
+      expect(await parts.load()).toMatchObject({ status: 'complete' })
+      expect(await numbers()).toEqual(upTo(20))
+    })
   })
 
   describe('whose source was read twice', () => {
