@@ -25,6 +25,16 @@ interface Found {
 /** What this process's own row says from now on; `waits`: another partition has not ended. */
 export type Together = { readonly state: TableState; readonly sha256: string } | 'waits'
 
+/** Whether it is worth a closer look: without one, nothing is locked. */
+export async function haveEnded(transaction: Transaction, { options, target, partition }: Site): Promise<boolean> {
+  const keys = allPartitions(partition?.of ?? 1).map((one) => rowKeyOf(target, one))
+  const { rows } = await transaction.query(
+    `SELECT 1 FROM ${qualified(options.schema, STATE_TABLE)} WHERE target = ANY ($1::text[]) AND checkpoint->>'end' = 'true'`,
+    [keys],
+  )
+  return rows.length === keys.length
+}
+
 /** What can be done beforehand, so that readers need not wait for it. Repeatable. */
 export async function prepareTogether(transaction: Transaction, site: Site, state: TableState): Promise<void> {
   if (!(await hasTurn(transaction, site))) return

@@ -9,6 +9,7 @@ import { partStream } from '../../partition.ts'
 import { transformsHashOf } from '../../run.ts'
 import { beginningOf } from '../dialect.ts'
 import { lineEnd } from '../lines.ts'
+import type { PipeState } from '../state.ts'
 import { type Piece, unloadable } from './feed.ts'
 import type { MessageHead } from './message.ts'
 
@@ -36,7 +37,8 @@ export async function doneWith(
     const identity = { name: pipeline, source, stream: partStream(stream, partition) }
     const last = await store.lastSucceeded(identity)
     const job = (await store.jobs(identity)).find(({ id }) => id === run)
-    const isOlder = last !== undefined && last.id !== run && at < last.createdAt
+    const isOlder =
+      last !== undefined && last.id !== run && at < last.createdAt && stateIn(arrival.body)?.previous !== last.id
     const why =
       job?.status === 'succeeded'
         ? 'is published already'
@@ -84,7 +86,11 @@ function checkAfter({ after, run, end, countsAlike }: Ends): void {
 async function countsAlike({ destination, transforms }: ConfigOf<'destination'>, body: Uint8Array): Promise<boolean> {
   if (destination.options.unnestDepth !== undefined) return false
   if (transforms.length === 0) return true
+  return stateIn(body)?.begin?.transforms === (await transformsHashOf(transforms))
+}
+
+/** What the first line says, of a message that begins a pipe. */
+function stateIn(body: Uint8Array): PipeState | undefined {
   const buffer = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
-  const begin = beginningOf({ buffer, start: 0, end: lineEnd(buffer, 0, buffer.length) })?.state.begin
-  return begin?.transforms === (await transformsHashOf(transforms))
+  return beginningOf({ buffer, start: 0, end: lineEnd(buffer, 0, buffer.length) })?.state
 }

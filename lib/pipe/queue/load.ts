@@ -20,7 +20,7 @@ import type { Tell } from '../echo.ts'
 import { FromPipe } from '../from.ts'
 import { readState } from '../state.ts'
 import { doneWith } from './done.ts'
-import { Feed, type FeedParts, keyOf, type Piece, unloadable } from './feed.ts'
+import { Feed, type FeedParts, keepCopy, keyOf, type Piece, unloadable } from './feed.ts'
 import { loadShared, type One } from './share.ts'
 
 export interface LoadQueueOptions extends PipelineOptions {
@@ -187,7 +187,7 @@ class QueueLoad {
     const last = feed.current ?? first
     const reason = unloadableBy(error, first, last)
     if (!reason) throw error
-    if (error instanceof Damaged) await consumer.refuse(last.arrival, reason.message)
+    if (error instanceof Damaged) await keepCopy(consumer, last.arrival, reason.message)
     if (!options.skipBroken) throw reason
     this.#log.warn(`${reason.message}; what follows it is passed over, up to what was written anew`)
     memory.left.add(keyOf(last.head))
