@@ -20,6 +20,8 @@ export interface Checkpoint {
   readonly end: boolean
   /** The newest `page.watermark`. */
   readonly watermark?: Json
+  /** The newest `page.reading`. */
+  readonly reading?: string
   /** What `bizon verify` compares with; absent: all rows are in the usual target, and there are no digests. */
   readonly tally?: Tally
 }
@@ -91,13 +93,15 @@ export function checkpoints(
       bytes += payloadBytesOf(page)
       inside = page.more ?? false
       if (inside) return push(page)
+      const { watermark = latest.watermark, reading = latest.reading } = page
       latest = {
         run: latest.run,
         page: latest.page + 1,
         rows,
         position: page.next,
         end: page.next === null,
-        ...watermarkOf(page, latest),
+        ...(watermark !== undefined && { watermark }),
+        ...(reading !== undefined && { reading }),
       }
       pages += 1
       push(page)
@@ -112,9 +116,4 @@ export function checkpoints(
       clearTimeout(timer)
     },
   }
-}
-
-function watermarkOf(page: Page, before: Checkpoint): { watermark?: Json } {
-  const watermark = page.watermark ?? before.watermark
-  return watermark === undefined ? {} : { watermark }
 }

@@ -42,6 +42,12 @@ export class BizonError extends Error {
   }
 }
 
+/** What was given can never be loaded, however often it is given again. */
+export class Unloadable extends BizonError {}
+
+/** What was given says itself that it is damaged: it is worth a look. */
+export class Damaged extends BizonError {}
+
 /** Exit codes: 0 done, 1 failed, 2 wrong usage or config, 3 another run holds the lock. Signals (130, 143) are bin's. */
 export function exitCodeOf(error: unknown): 1 | 2 | 3 {
   if (!(error instanceof BizonError)) return 1

@@ -13,7 +13,7 @@ import type { OpenSource, ReadOptions } from './extract.ts'
 import { faultPoint } from './fault.ts'
 import type { Log } from './log.ts'
 import type { Meter } from './meter.ts'
-import { checkPartitions, partIdentities, partRun } from './partition.ts'
+import { checkPartitions, partIdentities, partRun, RECENT_JOBS } from './partition.ts'
 import type { Delivery } from './queue.ts'
 import { redactLog } from './redact.ts'
 import { idPrefixOf } from './row-id.ts'
@@ -25,7 +25,9 @@ import { closeAll, Signpost, sleep } from './wait.ts'
 
 /** How often it is asked whether all partitions have ended, at first and later. */
 const FIRST_SECONDS = 0.02
-const OTHERS_SECONDS = 1
+const OTHERS_SECONDS = 2
+/** Less often, whether the run is still wanted. */
+const GIVEN_UP_TURNS = 2
 
 export interface LoadOptions {
   readonly log: Log
@@ -234,11 +236,11 @@ export class OpenLoad {
   async #publish(): Promise<boolean> {
     const { signal, log } = this.#options
     const halted = this.#stop ? AbortSignal.any([signal, this.#stop]) : signal
-    for (let wait = 0; (await this.#destination.publish()) === 'waits'; ) {
+    for (let wait = 0, turns = 0; (await this.#destination.publish()) === 'waits'; turns++) {
       if (wait === 0) log.info('all of this partition is loaded; it is published with the others')
       wait = Math.min(OTHERS_SECONDS, 2 * wait || FIRST_SECONDS)
       await sleep(wait, halted)
-      if (halted.aborted || (await this.#isGivenUp())) return false
+      if (halted.aborted || (turns % GIVEN_UP_TURNS === 0 && (await this.#isGivenUp()))) return false
     }
     return true
   }
@@ -250,7 +252,7 @@ export class OpenLoad {
     const identities = partIdentities({ ...identityOf(this.config), stream }, partition.of)
     for (const [index, identity] of identities.entries()) {
       if (index === partition.index) continue
-      const jobs = await this.#store.jobs(identity)
+      const jobs = await this.#store.jobs(identity, RECENT_JOBS)
       if (jobs.find(({ id }) => id === partRun(this.#job, index))?.status === 'cancelled') return true
     }
     return false

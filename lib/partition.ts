@@ -17,6 +17,9 @@ export interface Partition {
 
 export const MOST_PARTITIONS = 256
 
+/** Among so many of a partition, newest first, the run that the loaders are at is looked for. */
+export const RECENT_JOBS = 20
+
 const DIGITS = 4
 
 /** The whole run, of which this is the run of a partition; a whole one stays as it is. */

@@ -51,6 +51,8 @@ export interface Page {
   readonly isPart?: boolean
   /** When the page was asked for. Set by the engine. */
   readonly extractedAt?: Date
+  /** Of one in partitions: what is the same only of readings that gave all partitions together the same keys so far. Set by the engine. */
+  readonly reading?: string
 }
 
 /** Where an incremental read begins: what the last published run already has. */

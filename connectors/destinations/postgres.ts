@@ -45,7 +45,7 @@ import { Scope } from './postgres/scope.ts'
 import { Session, type SessionOptions, type Transaction } from './postgres/session.ts'
 import { beginTable, createHome } from './postgres/staging.ts'
 import { StateRow, type TableState } from './postgres/state.ts'
-import { prepareTogether, publishTogether } from './postgres/together.ts'
+import { haveEnded, prepareTogether, publishTogether } from './postgres/together.ts'
 import { timestampOf } from './record.ts'
 import { isDirect, namesEmpty } from './recovery.ts'
 import { checkKeyColumns, checkScope } from './schemas.ts'
@@ -238,10 +238,13 @@ export class PostgresDestination implements Destination {
   }
 
   async #publishTogether(state: TableState): Promise<Published> {
-    await this.#session.transact(async (transaction) => {
-      await prepareTogether(transaction, this.#site, state)
+    const isWorthIt = await this.#session.transact(async (transaction) => {
+      const all = await haveEnded(transaction, this.#site)
+      if (all) await prepareTogether(transaction, this.#site, state)
       await this.#session.commit(transaction)
+      return all
     })
+    if (!isWorthIt) return 'waits'
     // One that a COMMIT without an answer has published finds that when it is done again.
     const together = await this.#session.transact(async (transaction) => {
       const done = await publishTogether(transaction, this.#site, state)

@@ -92,7 +92,7 @@ export function resetOf(row: ResetRow): ResetRequest {
 
 /** The stored JSON of a checkpoint, with a fixed order of keys. */
 export function checkpointText(checkpoint: StoredCheckpoint): string {
-  const { run, page, rows, position, end, watermark, tally, receipt } = checkpoint
+  const { run, page, rows, position, end, watermark, reading, tally, receipt } = checkpoint
   return stringifyJson({
     run,
     page,
@@ -100,6 +100,7 @@ export function checkpointText(checkpoint: StoredCheckpoint): string {
     position,
     end,
     ...(watermark !== undefined && { watermark }),
+    ...(reading !== undefined && { reading }),
     ...(tally !== undefined && { tally: tally as unknown as Json }),
     ...(receipt !== undefined && { receipt }),
   })

@@ -8,7 +8,7 @@
 import * as z from 'zod'
 import type { Checkpoint } from '../checkpoint.ts'
 import { type ConfigInput, type ConfigOf, loadConfig } from '../config.ts'
-import { BizonError } from '../errors.ts'
+import { BizonError, Damaged } from '../errors.ts'
 import { type OpenSource, type ReadOptions, SourceEnd } from '../extract.ts'
 import { type Log, silentLog } from '../log.ts'
 import { RawJson } from '../record.ts'
@@ -44,7 +44,7 @@ export class FromPipe extends SourceEnd {
     const pages = await openPages(this.#chunks, log, this.#options)
     // What a queue holds is ours: records of somebody else would become a run of nobody.
     if (this.#options.isQueued && !pages.state) {
-      throw new BizonError('source', 'the first line of the pipe is not the STATE of a run', {
+      throw new Damaged('source', 'the first line of the pipe is not the STATE of a run', {
         hint: 'Something else writes to this queue. See docs/pipe-format.md.',
       })
     }

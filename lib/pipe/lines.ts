@@ -1,6 +1,6 @@
 // Bytes as they arrive, cut into blocks of whole lines. Nothing is copied but a line that two chunks share.
 
-import { BizonError } from '../errors.ts'
+import { BizonError, Damaged } from '../errors.ts'
 import { checkRecordSize } from '../memory.ts'
 import { orAborted } from '../wait.ts'
 
@@ -54,7 +54,7 @@ export async function* wholeLines(
       bytes += chunk.length - Math.max(start, end)
       checkRecordSize(bytes, 'a line of the pipe', { upTo: MOST_LINE_BYTES })
       if (bytes > MOST_LINE_BYTES) {
-        throw new BizonError('source', `a line of the pipe is longer than ${MOST_LINE_BYTES >> 20} MiB`)
+        throw new Damaged('source', `a line of the pipe is longer than ${MOST_LINE_BYTES >> 20} MiB`)
       }
     }
   }

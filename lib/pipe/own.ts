@@ -2,7 +2,7 @@
 // is found before anything of its page is durable.
 
 import { isDeepStrictEqual } from 'node:util'
-import { BizonError } from '../errors.ts'
+import { BizonError, Damaged } from '../errors.ts'
 import { RawJson, type SourceRecord } from '../record.ts'
 import type { Page, Position, StreamInfo } from '../source.ts'
 import { envelopeReader, timeOf } from './envelope.ts'
@@ -34,7 +34,7 @@ export class OwnPages {
   readonly #endless: boolean
   #state: PipeState
   /** The last page, held back until it is sure that nothing follows it. */
-  #end: [Pick<Page, 'next' | 'watermark'>, RawJson] | undefined
+  #end: [Pick<Page, 'next' | 'watermark' | 'reading'>, RawJson] | undefined
   #stream: StreamInfo | undefined
   #n: number
 
@@ -123,7 +123,7 @@ export class OwnPages {
   #passOver({ page, position, end }: PipeState, number: number): void {
     if (page < this.#held.page && !end) return
     if (page === this.#held.page && isDeepStrictEqual(plain(position), plain(this.#held.position))) return
-    throw new BizonError(
+    throw new Damaged(
       'source',
       `line ${number} of the pipe: the source was read once more and gave other pages, so that it cannot be gone on behind page ${this.#held.page}`,
       { hint: 'Start over: set source.force_ignore_checkpoint to true for one run.' },
@@ -152,9 +152,13 @@ export class OwnPages {
       this.#passOver(state, number)
       return
     }
-    const { end, position, watermark } = state
+    const { end, position, watermark, reading } = state
     const kept = new RawJson(Buffer.from(told.bytes()))
-    const rest = { next: end ? null : (position ?? {}), ...(watermark !== undefined && { watermark }) }
+    const rest = {
+      next: end ? null : (position ?? {}),
+      ...(watermark !== undefined && { watermark }),
+      ...(reading !== undefined && { reading }),
+    }
     if (end) this.#end = [rest, kept]
     else this.#gathering.end(rest, kept)
   }

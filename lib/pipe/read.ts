@@ -1,7 +1,7 @@
 // Lines to pages: what the readers of all dialects (own.ts, singer.ts, ndjson.ts) share.
 
 import { isUtf8 } from 'node:buffer'
-import { BizonError } from '../errors.ts'
+import { type BizonError, Damaged } from '../errors.ts'
 import { skipWhitespace } from '../json.ts'
 import type { Log } from '../log.ts'
 import type { RawJson, SourceRecord } from '../record.ts'
@@ -109,7 +109,7 @@ export class Gathering {
   }
 
   /** Ends the page. */
-  end(rest: Pick<Page, 'next' | 'watermark'>, value?: RawJson): void {
+  end(rest: Pick<Page, 'next' | 'watermark' | 'reading'>, value?: RawJson): void {
     const last = this.#buckets.at(-1)
     const before = this.#empty().slice(0, -1)
     for (const bucket of before) this.#due.push({ page: { ...this.#pageOf(bucket), next: MORE, more: true } })
@@ -151,7 +151,7 @@ const MORE: Position = {}
 
 /** A line that cannot be what the producer wrote. */
 export function broken(number: number, what: string): BizonError {
-  return new BizonError('source', `line ${number} of the pipe: ${what}`, {
+  return new Damaged('source', `line ${number} of the pipe: ${what}`, {
     hint: 'Something between the two programs changed the lines. Nothing of this page was loaded; run the same line again.',
   })
 }
@@ -159,7 +159,7 @@ export function broken(number: number, what: string): BizonError {
 /** Lines are missing. */
 export function lost(number: number, missing: number, why: string, what = 'record'): BizonError {
   const many = missing === 1 ? `1 ${what} is` : `${missing} ${what}s are`
-  return new BizonError('source', `line ${number} of the pipe: ${why}, so that ${many} missing`, {
+  return new Damaged('source', `line ${number} of the pipe: ${why}, so that ${many} missing`, {
     hint:
       what === 'record'
         ? 'Nothing of this page was loaded: run the same line again. If a program between is to drop records: bizon-load FILE --allow-edited.'
@@ -203,7 +203,7 @@ export function notJson(
   // A character may be cut in two.
   const text = buffer.toString('utf8', start, long ? start + SHOWN_BYTES : end).replace(/\p{Cc}/gu, '·')
   const shown = long ? `${text.replace(/\ufffd$/, '')}…` : text
-  return new BizonError('invalid_record', `line ${number} of ${file}: ${why}${where}: ${shown}`, {
+  return new Damaged('invalid_record', `line ${number} of ${file}: ${why}${where}: ${shown}`, {
     hint,
   })
 }

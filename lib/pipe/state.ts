@@ -1,7 +1,7 @@
 // What the lines of ours hold under the key `bizon`, above all a STATE. It is all that a producer needs to go on (so
 // that `--state` and the state store say the same), and all that a loader needs to know that nothing was lost on the way.
 
-import { BizonError } from '../errors.ts'
+import { Damaged } from '../errors.ts'
 import { isObject, parseJson, stringifyJson } from '../json.ts'
 import type { Partition } from '../partition.ts'
 import type { Json, JsonObject, RawJson, SourceRecord } from '../record.ts'
@@ -50,17 +50,20 @@ export interface PipeState {
   /** Where the source goes on; null at the end, and before the first page. */
   readonly position: Position | null
   readonly watermark?: Json
+  /** See `Page`. */
+  readonly reading?: string
   readonly begin?: Beginning
 }
 
 /** The value of a STATE line, as JSON text. */
 export function writeState(given: PipeState): string {
-  const { run, at, of, previous, page, rows, partitions, end, position, watermark, begin } = given
+  const { run, at, of, previous, page, rows, partitions, end, position, watermark, reading, begin } = given
   const state: Record<string, Json> = { run, at: at.toISOString() }
   if (of && !begin) Object.assign(state, of)
   if (previous !== undefined) state.previous = previous
   Object.assign(state, { page, rows, ...(partitions && { partitions }), end, position })
   if (watermark !== undefined) state.watermark = watermark
+  if (reading !== undefined) state.reading = reading
   if (begin) {
     const { pipeline, source, stream, mode, resumable, reset, startOver, hash, transforms } = begin
     const { partition, partitions: count } = begin
@@ -93,10 +96,11 @@ export function readStateOf(value: unknown): PipeState | undefined {
   const given = isMapping(value) ? value.bizon : undefined
   if (given === undefined) return undefined
   const state = isMapping(given) ? given : {}
-  const { run, at, pipeline, stream, previous, page, rows, partitions, end, position, watermark, begin } = state
+  const { run, at, pipeline, stream, previous, page, rows, partitions, end, position, watermark, reading, begin } =
+    state
   const wrong = firstWrong(state, STATE)
   if (wrong !== undefined) {
-    throw new BizonError('source', `a STATE of bizon is damaged: ${wrong}`, { hint: LOOK })
+    throw new Damaged('source', `a STATE of bizon is damaged: ${wrong}`, { hint: LOOK })
   }
   return {
     run: run as string,
@@ -109,6 +113,7 @@ export function readStateOf(value: unknown): PipeState | undefined {
     end: end as boolean,
     position: position as Position | null,
     ...(watermark !== undefined && { watermark: watermark as Json }),
+    ...(typeof reading === 'string' && { reading }),
     ...(begin !== undefined && { begin: readBeginning(begin) }),
   }
 }
@@ -164,10 +169,10 @@ function readBeginning(given: unknown): Beginning {
     BEGIN,
   )
   if (wrong !== undefined) {
-    throw new BizonError('source', `the first line of the pipe is damaged: begin.${wrong}`, { hint: LOOK })
+    throw new Damaged('source', `the first line of the pipe is damaged: begin.${wrong}`, { hint: LOOK })
   }
   if (OUTSIDE.test(stream as string)) {
-    throw new BizonError(
+    throw new Damaged(
       'source',
       `the first line of the pipe names stream ${stream}, which is a path out of its folder`,
       {

@@ -136,8 +136,12 @@ export class PipeWriter {
     return this.#out.bytes(buffer, start, end)
   }
 
-  #stateOf({ page, rows, end, position, watermark }: Checkpoint): PipeState {
-    const { begin: _begin, watermark: _before, ...run } = this.#start
-    return { ...run, page, rows, end, position, ...(watermark !== undefined && { watermark }) }
+  #stateOf({ page, rows, end, position, watermark, reading }: Checkpoint): PipeState {
+    const { begin: _begin, watermark: _before, reading: __, ...run } = this.#start
+    return {
+      ...{ ...run, page, rows, end, position },
+      ...(watermark !== undefined && { watermark }),
+      ...(reading !== undefined && { reading }),
+    }
   }
 }

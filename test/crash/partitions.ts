@@ -14,6 +14,8 @@ const EXTRACT = join(ROOT, 'dist', 'bin', 'bizon-extract.js')
 export interface Loading extends Pick<Execution, 'failpoint' | 'during'> {
   /** A bundle of bizon-load. */
   readonly program?: string
+  /** Whether it says which partitions it is given and lets go of. */
+  readonly isTalking?: boolean
 }
 
 /** A pipeline with a topic and a database of its own. */
@@ -67,9 +69,9 @@ engine:
     return Promise.all([this.load({ ...(program !== undefined && { program }) }), this.load()])
   }
 
-  async #start(args: readonly string[], { failpoint, during }: Pick<Loading, 'failpoint' | 'during'>): Promise<Ended> {
+  async #start(args: readonly string[], { failpoint, during, isTalking = false }: Loading): Promise<Ended> {
     const env = failpoint === undefined ? {} : { BIZON_FAILPOINT: failpoint }
-    return this.place.execute([process.execPath, ...args, '--quiet'], env, during)
+    return this.place.execute([process.execPath, ...args, ...(isTalking ? [] : ['--quiet'])], env, during)
   }
 
   async query(sql: string): Promise<string> {

@@ -26,7 +26,7 @@ export interface BrokerOptions {
 }
 
 /** `idle`: a consumer has been given all there is, and waits. A throw is that step's failure. */
-export type BrokerStep = 'put' | 'putted' | 'ack' | 'idle'
+export type BrokerStep = 'put' | 'putted' | 'ack' | 'refuse' | 'idle'
 
 export class MemoryBroker {
   /** What is there and not acknowledged comes first. Tests may change it. */
@@ -182,6 +182,7 @@ class MemoryConsumer implements ChannelConsumer {
   }
 
   async refuse({ body }: Arrival, reason: string): Promise<void> {
+    this.#broker.interfere('refuse')
     this.#broker.deadLetters.push({ body: Buffer.from(body).toString(), reason })
   }
 

@@ -37,7 +37,11 @@ export class Parts {
   }
 
   /** `queue`: as of a file that names the broker. */
-  async config(more: object = {}, queue: object = { type: 'python_queue' }): Promise<PipelineConfig> {
+  async config(
+    more: object = {},
+    queue: object = { type: 'python_queue' },
+    ofSource: object = {},
+  ): Promise<PipelineConfig> {
     const { url, mode, keys, source, pages = [5, 0, 7, 3], destination = postgres, verify = false } = this.#given
     const stream = { primaryKey: ['n'] }
     const ending = mode === 'stream' ? 'return' : 'null'
@@ -46,7 +50,7 @@ export class Parts {
       {
         name: 'test',
         verify,
-        source: { name: 'scripted', stream: 'numbers', sync_mode: mode },
+        source: { name: 'scripted', stream: 'numbers', sync_mode: mode, ...ofSource },
         destination: {
           name: 'postgres',
           config: { url, sslmode: 'disable', destination_id: 'main', ...keys, ...more },
@@ -80,8 +84,10 @@ export class Parts {
     return config as PipelineConfig
   }
 
-  async extract(): Promise<void> {
-    await extractTo(extract(await this.config()), { channel: this.broker.channel() })
+  /** `startOver`: as `force_ignore_checkpoint` does. */
+  async extract({ ignoresWaiting = false, startOver = false } = {}): Promise<void> {
+    const config = await this.config({}, undefined, startOver ? { force_ignore_checkpoint: true } : {})
+    await extractTo(extract(config), { channel: this.broker.channel(), ignoresWaiting })
   }
 
   async load(options: LoadQueueOptions = {}, more: object = {}): Promise<Outcome> {

@@ -181,7 +181,8 @@ function wordsOf({ options, target }: Site, { place }: StateRow): Words {
     state: place,
     target: `${options.schema}.${target}`,
     told: 'how many of the rows count',
-    otherPipeline: 'Set another destination.config.destination_id or schema. Or delete that row, if the other pipeline is gone.',
+    otherPipeline:
+      'Set another destination.config.destination_id or schema. Or delete that row, if the other pipeline is gone.',
     removing: REMOVING,
     whole: 'the table',
   }

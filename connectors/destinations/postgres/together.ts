@@ -1,8 +1,10 @@
 // Publishing a run in partitions: once all of them have ended, by whichever loader finds that they have, in one transaction that
 // also marks every partition's state. Whoever comes later finds its own state published and has nothing to do.
 
-import { BizonError } from '../../../lib/errors.ts'
+import { BizonError, Unloadable } from '../../../lib/errors.ts'
 import { faultPoint } from '../../../lib/fault.ts'
+import { startingOver } from '../../../lib/job.ts'
+import { stringifyJson } from '../../../lib/json.ts'
 import { allPartitions, wholeRun } from '../../../lib/partition.ts'
 import { useOf } from './check.ts'
 import { ARRIVAL } from './merge.ts'
@@ -22,6 +24,16 @@ interface Found {
 
 /** What this process's own row says from now on; `waits`: another partition has not ended. */
 export type Together = { readonly state: TableState; readonly sha256: string } | 'waits'
+
+/** Whether it is worth a closer look: without one, nothing is locked. */
+export async function haveEnded(transaction: Transaction, { options, target, partition }: Site): Promise<boolean> {
+  const keys = allPartitions(partition?.of ?? 1).map((one) => rowKeyOf(target, one))
+  const { rows } = await transaction.query(
+    `SELECT 1 FROM ${qualified(options.schema, STATE_TABLE)} WHERE target = ANY ($1::text[]) AND checkpoint->>'end' = 'true'`,
+    [keys],
+  )
+  return rows.length === keys.length
+}
 
 /** What can be done beforehand, so that readers need not wait for it. Repeatable. */
 export async function prepareTogether(transaction: Transaction, site: Site, state: TableState): Promise<void> {
@@ -85,7 +97,7 @@ async function find(transaction: Transaction, { options, target, partition }: Si
   throw own ? await (rows[index] as StateRow).takenOver(transaction, state) : gone(rows[index] as StateRow)
 }
 
-/** Undefined: not all of them are at the end of the same run. */
+/** Undefined: not all of them are at the end of the same run. Rejects where they are at the ends of two readings of it. */
 function readyIn({ states, own }: Found): readonly TableState[] | undefined {
   const ready = states.filter(
     (one): one is TableState =>
@@ -95,7 +107,31 @@ function readyIn({ states, own }: Found): readonly TableState[] | undefined {
       one.complete === own.complete &&
       wholeRun(one.run) === wholeRun(own.run),
   )
-  return ready.length === states.length ? ready : undefined
+  if (ready.length < states.length) return undefined
+  const [first, ...others] = ready.map(readingOf)
+  const other = others.findIndex((one) => one !== first) + 1
+  if (other > 0) throw mixed(ready, other)
+  return ready
+}
+
+/**
+ * The same only where partitions were filled by readings of the source that gave the same keys in the same order, in as many pages, and
+ * begin the next run at the same place. A record is then in one partition, whichever of the readings that had it from.
+ */
+function readingOf({ checkpoint }: TableState): string {
+  const { page, reading, watermark } = checkpoint ?? {}
+  return stringifyJson([page ?? 0, reading ?? null, watermark ?? null])
+}
+
+function mixed(states: readonly TableState[], other: number): BizonError {
+  const [one, two] = [states[0], states[other]]
+  return new Unloadable(
+    'source',
+    `not published: run ${wholeRun(one?.run ?? '')} was read twice, with other records the second time; partition 1 of ${states.length} has one reading (${one?.checkpoint?.page} pages), and partition ${other + 1} the other (${two?.checkpoint?.page} pages)`,
+    {
+      hint: `Read it once more, whole: ${startingOver(one?.mode ?? 'incremental')}, with bizon-extract FILE --to-queue --ignore-queue. Then go on there: bizon-load FILE --from-queue --skip-broken.`,
+    },
+  )
 }
 
 /** The staged rows of all partitions, in the staging table of one of them. */

@@ -184,7 +184,8 @@ function wordsOf({ session, target, row }: Site): Words {
     state: row.place,
     target: `table ${target} of ${session.path}`,
     told: 'how many of the rows count',
-    otherPipeline: 'Set another destination.config.destination_id or path. Or delete that row, if the other pipeline is gone.',
+    otherPipeline:
+      'Set another destination.config.destination_id or path. Or delete that row, if the other pipeline is gone.',
     removing: REMOVING,
     whole: 'the table',
   }

@@ -73,13 +73,14 @@ export class Cutter {
   }
 
   /** The page has ended, and all of its lines are here. */
-  border({ page, rows, end, position, watermark }: Checkpoint): void {
+  border({ page, rows, end, position, watermark, reading }: Checkpoint): void {
     const { begin, run, at, of, previous } = this.#parts.start
     this.#state = {
       ...{ run, at, page, rows, end, position },
       ...(of && { of }),
       ...(previous !== undefined && { previous }),
       ...(watermark !== undefined && { watermark }),
+      ...(reading !== undefined && { reading }),
       ...(begin && { begin }),
     }
     if (this.#part === 0) {

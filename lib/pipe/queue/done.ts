@@ -9,7 +9,8 @@ import { partStream } from '../../partition.ts'
 import { transformsHashOf } from '../../run.ts'
 import { beginningOf } from '../dialect.ts'
 import { lineEnd } from '../lines.ts'
-import { type Piece, Unloadable } from './feed.ts'
+import type { PipeState } from '../state.ts'
+import { type Piece, unloadable } from './feed.ts'
 import type { MessageHead } from './message.ts'
 
 export interface Done {
@@ -36,7 +37,8 @@ export async function doneWith(
     const identity = { name: pipeline, source, stream: partStream(stream, partition) }
     const last = await store.lastSucceeded(identity)
     const job = (await store.jobs(identity)).find(({ id }) => id === run)
-    const isOlder = last !== undefined && last.id !== run && at < last.createdAt
+    const isOlder =
+      last !== undefined && last.id !== run && at < last.createdAt && stateIn(arrival.body)?.previous !== last.id
     const why =
       job?.status === 'succeeded'
         ? 'is published already'
@@ -75,7 +77,7 @@ interface Ends extends Pick<MessageHead, 'run'> {
 /** A run may have been read twice, with other rows the second time: then one reads on from the reading that was not published. */
 function checkAfter({ after, run, end, countsAlike }: Ends): void {
   if (end && end.page === after.page && (end.rows === after.rows || !countsAlike)) return
-  throw new Unloadable(
+  throw unloadable(
     `run ${run} reads on from one of ${after.page} pages (${after.rows} rows), and what is published has ${end?.page ?? 0} pages (${end?.rows ?? 0} rows)`,
   )
 }
@@ -84,7 +86,11 @@ function checkAfter({ after, run, end, countsAlike }: Ends): void {
 async function countsAlike({ destination, transforms }: ConfigOf<'destination'>, body: Uint8Array): Promise<boolean> {
   if (destination.options.unnestDepth !== undefined) return false
   if (transforms.length === 0) return true
+  return stateIn(body)?.begin?.transforms === (await transformsHashOf(transforms))
+}
+
+/** What the first line says, of a message that begins a pipe. */
+function stateIn(body: Uint8Array): PipeState | undefined {
   const buffer = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
-  const begin = beginningOf({ buffer, start: 0, end: lineEnd(buffer, 0, buffer.length) })?.state.begin
-  return begin?.transforms === (await transformsHashOf(transforms))
+  return beginningOf({ buffer, start: 0, end: lineEnd(buffer, 0, buffer.length) })?.state
 }

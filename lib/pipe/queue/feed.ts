@@ -2,7 +2,7 @@
 // anything else is the beginning of another pipe. What is missing is an error, for nothing else will ever bring it.
 
 import type { Arrival, ChannelConsumer } from '../../channel.ts'
-import { BizonError } from '../../errors.ts'
+import { BizonError, messageOf, Unloadable } from '../../errors.ts'
 import { faultPoint } from '../../fault.ts'
 import type { Log } from '../../log.ts'
 import type { Partition } from '../../partition.ts'
@@ -53,6 +53,8 @@ export class Feed {
   #next: Piece | undefined
   /** Given to the loader and not durable yet, oldest first; without the bodies, which would fill the memory. */
   #given: Given[] = []
+  /** Of the last message that was passed over. */
+  #passed: Arrival['ack'] | undefined
   /** Of the pipe that is fed. */
   #current: Piece | undefined
   /** The pipe was left within a page: what of it came is of no use. */
@@ -89,10 +91,13 @@ export class Feed {
     for (let piece: Piece | undefined = first; piece; piece = await this.#own()) {
       if (piece.head.run !== first.head.run) {
         this.#next = piece
+        await this.#settlePassed()
         return false
       }
-      await piece.arrival.ack()
-      if (piece.head.end && piece.head.last) return true
+      this.#passed = piece.arrival.ack
+      if (!(piece.head.end && piece.head.last)) continue
+      await this.#settlePassed()
+      return true
     }
     return false
   }
@@ -180,14 +185,36 @@ export class Feed {
   /** The next message of the pipeline. */
   async #own(): Promise<Piece | undefined> {
     for (;;) {
-      const next = await this.#parts.messages.next()
+      const next = await this.#arrived()
       if (next.done) return undefined
       const arrival = next.value
       const head = await this.#headOf(arrival)
       if (head && !this.#isLeft(head)) return { head, arrival }
       // Nothing before it waits: it is not to come again and again.
-      if (this.#given.length === 0) await arrival.ack()
+      if (this.#given.length === 0) this.#passed = arrival.ack
     }
+  }
+
+  /** What was passed over is acknowledged once there is no next message at hand: of many, the last. */
+  async #arrived(): Promise<IteratorResult<Arrival, void>> {
+    const next = this.#parts.messages.next()
+    if (!this.#passed) return next
+    const isThere = await Promise.race([
+      next.then(
+        ({ done }) => !done,
+        () => false,
+      ),
+      new Promise<boolean>((resolve) => setImmediate(resolve, false)),
+    ])
+    if (!isThere) await this.#settlePassed()
+    return next
+  }
+
+  async #settlePassed(): Promise<void> {
+    const ack = this.#passed
+    this.#passed = undefined
+    // What waits before it will be acknowledged with what is behind it.
+    if (this.#given.length === 0) await ack?.()
   }
 
   #isLeft(head: MessageHead): boolean {
@@ -231,13 +258,18 @@ export class Feed {
     try {
       const head = readHead(arrival)
       const damage = head && damageOf(arrival)
-      if (damage !== undefined) throw new Unloadable(`${arrival.place}: ${damage}`)
+      if (damage !== undefined) throw unloadable(`${arrival.place}: ${damage}`)
       if (head) return head
-      await consumer.refuse(arrival, 'it is not a message of bizon')
+      await keepCopy(
+        consumer,
+        arrival,
+        `${arrival.place}: it is not a message of bizon`,
+        'it is not a message of bizon',
+      )
       log.warn(`${arrival.place}: it is not a message of bizon; a copy is kept with the dead letters`)
     } catch (error) {
       if (!(error instanceof BizonError)) throw error
-      await consumer.refuse(arrival, error.message)
+      await keepCopy(consumer, arrival, error.message)
       if (!skipBroken) throw error
       log.warn(`${error.message}; it is passed over`)
     }
@@ -247,15 +279,35 @@ export class Feed {
   #gap({ head, arrival }: Piece, last: MessageHead): BizonError {
     const missing = head.part > 0 ? `a part of page ${head.from + 1}` : `pages ${last.to + 1} to ${head.from}`
     const what = `it goes on with page ${head.from + 1}, and ${missing} of run ${head.run} did not come`
-    return new Unloadable(`${arrival.place}: ${what}`)
+    return unloadable(`${arrival.place}: ${what}`)
   }
 }
 
-/** A message that can never be loaded, whatever is waited for. */
-export class Unloadable extends BizonError {
-  constructor(message: string, cause?: unknown) {
-    super('source', message, { hint: REMEDY, cause })
+/** With the dead letters. Rejects with the reason too where that fails: nobody would know it. */
+export async function keepCopy(
+  consumer: Pick<ChannelConsumer, 'refuse'>,
+  arrival: Arrival,
+  reason: string,
+  noted = reason,
+): Promise<void> {
+  try {
+    await consumer.refuse(arrival, noted)
+  } catch (error) {
+    const hint = error instanceof BizonError ? error.hint : undefined
+    throw new BizonError(
+      'source',
+      `${reason}; and no copy of it could be kept with the dead letters: ${messageOf(error)}`,
+      {
+        ...{ hint, cause: error },
+        retriable: error instanceof BizonError && error.retriable,
+      },
+    )
   }
+}
+
+/** What a queue does not give any more is to be written once more. */
+export function unloadable(message: string, cause?: unknown): Unloadable {
+  return new Unloadable('source', message, { hint: REMEDY, cause })
 }
 
 const REMEDY =

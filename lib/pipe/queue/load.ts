@@ -7,7 +7,7 @@
 
 import type { Channel, ChannelConsumer } from '../../channel.ts'
 import type { ConfigOf } from '../../config.ts'
-import { BizonError } from '../../errors.ts'
+import { BizonError, Damaged, Unloadable } from '../../errors.ts'
 import { NOTHING_LOADED, type Outcome } from '../../events.ts'
 import { load } from '../../load.ts'
 import { type Log, silentLog } from '../../log.ts'
@@ -20,7 +20,7 @@ import type { Tell } from '../echo.ts'
 import { FromPipe } from '../from.ts'
 import { readState } from '../state.ts'
 import { doneWith } from './done.ts'
-import { Feed, type FeedParts, keyOf, type Piece, Unloadable } from './feed.ts'
+import { Feed, type FeedParts, keepCopy, keyOf, type Piece, unloadable } from './feed.ts'
 import { loadShared, type One } from './share.ts'
 
 export interface LoadQueueOptions extends PipelineOptions {
@@ -186,21 +186,13 @@ class QueueLoad {
   async #broken(feed: Feed, first: Piece, error: unknown): Promise<void> {
     const { consumer, memory, options } = this.#parts
     const last = feed.current ?? first
-    const reason = await this.#unloadable(error, first, last)
+    const reason = unloadableBy(error, first, last)
     if (!reason) throw error
-    if (!(error instanceof Unloadable || error instanceof Refused)) await consumer.refuse(last.arrival, reason.message)
+    if (error instanceof Damaged) await keepCopy(consumer, last.arrival, reason.message)
     if (!options.skipBroken) throw reason
     this.#log.warn(`${reason.message}; what follows it is passed over, up to what was written anew`)
     memory.left.add(keyOf(last.head))
     feed.forget()
-  }
-
-  /** Undefined: something else went wrong than what the messages hold. */
-  async #unloadable(error: unknown, first: Piece, last: Piece): Promise<Unloadable | undefined> {
-    if (error instanceof Unloadable) return error
-    if (error instanceof Refused) return new Unloadable(`${first.arrival.place}: ${error.why}`, error)
-    const isOfPipe = error instanceof BizonError && OF_PIPE.test(error.message)
-    return isOfPipe ? new Unloadable(`${last.arrival.place}: ${error.message}`, error) : undefined
   }
 
   /** Pages before a page that nobody has ended may not be durable, and what follows begins behind them. */
@@ -220,7 +212,11 @@ class QueueLoad {
   }
 }
 
-/** How errors begin that say what is wrong with lines. */
-const OF_PIPE = /^(?:line \d+ of the pipe|a line of the pipe|the first line of the pipe|a STATE of bizon)\b/
+/** Undefined: something else went wrong than what the messages hold. */
+function unloadableBy(error: unknown, first: Piece, last: Piece): Unloadable | undefined {
+  if (error instanceof Unloadable) return error
+  if (error instanceof Refused) return unloadable(`${first.arrival.place}: ${error.why}`, error)
+  return error instanceof Damaged ? unloadable(`${last.arrival.place}: ${error.message}`, error) : undefined
+}
 
 const isLocked = (error: unknown): boolean => error instanceof BizonError && error.code === 'locked'

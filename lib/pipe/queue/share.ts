@@ -6,7 +6,7 @@ import type { ConfigOf } from '../../config.ts'
 import { BizonError, messageOf } from '../../errors.ts'
 import type { Outcome } from '../../events.ts'
 import { type Log, silentLog } from '../../log.ts'
-import { type Partition, partIdentities, partRun, wholeRun } from '../../partition.ts'
+import { type Partition, partIdentities, partRun, RECENT_JOBS, wholeRun } from '../../partition.ts'
 import type { Identity, StateStore } from '../../state.ts'
 import { never, sleep } from '../../wait.ts'
 import type { LoadQueueOptions } from './load.ts'
@@ -71,6 +71,8 @@ class Shared {
   /** The run that was published in a partition, and is looked for in the others. */
   #run: string | undefined
   #looking: Promise<void> | undefined
+  /** Runs of partitions. */
+  readonly #published = new Set<string>()
   #isComplete = false
 
   constructor(parts: SharedParts) {
@@ -174,10 +176,11 @@ class Shared {
     const { source } = this.#parts.config
     if (!source) return
     this.#stream ??= { name: this.#parts.config.name, source: source.name, stream: source.stream }
-    const run = await this.#inStore(async (store, [identity]) => {
-      const [newest] = identity ? await store.jobs(identity, 1) : []
+    const identity = this.#identities()[index] as Identity
+    const run = await this.#inStore(async (store) => {
+      const [newest] = await store.jobs(identity, 1)
       return newest?.status === 'succeeded' && !(await this.#isEverywhere(store, newest.id)) ? newest.id : undefined
-    }, index)
+    })
     if (run !== undefined) this.#look(wholeRun(run))
   }
 
@@ -186,21 +189,26 @@ class Shared {
     if (this.#run === run && this.#looking) return
     this.#run = run
     this.#looking ??= (async () => {
-      for (let wait = FIRST_SECONDS; !this.halted.aborted; wait = Math.min(LOOK_SECONDS, 2 * wait)) {
-        const looked = this.#run ?? run
-        if (await this.#inStore((store) => this.#isEverywhere(store, looked))) {
-          this.#isComplete = true
-          this.#ended.abort(new BizonError('interrupted', 'the run is published in all partitions'))
+      await this.#inStore(async (store) => {
+        for (let wait = FIRST_SECONDS; !this.halted.aborted; wait = Math.min(LOOK_SECONDS, 2 * wait)) {
+          if (await this.#isEverywhere(store, this.#run ?? run)) {
+            this.#isComplete = true
+            this.#ended.abort(new BizonError('interrupted', 'the run is published in all partitions'))
+          }
+          await sleep(wait, this.halted)
         }
-        await sleep(wait, this.halted)
-      }
+      })
     })().catch((error) => this.fail(error))
   }
 
+  /** Asks only for what is not known to be published: of all partitions the first that is not, as a rule. */
   async #isEverywhere(store: StateStore, run: string): Promise<boolean> {
     for (const [index, identity] of this.#identities().entries()) {
-      const job = (await store.jobs(identity)).find(({ id }) => id === partRun(run, index))
+      const id = partRun(run, index)
+      if (this.#published.has(id)) continue
+      const job = (await store.jobs(identity, RECENT_JOBS)).find((one) => one.id === id)
       if (job?.status !== 'succeeded') return false
+      this.#published.add(id)
     }
     return true
   }
@@ -209,12 +217,12 @@ class Shared {
     return this.#stream ? partIdentities(this.#stream, this.#parts.partitions) : []
   }
 
-  async #inStore<T>(work: (store: StateStore, of: readonly Identity[]) => Promise<T>, from = 0): Promise<T> {
+  async #inStore<T>(work: (store: StateStore) => Promise<T>): Promise<T> {
     const { backend } = this.#parts.config.engine
     const store = backend.definition.create(backend, { log: this.#log })
     try {
       await store.open()
-      return await work(store, this.#identities().slice(from))
+      return await work(store)
     } finally {
       await store.close()
     }

@@ -6,25 +6,44 @@ import { valuesReader } from '../../json/path.ts'
 import { stringOf } from '../../json.ts'
 import { isJsonObject, type Json, RawJson, type SourceRecord } from '../../record.ts'
 import type { Page, StreamInfo } from '../../source.ts'
+import type { PipeState } from '../state.ts'
 
 /** A number, also one that stands in text: a database may take either for the same key. */
 const NUMBER = /^-?\d+(\.\d+)?([eE][+-]?\d+)?$/
 const NUL = '\0'
+/** Odd, so that two sequences that differ in one key have two digests. */
+const FNV_PRIME = 0x01000193
 
 /** Divides pages among so many partitions. */
 export class Splitter {
   readonly #of: number
   readonly #keys = new Map<StreamInfo, (record: SourceRecord) => string>()
+  /** Of all keys so far, in order. Undefined: those before the start are not known. */
+  #digest: number | undefined
 
-  constructor(of: number) {
+  /** `start`: where the reading begins. */
+  constructor(of: number, start: Pick<PipeState, 'page' | 'reading'> = { page: 0 }) {
     this.#of = of
+    const { page, reading } = start
+    this.#digest = page === 0 ? 0 : reading === undefined ? undefined : Number.parseInt(reading, 16)
+  }
+
+  /** See `Page`. */
+  get reading(): string | undefined {
+    return this.#digest?.toString(16).padStart(8, '0')
   }
 
   /** A page for each, in order, with the same place to go on; some without records. `stream`: of pages that do not say theirs. */
   split(page: Page, stream: StreamInfo): Page[] {
     const keyOf = this.#keyOf(page.stream ?? stream)
     const parts: SourceRecord[][] = Array.from({ length: this.#of }, () => [])
-    for (const record of page.records) parts[crc32(keyOf(record)) % this.#of]?.push(record)
+    let digest = this.#digest ?? 0
+    for (const record of page.records) {
+      const hash = crc32(keyOf(record))
+      digest = Math.imul(digest ^ hash, FNV_PRIME)
+      parts[hash % this.#of]?.push(record)
+    }
+    if (this.#digest !== undefined) this.#digest = digest >>> 0
     const { bytes: _, release: __, ...rest } = page
     return parts.map((records) => ({ ...rest, records }))
   }

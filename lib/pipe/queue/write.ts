@@ -58,7 +58,7 @@ export class QueueWriter {
     this.#parts = parts
     this.#state = start
     this.#counts = new Array<number>(partitions).fill(0)
-    this.#splitter = partitions > 1 ? new Splitter(partitions) : undefined
+    this.#splitter = partitions > 1 ? new Splitter(partitions, start) : undefined
     const session = newId()
     this.#cutters = this.#counts.map(
       (_, partition) =>
@@ -109,8 +109,11 @@ export class QueueWriter {
 
   /** Behind a page: in all partitions at once. */
   async #mark(checkpoint: Checkpoint): Promise<void> {
+    const { reading } = this.#splitter ?? {}
     const marks = this.#cutters.map(({ state }, at) =>
-      this.#splitter ? { ...checkpoint, rows: state.rows + (this.#counts[at] ?? 0) } : checkpoint,
+      this.#splitter
+        ? { ...checkpoint, rows: state.rows + (this.#counts[at] ?? 0), ...(reading !== undefined && { reading }) }
+        : checkpoint,
     )
     this.#counts.fill(0)
     for (const [at, cutter] of this.#cutters.entries()) await cutter.mark(marks[at] as Checkpoint)
@@ -118,8 +121,12 @@ export class QueueWriter {
     const isCut = this.#cutters.some((cutter) => cutter.isCut)
     const border = (): void => {
       const { page, rows, end, position, watermark } = checkpoint
-      const { watermark: _, ...before } = this.#state
-      this.#state = { ...before, page, rows, end, position, ...(watermark !== undefined && { watermark }) }
+      const { watermark: _, reading: __, ...before } = this.#state
+      this.#state = {
+        ...{ ...before, page, rows, end, position },
+        ...(watermark !== undefined && { watermark }),
+        ...(reading !== undefined && { reading }),
+      }
       for (const [at, cutter] of this.#cutters.entries()) cutter.border(marks[at] as Checkpoint)
     }
     if (isCut) await this.#room()

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { PipelineConfig } from '../../../lib/config.ts'
+import { BizonError } from '../../../lib/errors.ts'
 import { readHead, writeHead } from '../../../lib/pipe/queue/message.ts'
 import { testConfig } from '../../support/engine.ts'
 import { MemoryBroker } from '../../support/memory-broker.ts'
@@ -410,6 +411,32 @@ describe('a load from a queue', () => {
     expect(on).toMatchObject({ published: [], committed: undefined })
   })
 
+  test('says why a message cannot be read, also where no copy can be kept', async () => {
+    const broker = new MemoryBroker()
+    await extractInto(broker, await configOf())
+    const [bad] = broker.messages
+    if (!bad) throw new Error('too few')
+    broker.messages[0] = { ...bad, headers: { ...bad.headers, 'bizon-version': '9' } }
+    broker.interfere = (step) => {
+      if (step === 'refuse') throw new BizonError('source', 'topic dead: not authorised', { hint: 'Allow it.' })
+    }
+    await expect(loadFrom(broker, await configOf(), { skipBroken: true })).rejects.toMatchObject({
+      message: expect.stringMatching(/message of version 9.*no copy of it could be kept.*topic dead: not authorised$/),
+      hint: 'Allow it.',
+    })
+  })
+
+  test('keeps no copy where it is the destination that fails, whatever its words', async () => {
+    const broker = new MemoryBroker()
+    await extractInto(broker, await configOf())
+    const says = new BizonError('destination', 'a line of the pipe is what the server calls its log')
+    const fails = (step: string): void => {
+      if (step === 'write') throw says
+    }
+    await expect(loadFrom(broker, await configOf({ fails }), { skipBroken: true })).rejects.toBe(says)
+    expect(broker.deadLetters).toEqual([])
+  })
+
   test('keeps a copy of what is not of bizon, and goes on', async () => {
     const broker = new MemoryBroker()
     broker.add([{ headers: {}, body: Buffer.from('hello') }])
@@ -479,6 +506,39 @@ describe('a load from a queue', () => {
     })
     expect(await loadFrom(broker, config, { taken })).toMatchObject({ status: 'complete', totalRows: 32 })
     expect(on.published).toEqual(upTo(32))
+  })
+
+  test('does not take a run for an older one that reads on from what is published, whatever its clock said', async () => {
+    const broker = new MemoryBroker()
+    const on = shelf()
+    const pages = [2, 1]
+    await extractInto(broker, await configOf({ keys: incremental, pages }))
+    await loadFrom(broker, await configOf({ keys: incremental, on, pages }))
+    const before = broker.messages.length
+    pages.push(4)
+    await extractInto(broker, await configOf({ keys: incremental, pages }))
+    for (const [at, one] of broker.messages.entries()) {
+      if (at < before) continue
+      broker.messages[at] = { ...one, headers: { ...one.headers, 'bizon-at': '2001-02-03T04:05:06.000Z' } }
+    }
+    await loadFrom(broker, await configOf({ keys: incremental, on, pages }))
+    expect(on.published).toEqual(upTo(7))
+  })
+
+  test('acknowledges what it passes over once for all that is at hand', async () => {
+    const broker = new MemoryBroker()
+    const on = shelf()
+    await extractInto(broker, await configOf({ pages: new Array<number>(50).fill(1) }))
+    await loadFrom(broker, await configOf({ on, pages: [] }))
+    broker.redeliverFrom(0)
+    let acks = 0
+    broker.interfere = (step) => {
+      if (step === 'ack') acks += 1
+    }
+    await loadFrom(broker, await configOf({ on, pages: [] }))
+    expect(broker.acknowledged).toBe(broker.messages.length - 1)
+    expect(broker.messages.length).toBeGreaterThanOrEqual(50)
+    expect(acks).toBeLessThan(5)
   })
 
   test('does not publish a run that is older than the one that is published', async () => {
