@@ -78,6 +78,18 @@ export async function checkPipeline(
   }
 }
 
+/** Resolves to the place of the queue at the broker, once it has answered; undefined: there is no broker. Nothing is created. */
+export async function checkQueue(
+  config: PipelineConfig,
+  { log = silentLog, signal = never }: PipelineOptions = {},
+): Promise<string | undefined> {
+  if (!config.engine.queue.broker) return undefined
+  const { channelOf } = await import('./pipe/queue/channel.ts')
+  const channel = channelOf(config, 'bizon check', log)
+  await channel.waiting?.(signal)
+  return channel.place
+}
+
 function warn({ warnings, secrets }: ConfigOf<'source'>, log: Log): void {
   const clean = redactLog(log, secrets)
   for (const warning of warnings) clean.warn(warning)

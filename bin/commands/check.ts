@@ -56,7 +56,7 @@ async function check(filename: string, options: CheckOptions, terminal: Terminal
   let level = logLevel
   try {
     const { loadConfig } = await import('../../lib/config.ts')
-    const { checkPipeline, sample } = await import('../../lib/commands.ts')
+    const { checkPipeline, checkQueue, sample } = await import('../../lib/commands.ts')
     const given = {
       logLevel: level,
       customSource,
@@ -84,6 +84,8 @@ async function check(filename: string, options: CheckOptions, terminal: Terminal
       for (const { label, kind } of transforms) terminal.print(`ok  transform ${label}: ${kind}, can be run`)
       terminal.print(`ok  destination ${destination.name}: can be written`)
       terminal.print(`ok  state ${engine.backend.type}: can be opened`)
+      const queue = await checkQueue(config as PipelineConfig, { log, signal })
+      if (queue !== undefined) terminal.print(`ok  queue ${engine.queue.type}: ${queue}, can be reached`)
       terminal.print(`Try: bizon run ${filename}`)
       return 0
     })

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import type { FetchedPartition } from '../../../connectors/kafka/answer.ts'
 import type { FetchCluster } from '../../../connectors/kafka/cluster.ts'
-import { PartitionReader } from '../../../connectors/kafka/reader.ts'
+import { PartitionReader, type Watch } from '../../../connectors/kafka/reader.ts'
 import { never } from '../../../lib/wait.ts'
 import { batchOf } from '../../support/record-batch.ts'
 
@@ -19,7 +19,10 @@ const batchesOf = (offsets: readonly number[]): Buffer =>
   offsets.length === 0 ? Buffer.alloc(0) : batchOf({ messages: offsets.map((offset) => ({ offset })) })
 
 /** One partition of three offsets. `answer` gives the messages from an offset on, or their batches. */
-function readerOf(answer: (offset: number, request: Request) => Promise<readonly number[] | Buffer>): PartitionReader {
+function readerOf(
+  answer: (offset: number, request: Request) => Promise<readonly number[] | Buffer>,
+  { watch, patienceSeconds }: { readonly watch?: Watch; readonly patienceSeconds?: number } = {},
+): PartitionReader {
   const fetch = async (request: object) => {
     const offset = Number((request as Request).topics[0]?.partitions[0]?.fetchOffset)
     const answered = await answer(offset, request as Request)
@@ -30,6 +33,7 @@ function readerOf(answer: (offset: number, request: Request) => Promise<readonly
   }
   const cluster = {
     addMultipleTargetTopics: async () => {},
+    refreshMetadata: async () => {},
     refreshMetadataIfNecessary: async () => {},
     findLeaderForPartitions: () => ({ 1: [0] }),
     findBroker: async () => ({ fetch }),
@@ -37,7 +41,8 @@ function readerOf(answer: (offset: number, request: Request) => Promise<readonly
   const reader = new PartitionReader(
     cluster as unknown as FetchCluster,
     { code: 'source', brokers: [] },
-    { maxWaitMs: 5 },
+    { maxWaitMs: 5, patienceSeconds },
+    watch,
   )
   reader.assign('t', 0, 0)
   return reader
@@ -69,6 +74,18 @@ test('messages that a broker does not get at in time are waited for', async () =
     return []
   })
   expect(await offsetsIn(reader)).toEqual([0, 1, 2])
+})
+
+test('what is never answered is asked once more over other connections, and fails at last', async () => {
+  let silent = 1
+  const cuts: string[] = []
+  const watch = { cut: () => void cuts.push('cut'), answerSeconds: 0.05 }
+  const answer = async (offset: number): Promise<readonly number[]> =>
+    silent-- > 0 ? new Promise(() => {}) : [0, 1, 2].slice(offset)
+  expect(await offsetsIn(readerOf(answer, { watch }))).toEqual([0, 1, 2])
+  expect(cuts).toEqual(['cut'])
+  silent = 1000
+  await expect(offsetsIn(readerOf(answer, { watch, patienceSeconds: 0.2 }))).rejects.toThrow(/: no answer for \d+ s$/)
 })
 
 test('the shell of a batch says itself where it ends', async () => {
