@@ -15,6 +15,9 @@ export const LEAST_MEMORY_BYTES = 128 * MIB
 /** How often a record may be in memory at once: as it was read, as it is written, and as garbage of both. */
 const COPIES = 32
 
+/** Of what one of several reads ahead, or gathers. */
+const LEAST_SHARE_BYTES = MIB
+
 /** Bytes. */
 export interface Sizes {
   /** Of what was read and is not written yet. */
@@ -27,6 +30,7 @@ export interface Sizes {
   readonly answer: number
 }
 
+let sharers = 0
 let sizes: Sizes = { readAhead: 4 * MIB, gathered: 8 * MIB, record: Infinity, answer: Infinity }
 let limit: Limit | undefined
 
@@ -55,9 +59,23 @@ export function limitMemory(bytes: number): void {
   limit = { bytes, high: BASE_BYTES + room / 8, step: room / 16, collect: runInNewContext('gc') as () => void }
 }
 
+/** Of one of those who share it, as many as there are now. */
 export function memorySizes(): Sizes {
-  return sizes
+  return sharers > 1 ? { ...sizes, readAhead: shareOf(sizes.readAhead), gathered: shareOf(sizes.gathered) } : sizes
 }
+
+/** One more reads and gathers in this process, as with the partitions of a stream. Returns what ends that. */
+export function shareMemory(): () => void {
+  sharers += 1
+  let isOver = false
+  return () => {
+    if (!isOver) sharers -= 1
+    isOver = true
+  }
+}
+
+/** Less than the least would be many small answers and statements. */
+const shareOf = (bytes: number): number => Math.max(Math.min(bytes, LEAST_SHARE_BYTES), Math.floor(bytes / sharers))
 
 /** Collects if much is in use. Called where little is held: before the source is asked for more. */
 export function relieveMemory(): void {

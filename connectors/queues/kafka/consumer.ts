@@ -1,8 +1,9 @@
 // Takes messages out of the topic. The consumer group says whose turn it is, and keeps the offset behind what is durable; messages are
 // read from there. Where the group has an older offset than it was told, messages come twice, which the loader notices.
 
-import { type Arrival, type ChannelConsumer, type Headers, READ_AHEAD_BYTES } from '../../../lib/channel.ts'
+import type { Arrival, ChannelConsumer, Headers } from '../../../lib/channel.ts'
 import type { Log } from '../../../lib/log.ts'
+import { memorySizes } from '../../../lib/memory.ts'
 import { never } from '../../../lib/wait.ts'
 import type { KafkaConnection } from '../../kafka/config.ts'
 import {
@@ -16,9 +17,6 @@ import {
   type PartitionReader,
 } from '../../kafka.ts'
 import { deadLetterSettings, joinGroup, PARTITION, type Topic } from './topic.ts'
-
-/** One answer is worked on while the next one is on its way. */
-const ANSWER_BYTES = READ_AHEAD_BYTES / 2
 
 /** A partition that a member of a group was given, and what it is read with. */
 export interface Given {
@@ -69,7 +67,9 @@ export class KafkaChannelConsumer implements ChannelConsumer {
     const assignment = this.#given?.assignment ?? (await this.#turn(member, signal))
     this.#held = []
     this.#committed = -1
-    const reader = client.reader({ maxBytes: ANSWER_BYTES, maxBytesPerPartition: ANSWER_BYTES })
+    // One answer is worked on while the next one is on its way.
+    const { readAhead: maxBytes } = memorySizes()
+    const reader = client.reader({ maxBytes, maxBytesPerPartition: maxBytes })
     reader.assign(name, this.#partition, await this.#begin(client, signal))
     try {
       while (member.isCurrent(assignment)) {

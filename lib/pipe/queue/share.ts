@@ -6,6 +6,7 @@ import type { ConfigOf } from '../../config.ts'
 import { BizonError, messageOf } from '../../errors.ts'
 import type { Outcome } from '../../events.ts'
 import { type Log, silentLog } from '../../log.ts'
+import { shareMemory } from '../../memory.ts'
 import { type Partition, partIdentities, partRun, RECENT_JOBS, wholeRun } from '../../partition.ts'
 import type { Identity, StateStore } from '../../state.ts'
 import { never, sleep } from '../../wait.ts'
@@ -138,6 +139,7 @@ class Shared {
     const partition = { index, of: partitions }
     const stopping = AbortSignal.any([stop, this.#ended.signal, revoked])
     const whose = `partition ${index + 1} of ${partitions}`
+    const leave = shareMemory()
     try {
       this.#log.info(`loads ${whose}`)
       await this.#takeOver(partition)
@@ -166,6 +168,7 @@ class Shared {
         this.#log.warn(`${whose}: ${messageOf(error)}`)
       }
     } finally {
+      leave()
       await consumer.close()
     }
     if (revoked.aborted) this.#log.info(`${whose} goes to another loader`)
