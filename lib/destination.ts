@@ -160,6 +160,8 @@ export interface DestinationDefinition<Schema extends z.ZodType = z.ZodType> {
   refusesPartitions?(config: z.output<Schema> & DestinationOptions, mode: SyncMode): string | undefined
   /** How what an incremental run brings comes to what is there. Absent, or undefined: it is added. */
   adds?(config: z.output<Schema> & DestinationOptions): Adds | undefined
+  /** When readers see what an incremental run adds: at its end, or `batch` by batch. Absent, or undefined: at its end. */
+  shows?(config: z.output<Schema> & DestinationOptions): 'run' | 'batch' | undefined
   /** Why it needs records as objects, for `bizon run --explain`; undefined, or left out: it writes their JSON text. */
   parses?(config: z.output<Schema> & DestinationOptions): string | undefined
   /** Does no I/O. `config` also holds the keys that all destinations share. */

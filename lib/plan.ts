@@ -45,7 +45,7 @@ export function stepsOf({
       ? [
           {
             kind: 'destination' as const,
-            does: `${destination.name}, ${publishes(source.mode, addsOf({ destination }))}`,
+            does: `${destination.name}, ${publishes(source.mode, addsOf({ destination }), showsBatches(destination))}`,
             ...(looksInto !== undefined && { parses: looksInto }),
           },
         ]
@@ -59,11 +59,14 @@ const SEES: Record<ScriptKind, string> = {
   module: 'the module may look into each record',
 }
 
-function publishes(mode: SyncMode, adds: ReturnType<typeof addsOf>): string {
+const showsBatches = ({ definition, options }: PipelineConfig['destination']): boolean =>
+  definition.shows?.(options) === 'batch'
+
+function publishes(mode: SyncMode, adds: ReturnType<typeof addsOf>, inBatches: boolean): string {
   if (adds === 'once_more') return 'adds to what is there, each batch at once'
   if (mode === 'full_refresh') return 'replaces what was published, once all is there'
   if (mode === 'incremental')
-    return `${ADDS[adds ?? 'append']}, once all is there; the first run and a reset replace it`
+    return `${ADDS[adds ?? 'append']}, ${inBatches ? 'each batch at once' : 'once all is there'}; the first run and a reset replace it`
   return adds === 'merge' ? 'is merged by key, each batch at once' : 'is written directly'
 }
 

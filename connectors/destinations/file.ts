@@ -68,6 +68,7 @@ export default defineDestination({
   tuning: ['durability', 'on_empty'],
   ignored: { filepath: 'use destination_id', record_schema: 'use record_schemas' },
   prints: ({ destinationId }) => destinationId === STDOUT,
+  shows: ({ visibility }) => visibility,
   create: (options, { stream, mode }) => {
     if (options.destinationId === STDOUT) return stdoutDestination(options)
     if (options.format === 'parquet') return new ParquetDestination(options, { stream })

@@ -61,6 +61,7 @@ export default defineDestination({
   childTables: { longestName: LONGEST, refuses: refusesChildTables, links: linksOf },
   parses: ({ unnest }) => (unnest ? 'unnest looks for the fields of each record' : undefined),
   adds: addsOf,
+  shows: ({ visibility }) => visibility,
   refusesPartitions,
   create: (options, context) => new PostgresDestination(options, context),
   reader: (options) => new PostgresReader(options),

@@ -54,6 +54,7 @@ export default defineDestination({
     return key.length > 0 ? 'primary_key looks for its fields in each record' : undefined
   },
   adds: addsOf,
+  shows: ({ visibility }) => visibility,
   create: (options, context) => new SqliteDestination(options, context),
   reader: (options) => new SqliteReader(options),
   scratch: scratchFile,

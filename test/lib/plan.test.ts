@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { Adds } from '../../lib/destination.ts'
 import { planOf, textsWay } from '../../lib/plan.ts'
 import { type TestConfig, testConfig } from '../support/engine.ts'
 import { scriptedSource, shelf, shelfDestination } from '../support/shelf.ts'
@@ -50,14 +51,15 @@ test.each<[string, Partial<TestConfig>]>([
   expect((await planned(parts)).find(({ kind }) => kind === 'checkpoint')?.does).toBe('after every page')
 })
 
-test.each([
+test.each<[Adds | undefined, string, string, ('run' | 'batch')?]>([
   [undefined, 'incremental', 'adds to what was published, once'],
-  ['merge', 'incremental', 'merges into what was published, by key, once'],
+  ['merge', 'incremental', 'merges into what was published, by key, each batch at once', 'batch'],
+  ['merge', 'incremental', 'merges into what was published, by key, once', 'run'],
   ['replace_scope', 'incremental', 'takes the place of what was published in the same scopes, once'],
   ['merge', 'stream', 'is merged by key, each batch at once'],
   [undefined, 'stream', 'is written directly'],
-] as const)('a destination that adds as %s, %s: %s', async (adds, sync_mode, said) => {
-  const adding = { ...destination, adds: () => adds }
+])('a destination that adds as %s, %s: %s', async (adds, sync_mode, said, visibility) => {
+  const adding = { ...destination, adds: () => adds, shows: () => visibility }
   const plan = await planned({ destination: adding, sourceKeys: { sync_mode } })
   expect(plan.at(-1)?.does).toMatch(new RegExp(`^shelf, ${said}`))
 })
