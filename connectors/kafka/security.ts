@@ -30,6 +30,8 @@ export class Sockets {
     const name = isIP(host) ? {} : { servername: host }
     const socket = ssl ? connectTls({ ...place, ...name, ...ssl }, onConnect) : connectTcp(place, onConnect)
     socket.setKeepAlive(true, KEEP_ALIVE_SECONDS * 1000)
+    // What the client writes before it is connected waits with a listener each.
+    socket.setMaxListeners(0)
     this.#open.add(socket)
     socket.once('close', () => this.#open.delete(socket))
     // What was called off goes on in the client for a while.
