@@ -73,6 +73,7 @@ export function storeContract(
         status: 'running',
         attempt: 0,
         createdAt: expect.any(Date),
+        epoch: expect.any(Number),
         totalRecords: 1461,
         ours: true,
         complete: true,
