@@ -106,8 +106,10 @@ describe('the pages', () => {
     const whole = parseYaml(await readFile(join(CHECKOUT, 'examples/weather.yml'), 'utf8'))
     for (const [index, block] of blocks(page, 'yaml').entries()) {
       await writeFile(sandbox.path(`block-${index}.yml`), JSON.stringify({ ...whole, ...parseYaml(block) }))
-      const finished = await sandbox.run(`${QUICK_NPX}\nnpx bizon check block-${index}.yml`)
-      expect(finished, block).toMatchObject({ code: 0 })
+      const { code, stdout } = await sandbox.run(`${QUICK_NPX}\nnpx bizon check block-${index}.yml`)
+      expect(stdout, block).toContain(`ok  block-${index}.yml is valid`)
+      // A broker of a page is not there.
+      if (!/type: (?:kafka|rabbitmq)$/m.test(block)) expect(code, block).toBe(0)
     }
   })
 

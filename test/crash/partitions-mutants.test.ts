@@ -26,7 +26,7 @@ async function complaints(shared: Shared): Promise<string[]> {
   return content === rowsOf(ROWS) ? [] : [`main has ${content}`]
 }
 
-/** One loader, perhaps after one that dies; what readers see first. */
+/** One loader, perhaps after one that dies; what readers see once it has published for the first time, and stands still. */
 const firstSeen =
   (failpoint?: string): Look =>
   (program) =>
@@ -37,22 +37,17 @@ const firstSeen =
         const { signal } = await shared.load({ ...twin, failpoint })
         if (signal !== 'SIGKILL') return [`${failpoint} did not fire`]
       }
-      const isThere = (): Promise<boolean> =>
-        shared.content().then(
-          () => true,
-          () => false,
-        )
-      let found: string[] = []
-      const { code, stderr } = await shared.load({
+      let found = ['it never published']
+      await shared.load({
         ...twin,
+        failpoint: 'publish.after:stop',
         async during(child) {
-          await until('readers see the table', async () => child.exitCode !== null || (await isThere()))
-          found = (await isThere()) ? await complaints(shared) : ['there is no table']
-          // What is wrong is not waited for any longer.
-          if (found.length > 0) child.kill('SIGKILL')
+          await until('it has published', () => isStopped(child), child)
+          found = await complaints(shared)
+          child.kill('SIGKILL')
         },
       })
-      return code === 0 || found.length > 0 ? found : [`it ended with ${code}: ${stderr}`]
+      return found
     })
 
 /**

@@ -30,8 +30,10 @@ export class Shared {
 
   static async create(mode: string, rows: number): Promise<Shared> {
     const [{ plain }, { url }] = [await sharedKafka(), await freshDatabase()]
+    // Of its own: groups and transactions are called after it, and others run beside it.
+    const name = `p-${randomBytes(6).toString('hex')}`
     const place = await Workspace.create({
-      'pipeline.yml': `name: shared
+      'pipeline.yml': `name: ${name}
 source: {name: file, stream: numbers, sync_mode: ${mode}, path: source.ndjson, id_field: n, page_bytes: 4096}
 destination:
   name: postgres
@@ -41,7 +43,7 @@ engine:
   queue:
     type: kafka
     config:
-      queue: {bootstrap_server: "${plain}", topic: p-${randomBytes(6).toString('hex')}, partitions: ${PARTITIONS}, message_bytes: 16384, linger_ms: 0}
+      queue: {bootstrap_server: "${plain}", topic: ${name}, partitions: ${PARTITIONS}, message_bytes: 16384, linger_ms: 0}
       consumer: {session_timeout_ms: 2000}
 `,
     })
