@@ -37,17 +37,19 @@ const firstSeen =
         const { signal } = await shared.load({ ...twin, failpoint })
         if (signal !== 'SIGKILL') return [`${failpoint} did not fire`]
       }
-      let found = ['it never published']
-      await shared.load({
+      let found: string[] | undefined
+      const { code, stderr } = await shared.load({
         ...twin,
         failpoint: 'publish.after:stop',
         async during(child) {
-          await until('it has published', () => isStopped(child), child)
+          const hasEnded = (): boolean => child.exitCode !== null
+          await until('it has published', async () => hasEnded() || (await isStopped(child)))
+          if (hasEnded()) return
           found = await complaints(shared)
           child.kill('SIGKILL')
         },
       })
-      return found
+      return found ?? [`it ended with ${code}, and has not published: ${stderr}`]
     })
 
 /**
