@@ -246,5 +246,8 @@ async function partitionsOf(topic: string, at: At): Promise<readonly number[]> {
 /** The bare client, for what is not here. Whoever connects a part of it disconnects it. */
 export async function withKafka<T>(at: At | undefined, work: (kafka: Kafka) => Promise<T>): Promise<T> {
   const { plain } = at ?? (await sharedKafka())
-  return work(new Kafka({ clientId: 'test', brokers: [plain], logLevel: logLevel.NOTHING, connectionTimeout: 10_000 }))
+  // A topic that was made a moment ago is not known yet: asked anew soon, not in seconds.
+  const retry = { initialRetryTime: 20, multiplier: 1.5, maxRetryTime: 500, retries: 25 }
+  const given = { clientId: 'test', brokers: [plain], logLevel: logLevel.NOTHING, connectionTimeout: 10_000, retry }
+  return work(new Kafka(given))
 }

@@ -9,6 +9,7 @@ import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { verify } from '../../../lib/audit/verify.ts'
 import { fromPipe, load, loadConfig, type PipelineConfig, pipeline, runPipeline } from '../../../lib/index.ts'
+import { NIGHTLY } from '../../crash/workspace.ts'
 import { dropDatabase, freshDatabase, psql, type TestDatabase } from '../../support/services/postgres.ts'
 import { activate, state } from '../../support/singer.ts'
 
@@ -207,7 +208,7 @@ describe.each(['sqlite', 'postgres'] as const)('%s', (name) => {
         }
         expect(await merged(rowId, links)).toEqual(expectedOf(all))
       }),
-      { numRuns: 5, endOnFailure: true },
+      { numRuns: NIGHTLY ? 50 : 3, endOnFailure: true },
     )
   })
 
