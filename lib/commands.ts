@@ -6,6 +6,7 @@ import type { Outcome } from './events.ts'
 import { extract } from './extract.ts'
 import { load } from './load.ts'
 import { type Log, silentLog } from './log.ts'
+import { checkPartitions } from './partition.ts'
 import { pipeline } from './pipeline.ts'
 import { textOf } from './record.ts'
 import { redactLog } from './redact.ts'
@@ -63,6 +64,10 @@ export async function checkPipeline(
   { log = silentLog, signal = never }: PipelineOptions = {},
 ): Promise<void> {
   warn(config, log)
+  if (config.engine.queue.broker) {
+    const { partitionsOf } = await import('./pipe/queue/partitions.ts')
+    if (partitionsOf(config) > 1) checkPartitions(config.destination, config.source.mode)
+  }
   const scripts = await openTransforms(config.transforms, { log, signal })
   await scripts.close()
   const source = await extract(config).open(log, { hasty: true })

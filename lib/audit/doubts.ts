@@ -1,7 +1,7 @@
 // What nobody can tell of a target to which others write as well, and from which rows may be gone: a topic.
 
 import type { Difference } from './compare.ts'
-import type { Keeps, Reader } from './reader.ts'
+import type { Reader } from './reader.ts'
 
 interface Counted {
   readonly place: string
@@ -12,9 +12,14 @@ interface Counted {
   readonly isBlind: boolean
 }
 
-/** Where rows have ids, what others have removed or added makes no other difference. */
-export const isSure = (kind: Difference['kind'], { ids }: Keeps): boolean =>
-  ids === true && kind !== 'missing' && kind !== 'unknown'
+/**
+ * Where rows have ids, what others have removed or added makes no other difference; and what is missing where nothing can be
+ * gone was lost.
+ */
+export function isSure(reader: Reader, id: string, kind: Difference['kind']): boolean {
+  if (reader.keeps.ids !== true || kind === 'unknown') return false
+  return kind !== 'missing' || reader.gone?.(id) === undefined
+}
 
 /** Why it cannot be told whether the rows are as they should be. */
 export function doubtsOf(

@@ -2,6 +2,7 @@
 // of each its rows, range by range.
 
 import { BizonError } from '../errors.ts'
+import { wholeRun } from '../partition.ts'
 import { idPrefixOf } from '../row-id.ts'
 import type { Identity, Job, LoggedCheckpoint, StateStore } from '../state.ts'
 import { type Digest, digestFrom } from './digest.ts'
@@ -52,10 +53,13 @@ export async function expectedOf(
 ): Promise<Expected> {
   if (keeps.merges) throw cannot(`${keeps.why}`, 'A query of your own can look for what must be there.')
   const found: Expected[] = []
-  for (const identity of identities) {
-    const all = await store.jobs(identity)
+  const every: (readonly Job[])[] = []
+  for (const identity of identities) every.push(await store.jobs(identity))
+  const isEmpty = (run: string): Promise<boolean> => isEmptyRun(store, run, every)
+  for (const [at, identity] of identities.entries()) {
+    const all = every[at] ?? []
     if (all.some(({ status }) => status !== 'cancelled'))
-      found.push(await expectedIn(store, identity, { keeps, usual, all }))
+      found.push(await expectedIn(store, identity, { keeps, usual, all, isEmpty }))
   }
   if (found.length === 0) throw cannot('no run of this pipeline is in the state store', 'Run it first: bizon run FILE.')
   const countsOnly = found.find((one) => one.countsOnly !== undefined)?.countsOnly
@@ -67,10 +71,26 @@ export async function expectedOf(
   }
 }
 
+interface Around {
+  readonly keeps: Keeps
+  readonly usual: string
+  readonly all: readonly Job[]
+  /** Of a run of which this partition has no rows: whether no other has any. */
+  readonly isEmpty: (run: string) => Promise<boolean>
+}
+
+async function isEmptyRun(store: StateStore, run: string, every: readonly (readonly Job[])[]): Promise<boolean> {
+  for (const jobs of every) {
+    const part = jobs.find(({ id }) => wholeRun(id) === wholeRun(run))
+    if (part && ((await store.lastCheckpoint(part))?.rows ?? 0) > 0) return false
+  }
+  return true
+}
+
 async function expectedIn(
   store: StateStore,
   identity: Identity,
-  { keeps, usual, all }: { readonly keeps: Keeps; readonly usual: string; readonly all: readonly Job[] },
+  { keeps, usual, all, isEmpty }: Around,
 ): Promise<Expected> {
   const jobs = keeps.onlyAdds ? all : all.filter(({ status }) => status !== 'cancelled')
   const newest = jobs.find(({ status }) => status !== 'cancelled')
@@ -94,7 +114,7 @@ async function expectedIn(
     if (!digests && (last?.rows ?? 0) > 0) countsOnly ??= whyNone(job, last?.tally)
     const run = runOf(job, identity, checkpoints, digests, usual)
     const isAll = !keeps.onlyAdds && replacesAll(job)
-    if (isAll && run.rows === 0 && keeps.onEmpty === 'keep') continue
+    if (isAll && run.rows === 0 && keeps.onEmpty === 'keep' && (await isEmpty(job.id))) continue
     runs.unshift(run)
     if (isAll) break
   }

@@ -34,6 +34,11 @@ export async function contentOf(reader: Reader, ids: readonly string[], signal: 
 
 export const isSame = (one: Content, other: Content): boolean => String(one.sums) === String(other.sums)
 
+/** Whether each target has as many rows. */
+export const isAsMany = (one: Content, other: Content): boolean => String(countsOf(one)) === String(countsOf(other))
+
+const countsOf = ({ sums }: Content): (string | undefined)[] => sums.map((sum) => sum.split(' ')[0])
+
 /** Row by row: `found` against what is `right`. Each has ids of its own for the same targets. */
 export async function lossesOf(
   right: { readonly reader: Reader; readonly ids: readonly string[] },

@@ -54,6 +54,8 @@ export class Tables {
     if (!table) {
       this.#owners.own(key, name, this, 'records of their own')
       table = new Table(this, { name, path: name, names: [name], level: 0 })
+      // By that column rows of lists are told from records.
+      table.own(this.links.root, this, 'the link of that name')
       this.#roots.set(key, table)
     }
     return table

@@ -6,7 +6,7 @@ import type { Destination, PlannedChange } from '../destination.ts'
 import type { OpenExtract } from '../extract.ts'
 import type { Decision } from '../job.ts'
 import type { Log } from '../log.ts'
-import { wholeRun } from '../partition.ts'
+import { checkPartitions, wholeRun } from '../partition.ts'
 import { newestRunOf, type PartStanding, standingOfEach } from '../pipe/queue/partitions.ts'
 import { refuseRequested } from '../pipe/queue/parts.ts'
 import { configHashOf, identityOf, nextRun, pastOf, runOf, sourceHashOf } from '../run.ts'
@@ -34,6 +34,7 @@ interface Opened {
 }
 
 export async function planParts({ config, source, state, log, signal }: Opened): Promise<PartsPlan> {
+  checkPartitions(config.destination, config.source.mode)
   await refuseRequested(state, config)
   const resumable = source.stream.resumable ?? false
   const changes = new Map<string, PlannedChange>()

@@ -1,5 +1,5 @@
-// Twins of the program: bundled from the same source but for a piece of text. One counts the fault points that it
-// passes, others have a fault on purpose. The product itself has no branch for either.
+// Twins of the program: bundled from the same source but for a piece of text, which is a fault on purpose. The product itself
+// has no branch for it.
 
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'

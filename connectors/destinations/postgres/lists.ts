@@ -16,8 +16,9 @@ const GONE = 'pg_temp._bizon_gone'
 export class Lists {
   /** By which the rows of a record are found. */
   readonly index: TableIndex
-  /** Column with the id of the record's row; that column. */
+  /** Column of rows of lists with the id of the record's row. */
   readonly #root: string
+  /** Column of the record's row with that id; quoted. */
   readonly #rowId: string
 
   constructor(options: PostgresOptions) {

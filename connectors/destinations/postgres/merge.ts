@@ -88,8 +88,8 @@ export class Key {
       `INSERT INTO ${qualified(schema, table)} AS held (${list}) SELECT ${list} FROM ${staging}
        ON CONFLICT (${this.#keys()}) DO UPDATE SET ${set}${guard}`,
     )
-    // With a guard those that are older are not counted either.
-    if (guard !== '') return
+    // With a guard those that are older are not counted either, unless they have left before with their lists.
+    if (guard !== '' && !this.#lists) return
     const sent = await countRows(connection, staging)
     if (count !== sent) throw swallowed(table, count, sent)
   }

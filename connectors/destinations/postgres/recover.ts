@@ -68,11 +68,12 @@ async function resume(transaction: Queries, site: Site, run: Run, found: TableSt
 
 /**
  * The store remembers more of rows that are published than the state row does: a copy of that, or of the whole database, was put back.
- * Rows behind the row's checkpoint come again, so that none may be there.
+ * Rows behind the row's checkpoint come again, so that none may be there. Merged ones replace themselves, but not where lists
+ * name them: what comes again may be other rows by then, under the same numbers.
  */
 async function removeAhead(transaction: Queries, site: Site, run: Run, found: TableState): Promise<void> {
   const rows = found.checkpoint?.rows ?? 0
-  if (!isDirect(found) || site.key || (run.stored?.rows ?? 0) <= rows) return
+  if (!isDirect(found) || (site.key && !site.lists) || (run.stored?.rows ?? 0) <= rows) return
   const { schema } = site.options
   const { rowId } = site.naming
   if (rowId === undefined) {

@@ -14,8 +14,9 @@ import { undeleted } from './tables.ts'
 const GONE = 'temp._bizon_gone'
 
 export class Lists {
-  /** Column with the id of the record's row; that column. */
+  /** Column of rows of lists with the id of the record's row. */
   readonly #root: string
+  /** Column of the record's row with that id; quoted. */
   readonly #rowId: string
 
   constructor(options: SqliteOptions) {

@@ -54,8 +54,8 @@ export class Key {
       `INSERT INTO ${quoteName(main)} (${list}) SELECT ${list} FROM ${quoteName(staging)} WHERE true ORDER BY rowid
        ${this.conflict(main, columns)}`,
     )
-    // With a cursor those that are older are not counted either.
-    if (count !== sent && this.#options.cursor_field === undefined) throw swallowed(main, count, sent)
+    // With a cursor those that are older are not counted either, unless they have left before with their lists.
+    if (count !== sent && (this.#lists || this.#options.cursor_field === undefined)) throw swallowed(main, count, sent)
   }
 
   /** Their rows go with those that are replaced, and do not come with those that are older. */

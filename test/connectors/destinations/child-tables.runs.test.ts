@@ -21,6 +21,8 @@ interface Given {
   readonly mode?: 'full_refresh' | 'incremental'
   readonly destination?: object
   readonly stream?: string
+  /** A page more for each of its records, and with `buffer_size: 0` a checkpoint. */
+  readonly pageBytes?: number
 }
 
 describe.each(['sqlite', 'postgres'] as const)('%s', (name) => {
@@ -43,9 +45,15 @@ describe.each(['sqlite', 'postgres'] as const)('%s', (name) => {
         ? "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname NOT LIKE '\\_%' ORDER BY 1"
         : "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '\\_%' ESCAPE '\\' ORDER BY 1",
     )
-  const inputOf = ({ mode = 'full_refresh', destination = {}, stream = 'orders' }: Given = {}) => ({
+  const inputOf = ({ mode = 'full_refresh', destination = {}, stream = 'orders', pageBytes }: Given = {}) => ({
     name: 'shop',
-    source: { name: 'file', stream, path: join(folder, 'source.ndjson'), sync_mode: mode },
+    source: {
+      name: 'file',
+      stream,
+      path: join(folder, 'source.ndjson'),
+      sync_mode: mode,
+      ...(pageBytes && { page_bytes: pageBytes }),
+    },
     destination: {
       name,
       config: {
@@ -184,11 +192,14 @@ describe.each(['sqlite', 'postgres'] as const)('%s', (name) => {
     readonly more: object
     readonly rowId?: string
     readonly links?: [string, string]
+    readonly pageBytes?: number
   }>([
     { how: 'published with the run', more: {} },
     { how: 'with the links of dlt', more: { metadata: 'dlt' }, rowId: '_dlt_id', links: dlt },
-    ...(name === 'postgres' ? [{ how: 'checkpoint by checkpoint', more: { visibility: 'batch' } }] : []),
-  ])('a merged row has the lists of the record that stays: $how', async ({ more, rowId, links }) => {
+    ...(name === 'postgres'
+      ? [{ how: 'checkpoint by checkpoint', more: { visibility: 'batch', buffer_size: 0 }, pageBytes: 1 }]
+      : []),
+  ])('a merged row has the lists of the record that stays: $how', async ({ more, rowId, links, pageBytes }) => {
     let run = 0
     await fc.assert(
       fc.asyncProperty(fc.array(orders, { minLength: 1, maxLength: 4 }), async (runs) => {
@@ -204,6 +215,7 @@ describe.each(['sqlite', 'postgres'] as const)('%s', (name) => {
             mode: 'incremental',
             destination: { ...byKey, ...more, destination_id: 'orders' },
             stream,
+            ...(pageBytes && { pageBytes }),
           })
         }
         expect(await merged(rowId, links)).toEqual(expectedOf(all))
@@ -228,6 +240,22 @@ describe.each(['sqlite', 'postgres'] as const)('%s', (name) => {
     expect(await merged()).toMatchObject(before)
     await loaded([line(1, 2), line(2, 1, 'z'), line(2, 2, 'y')], { destination: byKey })
     expect(await merged()).toMatchObject({ rows: ['1|2', '2|2'], lists: ['2|y'], counts: [1, 1] })
+  })
+
+  test('lists do not come without their record, nor go without it: a trigger that keeps its row out fails the run', async () => {
+    const first = '{"id":1,"v":1,"items":[{"sku":"a"}]}'
+    await loaded([first], { mode: 'incremental', destination: byKey })
+    if (name === 'sqlite')
+      await ask('CREATE TRIGGER no BEFORE INSERT ON orders WHEN NEW.v = 2 BEGIN SELECT RAISE(IGNORE); END')
+    else {
+      await ask(
+        "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF NEW.v = 2 THEN RETURN NULL; END IF; RETURN NEW; END'",
+      )
+      await ask('CREATE TRIGGER no BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION no()')
+    }
+    const next = ['{"id":1,"v":2,"items":[{"sku":"b"}]}', '{"id":2,"v":2,"items":[{"sku":"c"}]}']
+    await expect(loaded([first, ...next], { mode: 'incremental', destination: byKey })).rejects.toThrow('0 of 2 rows')
+    expect(await merged()).toMatchObject({ rows: ['1|1'], lists: ['1|a'], counts: [1, 0] })
   })
 
   if (name === 'sqlite') {

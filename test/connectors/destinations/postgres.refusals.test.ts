@@ -2,9 +2,14 @@
 // password is part of it.
 
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { linksOf } from '../../../connectors/destinations/child-tables.ts'
 import type { PostgresOptions } from '../../../connectors/destinations/postgres/config.ts'
+import { withChildTables } from '../../../lib/child-tables.ts'
 import type { Run } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
+import { RawJson } from '../../../lib/record.ts'
+import { idPrefixOf } from '../../../lib/row-id.ts'
+import type { Page } from '../../../lib/source.ts'
 import { load, never, pagesOf, runOf } from '../../support/load.ts'
 import { idsIn, postgresDestination } from '../../support/postgres-destination.ts'
 import { freshDatabase, PostgresServer, psql } from '../../support/services/postgres.ts'
@@ -204,8 +209,11 @@ describe('the state row', () => {
 
 describe('an older copy of the state row, put back between two runs', () => {
   const run = runOf('run', 'stream', 1)
-  const begun = async (options: Partial<PostgresOptions> = {}) => {
-    const pages = pagesOf('a', 3)
+  const begun = async (
+    options: Partial<PostgresOptions> = {},
+    pages: readonly Page[] = pagesOf('a', 3),
+    again: readonly Page[] = pages,
+  ) => {
     await load(postgresDestination({ url, mode: 'stream', options }), run, pages.slice(0, 1), { publish: false })
     await psql(url, 'CREATE TABLE copy AS TABLE _bizon_state')
     const stored = await load(
@@ -219,12 +227,34 @@ describe('an older copy of the state row, put back between two runs', () => {
     await psql(url, 'DELETE FROM _bizon_state; INSERT INTO _bizon_state TABLE copy')
     const receipt = { state: 'public._bizon_state' }
     const next = { ...run, epoch: 3, ...(stored && { stored: { ...stored, receipt } }) }
-    await load(postgresDestination({ url, mode: 'stream', options }), next, pages, { publish: false })
+    await load(postgresDestination({ url, mode: 'stream', options }), next, again, { publish: false })
+  }
+  /** As rows, with those of the lists of each record. */
+  const rowsOf = async (pages: readonly (readonly string[])[]): Promise<Page[]> => {
+    async function* given(): AsyncGenerator<Page, void, void> {
+      for (const [page, texts] of pages.entries())
+        yield { records: texts.map((text) => ({ id: text, data: RawJson.from(text) })), next: { page } }
+    }
+    const split = { depth: 10, names: {}, links: linksOf({ metadata: 'bizon' }), rows: 0, usual: () => 'main' }
+    const rows: Page[] = []
+    for await (const page of withChildTables(given(), { ...split, idPrefix: idPrefixOf(run.id, run) })) rows.push(page)
+    return rows
   }
 
   test('of a stream: what comes again is there once', async () => {
     await begun()
     expect(await idsIn(url, 'main')).toEqual(Array.from({ length: 9 }, (_, n) => `a${n}`))
+  })
+
+  test('of a stream of merged records: each has its own lists, though it has the number of another one now', async () => {
+    const options: Partial<PostgresOptions> = { unnest: 'columns', unnestDepth: 10, primary_key: ['id'] }
+    const first = ['{"id":0,"items":[0]}']
+    const before = ['{"id":1,"items":[1]}', '{"id":2,"items":[2]}', '{"id":3,"items":[3]}']
+    const again = [['{"id":1,"items":[1,1,1]}', '{"id":2,"items":[2]}'], ['{"id":3,"items":[3]}']]
+    await begun(options, await rowsOf([first, before]), await rowsOf([first, ...again]))
+    const items = 'SELECT id, value FROM main JOIN main__items ON _bizon_root_id = main.bizon_id ORDER BY 1, 2'
+    expect(await psql(url, items)).toBe('0|0\n1|1\n1|1\n1|1\n2|2\n3|3\n')
+    expect(await psql(url, 'SELECT count(*) FROM main')).toBe('4\n')
   })
 
   test('of a stream whose rows do not say whose they are: refused', async () => {

@@ -170,6 +170,12 @@ describe('names', () => {
       'column _bizon_parent_id of table orders__l would be for the link of that name and for field "_bizon_parent_id"',
     ],
     [
+      'a field of a record, and the link by which its lists find it',
+      ['{"_bizon_root_id":"7"}'],
+      {},
+      'column _bizon_root_id of table orders would be for the link of that name and for field "_bizon_root_id"',
+    ],
+    [
       'two spellings of one name',
       ['{"l":[1],"L":[1]}'],
       { names: folded },

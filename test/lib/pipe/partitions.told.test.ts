@@ -4,6 +4,7 @@ import { beforeEach, expect, test } from 'vitest'
 import { planText } from '../../../bin/commands/plan/text.ts'
 import { show, showJson } from '../../../bin/commands/state/show.ts'
 import { verify } from '../../../lib/audit/verify.ts'
+import { checkPipeline } from '../../../lib/commands.ts'
 import type { PipelineConfig } from '../../../lib/config.ts'
 import { Meter } from '../../../lib/meter.ts'
 import { planRun } from '../../../lib/plan/run.ts'
@@ -78,6 +79,24 @@ test('before, within and after a run: where each partition stands', async () => 
     const own = report.streams.filter(({ partition }) => partition?.number === number)
     expect(own).toContainEqual(expect.objectContaining({ durable: expect.objectContaining({ page: 2, end: true }) }))
   }
+})
+
+test('verify knows that rows of one partition replace those of all, whatever on_empty says', async () => {
+  const given = { url, mode: 'full_refresh', keys: { on_empty: 'keep' } }
+  const before = new Parts({ ...given, pages: [9] })
+  await before.extract()
+  await before.load()
+  const parts = new Parts({ ...given, pages: [1] })
+  await parts.extract()
+  await parts.load()
+  expect(await verify(await configOf(parts))).toMatchObject({ rows: 1, differences: [] })
+})
+
+test('what the extract refuses is refused by plan and check', async () => {
+  const config = await configOf(new Parts({ url, mode: 'full_refresh', keys: { unnest: 'columns' } }))
+  const why = 'partitions is above 1, and unnest: columns finds columns in one loader'
+  await expect(planRun(config)).rejects.toThrow(why)
+  await expect(checkPipeline(config)).rejects.toThrow(why)
 })
 
 test('verify adds up what all partitions have recorded, and finds what is missing, doubled or changed in one', async () => {
