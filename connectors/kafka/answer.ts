@@ -82,6 +82,8 @@ export function fetchedIn(bytes: Buffer, version: number): Fetched {
 
 export interface LandedBatch {
   readonly from: Assigned
+  /** What was asked for. */
+  readonly offset: number
   readonly batch: Batch
   readonly isSuspect: boolean
 }
@@ -118,7 +120,8 @@ export async function landed(
   })
   if (parts.length > 0) {
     return parts.map(({ messages, next }) => {
-      return { from, isSuspect: false, batch: { topic, partition, messages, next: Math.max(offset, next), end } }
+      const batch = { topic, partition, messages, next: Math.max(offset, next), end }
+      return { from, offset, isSuspect: false, batch }
     })
   }
   // Who is asked for a partition alone sends the first batch whole.
@@ -128,7 +131,7 @@ export async function landed(
   // nothing ever comes. Asked alone in vain it waits for the others.
   const isSuspect = end > offset && (isSure || !from.isSuspect)
   const next = isSuspect && isSure ? offset + 1 : offset
-  return [{ from, isSuspect, batch: { topic, partition, messages: NONE, next, end } }]
+  return [{ from, offset, isSuspect, batch: { topic, partition, messages: NONE, next, end } }]
 }
 
 const NONE = new Messages(Buffer.alloc(0))
