@@ -109,8 +109,7 @@ export class PartitionReader {
         }
         // Where its leader changed, another broker may have been asked for the same, and may have answered first.
         const batches = landing.batches.filter(
-          ({ from, offset }) =>
-            this.#assigned.get(keyOf(from.topic, from.partition)) === from && from.next === offset,
+          ({ from, offset }) => this.#assigned.get(keyOf(from.topic, from.partition)) === from && from.next === offset,
         )
         for (const { from, batch, isSuspect } of batches) {
           from.next = batch.next
