@@ -7,7 +7,7 @@ import { type Aborted, readBatches } from './batches.ts'
 import type { FetchBroker, Protocol } from './cluster.ts'
 import { Messages } from './messages.ts'
 import type { Assigned, Batch, ReaderOptions } from './reader.ts'
-import { Broken, longAt } from './wire.ts'
+import { Broken, longAt, TooLarge } from './wire.ts'
 
 export interface FetchedPartition {
   readonly partition: number
@@ -107,8 +107,9 @@ export async function landed(
   const { records } = answer
   const committedOnly = isolation !== 'read_uncommitted'
   const end = committedOnly ? answer.lastStableOffset : answer.highWatermark
-  const damaged = (reason: string): BizonError =>
-    new BizonError(code, `topic ${topic}, partition ${partition}: ${reason}`, { hint: DAMAGED })
+  const failed = (reason: string, hint: string): BizonError =>
+    new BizonError(code, `topic ${topic}, partition ${partition}: ${reason}`, { hint })
+  const damaged = (reason: string): BizonError => failed(reason, DAMAGED)
   const parts = await readBatches(records, {
     offset,
     aborted: committedOnly ? answer.abortedTransactions : [],
@@ -116,6 +117,7 @@ export async function landed(
     maxBytes: UNPACKED * maxBytes,
     maxBatchBytes: Math.min(MAX_BATCH_BYTES, memorySizes().answer),
   }).catch((error: unknown) => {
+    if (error instanceof TooLarge) throw failed(error.message, LARGE)
     throw error instanceof Broken ? damaged(error.message) : error
   })
   if (parts.length > 0) {
@@ -140,3 +142,5 @@ const UNPACKED = 4
 const MAX_BATCH_BYTES = 512 << 20
 const DAMAGED =
   'See with kafka-dump-log --deep-iteration on the broker whether what it has is damaged; if it is, delete the records up to there.'
+const LARGE =
+  'Give it more by --max-memory, if that is set; up to 512 MiB are unpacked. Or let producers write smaller batches (batch.size).'
