@@ -271,14 +271,7 @@ export class KafkaClient {
 
   /** Reads partitions that are assigned to it. Ends with the client. */
   reader(options: ReaderOptions = {}): PartitionReader {
-    const { minBytes, maxBytes, maxBytesPerPartition, maxWaitMs, isolation } = this.#connection.settings
-    const given = definedOf({ minBytes, maxBytes, maxBytesPerPartition, maxWaitMs, isolation })
-    return new PartitionReader(
-      this.#cluster,
-      this.place,
-      { ...options, ...given },
-      { absence: this.#absence, cut: this.#cut },
-    )
+    return new PartitionReader(this.#cluster, this.place, options, { absence: this.#absence, cut: this.#cut })
   }
 
   /** Joins a group. Ends with the client, if not before. */

@@ -7,7 +7,7 @@ import { type Aborted, readBatches } from './batches.ts'
 import type { FetchBroker, Protocol } from './cluster.ts'
 import { Messages } from './messages.ts'
 import type { Assigned, Batch, ReaderOptions } from './reader.ts'
-import { Broken, longAt } from './wire.ts'
+import { Broken, longAt, TooLarge } from './wire.ts'
 
 export interface FetchedPartition {
   readonly partition: number
@@ -82,6 +82,8 @@ export function fetchedIn(bytes: Buffer, version: number): Fetched {
 
 export interface LandedBatch {
   readonly from: Assigned
+  /** What was asked for. */
+  readonly offset: number
   readonly batch: Batch
   readonly isSuspect: boolean
 }
@@ -105,8 +107,9 @@ export async function landed(
   const { records } = answer
   const committedOnly = isolation !== 'read_uncommitted'
   const end = committedOnly ? answer.lastStableOffset : answer.highWatermark
-  const damaged = (reason: string): BizonError =>
-    new BizonError(code, `topic ${topic}, partition ${partition}: ${reason}`, { hint: DAMAGED })
+  const failed = (reason: string, hint: string): BizonError =>
+    new BizonError(code, `topic ${topic}, partition ${partition}: ${reason}`, { hint })
+  const damaged = (reason: string): BizonError => failed(reason, DAMAGED)
   const parts = await readBatches(records, {
     offset,
     aborted: committedOnly ? answer.abortedTransactions : [],
@@ -114,11 +117,13 @@ export async function landed(
     maxBytes: UNPACKED * maxBytes,
     maxBatchBytes: Math.min(MAX_BATCH_BYTES, memorySizes().answer),
   }).catch((error: unknown) => {
+    if (error instanceof TooLarge) throw failed(error.message, LARGE)
     throw error instanceof Broken ? damaged(error.message) : error
   })
   if (parts.length > 0) {
     return parts.map(({ messages, next }) => {
-      return { from, isSuspect: false, batch: { topic, partition, messages, next: Math.max(offset, next), end } }
+      const batch = { topic, partition, messages, next: Math.max(offset, next), end }
+      return { from, offset, isSuspect: false, batch }
     })
   }
   // Who is asked for a partition alone sends the first batch whole.
@@ -128,7 +133,7 @@ export async function landed(
   // nothing ever comes. Asked alone in vain it waits for the others.
   const isSuspect = end > offset && (isSure || !from.isSuspect)
   const next = isSuspect && isSure ? offset + 1 : offset
-  return [{ from, isSuspect, batch: { topic, partition, messages: NONE, next, end } }]
+  return [{ from, offset, isSuspect, batch: { topic, partition, messages: NONE, next, end } }]
 }
 
 const NONE = new Messages(Buffer.alloc(0))
@@ -137,3 +142,5 @@ const UNPACKED = 4
 const MAX_BATCH_BYTES = 512 << 20
 const DAMAGED =
   'See with kafka-dump-log --deep-iteration on the broker whether what it has is damaged; if it is, delete the records up to there.'
+const LARGE =
+  'Give it more by --max-memory, if that is set; up to 512 MiB are unpacked. Or let producers write smaller batches (batch.size).'

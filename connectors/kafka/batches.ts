@@ -9,7 +9,7 @@ import { gunzip } from 'node:zlib'
 import { crc32c } from './checksum.ts'
 import { readMessageSet } from './message-set.ts'
 import { Messages, type Transaction } from './messages.ts'
-import { Broken, Cursor, longAt } from './wire.ts'
+import { Broken, Cursor, longAt, TooLarge } from './wire.ts'
 
 export interface Wanted {
   /** The first offset; a batch may begin before it. */
@@ -59,7 +59,7 @@ const unpack = promisify(gunzip)
 
 /**
  * All that is whole: the last batch may be cut off, as brokers do it. No parts: there is not one whole batch. Rejects with
- * `Broken`.
+ * `Broken`, or with `TooLarge`.
  */
 export async function readBatches(bytes: Buffer, wanted: Wanted): Promise<readonly Part[]> {
   const parts: { messages: Messages; next: number }[] = []
@@ -95,6 +95,7 @@ export async function readBatches(bytes: Buffer, wanted: Wanted): Promise<readon
         }
       }
     } catch (error) {
+      if (error instanceof TooLarge) throw new TooLarge(`the batch at offset ${first} has ${error.message}`)
       if (!(error instanceof Broken)) throw error
       throw new Broken(`the batch at offset ${first} is damaged: ${error.message}`)
     }
@@ -110,7 +111,7 @@ export async function unpackedBy(codec: number, bytes: Buffer, maxBytes: number)
     return await unpack(bytes, { maxOutputLength: maxBytes })
   } catch (error) {
     if ((error as { code?: unknown }).code !== 'ERR_BUFFER_TOO_LARGE') throw new Broken('it is not gzip')
-    throw new Broken(`it has more than ${maxBytes} bytes when it is unpacked`)
+    throw new TooLarge(`more than ${maxBytes} bytes when it is unpacked`)
   }
 }
 

@@ -93,7 +93,8 @@ export class PartitionReader {
     for (let pause = 0.05; ; pause = Math.min(pause * 2, 2)) {
       signal.throwIfAborted()
       try {
-        await this.#depart()
+        await orAborted(this.#depart(), signal)
+        signal.throwIfAborted()
         if (this.#flights.size === 0) {
           await sleep((this.#options.maxWaitMs ?? WAIT_MS) / 1000, signal)
           return []
@@ -106,17 +107,18 @@ export class PartitionReader {
           if (this.#isOutdated(landing)) continue
           throw landing.error
         }
+        // Where its leader changed, another broker may have been asked for the same, and may have answered first.
         const batches = landing.batches.filter(
-          ({ from }) => this.#assigned.get(keyOf(from.topic, from.partition)) === from,
+          ({ from, offset }) => this.#assigned.get(keyOf(from.topic, from.partition)) === from && from.next === offset,
         )
         for (const { from, batch, isSuspect } of batches) {
           from.next = batch.next
           from.isSuspect = isSuspect
         }
         this.#watch.absence?.answered()
-        // Under way while these are worked on.
-        await this.#depart()
-        // Of what was assigned anew meanwhile.
+        // Under way while these are worked on. What keeps requests from being sent the next fetch meets again: these have come.
+        await orAborted(this.#depart(), signal).catch(() => {})
+        // Of what was assigned anew meanwhile, or has come already.
         if (batches.length === 0 && landing.batches.length > 0) continue
         return batches.map(({ batch }) => batch)
       } catch (error) {
@@ -126,7 +128,8 @@ export class PartitionReader {
         if (performance.now() > patience) throw kafkaError(error, this.#place)
         this.#watch.absence?.missed(error, patienceSeconds)
         await sleep(pause, signal)
-        await this.#timed(this.#cluster.refreshMetadata().catch(() => this.#cluster.connect())).catch(() => {})
+        const refreshed = this.#timed(this.#cluster.refreshMetadata().catch(() => this.#cluster.connect()))
+        await orAborted(refreshed, signal).catch(() => {})
       }
     }
   }

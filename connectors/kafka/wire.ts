@@ -5,6 +5,11 @@ export class Broken extends Error {
   override readonly name = 'Broken'
 }
 
+/** There is no room for a batch as it is when it is unpacked. */
+export class TooLarge extends Error {
+  override readonly name = 'TooLarge'
+}
+
 /** Of eight bytes, to the nearest that a number can be. */
 export function longAt(bytes: Buffer, at: number): number {
   return bytes.readInt32BE(at) * 2 ** 32 + bytes.readUInt32BE(at + 4)

@@ -3,7 +3,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { BizonError } from '../errors.ts'
 import type { ReadOptions } from '../extract.ts'
-import type { Held } from './own.ts'
+import { type Held, isOther, readAnew } from './own.ts'
 import { type PipeState, plain } from './state.ts'
 
 /**
@@ -11,7 +11,7 @@ import { type PipeState, plain } from './state.ts'
  * already.
  */
 export function admit(state: PipeState, standing: ReadOptions['standing']): Held {
-  const { page, position } = standing?.from ?? { page: 0, position: null }
+  const { page, position, reading }: Held = standing?.from ?? { page: 0, position: null }
   const previous = standing?.previous
   if (state.previous !== previous) {
     const has = previous === undefined ? 'no published run' : `run ${previous} as its last one`
@@ -24,7 +24,8 @@ export function admit(state: PipeState, standing: ReadOptions['standing']): Held
     throw new Refused(`the pipe begins behind page ${state.page}, and the destination holds ${page} pages`)
   if (state.page === page && !isDeepStrictEqual(plain(state.position), plain(position)))
     throw new Refused(`the pipe begins behind page ${page} at another position than the destination holds`)
-  return { page, position }
+  if (state.page === page && isOther(state.reading, reading)) throw readAnew('the pipe', page)
+  return { page, position, reading }
 }
 
 /** The producer does not know where the destination stands. */

@@ -2,7 +2,7 @@
 // is found before anything of its page is durable.
 
 import { isDeepStrictEqual } from 'node:util'
-import { BizonError, Damaged } from '../errors.ts'
+import { BizonError, Unloadable } from '../errors.ts'
 import { RawJson, type SourceRecord } from '../record.ts'
 import type { Page, Position, StreamInfo } from '../source.ts'
 import { envelopeReader, timeOf } from './envelope.ts'
@@ -24,6 +24,23 @@ import { type PipeState, plain, readState } from './state.ts'
 export interface Held {
   readonly page: number
   readonly position: Position | null
+  /** See `Page`. */
+  readonly reading?: string | undefined
+}
+
+/** Whether both are known, and are two. */
+export const isOther = (one: string | undefined, two: string | undefined): boolean =>
+  one !== undefined && two !== undefined && one !== two
+
+/** Pages that the destination holds are not those that are given now: what follows them may be in neither, or in both. */
+export function readAnew(place: string, page: number): Unloadable {
+  return new Unloadable(
+    'source',
+    `${place}: the source was read once more and gave other pages, so that it cannot be gone on behind page ${page}`,
+    {
+      hint: 'Start over: set source.force_ignore_checkpoint to true for one run (incremental: bizon-extract --reset). Of a queue: with --to-queue --ignore-queue, then bizon-load FILE --from-queue --skip-broken.',
+    },
+  )
 }
 
 /** The checks, whatever the lines are written in. */
@@ -120,14 +137,11 @@ export class OwnPages {
   }
 
   /** A page that the destination holds. The last of them must end where it stands, or it held other pages. */
-  #passOver({ page, position, end }: PipeState, number: number): void {
-    if (page < this.#held.page && !end) return
-    if (page === this.#held.page && isDeepStrictEqual(plain(position), plain(this.#held.position))) return
-    throw new Damaged(
-      'source',
-      `line ${number} of the pipe: the source was read once more and gave other pages, so that it cannot be gone on behind page ${this.#held.page}`,
-      { hint: 'Start over: set source.force_ignore_checkpoint to true for one run.' },
-    )
+  #passOver({ page, position, end, reading }: PipeState, number: number): void {
+    const held = this.#held
+    if (page < held.page && !end) return
+    const isSame = page === held.page && isDeepStrictEqual(plain(position), plain(held.position))
+    if (!isSame || isOther(reading, held.reading)) throw readAnew(`line ${number} of the pipe`, held.page)
   }
 
   /** `told`: what is printed once everything before is durable, if it is not the value. */

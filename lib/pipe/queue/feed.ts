@@ -227,8 +227,10 @@ export class Feed {
     const { pipeline, isShared, place, log } = this.#parts
     const head = await this.#read(arrival)
     if (!head) return undefined
-    if (head.pipeline === pipeline) this.#stream ??= head.stream
-    if (head.pipeline === pipeline && head.stream === this.#stream) return this.#checked(head, arrival)
+    if (this.#isOwn(head)) {
+      this.#stream ??= head.stream
+      return this.#checked(head, arrival)
+    }
     if (isShared) {
       const other = `${head.stream} of ${head.pipeline}`
       if (!this.#others.has(other)) log.info(`${arrival.place}: messages of ${other} are passed over`)
@@ -240,6 +242,10 @@ export class Feed {
       `${arrival.place}: it is of stream ${head.stream} of pipeline ${head.pipeline}, and this is ${this.#stream ?? 'another'} of ${pipeline}`,
       { hint: `Give each pipeline and stream a queue of its own; ${place} is that of another one.` },
     )
+  }
+
+  #isOwn({ pipeline, stream }: MessageHead): boolean {
+    return pipeline === this.#parts.pipeline && stream === (this.#stream ?? stream)
   }
 
   /** What was put in other partitions would be loaded beside them. */
@@ -257,7 +263,8 @@ export class Feed {
     const { consumer, skipBroken, log } = this.#parts
     try {
       const head = readHead(arrival)
-      const damage = head && damageOf(arrival)
+      // What is of others is for their loaders to find.
+      const damage = head && this.#isOwn(head) ? damageOf(arrival) : undefined
       if (damage !== undefined) throw unloadable(`${arrival.place}: ${damage}`)
       if (head) return head
       await keepCopy(

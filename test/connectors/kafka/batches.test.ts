@@ -75,7 +75,7 @@ describe('record batches', () => {
     const parts = await readBatches(Buffer.concat([first, second]), { ...ALL, maxBytes: 1000 })
     expect(parts.map(({ messages, next }) => [messages.length, next])).toEqual([[1, 1]])
     await expect(readBatches(first, { ...ALL, maxBatchBytes: 1000 })).rejects.toThrow(
-      'the batch at offset 0 is damaged: it has more than 1000 bytes when it is unpacked',
+      'the batch at offset 0 has more than 1000 bytes when it is unpacked',
     )
   })
 

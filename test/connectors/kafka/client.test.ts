@@ -56,6 +56,17 @@ test('partitions are read from their offsets to their ends, without a group', as
   })
 })
 
+test('no more is fetched than whoever reads has room for, whatever the properties say', async () => {
+  const topic = await freshTopic()
+  for (const value of ['a', 'b', 'c']) await produce(topic, [{ value }])
+  const work = async (client: KafkaClient): Promise<void> => {
+    const reader = client.reader({ maxBytes: 1 })
+    reader.assign(topic, 0, 0)
+    expect(valuesOf(await reader.fetch(never))).toEqual(['a'])
+  }
+  await withClient(work, undefined, ['consumer_config', { 'fetch.max.bytes': 52_428_800 }])
+})
+
 test('only what is committed is shown, whatever keys the messages of others have', async () => {
   const topic = await freshTopic()
   const zero = Buffer.alloc(4)

@@ -5,6 +5,7 @@ import { expect, test } from 'vitest'
 import type { FetchedPartition } from '../../../connectors/kafka/answer.ts'
 import type { FetchCluster } from '../../../connectors/kafka/cluster.ts'
 import { PartitionReader, type Watch } from '../../../connectors/kafka/reader.ts'
+import { BizonError } from '../../../lib/errors.ts'
 import { never } from '../../../lib/wait.ts'
 import { batchOf } from '../../support/record-batch.ts'
 
@@ -18,10 +19,18 @@ interface Request {
 const batchesOf = (offsets: readonly number[]): Buffer =>
   offsets.length === 0 ? Buffer.alloc(0) : batchOf({ messages: offsets.map((offset) => ({ offset })) })
 
+interface Around {
+  readonly watch?: Watch
+  readonly patienceSeconds?: number
+  /** Before requests are sent. */
+  readonly refresh?: () => Promise<void>
+  readonly leader?: () => number
+}
+
 /** One partition of three offsets. `answer` gives the messages from an offset on, or their batches. */
 function readerOf(
   answer: (offset: number, request: Request) => Promise<readonly number[] | Buffer>,
-  { watch, patienceSeconds }: { readonly watch?: Watch; readonly patienceSeconds?: number } = {},
+  { watch, patienceSeconds, refresh = async () => {}, leader = () => 1 }: Around = {},
 ): PartitionReader {
   const fetch = async (request: object) => {
     const offset = Number((request as Request).topics[0]?.partitions[0]?.fetchOffset)
@@ -34,8 +43,8 @@ function readerOf(
   const cluster = {
     addMultipleTargetTopics: async () => {},
     refreshMetadata: async () => {},
-    refreshMetadataIfNecessary: async () => {},
-    findLeaderForPartitions: () => ({ 1: [0] }),
+    refreshMetadataIfNecessary: refresh,
+    findLeaderForPartitions: () => ({ [leader()]: [0] }),
     findBroker: async () => ({ fetch }),
   }
   const reader = new PartitionReader(
@@ -108,3 +117,33 @@ test('a batch that was cut off comes whole when its partition is asked for alone
     'topic t, partition 0: the batch at offset 0 is damaged: it has no end',
   )
 })
+
+test('what has come is given, also where no more can be asked for', async () => {
+  let turns = 0
+  const refresh = async (): Promise<void> => {
+    if (++turns === 2) throw new BizonError('source', 'there is no leader', { retriable: true })
+  }
+  const reader = readerOf(async (offset) => [0, 1, 2].slice(offset, offset + 1), { refresh })
+  expect(await offsetsIn(reader)).toEqual([0, 1, 2])
+})
+
+test('what two brokers have answered, of which one led before the other, is given once', async () => {
+  let leader = 1
+  const answer = async (offset: number): Promise<readonly number[]> =>
+    [0, 1, 2].slice(offset, leader === 1 ? offset + 1 : END)
+  const reader = readerOf(answer, { leader: () => leader })
+  const [first] = await reader.fetch(never)
+  expect(first?.next).toBe(1)
+  // The next answer is there by then, and waits.
+  await sleep(20)
+  leader = 2
+  expect(await offsetsIn(reader)).toEqual([1, 2])
+})
+
+test('a read that is called off does not wait for brokers that are to say who leads', async () => {
+  const stop = new AbortController()
+  const reader = readerOf(async () => [], { refresh: () => new Promise(() => {}) })
+  const reading = reader.fetch(stop.signal)
+  stop.abort(new Error('enough'))
+  await expect(reading).rejects.toThrow('enough')
+}, 5000)

@@ -466,6 +466,21 @@ describe('a load from a queue', () => {
     }
   })
 
+  test('passes over what is damaged of another pipeline', async () => {
+    const broker = new MemoryBroker({ isShared: true })
+    await extractInto(broker, await configOf())
+    const damaged = broker.messages.map((one) => ({
+      ...one,
+      headers: { ...one.headers, 'bizon-pipeline': 'other' },
+      body: Buffer.from('nothing of it'),
+    }))
+    broker.messages = [...damaged, ...broker.messages].map((each, offset) => ({ ...each, offset }))
+    const on = shelf()
+    await loadFrom(broker, await configOf({ on }))
+    expect(on.published).toEqual(upTo(5))
+    expect(broker.deadLetters).toEqual([])
+  })
+
   test('gives up a page whose producer has gone, and loads it as the next one writes it', async () => {
     const broker = new MemoryBroker({ messageBytes: 1000, hasTransactions: false })
     const pages = [1, 1, 30, 1]
