@@ -44,6 +44,8 @@ const ATTEMPT_MS = 5_000
 const REQUEST_MS = 30_000
 /** How long a broker may be away in the midst of things: what is started again is back within seconds. */
 const PATIENCE_SECONDS = 60
+/** Of what a producer asks for, with all attempts. */
+const SEND_SECONDS = 180
 const GOODBYE_SECONDS = 5
 
 /** Rejects with a BizonError of the code within seconds where no broker can be reached, and with the signal's reason. */
@@ -319,7 +321,10 @@ export class KafkaClient {
       }),
     })
     const largest = (topic: string): Promise<number | undefined> => this.#largest(topic)
-    const producer = new KafkaProducer(client as unknown as ClientProducer, chosen, this.place, largest)
+    const producer = new KafkaProducer(client as unknown as ClientProducer, chosen, this.place, largest, {
+      seconds: SEND_SECONDS,
+      late: this.#cut,
+    })
     return this.#opened(producer, { transactionalId }, signal)
   }
 

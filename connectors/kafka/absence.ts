@@ -19,11 +19,13 @@ export class Absence {
 
   /** An attempt failed, and there will be another; `seconds`: for how long at most. */
   missed(error: unknown, seconds: number): void {
-    this.#log.debug(`${this.#where}: ${messageOf(error)}; trying again`)
+    const said = messageOf(error)
+    const what = said.startsWith(this.#where) ? said : `${this.#where}: ${said}`
+    this.#log.debug(`${what}; trying again`)
     this.#since ??= performance.now()
     if (this.#isSaid || performance.now() - this.#since < MOMENT_MS) return
     this.#isSaid = true
-    this.#log.warn(`${this.#where}: ${messageOf(error)}; trying again for up to ${seconds} s`)
+    this.#log.warn(`${what}; trying again for up to ${seconds} s`)
   }
 
   answered(): void {

@@ -5,12 +5,13 @@ import { BizonError } from '../../lib/errors.ts'
 import { sleep } from '../../lib/wait.ts'
 import type { Place } from './errors.ts'
 
+export interface Limit {
+  readonly seconds: number
+  readonly late: () => void
+}
+
 /** Rejects when the work takes longer, and calls `late`, by which the connections are closed: what waits for them fails then. */
-export async function inTime<T>(
-  work: Promise<T>,
-  { code, brokers }: Place,
-  { seconds, late }: { readonly seconds: number; readonly late: () => void },
-): Promise<T> {
+export async function inTime<T>(work: Promise<T>, { code, brokers }: Place, { seconds, late }: Limit): Promise<T> {
   const over = new AbortController()
   const limit = sleep(seconds, over.signal).then((): never | undefined => {
     if (over.signal.aborted) return undefined
@@ -24,7 +25,5 @@ export async function inTime<T>(
     return (await Promise.race([work, limit])) as T
   } finally {
     over.abort()
-    limit.catch(() => {})
-    work.catch(() => {})
   }
 }

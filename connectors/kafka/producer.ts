@@ -2,6 +2,7 @@
 
 import { BizonError } from '../../lib/errors.ts'
 import { kafkaError, type Place, protocolType } from './errors.ts'
+import { inTime, type Limit } from './in-time.ts'
 
 export interface OutMessage {
   readonly topic: string
@@ -43,17 +44,23 @@ export class KafkaProducer {
   readonly #options: ProducerOptions
   readonly #place: Place
   readonly #largest: (topic: string) => Promise<number | undefined>
+  readonly #limit: Limit
   /** What topics take at most. */
   readonly #limits = new Map<string, number>()
   #transaction: ClientTransaction | undefined
 
-  /** `client`: its partitioner is `noting`. `largest`: what a topic takes at most in one request; undefined: it is not told. */
+  /**
+   * `client`: its partitioner is `noting`. `largest`: what a topic takes at most in one request; undefined: it is not told. `limit`: of
+   * each thing that the client is asked for, with all its attempts.
+   */
   constructor(
     client: ClientProducer,
     options: ProducerOptions,
     place: Place,
     largest: (topic: string) => Promise<number | undefined>,
+    limit: Limit,
   ) {
+    this.#limit = limit
     this.#client = client
     this.#options = options
     this.#place = { ...place, transactionalId: options.transactionalId }
@@ -121,7 +128,8 @@ export class KafkaProducer {
     const topic = topics.size === 1 ? first : undefined
     const place = { ...this.#place, topic }
     try {
-      const answers = await (this.#transaction ?? this.#client).sendBatch({ acks: -1, compression, topicMessages })
+      const sent = (this.#transaction ?? this.#client).sendBatch({ acks: -1, compression, topicMessages })
+      const answers = await inTime(sent, place, this.#limit)
       checkTaken(topicMessages, answers, place)
     } catch (error) {
       if (!TOO_LARGE.has(protocolType(error) ?? '')) throw kafkaError(error, place)
@@ -178,7 +186,7 @@ export class KafkaProducer {
 
   async #try<T>(work: () => Promise<T>): Promise<T> {
     try {
-      return await work()
+      return await inTime(work(), this.#place, this.#limit)
     } catch (error) {
       throw kafkaError(error, this.#place)
     }

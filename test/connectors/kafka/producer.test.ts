@@ -18,8 +18,12 @@ function producerOf(answered: readonly number[]): KafkaProducer {
       return answered.map((partition) => ({ topicName: 't', partition }))
     },
   }
+  return producerWith(client)
+}
+
+function producerWith(client: object, seconds = 60, late = () => {}): KafkaProducer {
   const place = { code: 'destination', brokers: ['a:1', 'b:1'] } as const
-  return new KafkaProducer(client as unknown as ClientProducer, {}, place, async () => undefined)
+  return new KafkaProducer(client as unknown as ClientProducer, {}, place, async () => undefined, { seconds, late })
 }
 
 const messages = ['x', 'y', 'z'].map((value) => ({ topic: 't', key: null, value }))
@@ -34,6 +38,17 @@ test('messages count as taken when each of their partitions has answered, once',
       retriable: true,
     })
   }
+})
+
+test('what is never answered has an end, and its connections are closed', async () => {
+  const cuts: string[] = []
+  const never = new Promise(() => {})
+  const client = { connect: () => never, sendBatch: () => never }
+  const producer = producerWith(client, 0.05, () => void cuts.push('cut'))
+  const said = { message: expect.stringMatching(/^Kafka at a:1,b:1: no answer for \d+ s$/), retriable: true }
+  await expect(producer.send(messages)).rejects.toMatchObject(said)
+  await expect(producer.open()).rejects.toMatchObject(said)
+  expect(cuts).toEqual(['cut', 'cut'])
 })
 
 test('a message goes to the same partition each time that the client sends it', () => {
