@@ -92,8 +92,8 @@ const mutants: Readonly<Record<string, Mutant & { readonly look: Look }>> = {
     replacements: [
       {
         file: 'connectors/kafka/producer.ts',
-        find: 'await (this.#transaction ?? this.#client).sendBatch(',
-        replace: 'await (topic?.startsWith("_") ? (this.#transaction ?? this.#client) : this.#client).sendBatch(',
+        find: '= (this.#transaction ?? this.#client).sendBatch(',
+        replace: '= (topic?.startsWith("_") ? (this.#transaction ?? this.#client) : this.#client).sendBatch(',
       },
     ],
     look: kills('stage.after@3'),
