@@ -245,17 +245,21 @@ export class OpenLoad {
     return true
   }
 
-  /** Whether another partition has begun another run in place of this one. */
+  /**
+   * Whether another partition has begun a later run in place of this one: it has given up its part, or never had one, since
+   * the extract died before anything of it was there.
+   */
   async #isGivenUp(): Promise<boolean> {
     const { partition, stream } = this.config.source
     if (!partition) return false
     const identities = partIdentities({ ...identityOf(this.config), stream }, partition.of)
-    for (const [index, identity] of identities.entries()) {
-      if (index === partition.index) continue
-      const jobs = await this.#store.jobs(identity, RECENT_JOBS)
-      if (jobs.find(({ id }) => id === partRun(this.#job, index))?.status === 'cancelled') return true
-    }
-    return false
+    const recent = await Promise.all(identities.map((one) => this.#store.jobs(one, RECENT_JOBS)))
+    const own = recent[partition.index]?.find(({ id }) => id === this.#job)
+    return recent.some((jobs, index) => {
+      const part = jobs.find(({ id }) => id === partRun(this.#job, index))
+      if (part) return part.status === 'cancelled'
+      return own !== undefined && jobs.some((one) => one.status !== 'cancelled' && one.createdAt > own.createdAt)
+    })
   }
 
   /** The checkpoint, with what `bizon verify` is to know of the rows before it. */
