@@ -16,6 +16,7 @@ import type { FetchCluster } from './kafka/cluster.ts'
 import { type CommitCluster, commitOffsets, type OffsetToCommit } from './kafka/commit.ts'
 import { definedOf, type KafkaConnection } from './kafka/config.ts'
 import { isPassing, kafkaError, type Place, protocolType } from './kafka/errors.ts'
+import { letRest } from './kafka/idle.ts'
 import { inTime } from './kafka/in-time.ts'
 import { type ClientConsumer, GroupMember, type MemberOptions } from './kafka/member.ts'
 import { offsetsOf, type Which } from './kafka/offsets.ts'
@@ -501,7 +502,10 @@ async function load(code: ErrorCode): Promise<Modules> {
     throw new BizonError(code, `${needed}, which is not installed`, { hint: 'npm install kafkajs' })
   }
   try {
-    const [cluster, loggers] = await Promise.all([import(inside('cluster')), import(inside('loggers'))])
+    const [cluster, loggers, queue] = await Promise.all(
+      ['cluster', 'loggers', 'network/requestQueue'].map((path) => import(inside(path))),
+    )
+    letRest(queue.default.prototype)
     return { kafkajs, Cluster: cluster.default, createLogger: loggers.default.createLogger }
   } catch (error) {
     throw new BizonError(code, `${needed} 2.2: the one that is installed is another`, {
