@@ -139,7 +139,7 @@ function numbers(seed: number): () => number {
 }
 
 /** Of what was not synced: nothing, everything, or anything. */
-function luckOf(seed: number): Luck {
+export function luckOf(seed: number): Luck {
   if (seed < 2) return () => seed
   const next = numbers(seed)
   return () => {

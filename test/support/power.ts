@@ -6,9 +6,9 @@ import { dirname, join, relative } from 'node:path'
 import type { PartDisk } from '../../connectors/destinations/file/parquet/disk.ts'
 
 /** What a name stands for: the content of a file, a folder, or a symbolic link. */
-type Node = number | 'folder' | { readonly leadsTo: string }
+export type Node = number | 'folder' | { readonly leadsTo: string }
 
-type Operation =
+export type Operation =
   | { readonly kind: 'write'; readonly node: number; readonly position: number; readonly bytes: Buffer }
   | { readonly kind: 'truncate'; readonly node: number; readonly size: number }
   | { readonly kind: 'sync'; readonly node: number }
@@ -100,7 +100,7 @@ export async function record(disk: PartDisk, folder: string): Promise<{ disk: Pa
   return { disk: recorder, recording: { operations, before } }
 }
 
-async function contentOf(folder: string): Promise<Recording['before']> {
+export async function contentOf(folder: string): Promise<Recording['before']> {
   const found = new Map<string, Buffer | Exclude<Node, number>>()
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
     const path = join(entry.parentPath, entry.name)
