@@ -32,7 +32,7 @@ const mutants: readonly (Mutant & { readonly options: Omit<SoakOptions, 'restart
   {
     title: 'the client looks all the time whether it may send something',
     replacements: [
-      { file: 'connectors/kafka/idle.ts', find: 'if (this.pending.length > 0) schedule', replace: 'schedule' },
+      { file: 'connectors/kafka/mend.ts', find: 'if (this.pending.length > 0) schedule', replace: 'schedule' },
     ],
     options: { ...large, bursts: [100], seconds: 3 },
     complaint: /wakes up/,
