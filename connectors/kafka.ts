@@ -18,6 +18,7 @@ import { definedOf, type KafkaConnection } from './kafka/config.ts'
 import { isPassing, kafkaError, type Place, protocolType } from './kafka/errors.ts'
 import { inTime } from './kafka/in-time.ts'
 import { type ClientConsumer, GroupMember, type MemberOptions } from './kafka/member.ts'
+import { forgetHalves, letRest } from './kafka/mend.ts'
 import { offsetsOf, type Which } from './kafka/offsets.ts'
 import { type ClientProducer, KafkaProducer, noting, type ProducerOptions } from './kafka/producer.ts'
 import { PartitionReader, type ReaderOptions } from './kafka/reader.ts'
@@ -492,7 +493,7 @@ interface Modules {
 
 async function load(code: ErrorCode): Promise<Modules> {
   // Not types but names: what is inside has none.
-  const inside = (path: string): string => `kafkajs/src/${path}/index.js`
+  const inside = (path: string): string => `kafkajs/src/${path}.js`
   const needed = 'Kafka needs the package kafkajs'
   let kafkajs: Modules['kafkajs']
   try {
@@ -502,7 +503,13 @@ async function load(code: ErrorCode): Promise<Modules> {
     throw new BizonError(code, `${needed}, which is not installed`, { hint: 'npm install kafkajs' })
   }
   try {
-    const [cluster, loggers] = await Promise.all([import(inside('cluster')), import(inside('loggers'))])
+    const [cluster, loggers, queue, connection] = await Promise.all(
+      ['cluster/index', 'loggers/index', 'network/requestQueue/index', 'network/connection'].map(
+        (path) => import(inside(path)),
+      ),
+    )
+    letRest(queue.default.prototype)
+    forgetHalves(connection.default.prototype)
     return { kafkajs, Cluster: cluster.default, createLogger: loggers.default.createLogger }
   } catch (error) {
     throw new BizonError(code, `${needed} 2.2: the one that is installed is another`, {

@@ -1,5 +1,7 @@
 // docs/delivery.md says what these tests prove, no more and no less. `npm run docs` writes its tables anew.
 
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { committed, expectRecorded, region } from '../support/recorded.ts'
 import { batchScenarios, scopeScenarios } from './batches.ts'
@@ -11,7 +13,7 @@ import { type PostgresScenario, postgresScenarios } from './postgres.ts'
 import { points, pointTable, promises, promiseTable } from './promises.ts'
 import { lines, pipelineFile, type Scenario, scenarios } from './scenario.ts'
 import { type SqliteScenario, sqliteScenarios } from './sqlite.ts'
-import { BIZON, Workspace } from './workspace.ts'
+import { BIZON, ROOT, Workspace } from './workspace.ts'
 
 const PAGE = 'docs/delivery.md'
 
@@ -53,6 +55,25 @@ describe('docs/delivery.md', () => {
     }
   })
 })
+
+describe('what it says of tests', () => {
+  test('names files that there are, and every file of test/crash', async () => {
+    const text = await committed(PAGE)
+    const part = text.slice(text.indexOf('Which test shows what'), text.indexOf('## Verify'))
+    // Words with dashes and dots, below a folder or not; keys of a pipeline file have underscores or colons.
+    const named = new Set([...part.matchAll(/`((?:[a-z-]+\/)*[a-z0-9.-]+)`/g)].map(([, name = '']) => name))
+    const files = await readdir(join(ROOT, 'test'), { recursive: true })
+    const there = new Set(
+      files.map((file) => /^(?:crash\/)?(.+?)(?:\.test)?\.ts$/.exec(file)?.[1]).filter((name) => name !== undefined),
+    )
+    expect([...named].filter((name) => !there.has(name) && !NO_FILES.includes(name))).toEqual([])
+    const crash = files.flatMap((file) => /^crash\/(.+)\.test\.ts$/.exec(file)?.[1] ?? [])
+    expect(crash.filter((name) => !named.has(name))).toEqual([])
+  })
+})
+
+/** Commands. */
+const NO_FILES: readonly string[] = ['bizon-extract', 'bizon-load']
 
 describe('the logger', () => {
   const ALL = lines(0, 60)

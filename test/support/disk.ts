@@ -46,7 +46,10 @@ export function watched(disk: Disk, before: (operation: string) => void): Disk {
 }
 
 /** Changes how open files behave. */
-export function withFiles(disk: Disk, change: (file: DiskFile, path: string) => Partial<DiskFile>): Disk {
+export function withFiles<Kind extends Disk>(
+  disk: Kind,
+  change: (file: DiskFile, path: string) => Partial<DiskFile>,
+): Kind {
   return {
     ...disk,
     async open(path, access) {
