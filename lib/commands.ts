@@ -66,7 +66,7 @@ export async function checkPipeline(
   warn(config, log)
   if (config.engine.queue.broker) {
     const { partitionsOf } = await import('./pipe/queue/partitions.ts')
-    if (partitionsOf(config) > 1) checkPartitions(config.destination, config.source.mode)
+    if (partitionsOf(config) > 1) checkPartitions(config, config.source.mode)
   }
   const scripts = await openTransforms(config.transforms, { log, signal })
   await scripts.close()

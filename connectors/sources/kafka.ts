@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import { memorySizes } from '../../lib/memory.ts'
 import { defineSource } from '../../lib/source.ts'
 import { connectionOf } from '../kafka/config.ts'
+import { requireTlsFiles } from '../kafka/security.ts'
 import { connectKafka } from '../kafka.ts'
 import { readBounded } from './kafka/bounded.ts'
 import type { Broker } from './kafka/broker.ts'
@@ -42,7 +43,8 @@ export default defineSource({
   }),
   create(options, context) {
     const { log, mode } = context
-    const connection = connectionOf(options, 'source', ['consumer_config', options.consumer_config])
+    const connection = connectionOf(options, ['source'], ['consumer_config', options.consumer_config])
+    requireTlsFiles(connection, options, ['source'])
     const decoding = openDecoding(options, context)
     const bounds = { topics: options.topics.map(({ name }) => name), lost: options.auto_offset_reset, log }
     const connect = (signal: AbortSignal) => connectKafka(connection, { code: 'source', log }, signal)

@@ -257,7 +257,9 @@ describe('a queue of RabbitMQ', () => {
       await one.close()
       const failure = (given: object) => ground.channel(queue, given).producer().open(never)
       await expect(failure(keys)).rejects.toThrow('its certificate is not trusted')
-      await expect(failure({ ...keys, ssl_ca: pem('nobody') })).rejects.toThrow(`cannot read ${pem('nobody')}`)
+      expect(() => ground.channel(queue, { ...keys, ssl_ca: pem('nobody') })).toThrow(
+        `ssl_ca: cannot read "${pem('nobody')}"`,
+      )
       await expect(failure({ port })).rejects.toThrow('it closes the connection at once')
     } finally {
       proxy.close()
