@@ -25,7 +25,13 @@ export interface AskedSocket {
 /** All that were opened, so that they can be closed when the client does not get to it. */
 export class Sockets {
   readonly #open = new Set<Socket>()
+  readonly #failed: (error: Error) => void
   #isClosed = false
+
+  /** `failed`: told why one could not be opened, or was lost, until they are closed. */
+  constructor(failed: (error: Error) => void = () => {}) {
+    this.#failed = failed
+  }
 
   connect({ host, port, ssl, onConnect }: AskedSocket): Socket {
     const place = { host, port, noDelay: true }
@@ -36,6 +42,7 @@ export class Sockets {
     socket.setMaxListeners(0)
     this.#open.add(socket)
     socket.once('close', () => this.#open.delete(socket))
+    socket.on('error', (error) => this.#isClosed || this.#failed(error))
     // What was called off goes on in the client for a while.
     if (this.#isClosed) socket.destroy(new Error('closed'))
     return socket
