@@ -38,10 +38,14 @@ const WAITING_SECONDS = 2
 async function sayWaiting(config: PipelineConfig, { log = silentLog, signal = never }: PipelineOptions): Promise<void> {
   const { channelOf } = await import('./pipe/queue/channel.ts')
   const channel = channelOf(config, 'bizon run', log)
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(WAITING_SECONDS * 1000)])
+  // AbortSignal.timeout may be lost to the garbage collector within AbortSignal.any (Node 20).
+  const late = new AbortController()
+  const limit = AbortSignal.any([signal, late.signal])
+  const timer = setTimeout(() => late.abort(), WAITING_SECONDS * 1000)
   // Whether it can be reached is for the run to say.
   const asked = channel.waiting?.(limit).catch(() => undefined)
   const waiting = asked && (await orAborted(asked, limit))
+  clearTimeout(timer)
   if (waiting) log.info(`${channel.place}: messages that wait to be loaded: ${waiting}`)
 }
 
