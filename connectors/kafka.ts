@@ -89,7 +89,8 @@ export class KafkaClient {
   readonly #kafka: Client.Kafka
   readonly #cluster: FetchCluster
   readonly #modules: Modules
-  readonly #sockets = new Sockets()
+  // The client tries again by itself, for long, and says nothing of it.
+  readonly #sockets = new Sockets((error) => this.#isOpen && this.#absence.missed(error, PATIENCE_SECONDS))
   readonly #absence: Absence
   readonly #tokens: Tokens
   readonly #parts = new Set<{ close(): Promise<void> }>()
@@ -326,6 +327,7 @@ export class KafkaClient {
     const producer = new KafkaProducer(client as unknown as ClientProducer, chosen, this.place, largest, {
       seconds: SEND_SECONDS,
       late: this.#cut,
+      answered: () => this.#absence.answered(),
     })
     return this.#opened(producer, { transactionalId }, signal)
   }

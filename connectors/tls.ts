@@ -1,7 +1,22 @@
 // Files of certificates and keys, as the connections to servers take them.
 
-import { readFileSync } from 'node:fs'
+import { accessSync, constants, readFileSync } from 'node:fs'
+import { readFailure } from '../lib/config/file.ts'
+import { InvalidKey } from '../lib/config/invalid-key.ts'
+import type { ConfigPath } from '../lib/config/problems.ts'
 import { BizonError, type ErrorCode, messageOf } from '../lib/errors.ts'
+
+/** Throws an InvalidKey for the key at this place when its file cannot be read. */
+export function requirePem(path: string, at: ConfigPath): void {
+  try {
+    accessSync(path, constants.R_OK)
+  } catch (error) {
+    throw new InvalidKey(at, `cannot read ${JSON.stringify(path)}: ${readFailure(error)}`, {
+      hint: `Name a PEM file that is there; a relative path begins at the working directory, ${process.cwd()}.`,
+      ...{ shown: path, cause: error },
+    })
+  }
+}
 
 /** Those that are named. Throws a BizonError of the code when one cannot be read. */
 export function readTls<Name extends string>(

@@ -12,7 +12,7 @@ import { textOf } from './record.ts'
 import { redactLog } from './redact.ts'
 import type { PipelineOptions } from './steps.ts'
 import { openTransforms } from './transforms.ts'
-import { never } from './wait.ts'
+import { never, orAborted } from './wait.ts'
 
 export interface RunOptions extends PipelineOptions {
   /** With the runner `process`: options for the bizon-extract that reads the source, as on a command line. */
@@ -31,12 +31,21 @@ export async function runPipeline(config: PipelineConfig, options: RunOptions = 
   return pipeline(from, load(config), rest)
 }
 
+/** A run does not wait for longer to be told what waits. */
+const WAITING_SECONDS = 2
+
 /** What is loaded before anything that is read now. */
 async function sayWaiting(config: PipelineConfig, { log = silentLog, signal = never }: PipelineOptions): Promise<void> {
   const { channelOf } = await import('./pipe/queue/channel.ts')
   const channel = channelOf(config, 'bizon run', log)
+  // AbortSignal.timeout may be lost to the garbage collector within AbortSignal.any (Node 20).
+  const late = new AbortController()
+  const limit = AbortSignal.any([signal, late.signal])
+  const timer = setTimeout(() => late.abort(), WAITING_SECONDS * 1000)
   // Whether it can be reached is for the run to say.
-  const waiting = await channel.waiting?.(signal).catch(() => undefined)
+  const asked = channel.waiting?.(limit).catch(() => undefined)
+  const waiting = asked && (await orAborted(asked, limit))
+  clearTimeout(timer)
   if (waiting) log.info(`${channel.place}: messages that wait to be loaded: ${waiting}`)
 }
 
@@ -66,7 +75,7 @@ export async function checkPipeline(
   warn(config, log)
   if (config.engine.queue.broker) {
     const { partitionsOf } = await import('./pipe/queue/partitions.ts')
-    if (partitionsOf(config) > 1) checkPartitions(config.destination, config.source.mode)
+    if (partitionsOf(config) > 1) checkPartitions(config, config.source.mode)
   }
   const scripts = await openTransforms(config.transforms, { log, signal })
   await scripts.close()

@@ -5,6 +5,7 @@ import type { CassetteConfig } from './cassette.ts'
 import { pipelineBlocks } from './config/blocks.ts'
 import { readConfigFile } from './config/file.ts'
 import type { PipelineInput } from './config/input.ts'
+import type { Invalid } from './config/located.ts'
 import { type Locate, Problems } from './config/problems.ts'
 import type { DestinationDefinition, DestinationOptions } from './destination.ts'
 import { BizonError } from './errors.ts'
@@ -84,6 +85,8 @@ export interface PipelineConfig {
   readonly referenced: ReadonlyMap<string, string>
   /** What has no effect, one line each; logged when a run begins. */
   readonly warnings: readonly string[]
+  /** What is wrong with a key, found when all of them were valid. */
+  readonly invalid: Invalid
   /** Where what the source and its API say to each other is kept, or taken from. */
   readonly cassette?: CassetteConfig
 }
@@ -160,7 +163,8 @@ export async function loadConfig<Part extends ConfigPart>(
   const cassette = cassetteOf(overrides, unset)
   const { scratch } = overrides
   const placed = scratch === undefined ? blocks : await (await import('./chaos/scratch.ts')).inScratch(blocks, scratch)
-  const config = deepFreeze({ path, ...placed, secrets, referenced, warnings, ...(cassette && { cassette }) })
+  const invalid: Invalid = (...about) => problems.said(...about)
+  const config = deepFreeze({ path, ...placed, secrets, referenced, warnings, invalid, ...(cassette && { cassette }) })
   loaded.add(config)
   return config as ConfigOf<Part>
 }

@@ -82,7 +82,7 @@ export class OpenLoad {
     const { backend } = config.engine
     const { definition, options: own } = config.destination
     const { stream, mode, partition } = this.config.source
-    if (partition) checkPartitions(config.destination, mode)
+    if (partition) checkPartitions(config, mode)
     const { schema: whole } = source.stream
     const schema = whole && own.unnestDepth !== undefined ? scalarFields(whole) : whole
     const isTransformed = this.config.transforms.length > 0

@@ -5,7 +5,7 @@
 //   run 4e3b…0000  =  4e3b…0001 of orders#0  +  4e3b…0002 of orders#1  + …
 
 import type { Checkpoint } from './checkpoint.ts'
-import { BizonError } from './errors.ts'
+import type { Invalid } from './config/located.ts'
 import { stringifyJson } from './json.ts'
 import type { SyncMode } from './source.ts'
 import type { Identity } from './state.ts'
@@ -59,13 +59,25 @@ interface Taker {
   readonly definition: { refusesPartitions?(options: never, mode: SyncMode): string | undefined }
 }
 
-/** Rejects where the destination cannot be written to by several loaders at once. */
-export function checkPartitions({ name, definition, options }: Taker, mode: SyncMode): void {
-  const why = definition.refusesPartitions
-    ? definition.refusesPartitions(options as never, mode)
-    : `destination ${name} is written to by one loader at a time`
-  if (why === undefined) return
-  throw new BizonError('config', `engine.queue.config.queue.partitions is above 1, and ${why}`, {
+const MODES: readonly SyncMode[] = ['full_refresh', 'incremental', 'stream']
+
+/** Where the config says how many partitions there are. */
+export const PARTITIONS_KEY = ['engine', 'queue', 'config', 'queue', 'partitions'] as const
+
+/** Rejects where the destination cannot be written to by several loaders at once. `mode`: undefined, where only the messages will say. */
+export function checkPartitions(
+  { destination, invalid }: { readonly destination: Taker; readonly invalid: Invalid },
+  mode: SyncMode | undefined,
+): void {
+  const { name, definition, options } = destination
+  const whys = (mode === undefined ? MODES : [mode]).map((one) =>
+    definition.refusesPartitions
+      ? definition.refusesPartitions(options as never, one)
+      : `destination ${name} is written to by one loader at a time`,
+  )
+  const [why] = whys
+  if (why === undefined || whys.includes(undefined)) return
+  throw invalid(PARTITIONS_KEY, `is above 1, and ${why}`, {
     hint: 'Set partitions to 1, with a topic of its own. See docs/scaling.md.',
   })
 }

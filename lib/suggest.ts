@@ -17,6 +17,23 @@ export function nearest(word: string, candidates: readonly string[]): string | u
   return others.length === 0 && word !== '' ? only : undefined
 }
 
+/** Keys that are called otherwise elsewhere. */
+const SYNONYMS: readonly (readonly string[])[] = [
+  ['user', 'username', 'login'],
+  ['pass', 'password', 'passwd', 'pwd'],
+  ['vhost', 'virtual_host'],
+  ['tls', 'ssl'],
+  ['ca', 'ssl_ca', 'tls_ca', 'ca_cert', 'cafile', 'sslrootcert'],
+  ['host', 'hostname'],
+  ['brokers', 'broker', 'servers', 'server', 'bootstrap_servers', 'bootstrap_server'],
+]
+
+/** The key that is meant: one that has this name elsewhere, else the nearest. */
+export function meantKey(key: string, known: readonly string[]): string | undefined {
+  const names = SYNONYMS.find((group) => group.includes(key.toLowerCase())) ?? []
+  return names.find((name) => known.includes(name)) ?? nearest(key, known)
+}
+
 /** The end of a sentence about an unknown name: a suggestion, else what there is, else nothing. */
 export function suggestion(word: string, candidates: readonly string[], label: string): string {
   const near = nearest(word, candidates)

@@ -69,7 +69,6 @@ async function check(filename: string, options: CheckOptions, terminal: Terminal
     terminal.conceal(config.secrets ?? [])
     const { runner } = config.engine
     level = runner.logLevel
-    if (count === undefined) terminal.print(`ok  ${filename} is valid`)
 
     return await whileWatching(terminal, async (signals) => {
       const log = terminal.log({ level: runner.logLevel, format: logFormat })
@@ -79,7 +78,13 @@ async function check(filename: string, options: CheckOptions, terminal: Terminal
         return signals.exitCode() ?? 0
       }
       const { source, destination, transforms, engine } = config as PipelineConfig
-      await checkPipeline(config as PipelineConfig, { log, signal })
+      const isValid = (): void => terminal.print(`ok  ${filename} is valid`)
+      await checkPipeline(config as PipelineConfig, { log, signal }).catch((error) => {
+        // Connectors have rules of their own for their keys, which are asked before anything is connected.
+        if (!(error instanceof BizonError && error.code === 'config')) isValid()
+        throw error
+      })
+      isValid()
       terminal.print(`ok  source ${source.name}, stream ${source.stream}: can be read`)
       for (const { label, kind } of transforms) terminal.print(`ok  transform ${label}: ${kind}, can be run`)
       terminal.print(`ok  destination ${destination.name}: can be written`)

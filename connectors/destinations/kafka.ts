@@ -8,6 +8,7 @@
 //             one; then the state is read (kafka/recover.ts)
 
 import type { Checkpoint, Receipt } from '../../lib/checkpoint.ts'
+import { InvalidKey, inDestination } from '../../lib/config/invalid-key.ts'
 import {
   type Destination,
   type DestinationContext,
@@ -84,7 +85,7 @@ export class KafkaDestination implements Destination {
     this.#seams = seams
     connectionIn(options)
     if (options.unnest) {
-      throw new BizonError('config', 'destination.config.unnest: a message has no columns', { hint: 'Leave it out.' })
+      throw new InvalidKey(inDestination('unnest'), 'a message has no columns', { hint: 'Leave it out.' })
     }
     this.#messages = new Messages(options)
     this.#target = targetIn(options, context.stream)

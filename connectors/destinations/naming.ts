@@ -1,6 +1,7 @@
 // `metadata`: what a destination writes of a record beside its payload, and how those columns are called. The one place that
 // knows their names; whoever looks for a row's id asks here.
 
+import { InvalidKey, inDestination } from '../../lib/config/invalid-key.ts'
 import { BizonError } from '../../lib/errors.ts'
 import type { SourceRecord } from '../../lib/record.ts'
 import { timestampText } from './record.ts'
@@ -114,9 +115,9 @@ export function namingOf({ metadata, unnest }: NamingOptions): Naming {
   const { whole, payload, isNested = false, unnested } = NAMES[metadata]
   const named = unnest ? unnested : whole
   if (!named) {
-    throw new BizonError(
-      'config',
-      `destination.config: metadata ${metadata} has no column for a record's payload, and unnest is false`,
+    throw new InvalidKey(
+      inDestination('metadata'),
+      `${metadata} has no column for a record's payload, and unnest is false`,
       { hint: 'Set unnest: true and name the columns in record_schemas. Or choose another metadata.' },
     )
   }

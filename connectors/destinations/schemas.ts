@@ -1,5 +1,6 @@
 // What destinations with columns ask of `record_schemas` and of the text that goes into a column.
 
+import { InvalidKey, inDestination } from '../../lib/config/invalid-key.ts'
 import type { DestinationOptions, RecordSchema } from '../../lib/destination.ts'
 import { BizonError } from '../../lib/errors.ts'
 import type { SyncMode } from '../../lib/source.ts'
@@ -18,9 +19,9 @@ export function schemaFor(
   const found = schemas.find(({ destinationId }) => isSame(destinationId, target))
   if (found) return found
   const known = schemas.map(({ destinationId }) => JSON.stringify(destinationId)).join(', ')
-  throw new BizonError(
-    'config',
-    `unnest: record_schemas has no entry for ${what} ${JSON.stringify(target)}, only for ${known || 'none'}`,
+  throw new InvalidKey(
+    inDestination('unnest'),
+    `record_schemas has no entry for ${what} ${JSON.stringify(target)}, only for ${known || 'none'}`,
     { hint: 'Add an entry with that destination_id and its columns.' },
   )
 }
@@ -49,7 +50,7 @@ export function checkScope(
           ? 'sync_mode stream, which has no end at which a scope would be complete'
           : undefined
   if (other === undefined) return
-  throw new BizonError('config', `destination.config.replace_scope cannot be together with ${other}`, {
+  throw new InvalidKey(inDestination('replace_scope'), `cannot be together with ${other}`, {
     hint: 'Leave one of them out.',
   })
 }
@@ -78,17 +79,17 @@ export function checkKeyColumns(
     const names = columnsOf(destinationId).map(({ name }) => name)
     const outside = scope.find((name) => !names.includes(name))
     if (outside !== undefined) {
-      throw new BizonError(
-        'config',
-        `record_schemas: table ${destinationId} has no column ${outside}, by which rows are replaced`,
+      throw new InvalidKey(
+        inDestination('record_schemas'),
+        `table ${destinationId} has no column ${outside}, by which rows are replaced`,
         { hint: 'Add the column, or change replace_scope.' },
       )
     }
     const missing = keyFields(options).find((name) => !names.includes(name))
     if (missing === undefined) continue
-    throw new BizonError(
-      'config',
-      `record_schemas: table ${destinationId} has no column ${missing}, by which rows are merged`,
+    throw new InvalidKey(
+      inDestination('record_schemas'),
+      `table ${destinationId} has no column ${missing}, by which rows are merged`,
       { hint: 'Add the column, or change primary_key and cursor_field.' },
     )
   }

@@ -7,7 +7,7 @@ import { type Aborted, readBatches } from './batches.ts'
 import type { FetchBroker, Protocol } from './cluster.ts'
 import { Messages } from './messages.ts'
 import type { Assigned, Batch, ReaderOptions } from './reader.ts'
-import { Broken, longAt, TooLarge } from './wire.ts'
+import { Broken, longAt, TooLarge, Unpackable } from './wire.ts'
 
 export interface FetchedPartition {
   readonly partition: number
@@ -118,6 +118,7 @@ export async function landed(
     maxBatchBytes: Math.min(MAX_BATCH_BYTES, memorySizes().answer),
   }).catch((error: unknown) => {
     if (error instanceof TooLarge) throw failed(error.message, LARGE)
+    if (error instanceof Unpackable) throw failed(error.message, 'Write it with gzip, or without compression.')
     throw error instanceof Broken ? damaged(error.message) : error
   })
   if (parts.length > 0) {

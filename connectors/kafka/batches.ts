@@ -9,7 +9,7 @@ import { gunzip } from 'node:zlib'
 import { crc32c } from './checksum.ts'
 import { readMessageSet } from './message-set.ts'
 import { Messages, type Transaction } from './messages.ts'
-import { Broken, Cursor, longAt, TooLarge } from './wire.ts'
+import { Broken, Cursor, longAt, TooLarge, Unpackable } from './wire.ts'
 
 export interface Wanted {
   /** The first offset; a batch may begin before it. */
@@ -95,6 +95,7 @@ export async function readBatches(bytes: Buffer, wanted: Wanted): Promise<readon
         }
       }
     } catch (error) {
+      if (error instanceof Unpackable) throw new Unpackable(`the batch at offset ${first} is ${error.message}`)
       if (error instanceof TooLarge) throw new TooLarge(`the batch at offset ${first} has ${error.message}`)
       if (!(error instanceof Broken)) throw error
       throw new Broken(`the batch at offset ${first} is damaged: ${error.message}`)
@@ -106,7 +107,7 @@ export async function readBatches(bytes: Buffer, wanted: Wanted): Promise<readon
 
 /** Of the bytes of a batch. */
 export async function unpackedBy(codec: number, bytes: Buffer, maxBytes: number): Promise<Buffer> {
-  if (codec !== 1) throw new Error(`${CODECS[codec] ?? `codec ${codec}`} compression not implemented`)
+  if (codec !== 1) throw new Unpackable(`compressed by ${CODECS[codec] ?? `codec ${codec}`}, which cannot be read`)
   try {
     return await unpack(bytes, { maxOutputLength: maxBytes })
   } catch (error) {

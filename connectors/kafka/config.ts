@@ -2,7 +2,8 @@
 // the settings that a config gives in the words of librdkafka (properties.ts).
 
 import * as z from 'zod'
-import { BizonError } from '../../lib/errors.ts'
+import { InvalidKey, type InvalidKeyOptions } from '../../lib/config/invalid-key.ts'
+import type { ConfigPath } from '../../lib/config/problems.ts'
 import { type Properties, type Settings, type Side, settingsOf } from './properties.ts'
 
 export const PROTOCOLS = ['PLAINTEXT', 'SSL', 'SASL_PLAINTEXT', 'SASL_SSL'] as const
@@ -75,7 +76,9 @@ export const properties = (what: string) =>
 
 /** What the keys of a connector come to. */
 export interface KafkaConfig {
-  readonly bootstrap_servers: string
+  readonly bootstrap_servers?: string | undefined
+  /** As a queue spells it. */
+  readonly bootstrap_server?: string | undefined
   readonly security_protocol?: Protocol | undefined
   readonly authentication?:
     | Pick<z.output<z.ZodObject<typeof authenticationKeys>>, 'type' | 'mechanism' | 'params'>
@@ -120,54 +123,74 @@ export type Sasl =
 /** Properties, with the config key that holds them: `['consumer_config', {…}]`. */
 export type GivenProperties = readonly [key: Side, Properties]
 
-/** `at`: where the keys stand in the config. Throws a BizonError of code `config` that names what is wrong. */
+/** `at`: where the keys stand in the config. Throws an InvalidKey that says what is wrong. */
 export function connectionOf(
   config: KafkaConfig,
-  at: string,
+  at: ConfigPath,
   given: GivenProperties = ['consumer_config', {}],
 ): KafkaConnection {
-  const wrong = (what: string, hint?: string): BizonError => new BizonError('config', `${at}.${what}`, { hint })
-  const brokers = brokersIn(config.bootstrap_servers, wrong)
-  const settings = settingsOf(given[1], `${at}.${given[0]}`, given[0])
-  const same = <T>(key: string, own: T | undefined, property: string, value: T | undefined): T | undefined => {
+  const wrong: Wrong = (key, reason, options) =>
+    new InvalidKey([...at, ...(typeof key === 'string' ? [key] : key)], reason, options)
+  const { authentication, group_id, bootstrap_server, bootstrap_servers = bootstrap_server ?? '' } = config
+  const servers = config.bootstrap_servers === undefined ? 'bootstrap_server' : 'bootstrap_servers'
+  const brokers = brokersIn(bootstrap_servers, (...about) => wrong(servers, ...about))
+  const [side, properties] = given
+  const settings = settingsOf(properties, [...at, side], side)
+  const same = <T>(key: Key, own: T | undefined, property: string, value: T | undefined): T | undefined => {
     if (own !== undefined && value !== undefined && own !== value) {
-      throw wrong(`${key} is ${String(own)}, but ${given[0]} has ${property}: ${String(value)}`, 'Remove one of them.')
+      throw wrong(key, `is ${JSON.stringify(own)}, but ${side} has ${property}: ${String(value)}`, {
+        hint: 'Remove one of them.',
+        shown: String(own),
+      })
     }
     return own ?? value
   }
-  const { authentication, group_id } = config
   same('group_id', group_id, 'group.id', settings.groupId)
   if (settings.brokers !== undefined) {
-    const named = brokersIn(settings.brokers, wrong).toSorted()
-    if (String(named) !== String(brokers.toSorted()))
-      same('bootstrap_servers', config.bootstrap_servers, 'bootstrap.servers', settings.brokers)
+    const property = 'metadata.broker.list' in properties ? 'metadata.broker.list' : 'bootstrap.servers'
+    const named = brokersIn(settings.brokers, (...about) => wrong([side, property], ...about)).toSorted()
+    if (String(named) !== String(brokers.toSorted())) same(servers, bootstrap_servers, property, settings.brokers)
   }
-  const mechanism = same('authentication.mechanism', authentication?.mechanism, 'sasl.mechanism', settings.mechanism)
+  const mechanism = same(
+    ['authentication', 'mechanism'],
+    authentication?.mechanism,
+    'sasl.mechanism',
+    settings.mechanism,
+  )
   // The Python bizon asks for users also where nobody signs in.
   const isOpen = config.security_protocol === undefined && settings.protocol?.startsWith('SASL') === false
   const isIdle = isOpen && (authentication ?? settings.username) !== undefined && authentication?.type !== 'none'
-  const sasl = isIdle ? undefined : saslOf(authentication, { ...settings, mechanism }, wrong)
+  const sasl = isIdle ? undefined : saslOf(authentication, { ...settings, mechanism, side }, wrong)
   const files = config.tls || settings.tls ? { ...settings.tls, ...definedOf(config.tls ?? {}) } : undefined
   const usual: Protocol = sasl ? 'SASL_SSL' : files ? 'SSL' : 'PLAINTEXT'
   const chosen = same('security_protocol', config.security_protocol, 'security.protocol', settings.protocol)
   const protocol = chosen ?? usual
   const speaksSasl = protocol.startsWith('SASL')
-  if (speaksSasl && !sasl) throw wrong(`authentication is missing: ${protocol} needs it`)
+  if (speaksSasl && !sasl) {
+    throw wrong('authentication', `is missing: ${protocol} needs it`, {
+      hint: 'Add authentication: { params: { username: …, password: env://NAME } }, or set security_protocol to SSL or PLAINTEXT.',
+    })
+  }
   if (!speaksSasl && sasl) {
-    throw wrong(
-      `authentication has no effect with ${protocol}`,
-      `Remove it (or set its type to none), or set security_protocol to SASL_SSL or SASL_PLAINTEXT.`,
-    )
+    throw wrong('authentication', `has no effect with ${protocol}`, {
+      hint: 'Remove it (or set its type to none), or set security_protocol to SASL_SSL or SASL_PLAINTEXT.',
+    })
   }
   const isTls = protocol.endsWith('SSL')
-  if (!isTls && files) throw wrong(`tls has no effect with ${protocol}`, 'Remove it, or set security_protocol to SSL.')
+  if (!isTls && files) {
+    const hint = `Remove it, or set security_protocol to ${speaksSasl ? 'SASL_SSL' : 'SSL'}.`
+    throw wrong('tls', `has no effect with ${protocol}`, { hint })
+  }
   if (files && (files.cert === undefined) !== (files.key === undefined)) {
-    throw wrong(`tls needs both cert and key, or neither`)
+    const [there, missing] = files.cert === undefined ? ['key', 'cert'] : ['cert', 'key']
+    throw wrong('tls', `has ${there} and no ${missing}: needs both cert and key, or neither`, {
+      hint: `Add ${missing}, or remove ${there}.`,
+    })
   }
   return {
     brokers,
     settings: isIdle
-      ? { ...settings, ignored: [...(settings.ignored ?? []), idleUser(given[0], settings.protocol)] }
+      ? { ...settings, ignored: [...(settings.ignored ?? []), idleUser(side, settings.protocol)] }
       : settings,
     ...(isTls && { tls: { verify: true, checkHost: true, ...files } }),
     ...(sasl && { sasl }),
@@ -177,21 +200,22 @@ export function connectionOf(
 const idleUser = (side: Side, protocol: Protocol | undefined): string =>
   `nobody signs in to the brokers: ${side} has security.protocol: ${protocol}, and SASL_PLAINTEXT or SASL_SSL would`
 
-type Wrong = (what: string, hint?: string) => BizonError
+type Key = string | readonly string[]
+type Wrong = (key: Key, reason: string, options?: InvalidKeyOptions) => InvalidKey
 
-function brokersIn(text: string, wrong: Wrong): readonly string[] {
+function brokersIn(text: string, wrong: (reason: string, options: InvalidKeyOptions) => InvalidKey): readonly string[] {
   const brokers = text
     .split(',')
     .map((broker) => broker.trim())
     .filter(Boolean)
   const bad = brokers.find((broker) => !BROKER.test(broker))
   if (bad !== undefined) {
-    throw wrong(
-      `bootstrap_servers: ${JSON.stringify(bad)} is not host:port`,
-      'Write host:port, with commas between; IPv6 as [::1]:9092.',
-    )
+    throw wrong(`${JSON.stringify(bad)} is not host:port`, {
+      hint: 'Write host:port, with commas between; IPv6 as [::1]:9092.',
+      shown: bad,
+    })
   }
-  if (brokers.length === 0) throw wrong('bootstrap_servers names no broker', 'Write host:port, with commas between.')
+  if (brokers.length === 0) throw wrong('names no broker', { hint: 'Write host:port, with commas between.' })
   return brokers.map((broker) => (/:\d+$/.test(broker.replace(/^\[.*\]/, '')) ? broker : `${broker}:${USUAL_PORT}`))
 }
 
@@ -201,26 +225,30 @@ const BROKER = /^(?:[^:/\s[\]]+|\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\])(?::\d{1,5})?$/
 
 function saslOf(
   authentication: KafkaConfig['authentication'],
-  settings: Pick<Settings, 'mechanism' | 'username' | 'password'>,
+  settings: Pick<Settings, 'mechanism' | 'username' | 'password'> & { readonly side: Side },
   wrong: Wrong,
 ): Sasl | undefined {
   const { username, password } = settings
   if (!authentication) {
     if (username === undefined) return undefined
     const mechanism = settings.mechanism ?? 'PLAIN'
-    if (mechanism === 'OAUTHBEARER') throw wrong('authentication is missing: OAUTHBEARER needs a token')
+    if (mechanism === 'OAUTHBEARER') {
+      throw wrong('authentication', 'is missing: OAUTHBEARER needs a token', {
+        hint: 'Add authentication: { type: oauth, params: { token: env://NAME } }.',
+      })
+    }
     return { mechanism, username, password: password ?? '' }
   }
   const { type, params: given = { password: '' } } = authentication
+  const at = (...keys: string[]): Key => ['authentication', ...keys]
   if (type !== 'basic' && (username !== undefined || password !== undefined)) {
-    throw wrong(
-      `authentication.type is ${type}, and sasl.username or sasl.password stands beside it`,
-      'Remove one of them.',
-    )
+    throw wrong(at('type'), `is ${type}, and sasl.username or sasl.password stands beside it`, {
+      hint: 'Remove one of them.',
+    })
   }
   const one = (key: 'username' | 'password', own: string | undefined, property: string | undefined) => {
     if (own && property !== undefined && own !== property)
-      throw wrong(`authentication.params.${key} is another one than sasl.${key} says`, 'Remove one of them.')
+      throw wrong(at('params', key), `is another one than sasl.${key} says`, { hint: 'Remove one of them.' })
     return own || property
   }
   const params = {
@@ -229,20 +257,25 @@ function saslOf(
     password: one('password', given.password, password) ?? '',
   }
   if (type === 'none') return undefined
-  const missing = (key: string): BizonError => wrong(`authentication.params.${key} is missing: type ${type} needs it`)
+  const missing = (key: string, what = key): InvalidKey =>
+    wrong(at('params', key), `is missing: type ${type} needs ${what === key ? 'it' : what}`, {
+      hint: `Add ${key} to authentication.params${type === 'basic' ? ', or set authentication.type to none' : ''}.`,
+    })
   if (type === 'basic') {
     const mechanism = settings.mechanism ?? 'PLAIN'
-    if (mechanism === 'OAUTHBEARER')
-      throw wrong('authentication.type is basic, but OAUTHBEARER takes a token', 'Set it to oauth.')
+    if (mechanism === 'OAUTHBEARER') {
+      throw wrong(at('type'), 'is basic, but OAUTHBEARER takes a token', { hint: 'Set it to oauth.' })
+    }
     if (params.username === undefined) throw missing('username')
     return { mechanism, username: params.username, password: params.password }
   }
   const { token, token_url: url, client_id: clientId, client_secret: clientSecret, scope } = params
   if (settings.mechanism !== undefined && settings.mechanism !== 'OAUTHBEARER') {
-    throw wrong(`authentication.mechanism is ${settings.mechanism}, which takes no token`, 'Remove it.')
+    const key = authentication.mechanism === undefined ? [settings.side, 'sasl.mechanism'] : at('mechanism')
+    throw wrong(key, `is ${settings.mechanism}, which takes no token`, { hint: 'Remove it.' })
   }
   if (token !== undefined) return { mechanism: 'OAUTHBEARER', token }
-  if (url === undefined) throw missing('token (or token_url)')
+  if (url === undefined) throw missing('token', 'it, or token_url')
   if (clientId === undefined) throw missing('client_id')
   if (clientSecret === undefined) throw missing('client_secret')
   return { mechanism: 'OAUTHBEARER', url, clientId, clientSecret, scope }

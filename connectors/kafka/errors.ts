@@ -162,12 +162,6 @@ export function kafkaError(error: unknown, place: Place): BizonError {
       return failed(text, 'Only gzip can be read and written.')
     default:
   }
-  if (/Snappy|LZ4|ZSTD|compression not implemented/i.test(text)) {
-    return failed(
-      `${named} is compressed in a way that cannot be read: ${text}`,
-      'Write it with gzip, or without compression.',
-    )
-  }
   if (CERTIFICATE.test(text)) {
     return failed(`its certificate is not trusted: ${text}`, 'Set tls.ca to the certificate of its authority.')
   }

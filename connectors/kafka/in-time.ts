@@ -8,10 +8,16 @@ import type { Place } from './errors.ts'
 export interface Limit {
   readonly seconds: number
   readonly late: () => void
+  /** Told that it was in time. */
+  readonly answered?: () => void
 }
 
 /** Rejects when the work takes longer, and calls `late`, by which the connections are closed: what waits for them fails then. */
-export async function inTime<T>(work: Promise<T>, { code, brokers }: Place, { seconds, late }: Limit): Promise<T> {
+export async function inTime<T>(
+  work: Promise<T>,
+  { code, brokers }: Place,
+  { seconds, late, answered = () => {} }: Limit,
+): Promise<T> {
   const over = new AbortController()
   const limit = sleep(seconds, over.signal).then((): never | undefined => {
     if (over.signal.aborted) return undefined
@@ -22,7 +28,9 @@ export async function inTime<T>(work: Promise<T>, { code, brokers }: Place, { se
     })
   })
   try {
-    return (await Promise.race([work, limit])) as T
+    const done = (await Promise.race([work, limit])) as T
+    answered()
+    return done
   } finally {
     over.abort()
   }

@@ -1,6 +1,7 @@
 // Properties of librdkafka, which files of the Python bizon use: each is taken over, or refused with what to do instead.
 
-import { BizonError } from '../../lib/errors.ts'
+import { InvalidKey } from '../../lib/config/invalid-key.ts'
+import type { ConfigPath } from '../../lib/config/problems.ts'
 import { suggestion } from '../../lib/suggest.ts'
 import type { Mechanism, Protocol, TlsFiles } from './config.ts'
 
@@ -38,25 +39,22 @@ export interface Settings {
 
 export type Side = 'consumer_config' | 'producer_config'
 
-/** Throws a BizonError of code `config`. `at`: where the properties stand in the config. */
-export function settingsOf(properties: Properties, at: string, side: Side): Settings {
+/** Throws an InvalidKey. `at`: where the properties stand in the config. */
+export function settingsOf(properties: Properties, at: ConfigPath, side: Side): Settings {
   let settings: Settings = {}
   const others = side === 'consumer_config' ? OF_PRODUCERS : OF_CONSUMERS
   for (const [name, value] of Object.entries(properties)) {
     const property = Object.hasOwn(PROPERTIES, name) ? PROPERTIES[name] : undefined
     if (!property || others.test(name)) {
       const known = Object.keys(PROPERTIES).filter((key) => !others.test(key))
-      throw new BizonError(
-        'config',
-        `${at}: unknown property ${JSON.stringify(name)}${suggestion(name, known, 'known')}`,
-        {
-          hint: 'Not all properties of librdkafka have a counterpart here; remove it.',
-        },
-      )
+      throw new InvalidKey([...at, name], `unknown property${suggestion(name, known, 'known')}`, {
+        part: 'key',
+        hint: 'Not all properties of librdkafka have a counterpart here; remove it.',
+      })
     }
     const shown = SECRET.test(name) ? '***' : JSON.stringify(value)
     const refuse = (why: string, hint: string): never => {
-      throw new BizonError('config', `${at}: ${name}: ${shown} ${why}`, { hint })
+      throw new InvalidKey([...at, name], `${shown} ${why}`, { hint, shown: String(value) })
     }
     settings = merged(settings, property(value, refuse))
   }

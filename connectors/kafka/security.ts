@@ -3,12 +3,14 @@
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { type ConnectionOptions, connect as connectTls } from 'node:tls'
 import { createOauth } from '../../lib/auth/oauth.ts'
+import type { ConfigPath } from '../../lib/config/problems.ts'
 import type { ErrorCode } from '../../lib/errors.ts'
 import { createHttp, type Http } from '../../lib/http.ts'
 import type { Log } from '../../lib/log.ts'
 import { never } from '../../lib/wait.ts'
-import { readTls } from '../tls.ts'
-import type { Sasl, TlsFiles } from './config.ts'
+import { readTls, requirePem } from '../tls.ts'
+import type { KafkaConfig, KafkaConnection, Sasl, TlsFiles } from './config.ts'
+import type { Side } from './properties.ts'
 
 /** Of silence, after which the system asks whether the other side is still there. */
 const KEEP_ALIVE_SECONDS = 15
@@ -23,7 +25,13 @@ export interface AskedSocket {
 /** All that were opened, so that they can be closed when the client does not get to it. */
 export class Sockets {
   readonly #open = new Set<Socket>()
+  readonly #failed: (error: Error) => void
   #isClosed = false
+
+  /** `failed`: told why one could not be opened, or was lost, until they are closed. */
+  constructor(failed: (error: Error) => void = () => {}) {
+    this.#failed = failed
+  }
 
   connect({ host, port, ssl, onConnect }: AskedSocket): Socket {
     const place = { host, port, noDelay: true }
@@ -34,6 +42,7 @@ export class Sockets {
     socket.setMaxListeners(0)
     this.#open.add(socket)
     socket.once('close', () => this.#open.delete(socket))
+    socket.on('error', (error) => this.#isClosed || this.#failed(error))
     // What was called off goes on in the client for a while.
     if (this.#isClosed) socket.destroy(new Error('closed'))
     return socket
@@ -50,6 +59,22 @@ export class Sockets {
     this.cut('closed')
   }
 }
+
+/** Throws an InvalidKey where a file of certificates cannot be read, before anything is connected. */
+export function requireTlsFiles(
+  { tls }: Pick<KafkaConnection, 'tls'>,
+  config: KafkaConfig,
+  at: ConfigPath,
+  side: Side = 'consumer_config',
+): void {
+  for (const name of ['ca', 'cert', 'key'] as const) {
+    const path = tls?.[name]
+    const key = config.tls?.[name] === undefined ? [side, PROPERTY_OF[name]] : ['tls', name]
+    if (path !== undefined) requirePem(path, [...at, ...key])
+  }
+}
+
+const PROPERTY_OF = { ca: 'ssl.ca.location', cert: 'ssl.certificate.location', key: 'ssl.key.location' }
 
 /** Throws a BizonError of the code when a file cannot be read. */
 export function tlsOptions(

@@ -5,6 +5,11 @@ export class Broken extends Error {
   override readonly name = 'Broken'
 }
 
+/** A batch is compressed by something that is not built in. */
+export class Unpackable extends Error {
+  override readonly name = 'Unpackable'
+}
+
 /** There is no room for a batch as it is when it is unpacked. */
 export class TooLarge extends Error {
   override readonly name = 'TooLarge'

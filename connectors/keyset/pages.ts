@@ -2,6 +2,7 @@
 // else. And what sources of tables have in common in their config.
 
 import * as z from 'zod'
+import { InvalidKey } from '../../lib/config/invalid-key.ts'
 import { BizonError } from '../../lib/errors.ts'
 import type { JsonObject, RawJson, SourceRecord } from '../../lib/record.ts'
 import type { StreamInfo, SyncMode } from '../../lib/source.ts'
@@ -52,7 +53,7 @@ export function anyTable(options: { readonly primary_key?: readonly string[] | u
 /** Throws when an incremental read has nothing to go by. */
 export function checkCursor(cursorField: string | undefined, mode: SyncMode): void {
   if (mode !== 'incremental' || cursorField !== undefined) return
-  throw new BizonError('config', 'sync_mode: incremental needs source.cursor_field', {
+  throw new InvalidKey(['source', 'sync_mode'], 'incremental needs source.cursor_field', {
     hint: 'Name the column whose value is greater in every new or changed row, such as updated_at.',
   })
 }
@@ -66,9 +67,9 @@ export function columnNamed<Column extends { readonly name: string }>(
   const found = columns.find((column) => column.name === name)
   if (found) return found
   const names = columns.map((column) => column.name)
-  throw new BizonError(
-    'config',
-    `source.${key}: ${label} has no column ${JSON.stringify(name)}${suggestion(name, names, 'columns')}`,
+  throw new InvalidKey(
+    ['source', key],
+    `${label} has no column ${JSON.stringify(name)}${suggestion(name, names, 'columns')}`,
   )
 }
 

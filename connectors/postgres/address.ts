@@ -1,8 +1,9 @@
 // Where a PostgreSQL server is, by URL or key by key: the keys that every connector to one has.
 
 import * as z from 'zod'
+import { InvalidKey } from '../../lib/config/invalid-key.ts'
+import type { ConfigPath } from '../../lib/config/problems.ts'
 import { SSL_MODES, sslKeys } from '../../lib/config/schema-tls.ts'
-import { BizonError } from '../../lib/errors.ts'
 import type { Address } from '../postgres.ts'
 
 export type { Address }
@@ -33,12 +34,12 @@ const PARTS = ['host', 'port', 'database', 'user', 'password'] as const
 const SSL_KEYS = ['sslmode', 'sslrootcert', 'sslcert', 'sslkey'] as const
 
 /** `at`: where the keys stand in the config. */
-export function addressIn(options: AddressOptions, at: string): Address {
+export function addressIn(options: AddressOptions, at: ConfigPath): Address {
   const { url } = options
   if (url === undefined) return address(options)
   const given = PARTS.filter((key) => options[key] !== undefined)
   if (given.length > 0) {
-    throw new BizonError('config', `${at} has both url and ${given.join(', ')}`, {
+    throw new InvalidKey([...at, 'url'], `stands beside ${given.join(', ')}`, {
       hint: 'Give the whole address in url, or its parts without url.',
     })
   }
@@ -53,11 +54,11 @@ function address({ host = 'localhost', port = 5432, user = 'postgres', database 
 }
 
 /** Whatever is wrong with it, it is not shown: a password may be part of it. */
-function partsOf(text: string, at: string): Parts {
-  const wrong = (what: string): BizonError => new BizonError('config', `${at}.url: ${what}`)
+function partsOf(text: string, at: ConfigPath): Parts {
+  const wrong = (what: string): InvalidKey => new InvalidKey([...at, 'url'], what)
   // A password with a slash, or the like, ends where the host should begin.
   if (!/^postgres(?:ql)?:\/\/[^/?#]*(?:[/?][^@#]*)?$/.test(text) || !URL.canParse(text)) {
-    throw new BizonError('config', `${at}.url is not the URL of a PostgreSQL database`, {
+    throw new InvalidKey([...at, 'url'], `is not the URL of a PostgreSQL database`, {
       hint: 'It is postgresql://user:password@host:port/database; write % before the code of special characters: @ is %40, / is %2F.',
     })
   }

@@ -3,13 +3,14 @@
 // moved when the destination has flushed.
 
 import { type Channel, type ChannelContext, defineBroker } from '../../lib/channel.ts'
-import { BizonError } from '../../lib/errors.ts'
-import { connectionOf, type KafkaConnection } from '../kafka/config.ts'
+import { InvalidKey } from '../../lib/config/invalid-key.ts'
+import { connectionOf } from '../kafka/config.ts'
+import { requireTlsFiles } from '../kafka/security.ts'
 import { config, type KafkaQueueOptions } from './kafka/config.ts'
 import { KafkaChannelConsumer } from './kafka/consumer.ts'
 import { KafkaChannelGroup } from './kafka/group.ts'
 import { KafkaChannelProducer } from './kafka/producer.ts'
-import type { Topic } from './kafka/topic.ts'
+import { AT, type Topic } from './kafka/topic.ts'
 import { waitingIn } from './kafka/waiting.ts'
 
 export default defineBroker({
@@ -22,8 +23,9 @@ export default defineBroker({
   },
   connect(options, context): Channel {
     const topic = topicOf(options, context)
-    const connection = connectionTo(options)
     const { queue } = options
+    const connection = connectionOf(queue, AT)
+    requireTlsFiles(connection, queue, AT)
     return {
       place: `topic ${topic.name} of ${connection.brokers.join(',')}`,
       messageBytes: queue.message_bytes,
@@ -38,17 +40,13 @@ export default defineBroker({
   },
 })
 
-const AT = 'engine.queue.config.queue'
-
 function topicOf({ queue, consumer }: KafkaQueueOptions, { name, pipeline }: ChannelContext): Topic {
   const topic = queue.topic ?? name
   if (topic === undefined) {
-    throw new BizonError(
-      'config',
-      `${AT}.topic is missing: the file has no source, whose stream the topic is called after`,
-      {
-        hint: 'Name the topic, or the stream: bizon-load FILE --from-queue --stream NAME.',
-      },
+    throw new InvalidKey(
+      [...AT, 'topic'],
+      'is missing: the file has no source, whose stream the topic is called after',
+      { hint: 'Name the topic, or the stream: bizon-load FILE --from-queue --stream NAME.' },
     )
   }
   return {
@@ -61,17 +59,5 @@ function topicOf({ queue, consumer }: KafkaQueueOptions, { name, pipeline }: Cha
     messageBytes: queue.message_bytes,
     sessionMs: consumer.session_timeout_ms,
     from: consumer.auto_offset_reset,
-  }
-}
-
-/** A connection's keys are those of everything that connects to Kafka, but for the spelling of the first. */
-function connectionTo({ queue }: KafkaQueueOptions): KafkaConnection {
-  const { bootstrap_server, security_protocol, authentication, tls } = queue
-  try {
-    return connectionOf({ bootstrap_servers: bootstrap_server, security_protocol, authentication, tls }, AT)
-  } catch (error) {
-    if (!(error instanceof BizonError)) throw error
-    const said = error.message.replaceAll('bootstrap_servers', 'bootstrap_server')
-    throw new BizonError(error.code, said, { hint: error.hint, cause: error })
   }
 }

@@ -5,18 +5,22 @@
 //   kafka/bounded.ts     kafka/stream.ts     the two ways to read; kafka/offsets.ts     their positions
 //   kafka/commits.ts     what the consumer group is told
 //   kafka/plan.ts        what would be read
+//   kafka/patience.ts    brokers that are away
 //   kafka/records.ts     messages to records
 
 import { join } from 'node:path'
 import { memorySizes } from '../../lib/memory.ts'
 import { defineSource } from '../../lib/source.ts'
+import { Absence } from '../kafka/absence.ts'
 import { connectionOf } from '../kafka/config.ts'
+import { requireTlsFiles } from '../kafka/security.ts'
 import { connectKafka } from '../kafka.ts'
 import { readBounded } from './kafka/bounded.ts'
 import type { Broker } from './kafka/broker.ts'
 import { Commits } from './kafka/commits.ts'
 import { config, tuning } from './kafka/config.ts'
 import { openDecoding } from './kafka/decoding.ts'
+import { patiently } from './kafka/patience.ts'
 import { plannedReads } from './kafka/plan.ts'
 import { readStream } from './kafka/stream.ts'
 
@@ -42,10 +46,15 @@ export default defineSource({
   }),
   create(options, context) {
     const { log, mode } = context
-    const connection = connectionOf(options, 'source', ['consumer_config', options.consumer_config])
+    const connection = connectionOf(options, ['source'], ['consumer_config', options.consumer_config])
+    requireTlsFiles(connection, options, ['source'])
     const decoding = openDecoding(options, context)
     const bounds = { topics: options.topics.map(({ name }) => name), lost: options.auto_offset_reset, log }
-    const connect = (signal: AbortSignal) => connectKafka(connection, { code: 'source', log }, signal)
+    const connectOnce = (signal: AbortSignal) => connectKafka(connection, { code: 'source', log }, signal)
+    const connect = patiently(connectOnce, {
+      seconds: options.reconnect_timeout,
+      absence: new Absence(`Kafka at ${connection.brokers.join(',')}`, log),
+    })
     const { settings } = connection
     const parts = {
       records: decoding.records,
@@ -65,7 +74,7 @@ export default defineSource({
       lookMs: settings.metadataMaxAgeMs ?? LOOK_MS,
       log,
     }
-    const commits = new Commits(connect, options.group_id, log)
+    const commits = new Commits(connectOnce, options.group_id, log)
     return {
       async check(signal) {
         await decoding.check()

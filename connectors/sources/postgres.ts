@@ -25,7 +25,7 @@ export default defineSource({
   streams: anyTable,
   create(options, context) {
     checkKeys(options, context.mode)
-    const address = addressIn(options, 'source')
+    const address = addressIn(options, ['source'])
     const parts = {
       options,
       context,

@@ -6,6 +6,7 @@ import type { DestinationDefinition, RecordSchema } from '../destination.ts'
 import { isMapping } from '../references.ts'
 import { type Connectors, knownDestination } from '../registry.ts'
 import { addNotBuilt, fileIn, fromFile, named, split, withoutIgnored } from './connector.ts'
+import { located } from './located.ts'
 import type { DestinationShape } from './planned.ts'
 import type { ConfigPath, Problems } from './problems.ts'
 import { destinationConfigSchema, destinationSchema } from './schema.ts'
@@ -66,7 +67,7 @@ export async function destinationBlock(
     name: keys.name,
     alias: keys.alias ?? shape.alias ?? keys.name,
     ...(file !== undefined && { file }),
-    definition,
+    definition: located(definition, 'create', problems),
     options: {
       ...(isMapping(options) && options),
       destinationId: shared.destination_id,

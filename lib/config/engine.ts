@@ -6,6 +6,7 @@ import { isMapping } from '../references.ts'
 import { type Connectors, findQueue, findStore } from '../registry.ts'
 import type { PostgresServer } from '../state.ts'
 import { lookUp, withoutIgnored } from './connector.ts'
+import { located } from './located.ts'
 import type { ConfigPath, Problems } from './problems.ts'
 import { engineSchemaWith } from './schema.ts'
 import type { SslMode } from './schema-tls.ts'
@@ -57,7 +58,7 @@ export async function engineBlock(
       type: queue.type,
       maxPages: queue.type === MEMORY ? queue.config.queue.max_size : 0,
       definition: line,
-      ...(broker && { broker: { definition: broker.definition, options: queue.config } }),
+      ...(broker && { broker: { definition: located(broker.definition, 'connect', problems), options: queue.config } }),
     },
     runner: { type: named === undefined ? fallback : runner.type, logLevel: runner.log_level },
   }

@@ -2,6 +2,7 @@
 // A value that came from a reference is shown as the reference, never as what it stands for.
 
 import { BizonError } from '../errors.ts'
+import type { InvalidKeyOptions } from './invalid-key.ts'
 
 /** Where in the config: keys and list indexes from the top. */
 export type ConfigPath = readonly (string | number)[]
@@ -64,11 +65,24 @@ export class Problems {
   /** One problem per path: what follows from the first is not told. */
   add(path: ConfigPath, text: string, { part = 'value', hint, place }: ProblemOptions = {}): void {
     if (this.has(path) || path.some((_, i) => this.#following.has(pathText(path.slice(0, i + 1))))) return
-    const reference = this.#references.get(pathText(path))
-    const named = reference === undefined || part === 'key' || text.includes(reference)
-    const from = named ? '' : ` (it is what ${shorten(reference)} stands for)`
-    this.#found.set(pathText(path), this.#problem(path, `${text}${from}`, part, place))
+    this.#found.set(pathText(path), this.#problem(path, this.#withReference(path, text, part), part, place))
     if (hint !== undefined) this.#hints.push(hint)
+  }
+
+  /** An error about one key of a config that was valid so far, in the same words. */
+  said(path: ConfigPath, text: string, { part = 'value', hint, shown, cause }: InvalidKeyOptions = {}): BizonError {
+    const isShown = shown === undefined || shown === '' || !this.isHidden(path)
+    const plain = isShown
+      ? text
+      : text.replaceAll(JSON.stringify(shown), this.show(path, shown)).replaceAll(shown, '***')
+    const full = this.#withReference(path, this.#scrub(plain), part)
+    return new BizonError('config', this.#line(this.#problem(path, full, part)), { hint, cause })
+  }
+
+  #withReference(path: ConfigPath, text: string, part: 'key' | 'value'): string {
+    const reference = this.#references.get(pathText(path))
+    const isNamed = reference === undefined || part === 'key' || text.includes(reference)
+    return isNamed ? text : `${text} (it is what ${shorten(reference)} stands for)`
   }
 
   /** Worth telling, and no reason to stop: one per path. */

@@ -7,6 +7,7 @@ import { type Connectors, knownSource } from '../registry.ts'
 import { findStream, type SourceDefinition, type StreamInfo } from '../source.ts'
 import { suggestion } from '../suggest.ts'
 import { addNotBuilt, fileIn, fromFile, named, type Raw, split, withoutIgnored } from './connector.ts'
+import { located } from './located.ts'
 import type { SourceShape } from './planned.ts'
 import type { ConfigPath, Problems } from './problems.ts'
 import { sourceSchema } from './schema.ts'
@@ -48,7 +49,7 @@ export async function sourceBlock(
     forceIgnoreCheckpoint: keys.force_ignore_checkpoint,
     reset: keys.reset,
     ...(keys.max_iterations !== undefined && { maxIterations: keys.max_iterations }),
-    definition,
+    definition: located(definition, 'create', problems),
     options,
   }
 }

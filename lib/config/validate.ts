@@ -3,7 +3,7 @@
 
 import * as z from 'zod'
 import { isMapping } from '../references.ts'
-import { nearest, suggestion } from '../suggest.ts'
+import { meantKey, suggestion } from '../suggest.ts'
 import { explain, UNSAID } from './explain.ts'
 import type { ConfigPath, Problems } from './problems.ts'
 import { leavesAt, leavesOf, valueAt } from './zod.ts'
@@ -55,10 +55,12 @@ export function checkKeys(schemas: readonly z.ZodType[], input: unknown, path: C
     const inner = leavesAt(leaves, [key], input)
     if (inner.length > 0) checkKeys(inner, value, [...path, key], problems)
     else if (closed) {
-      const near = nearest(key, known)
-      const above = near === undefined && known.find((one) => isKeyOf(leavesAt(leaves, [one], {}), key))
-      const said = above ? `; it belongs under ${JSON.stringify(above)}` : suggestion(key, known, 'known keys')
-      problems.add([...path, key], `unknown key${said}`, { part: 'key' })
+      const meant = meantKey(key, known)
+      const above = meant === undefined && known.find((one) => isKeyOf(leavesAt(leaves, [one], {}), key))
+      const said = meant ? `; did you mean ${JSON.stringify(meant)}?` : suggestion(key, known, 'known keys')
+      problems.add([...path, key], `unknown key${above ? `; it belongs under ${JSON.stringify(above)}` : said}`, {
+        part: 'key',
+      })
     }
   }
 }

@@ -95,7 +95,8 @@ export async function extractTo(
   try {
     const { config, stream } = source
     const partitions = queue?.channel.partitions ?? 1
-    if (partitions > 1 && config.destination) checkPartitions(config.destination, config.source.mode)
+    const { destination } = config
+    if (partitions > 1 && destination) checkPartitions({ ...config, destination }, config.source.mode)
     await producer?.open(opening)
     const last = queue?.ignoresWaiting ? undefined : await producer?.last()
     const { state, start, reasons, after } = queue

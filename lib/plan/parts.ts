@@ -34,7 +34,7 @@ interface Opened {
 }
 
 export async function planParts({ config, source, state, log, signal }: Opened): Promise<PartsPlan> {
-  checkPartitions(config.destination, config.source.mode)
+  checkPartitions(config, config.source.mode)
   await refuseRequested(state, config)
   const resumable = source.stream.resumable ?? false
   const changes = new Map<string, PlannedChange>()

@@ -12,7 +12,7 @@ export async function withClient<T>(
   given?: GivenProperties,
 ): Promise<T> {
   const chosen = config ?? { bootstrap_servers: (await sharedKafka()).plain }
-  const client = await connectKafka(connectionOf(chosen, 'config', given), { code: 'source' }, never)
+  const client = await connectKafka(connectionOf(chosen, ['config'], given), { code: 'source' }, never)
   try {
     return await work(client)
   } finally {

@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import kafka from '../../connectors/queues/kafka.ts'
 import type { Channel } from '../../lib/channel.ts'
-import { silentLog } from '../../lib/log.ts'
+import { type Log, silentLog } from '../../lib/log.ts'
 import { consoleConsume, produce } from './kafka.ts'
 import { type KafkaAddress, sharedKafka } from './services/kafka.ts'
 
@@ -22,8 +22,9 @@ export function channelAt(
   address: Pick<KafkaAddress, 'plain'>,
   more: object = {},
   pipeline = 'test',
+  log: Log = silentLog,
 ): Channel {
-  const context = { pipeline, stream: 'numbers', name: `bizon.${pipeline}.numbers`, log: silentLog }
+  const context = { pipeline, stream: 'numbers', name: `bizon.${pipeline}.numbers`, log }
   return kafka.connect(kafka.config.parse(queueConfig(topic, address, more)), context)
 }
 

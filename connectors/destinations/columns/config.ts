@@ -1,7 +1,7 @@
 // The key of destinations whose columns follow the records.
 
 import * as z from 'zod'
-import { BizonError } from '../../../lib/errors.ts'
+import { InvalidKey, inDestination } from '../../../lib/config/invalid-key.ts'
 import { POLICIES, type Policy } from './evolve.ts'
 
 export const onSchemaChange = z
@@ -19,7 +19,7 @@ interface Following {
 /** What counts. Rejects one that would not. */
 export function policyOf({ unnest, on_schema_change: policy }: Following): Policy {
   if (policy === undefined || unnest === 'columns') return policy ?? 'evolve'
-  throw new BizonError('config', 'destination.config.on_schema_change is given, and unnest is not columns', {
+  throw new InvalidKey(inDestination('on_schema_change'), 'is given, and unnest is not columns', {
     hint: 'Set unnest: columns, or leave it out: columns that are listed in record_schemas do not change.',
   })
 }

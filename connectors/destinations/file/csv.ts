@@ -1,6 +1,7 @@
 // CSV as RFC 4180 has it, in UTF-8, lines ended by LF. An empty cell is null and `""` the empty text, as PostgreSQL's COPY
 // has it; all other cells are quoted only where they must be. Numbers and nested values are the text they came as.
 
+import { InvalidKey, inDestination } from '../../../lib/config/invalid-key.ts'
 import type { Run } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import type { SourceRecord } from '../../../lib/record.ts'
@@ -26,7 +27,7 @@ export function csv(options: FormatOptions): Format {
   const naming = namingOfFile(options)
   const names = naming.columns.map(({ name }) => name)
   if (!unnest && metadata === 'none') {
-    throw new BizonError('config', 'destination.config: format csv with metadata none has no columns to write', {
+    throw new InvalidKey(inDestination('format'), 'csv with metadata none has no columns to write', {
       hint: 'Set unnest: true and name the columns in record_schemas, or leave metadata at bizon.',
     })
   }

@@ -1,6 +1,7 @@
 // What differs between files of rows: how a row is written, what a file begins with, and what its name ends in. How the
 // bytes get there and what survives a crash is the same for all of them.
 
+import { InvalidKey, inDestination } from '../../../lib/config/invalid-key.ts'
 import type { DestinationOptions, Run } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import type { SourceRecord } from '../../../lib/record.ts'
@@ -20,7 +21,7 @@ export function namingOfFile({ metadata, unnest, recordSchemas }: FormatOptions)
   for (const { destinationId, columns } of unnest ? recordSchemas : []) {
     const twice = naming.columns.find(({ name }) => columns.some((column) => column.name === name))
     if (twice === undefined) continue
-    throw new BizonError('config', `record_schemas: ${destinationId} has two columns named ${twice.name}`, {
+    throw new InvalidKey(inDestination('record_schemas'), `${destinationId} has two columns named ${twice.name}`, {
       hint: `${listOf(naming)} are columns of their own, unless metadata is none.`,
     })
   }

@@ -7,6 +7,7 @@
 
 import { basename, dirname, join } from 'node:path'
 import type { Checkpoint, Receipt } from '../../../lib/checkpoint.ts'
+import { InvalidKey, inDestination } from '../../../lib/config/invalid-key.ts'
 import type { Destination, DestinationPlan, Run } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import { faultPoint } from '../../../lib/fault.ts'
@@ -45,13 +46,9 @@ export class ParquetDestination implements Destination {
   constructor(options: FileOptions, { stream }: { readonly stream: string }, disk: PartDisk = realPartDisk) {
     if (namingOfFile(options).columns.length === 0 && !options.unnest) throw noColumns()
     if (options.visibility === 'batch') {
-      throw new BizonError(
-        'config',
-        'destination.config.visibility: files of format parquet are shown at the end of a run',
-        {
-          hint: 'Leave visibility at run, or choose another format.',
-        },
-      )
+      throw new InvalidKey(inDestination('visibility'), 'files of format parquet are shown at the end of a run', {
+        hint: 'Leave visibility at run, or choose another format.',
+      })
     }
     this.#options = options
     this.#stream = stream

@@ -2,6 +2,7 @@
 // or looked at, so that nothing is staged and nothing replaced: rows go out as they come, and the state store's word for
 // where the run stands is taken. A row that comes twice after a kill has the same `bizon_id` both times.
 
+import { InvalidKey, inDestination } from '../../../lib/config/invalid-key.ts'
 import type { Destination } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import { DescriptorOut } from '../../../lib/pipe/out.ts'
@@ -16,7 +17,7 @@ const NAME = 'standard output'
 
 export function stdoutDestination(options: FileOptions, out = new DescriptorOut(1)): Destination {
   if (options.format === 'parquet') {
-    throw new BizonError('config', `destination.config: format parquet cannot be written to ${NAME}`, {
+    throw new InvalidKey(inDestination('format'), `parquet cannot be written to ${NAME}`, {
       hint: 'Name a folder in destination_id, or choose format json or csv.',
     })
   }

@@ -11,6 +11,7 @@ import {
   securityProtocol,
   tls,
 } from '../../kafka/config.ts'
+import { requireTlsFiles } from '../../kafka/security.ts'
 
 export const config = z.strictObject({
   bootstrap_servers: bootstrapServers,
@@ -65,5 +66,11 @@ export const tuning = [
   'create_topics',
 ] as const
 
-export const connectionIn = (options: KafkaOptions): KafkaConnection =>
-  connectionOf(options, 'destination.config', ['producer_config', options.producer_config])
+const AT = ['destination', 'config']
+
+/** Throws an InvalidKey, also where a file of certificates cannot be read. */
+export function connectionIn(options: KafkaOptions): KafkaConnection {
+  const connection = connectionOf(options, AT, ['producer_config', options.producer_config])
+  requireTlsFiles(connection, options, AT, 'producer_config')
+  return connection
+}

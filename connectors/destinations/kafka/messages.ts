@@ -1,5 +1,6 @@
 // A record as a message: its JSON text as it came, a key, and what is known of it in headers.
 
+import { InvalidKey, inDestination } from '../../../lib/config/invalid-key.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import { type JsonPath, parsePath, valuesReader } from '../../../lib/json/path.ts'
 import { stringOf } from '../../../lib/json.ts'
@@ -46,8 +47,9 @@ function templateOf(template: string): (raw: RawJson, id: string) => string {
   for (let at = 1; at < parts.length; at += 2) paths.push(parsePath(parts[at] as string))
   const wrong = parts.find((part, at) => (at % 2 === 0 ? /[{}]/.test(part) : part === ''))
   if (wrong !== undefined || paths.length === 0) {
-    throw new BizonError('config', `destination.config.key: ${JSON.stringify(template)} names no field in braces`, {
+    throw new InvalidKey(inDestination('key'), `${JSON.stringify(template)} names no field in braces`, {
       hint: 'Write the fields of which keys are made: {id}, or {customer.id}-{day}.',
+      shown: template,
     })
   }
   const read = valuesReader(paths)

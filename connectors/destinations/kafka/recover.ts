@@ -1,6 +1,7 @@
 // What `open` makes of the state that it finds. What is in a topic stays there: nothing can be taken back, so that a run
 // which would write again what another one has written is refused.
 
+import { InvalidKey } from '../../../lib/config/invalid-key.ts'
 import type { Run } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import { startingOver } from '../../../lib/job.ts'
@@ -39,9 +40,13 @@ export function missingTopic(topic: string, { mode }: Run): BizonError {
 
 export function refuseReplacing(mode: SyncMode, target: string): void {
   if (mode !== 'full_refresh') return
-  throw new BizonError('config', `a full refresh cannot replace topic ${target}: what is in a topic stays there`, {
-    hint: 'Set source.sync_mode to incremental or stream. Or set full_refresh: append in destination.config, and let readers tell runs apart by the header bizon_run, or keys by their newest message.',
-  })
+  throw new InvalidKey(
+    ['source', 'sync_mode'],
+    `a full refresh cannot replace topic ${target}: what is in a topic stays there`,
+    {
+      hint: 'Set source.sync_mode to incremental or stream. Or set full_refresh: append in destination.config, and let readers tell runs apart by the header bizon_run, or keys by their newest message.',
+    },
+  )
 }
 
 /** What was added since the run that this one follows would come again. */

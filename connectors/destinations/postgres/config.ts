@@ -1,6 +1,7 @@
 // The keys of the postgres destination.
 
 import * as z from 'zod'
+import { inDestination } from '../../../lib/config/invalid-key.ts'
 import type { DestinationOptions } from '../../../lib/destination.ts'
 import { type Address, addressIn, addressKeys, reachKeys } from '../../postgres/address.ts'
 import { onSchemaChange } from '../columns/config.ts'
@@ -81,4 +82,4 @@ export function hashed(options: PostgresOptions): object {
   return { ...options, url: undefined, host, port, database }
 }
 
-export const addressOf = (options: PostgresOptions): Address => addressIn(options, 'destination.config')
+export const addressOf = (options: PostgresOptions): Address => addressIn(options, inDestination())

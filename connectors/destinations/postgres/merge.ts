@@ -1,7 +1,7 @@
 // Merging by key: which of two rows with one key stays. In one staging table the newer one, and of two that are equally
 // new the later one; against the published table the same, so that an older row that comes late changes nothing.
 
-import { BizonError } from '../../../lib/errors.ts'
+import { InvalidKey, inDestination } from '../../../lib/config/invalid-key.ts'
 import { type Queries, quoteName, quoteText } from '../../postgres.ts'
 import { namingOf, uniqueOf } from '../naming.ts'
 import { keyFields } from '../schemas.ts'
@@ -141,7 +141,7 @@ export class Key {
 export function keyOf(options: PostgresOptions, lists: Lists | undefined): Key | undefined {
   const { primary_key: key, cursor_field: cursor, cursor_type: type } = options
   if (cursor === undefined && type !== 'value') {
-    throw new BizonError('config', 'destination.config.cursor_type is given, and no cursor_field', {
+    throw new InvalidKey(inDestination('cursor_type'), 'is given, and no cursor_field', {
       hint: 'Name the field in cursor_field.',
     })
   }

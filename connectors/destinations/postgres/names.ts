@@ -2,7 +2,7 @@
 // be the name of another table.
 
 import { createHash } from 'node:crypto'
-import { BizonError } from '../../../lib/errors.ts'
+import { InvalidKey, inDestination } from '../../../lib/config/invalid-key.ts'
 import type { Partition } from '../../../lib/partition.ts'
 import type { StreamInfo } from '../../../lib/source.ts'
 import { quoteName } from '../../postgres.ts'
@@ -16,12 +16,14 @@ export function qualified(schema: string, table: string): string {
 }
 
 /** The name as it is, if it can be one. `what`: `column`, `destination_id`. */
-export function checkedName(name: string, what: string): string {
+export function checkedName(name: string, what: 'destination_id' | 'schema' | 'column'): string {
   const bytes = Buffer.byteLength(name)
   if (name !== '' && bytes <= LONGEST && !name.includes('\0')) return name
   const shown = JSON.stringify(name.length > LONGEST ? `${name.slice(0, LONGEST)}…` : name)
   const reason = bytes > LONGEST ? `has ${bytes} bytes, and PostgreSQL takes ${LONGEST}` : 'is no name in PostgreSQL'
-  throw new BizonError('config', `${what} ${shown} ${reason}`, { hint: `Choose another ${what}.` })
+  throw new InvalidKey(inDestination(what === 'column' ? 'record_schemas' : what), `${what} ${shown} ${reason}`, {
+    hint: `Choose another ${what}.`,
+  })
 }
 
 /** Of the state row of a target, or of its partition; such a name no table is likely to have. */
@@ -58,7 +60,7 @@ export class TableNames {
     if (this.#known.has(destinationId)) return destinationId
     checkedName(destinationId, 'destination_id')
     if (destinationId === STATE_TABLE) {
-      throw new BizonError('config', `destination_id ${STATE_TABLE} is the table of the state`, {
+      throw new InvalidKey(inDestination('destination_id'), `${STATE_TABLE} is the table of the state`, {
         hint: 'Choose another destination_id.',
       })
     }

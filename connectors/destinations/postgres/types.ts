@@ -1,6 +1,6 @@
 // The types of `record_schemas` in PostgreSQL's words: those that the other destinations know, and its own.
 
-import { BizonError } from '../../../lib/errors.ts'
+import { InvalidKey, inDestination } from '../../../lib/config/invalid-key.ts'
 
 /** A number of BigQuery's is at least as wide here, so that no value is changed. */
 const TYPES: Readonly<Record<string, string>> = {
@@ -52,11 +52,9 @@ export function typeOf(type: string, column: string): string {
     if (known !== 'numeric') return `${known}(${precision})`
     return `${known}(${precision},${scale ?? 0})`
   }
-  throw new BizonError(
-    'config',
-    `record_schemas: column ${column} has type ${JSON.stringify(type)}, which is not known`,
-    {
-      hint: `Known: ${Object.keys(TYPES).join(', ')}; varchar(n), numeric(p,s).`,
-    },
+  throw new InvalidKey(
+    inDestination('record_schemas'),
+    `column ${column} has type ${JSON.stringify(type)}, which is not known`,
+    { hint: `Known: ${Object.keys(TYPES).join(', ')}; varchar(n), numeric(p,s).` },
   )
 }

@@ -1,6 +1,7 @@
 // The columns of a table, and how a record fills them: what bizon knows of it, then its JSON text whole, or with
 // `unnest` a column for each field: those of the schema, or those that follow the records (follow.ts).
 
+import { InvalidKey, inDestination } from '../../../lib/config/invalid-key.ts'
 import type { RecordSchema } from '../../../lib/destination.ts'
 import { BizonError } from '../../../lib/errors.ts'
 import { fieldsReader, stringAt } from '../../../lib/json.ts'
@@ -63,7 +64,7 @@ export class TableColumns {
     const names = this.all.map(({ name }) => foldName(name))
     const twice = this.all.find((_, at) => names.indexOf(names[at] as string) !== at)
     if (twice !== undefined) {
-      throw new BizonError('config', `record_schemas: table ${table} has two columns named ${twice.name}`, {
+      throw new InvalidKey(inDestination('record_schemas'), `table ${table} has two columns named ${twice.name}`, {
         hint: `In SQLite Name is name. ${listOf(naming)} are columns of their own, unless metadata is none.`,
       })
     }

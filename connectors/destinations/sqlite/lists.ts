@@ -1,7 +1,7 @@
 // `unnest: tables` where records are merged. Rows of lists have no key: they go with the row of their record. Where that is
 // replaced, so are they; where it is the older one itself, they do not come.
 
-import { BizonError } from '../../../lib/errors.ts'
+import { InvalidKey, inDestination } from '../../../lib/config/invalid-key.ts'
 import type { SyncMode } from '../../../lib/source.ts'
 import { linksOf, recordsFirst } from '../child-tables.ts'
 import { namingOf } from '../naming.ts'
@@ -86,9 +86,9 @@ export function listsOf(options: SqliteOptions, mode: SyncMode): Lists | undefin
   const direct =
     mode === 'stream' ? 'source.sync_mode stream' : options.visibility === 'batch' ? 'visibility: batch' : ''
   if (direct === '') return new Lists(options)
-  throw new BizonError(
-    'config',
-    `destination.config: with ${direct} rows are merged as they come, and those of lists (unnest: tables) need the record's own row settled before`,
+  throw new InvalidKey(
+    inDestination('unnest'),
+    `with ${direct} rows are merged as they come, and those of lists (unnest: tables) need the record's own row settled before`,
     {
       hint: 'Load into postgres, which can do that. Or leave out primary_key, or write lists as JSON with unnest: columns.',
     },

@@ -1,7 +1,7 @@
 // Names in SQLite: of any spelling and length, and `Events` is `events`.
 
 import { createHash } from 'node:crypto'
-import { BizonError } from '../../../lib/errors.ts'
+import { InvalidKey, inDestination } from '../../../lib/config/invalid-key.ts'
 import { isHalfPair } from '../schemas.ts'
 
 export const STATE_TABLE = '_bizon_state'
@@ -25,11 +25,15 @@ export function foldName(name: string): string {
 }
 
 /** The name as it is, if it can be one. `what`: `column`, `destination_id`. */
-export function checkedName(name: string, what: string): string {
+export function checkedName(name: string, what: 'destination_id' | 'column'): string {
   if (name === '' || name.includes('\0') || isHalfPair(name)) {
-    throw new BizonError('config', `${what} ${JSON.stringify(name)} is no name in SQLite`, {
-      hint: `Choose another ${what}.`,
-    })
+    throw new InvalidKey(
+      inDestination(what === 'column' ? 'record_schemas' : what),
+      `${what} ${JSON.stringify(name)} is no name in SQLite`,
+      {
+        hint: `Choose another ${what}.`,
+      },
+    )
   }
   return name
 }
@@ -37,14 +41,18 @@ export function checkedName(name: string, what: string): string {
 export function checkedTable(name: string): string {
   checkedName(name, 'destination_id')
   if (foldName(name) === STATE_TABLE) {
-    throw new BizonError('config', `destination_id ${name} is the table of the state`, {
+    throw new InvalidKey(inDestination('destination_id'), `${name} is the table of the state`, {
       hint: 'Choose another destination_id.',
     })
   }
   if (foldName(name).startsWith('sqlite_')) {
-    throw new BizonError('config', `destination_id ${name}: SQLite keeps names that begin with sqlite_ for itself`, {
-      hint: 'Choose another destination_id.',
-    })
+    throw new InvalidKey(
+      inDestination('destination_id'),
+      `${name}: SQLite keeps names that begin with sqlite_ for itself`,
+      {
+        hint: 'Choose another destination_id.',
+      },
+    )
   }
   return name
 }

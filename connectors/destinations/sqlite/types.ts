@@ -1,7 +1,7 @@
 // The types of `record_schemas` in SQLite's words, and whether a value is one: SQLite itself would take any, and would
 // change what does not fit. Nothing is rounded but what the type FLOAT says may be.
 
-import { BizonError } from '../../../lib/errors.ts'
+import { InvalidKey, inDestination } from '../../../lib/config/invalid-key.ts'
 
 /** How a value is kept. `decimal`, `time` and `json` are text, so that no digit and no spelling is lost. */
 export type Kind = 'text' | 'integer' | 'float' | 'decimal' | 'boolean' | 'date' | 'time' | 'json'
@@ -59,9 +59,9 @@ export function kindOf(type: string, column: string): Kind {
   const [, name = ''] = /^([\w ]+?)\s*(?:\(\s*\d+(?:\s*,\s*\d+)?\s*\))?$/.exec(type.trim().toLowerCase()) ?? []
   const kind = Object.hasOwn(KINDS, name) ? KINDS[name] : undefined
   if (kind !== undefined) return kind
-  throw new BizonError(
-    'config',
-    `record_schemas: column ${column} has type ${JSON.stringify(type)}, which is not known`,
+  throw new InvalidKey(
+    inDestination('record_schemas'),
+    `column ${column} has type ${JSON.stringify(type)}, which is not known`,
     { hint: `Known: ${Object.keys(KINDS).join(', ')}.` },
   )
 }

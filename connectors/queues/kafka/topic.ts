@@ -1,6 +1,6 @@
 // The topic of a queue: made if it is not there, and looked at, for it may be one that loses what it is to keep.
 
-import { BizonError } from '../../../lib/errors.ts'
+import { InvalidKey } from '../../../lib/config/invalid-key.ts'
 import type { GroupMember, KafkaClient } from '../../kafka.ts'
 import { LEAST_MESSAGE_BYTES } from './config.ts'
 
@@ -19,6 +19,8 @@ export interface Topic {
   readonly from: 'earliest' | 'latest'
 }
 
+/** Where the keys of a queue stand. */
+export const AT = ['engine', 'queue', 'config', 'queue']
 /** Order is kept within a partition. */
 export const PARTITION = 0
 /** What stands beside a body in a request. */
@@ -30,13 +32,9 @@ const SETTINGS = { 'cleanup.policy': 'delete' }
 async function checkCount(client: KafkaClient, { name, partitions }: Topic, signal: AbortSignal): Promise<void> {
   const { length: found } = await client.partitions(name, signal)
   if (partitions === 1 || found === partitions) return
-  throw new BizonError(
-    'config',
-    `topic ${name} has ${found} partitions, and engine.queue.config.queue.partitions is ${partitions}`,
-    {
-      hint: `Set it to ${found}, before anything is loaded. Or name a topic that is not there yet: it is made.`,
-    },
-  )
+  throw new InvalidKey([...AT, 'partitions'], `is ${partitions}, and topic ${name} has ${found} partitions`, {
+    hint: `Set it to ${found}, before anything is loaded. Or name a topic that is not there yet: it is made.`,
+  })
 }
 
 /** Rejects where the topic would lose messages, or cannot take those of this size. */
@@ -49,8 +47,8 @@ export async function prepareTopic(client: KafkaClient, topic: Topic, signal: Ab
   await checkCount(client, topic, signal)
   const { 'cleanup.policy': policy = 'delete', 'max.message.bytes': most } = await client.topicConfig(name, signal)
   if (policy.includes('compact')) {
-    throw new BizonError(
-      'config',
+    throw new InvalidKey(
+      [...AT, 'topic'],
       `topic ${name} has cleanup.policy ${policy}, which deletes messages before they are loaded`,
       {
         hint: 'Use another topic, or set its cleanup.policy to delete.',
@@ -60,9 +58,9 @@ export async function prepareTopic(client: KafkaClient, topic: Topic, signal: Ab
   if (most !== undefined && Number(most) < messageBytes + HEADER_BYTES) {
     const room = Number(most) - HEADER_BYTES
     const raise = `aise max.message.bytes of the topic to ${messageBytes + HEADER_BYTES}: headers come on top.`
-    throw new BizonError(
-      'config',
-      `topic ${name} takes messages of ${most} bytes (max.message.bytes), and engine.queue.config.queue.message_bytes is ${messageBytes}`,
+    throw new InvalidKey(
+      [...AT, 'message_bytes'],
+      `is ${messageBytes}, and topic ${name} takes messages of ${most} bytes (max.message.bytes)`,
       { hint: room < LEAST_MESSAGE_BYTES ? `R${raise}` : `Set message_bytes to ${room} or less, or r${raise}` },
     )
   }

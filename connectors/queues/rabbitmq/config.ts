@@ -3,7 +3,8 @@
 import * as z from 'zod'
 import type { ChannelContext } from '../../../lib/channel.ts'
 import { flag, port, size, text, unused } from '../../../lib/config/fields.ts'
-import { BizonError } from '../../../lib/errors.ts'
+import { InvalidKey } from '../../../lib/config/invalid-key.ts'
+import { requirePem } from '../../tls.ts'
 import type { Place } from './topology.ts'
 
 const PORT = 5672
@@ -73,15 +74,21 @@ export const config = z.object({
 
 type Keys = z.output<typeof queueSchema>
 
-/** Throws where nothing says what the queue is called. */
+const AT = ['engine', 'queue', 'config', 'queue']
+
+/** Throws an InvalidKey where a file of certificates cannot be read, or nothing says what the queue is called. */
 export function placeOf(keys: Keys, { name }: Pick<ChannelContext, 'name'>): Place {
   const queue = keys.queue_name ?? name
   if (queue === undefined) {
-    throw new BizonError('config', 'engine.queue.config.queue.queue_name: nothing says which stream is loaded', {
+    throw new InvalidKey([...AT, 'queue_name'], 'nothing says which stream is loaded', {
       hint: 'Set queue_name, or name the stream: bizon-load FILE --from-queue --stream NAME.',
     })
   }
   const { host, virtual_host: virtualHost, username, password, exchange } = keys
+  for (const key of ['ssl_ca', 'ssl_cert', 'ssl_key'] as const) {
+    const file = keys[key]
+    if (file !== undefined) requirePem(file, [...AT, key])
+  }
   const tls = keys.ssl ? { ca: keys.ssl_ca, cert: keys.ssl_cert, key: keys.ssl_key } : undefined
   const port = keys.port ?? (tls ? TLS_PORT : PORT)
   return { queue, exchange, address: { host, port, virtualHost, username, password, tls } }

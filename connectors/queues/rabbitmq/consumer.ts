@@ -39,6 +39,8 @@ export class RabbitConsumer implements ChannelConsumer {
   #putting: RabbitConnection | undefined
   #puts: Promise<RabbitChannel> | undefined
   #foreign = 0
+  /** It was said that the connection is lost, and not yet that there is another. */
+  #isMissed = false
   readonly #closed = new AbortController()
 
   constructor(place: Place, log: Log, options: ConsumerOptions = {}) {
@@ -72,6 +74,7 @@ export class RabbitConsumer implements ChannelConsumer {
       if (!(error instanceof BizonError && error.retriable)) throw error
       // Messages that were taken may be with another consumer already.
       this.#connection?.cut()
+      this.#isMissed = true
       this.#log.warn(`${messageOf(error)}; what was not acknowledged comes again`)
     }
   }
@@ -131,6 +134,7 @@ export class RabbitConsumer implements ChannelConsumer {
       this.#closed.signal.throwIfAborted()
       try {
         await this.open(signal)
+        this.#sayBack()
       } catch (error) {
         signal.throwIfAborted()
         const isPassing = error instanceof BizonError && error.retriable
@@ -140,6 +144,12 @@ export class RabbitConsumer implements ChannelConsumer {
         signal.throwIfAborted()
       }
     }
+  }
+
+  #sayBack(): void {
+    const { host, port } = this.#place.address
+    if (this.#isMissed) this.#log.info(`RabbitMQ at ${host}:${port} answers again`)
+    this.#isMissed = false
   }
 
   #putsOn(): Promise<RabbitChannel> {

@@ -1,7 +1,7 @@
 // What a config says about how messages become records, and the pieces that do it.
 
 import * as z from 'zod'
-import { BizonError } from '../../../lib/errors.ts'
+import { InvalidKey } from '../../../lib/config/invalid-key.ts'
 import type { ApiConfig } from '../../../lib/http/config.ts'
 import type { CreateHttp } from '../../../lib/http.ts'
 import type { Log } from '../../../lib/log.ts'
@@ -154,7 +154,7 @@ function registryOf(
 ): Registry {
   const found = authentication
   if (!found || found.schema_registry_url === '') {
-    throw new BizonError('config', 'source.authentication.schema_registry_url is required to read Avro', {
+    throw new InvalidKey(['source', 'authentication', 'schema_registry_url'], 'is required to read Avro', {
       hint: 'Name the registry; or set source.message_encoding to utf-8 if messages are JSON.',
     })
   }

@@ -1,7 +1,7 @@
 // The keys of the postgres source.
 
 import * as z from 'zod'
-import { BizonError } from '../../../lib/errors.ts'
+import { InvalidKey } from '../../../lib/config/invalid-key.ts'
 import type { SyncMode } from '../../../lib/source.ts'
 import { checkCursor, tableKeys, tableTuning } from '../../keyset/pages.ts'
 import { addressKeys, reachKeys } from '../../postgres/address.ts'
@@ -46,7 +46,7 @@ export const tuning = [...reachKeys, ...tableTuning, 'late_commit_timeout', 'rec
 /** Throws when the keys contradict each other, or the mode. */
 export function checkKeys({ table, schema, query, cursor_field }: PostgresSourceOptions, mode: SyncMode): void {
   if (query !== undefined && (table !== undefined || schema !== undefined)) {
-    throw new BizonError('config', `source has both query and ${table === undefined ? 'schema' : 'table'}`, {
+    throw new InvalidKey(['source', 'query'], `stands beside ${table === undefined ? 'schema' : 'table'}`, {
       hint: 'Name the schema within the query, or read the table without one.',
     })
   }

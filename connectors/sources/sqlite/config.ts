@@ -1,7 +1,7 @@
 // The keys of the sqlite source.
 
 import * as z from 'zod'
-import { BizonError } from '../../../lib/errors.ts'
+import { InvalidKey } from '../../../lib/config/invalid-key.ts'
 import type { SyncMode } from '../../../lib/source.ts'
 import { checkCursor, tableKeys, tableTuning } from '../../keyset/pages.ts'
 
@@ -35,7 +35,7 @@ export const tuning = [...tableTuning, 'busy_timeout'] as const
 /** Throws when the keys contradict each other, or the mode. */
 export function checkKeys({ table, query, cursor_field }: SqliteSourceOptions, mode: SyncMode): void {
   if (query !== undefined && table !== undefined) {
-    throw new BizonError('config', 'source has both query and table', { hint: 'Leave one of them out.' })
+    throw new InvalidKey(['source', 'query'], 'stands beside table', { hint: 'Leave one of them out.' })
   }
   checkCursor(cursor_field, mode)
 }

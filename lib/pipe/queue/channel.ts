@@ -2,24 +2,19 @@
 
 import { type Channel, channelName } from '../../channel.ts'
 import type { PipelineConfig } from '../../config.ts'
-import { BizonError } from '../../errors.ts'
 import type { Log } from '../../log.ts'
 import { redactLog } from '../../redact.ts'
 
-type Parts = Pick<PipelineConfig, 'name' | 'path' | 'engine' | 'secrets'> & Partial<Pick<PipelineConfig, 'source'>>
+type Parts = Pick<PipelineConfig, 'name' | 'engine' | 'secrets' | 'invalid'> & Partial<Pick<PipelineConfig, 'source'>>
 
 /** `by`: what asks for it, for people. `stream`: where the config has no source. */
 export function channelOf(config: Parts, by: string, log: Log, stream = config.source?.stream): Channel {
-  const { name: pipeline, path, engine, secrets } = config
+  const { name: pipeline, engine, secrets, invalid } = config
   const { broker, type } = engine.queue
   if (!broker) {
-    throw new BizonError(
-      'config',
-      `${path}: engine.queue.type is ${type}, which is memory of one process, and ${by} needs a broker`,
-      {
-        hint: 'Set engine.queue.type to kafka or rabbitmq; see docs/queues.md.',
-      },
-    )
+    throw invalid(['engine', 'queue', 'type'], `is ${type}, which is memory of one process, and ${by} needs a broker`, {
+      hint: 'Set engine.queue.type to kafka or rabbitmq; see docs/queues.md.',
+    })
   }
   const name = stream === undefined ? undefined : channelName(pipeline, stream)
   return broker.definition.connect(broker.options, { pipeline, stream, name, log: redactLog(log, secrets) })

@@ -312,9 +312,11 @@ export async function keepCopy(
   }
 }
 
-/** What a queue does not give any more is to be written once more. */
+/** What a queue does not give any more is to be written once more. What the cause has to say of it comes first. */
 export function unloadable(message: string, cause?: unknown): Unloadable {
-  return new Unloadable('source', message, { hint: REMEDY, cause })
+  const known = cause instanceof BizonError ? cause.hint : undefined
+  const hint = known === undefined ? REMEDY : `${known} Of a queue: ${REMEDY.charAt(0).toLowerCase()}${REMEDY.slice(1)}`
+  return new Unloadable('source', message, { hint, cause })
 }
 
 const REMEDY =

@@ -11,6 +11,7 @@ import { BizonError, Damaged, Unloadable } from '../../errors.ts'
 import { NOTHING_LOADED, type Outcome } from '../../events.ts'
 import { load } from '../../load.ts'
 import { type Log, silentLog } from '../../log.ts'
+import { checkPartitions } from '../../partition.ts'
 import { pipeline } from '../../pipeline.ts'
 import type { RawJson } from '../../record.ts'
 import type { PipelineOptions } from '../../steps.ts'
@@ -50,6 +51,7 @@ export async function loadQueue(
   const { signal = never, stop = never } = options
   const { partitions = 1 } = channel
   const loadOne = (one: One): Promise<Outcome> => loadPipes({ channel, config, ...one })
+  if (partitions > 1) checkPartitions(config, config.source?.mode)
   if (partitions > 1) return loadShared({ channel, partitions, config, options, loadOne })
   const consumer = channel.consumer()
   try {

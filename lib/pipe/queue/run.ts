@@ -2,10 +2,10 @@
 // the extract has read; other loaders may be at work on the same queue.
 
 import type { PipelineConfig } from '../../config.ts'
-import { BizonError } from '../../errors.ts'
 import { NOTHING_LOADED, type Outcome } from '../../events.ts'
 import { extract } from '../../extract.ts'
 import { silentLog } from '../../log.ts'
+import { PARTITIONS_KEY } from '../../partition.ts'
 import { identityOf } from '../../run.ts'
 import { holder } from '../../state.ts'
 import type { PipelineOptions } from '../../steps.ts'
@@ -18,13 +18,9 @@ export async function runQueued(config: PipelineConfig, options: PipelineOptions
   const { log = silentLog, signal = never, stop = never } = options
   const channel = channelOf(config, 'bizon run', log)
   if ((channel.partitions ?? 1) > 1) {
-    throw new BizonError(
-      'config',
-      `${config.path}: engine.queue.config.queue.partitions is ${channel.partitions}, and bizon run loads one partition`,
-      {
-        hint: 'Start the halves on their own: bizon-extract FILE --to-queue, and as many of bizon-load FILE --from-queue as you like.',
-      },
-    )
+    throw config.invalid(PARTITIONS_KEY, `is ${channel.partitions}, and bizon run loads one partition`, {
+      hint: 'Start the halves on their own: bizon-extract FILE --to-queue, and as many of bizon-load FILE --from-queue as you like.',
+    })
   }
   await refuseSecond(config, options)
   const failure = new AbortController() // of the load: the extract has nobody to read for

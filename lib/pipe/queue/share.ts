@@ -7,7 +7,7 @@ import { BizonError, messageOf } from '../../errors.ts'
 import type { Outcome } from '../../events.ts'
 import { type Log, silentLog } from '../../log.ts'
 import { shareMemory } from '../../memory.ts'
-import { type Partition, partIdentities, partRun, RECENT_JOBS, wholeRun } from '../../partition.ts'
+import { PARTITIONS_KEY, type Partition, partIdentities, partRun, RECENT_JOBS, wholeRun } from '../../partition.ts'
 import type { Identity, StateStore } from '../../state.ts'
 import { never, sleep } from '../../wait.ts'
 import type { LoadQueueOptions } from './load.ts'
@@ -40,8 +40,8 @@ export async function loadShared(parts: SharedParts): Promise<Outcome> {
   const { channel } = parts
   const group = channel.group?.()
   if (!group) {
-    throw new BizonError('config', `${channel.place}: this broker does not share partitions among loaders`, {
-      hint: 'Set engine.queue.config.queue.partitions to 1, or use kafka.',
+    throw parts.config.invalid(PARTITIONS_KEY, `is ${parts.partitions}, and this broker does not share partitions`, {
+      hint: 'Set it to 1, or use kafka.',
     })
   }
   const shared = new Shared(parts)

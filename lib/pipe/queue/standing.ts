@@ -6,7 +6,7 @@ import type { ConfigOf } from '../../config.ts'
 import { BizonError } from '../../errors.ts'
 import { parseJson } from '../../json.ts'
 import type { Log } from '../../log.ts'
-import { wholeRun } from '../../partition.ts'
+import { PARTITIONS_KEY, wholeRun } from '../../partition.ts'
 import { identityOf, pastOf, sourceHashOf } from '../../run.ts'
 import type { StreamInfo } from '../../source.ts'
 import type { ResetRequest, StateStore } from '../../state.ts'
@@ -27,7 +27,7 @@ export async function standingBehind(
   const store = backend.definition.create(backend, { log })
   try {
     await store.open()
-    if (behind?.begin) checkCount(behind.begin.partitions ?? 1, partitions, place)
+    if (behind?.begin) checkCount(config, behind.begin.partitions ?? 1, partitions, place)
     const { stored, newest } =
       partitions > 1
         ? await standingInParts(store, config, stream, partitions, log)
@@ -46,13 +46,16 @@ async function newestOf(store: StateStore, config: ConfigOf<'source'>): Promise<
 }
 
 /** What waits stands where its key was then. */
-function checkCount(waiting: number, wanted: number, place: string): void {
+function checkCount(
+  { invalid }: Pick<ConfigOf<'source'>, 'invalid'>,
+  waiting: number,
+  wanted: number,
+  place: string,
+): void {
   if (waiting === wanted) return
-  throw new BizonError(
-    'config',
-    `${place}: what was put there is in ${waiting} partitions, and engine.queue.config.queue.partitions is ${wanted}`,
-    { hint: `Set it to ${waiting}. Or give the pipeline another topic, and see docs/scaling.md.` },
-  )
+  throw invalid(PARTITIONS_KEY, `is ${wanted}, and what was put in ${place} is in ${waiting} partitions`, {
+    hint: `Set it to ${waiting}. Or give the pipeline another topic, and see docs/scaling.md.`,
+  })
 }
 
 /** Whether the state store knows of something newer than the queue does. */

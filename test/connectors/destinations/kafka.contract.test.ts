@@ -12,7 +12,7 @@ let brokers = ''
 let reader: KafkaClient
 beforeAll(async () => {
   brokers = (await sharedKafka()).plain
-  reader = await connectKafka(connectionOf({ bootstrap_servers: brokers }, 'config'), { code: 'source' }, never)
+  reader = await connectKafka(connectionOf({ bootstrap_servers: brokers }, ['config']), { code: 'source' }, never)
 })
 afterAll(() => reader.close())
 

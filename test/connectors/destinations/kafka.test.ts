@@ -72,15 +72,15 @@ test.each([
 test.each<[string, Partial<KafkaOptions>, string]>([
   ['a key without fields', { key: 'id' }, 'destination.config.key: "id" names no field in braces'],
   ['a brace too many', { key: '{id}}' }, 'destination.config.key: "{id}}" names no field in braces'],
-  ['a topic that cannot be', { destinationId: 'a b' }, 'destination_id "a b": no topic can be called so'],
+  ['a topic that cannot be', { destinationId: 'a b' }, 'destination_id: "a b": no topic can be called so'],
   ['columns', { unnest: true }, 'destination.config.unnest: a message has no columns'],
-  ['a property', { producer_config: { acks: 0 } }, 'destination.config.producer_config: acks: 0 would lose messages'],
+  ['a property', { producer_config: { acks: 0 } }, 'destination.config.producer_config.acks: 0 would lose messages'],
 ])('a config is refused: %s', (_, options, message) => {
   expect(() => to('t', options)).toThrow(message)
 })
 
 test('a full refresh is refused, or adds all once more', async () => {
-  expect(() => to('t', {}, 'full_refresh')).toThrow('a full refresh cannot replace topic t')
+  expect(() => to('t', {}, 'full_refresh')).toThrow('source.sync_mode: a full refresh cannot replace topic t')
   const topic = await freshTopic()
   const again = (id: string, epoch: number): Promise<unknown> =>
     load(to(topic, { full_refresh: 'append' }, 'full_refresh'), runOf(id, 'full_refresh', epoch), pagesOf('a', 1))

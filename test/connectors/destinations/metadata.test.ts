@@ -180,7 +180,7 @@ test.each(cases)(
 
 test.each(Object.keys(targets))('%s: dlt has no column for a payload whole', (name) => {
   expect(() => targets[name]?.create('full_refresh', { metadata: 'dlt', unnest: false })).toThrow(
-    /metadata dlt has no column for a record's payload/,
+    /metadata: dlt has no column for a record's payload/,
   )
 })
 

@@ -169,7 +169,7 @@ describe('a cursor that is text', () => {
 
   test('cursor_type without cursor_field is refused', () => {
     expect(() => postgresDestination({ url, options: { primary_key: ['k'], cursor_type: 'number' } })).toThrow(
-      'cursor_type is given, and no cursor_field',
+      'cursor_type: is given, and no cursor_field',
     )
   })
 })

@@ -378,7 +378,7 @@ describe('the server', () => {
 
   test('an address given twice is refused', () => {
     expect(() => postgresDestination({ url, options: { host: 'elsewhere' } })).toThrow(
-      'destination.config has both url and host',
+      'destination.config.url: stands beside host',
     )
   })
 })

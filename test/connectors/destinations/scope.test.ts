@@ -153,7 +153,7 @@ describe.each(Object.keys(targets))('%s', (name) => {
   })
 
   test.each<[string, SyncMode, Options, RegExp]>([
-    ['a key', 'incremental', { primary_key: ['id'] }, /replace_scope cannot be together with primary_key/],
+    ['a key', 'incremental', { primary_key: ['id'] }, /replace_scope: cannot be together with primary_key/],
     ['batches', 'incremental', { visibility: 'batch' }, /cannot be together with visibility: batch/],
     ['a stream', 'stream', {}, /cannot be together with sync_mode stream/],
     [

@@ -2,6 +2,7 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { landed } from '../../../connectors/kafka/answer.ts'
 import { readBatches } from '../../../connectors/kafka/batches.ts'
 import { crc32c } from '../../../connectors/kafka/checksum.ts'
 import { ALL, batches, byClient, messagesIn, shown, shownByClient, valuesIn } from '../../support/client-batches.ts'
@@ -85,7 +86,19 @@ describe('record batches', () => {
     [4, 'ZSTD'],
   ])('codec %i is said to be %s', async (codec, name) => {
     const written = batchOf({ messages: [{ offset: 0 }], codec })
-    await expect(readBatches(written, ALL)).rejects.toThrow(`${name} compression not implemented`)
+    const from = { topic: 'orders', partition: 2, next: 0, isSuspect: false }
+    const answer = {
+      ...{ partition: 2, errorCode: 0, highWatermark: 1, lastStableOffset: 1 },
+      ...{ abortedTransactions: [], records: written },
+    }
+    const landing = landed({ from, offset: 0, answer, isSure: true, code: 'source' }, { maxBytes: 1 << 20 })
+    await expect(landing).rejects.toMatchObject({
+      message: `topic orders, partition 2: the batch at offset 0 is compressed by ${name}, which cannot be read`,
+      hint: 'Write it with gzip, or without compression.',
+    })
+    await expect(readBatches(written, ALL)).rejects.toThrow(
+      `the batch at offset 0 is compressed by ${name}, which cannot be read`,
+    )
   })
 })
 

@@ -20,7 +20,7 @@ const config = z.strictObject({
 })
 
 function connection(keys: object, given?: GivenProperties): KafkaConnection {
-  return connectionOf(config.parse({ bootstrap_servers: 'a:9092', ...keys }), 'source.config', given)
+  return connectionOf(config.parse({ bootstrap_servers: 'a:9092', ...keys }), ['source', 'config'], given)
 }
 const settingsOf = (properties: Properties): KafkaConnection['settings'] =>
   connection({}, ['consumer_config', properties]).settings
@@ -162,12 +162,12 @@ test.each<[string, string | number | boolean]>([
 })
 
 test.each<[string, string | number | boolean, string, RegExp]>([
-  ['session.timeout.ms', 'soon', `${AT}: session.timeout.ms: "soon" is not a whole number`, /whole number/],
-  ['session.timeout.ms', true, `${AT}: session.timeout.ms: true is not a whole number`, /whole number/],
-  ['auto.offset.reset', 'first', `${AT}: auto.offset.reset: "first" is not known`, /earliest, beginning/],
-  ['allow.auto.create.topics', true, `${AT}: allow.auto.create.topics: true is not possible`, /an error/],
-  ['auto.ofset.reset', 'x', `${AT}: unknown property "auto.ofset.reset"; did you mean "auto.offset.reset"?`, /./],
-  ['acks', 0, `${AT}: unknown property "acks"`, /./],
+  ['session.timeout.ms', 'soon', `${AT}."session.timeout.ms": "soon" is not a whole number`, /whole number/],
+  ['session.timeout.ms', true, `${AT}."session.timeout.ms": true is not a whole number`, /whole number/],
+  ['auto.offset.reset', 'first', `${AT}."auto.offset.reset": "first" is not known`, /earliest, beginning/],
+  ['allow.auto.create.topics', true, `${AT}."allow.auto.create.topics": true is not possible`, /an error/],
+  ['auto.ofset.reset', 'x', `${AT}."auto.ofset.reset": unknown property; did you mean "auto.offset.reset"?`, /./],
+  ['acks', 0, `${AT}.acks: unknown property`, /./],
 ])('the property %s: %s is refused', (name, value, message, hint) => {
   const error = caught(() => settingsOf({ [name]: value }))
   expect(error).toMatchObject({ code: 'config', hint: expect.stringMatching(hint) })
@@ -176,10 +176,10 @@ test.each<[string, string | number | boolean, string, RegExp]>([
 
 test.each<[string, string | number | boolean, RegExp]>([
   ['acks', 1, /acks: 1 would lose messages/],
-  ['compression.type', 'zstd', /compression.type: "zstd" cannot be written/],
-  ['enable.idempotence', false, /enable.idempotence: false is not possible/],
-  ['transactional.id', 't', /transactional.id: "t" has no effect/],
-  ['fetch.min.bytes', 1, /unknown property "fetch.min.bytes"/],
+  ['compression.type', 'zstd', /"compression.type": "zstd" cannot be written/],
+  ['enable.idempotence', false, /"enable.idempotence": false is not possible/],
+  ['transactional.id', 't', /"transactional.id": "t" has no effect/],
+  ['fetch.min.bytes', 1, /"fetch.min.bytes": unknown property/],
 ])('the property %s: %s of a producer is refused', (name, value, message) => {
   expect(() => connection({}, ['producer_config', { [name]: value }])).toThrow(message)
 })
@@ -201,54 +201,59 @@ test('the properties of a producer', () => {
 test.each<[string, object, Properties, string]>([
   ['IPv6 without brackets', { bootstrap_servers: '::1' }, {}, 'bootstrap_servers: "::1" is not host:port'],
   ['a URL', { bootstrap_servers: 'kafka://a:1' }, {}, 'bootstrap_servers: "kafka://a:1" is not host:port'],
-  ['no broker', { bootstrap_servers: ' , ' }, {}, 'bootstrap_servers names no broker'],
-  ['nobody signs in', { security_protocol: 'SASL_SSL' }, {}, 'authentication is missing: SASL_SSL needs it'],
-  ['in vain', { authentication: basic, security_protocol: 'SSL' }, {}, 'authentication has no effect with SSL'],
-  ['TLS in vain', { tls: {}, security_protocol: 'PLAINTEXT' }, {}, 'tls has no effect with PLAINTEXT'],
-  ['half a certificate', { tls: { cert: 'c' } }, {}, 'tls needs both cert and key'],
-  ['no user', { authentication: { params: {} } }, {}, 'authentication.params.username is missing'],
-  ['no token', { authentication: { type: 'oauth', params: {} } }, {}, 'authentication.params.token (or token_url)'],
+  ['no broker', { bootstrap_servers: ' , ' }, {}, 'bootstrap_servers: names no broker'],
+  ['nobody signs in', { security_protocol: 'SASL_SSL' }, {}, 'authentication: is missing: SASL_SSL needs it'],
+  ['in vain', { authentication: basic, security_protocol: 'SSL' }, {}, 'authentication: has no effect with SSL'],
+  ['TLS in vain', { tls: {}, security_protocol: 'PLAINTEXT' }, {}, 'tls: has no effect with PLAINTEXT'],
+  ['half a certificate', { tls: { cert: 'c' } }, {}, 'tls: has cert and no key: needs both cert and key, or neither'],
+  ['no user', { authentication: { params: {} } }, {}, 'authentication.params.username: is missing'],
+  [
+    'no token',
+    { authentication: { type: 'oauth', params: {} } },
+    {},
+    'authentication.params.token: is missing: type oauth needs it, or token_url',
+  ],
   [
     'two protocols',
     { security_protocol: 'SSL' },
     { 'security.protocol': 'PLAINTEXT' },
-    'security_protocol is SSL, but consumer_config has security.protocol: PLAINTEXT',
+    'security_protocol: is "SSL", but consumer_config has security.protocol: PLAINTEXT',
   ],
   [
     'two users',
     { authentication: basic },
     { 'sasl.username': 'other' },
-    'authentication.params.username is another one than sasl.username says',
+    'authentication.params.username: is another one than sasl.username says',
   ],
   [
     'two passwords',
     { authentication: basic },
     { 'sasl.username': 'u', 'sasl.password': 'other' },
-    'authentication.params.password is another one than sasl.password says',
+    'authentication.params.password: is another one than sasl.password says',
   ],
   [
     'a user beside a token',
     { authentication: { type: 'oauth', params: { token: 't' } } },
     { 'sasl.username': 'u' },
-    'authentication.type is oauth, and sasl.username or sasl.password stands beside it',
+    'authentication.type: is oauth, and sasl.username or sasl.password stands beside it',
   ],
   [
     'two groups',
     { group_id: 'mine' },
     { 'group.id': 'other' },
-    'group_id is mine, but consumer_config has group.id: other',
+    'group_id: is "mine", but consumer_config has group.id: other',
   ],
   [
     'two clusters',
     {},
     { 'bootstrap.servers': 'b:9092' },
-    'bootstrap_servers is a:9092, but consumer_config has bootstrap.servers: b:9092',
+    'bootstrap_servers: is "a:9092", but consumer_config has bootstrap.servers: b:9092',
   ],
   [
     'a password for a token',
     { authentication: { ...basic, mechanism: 'OAUTHBEARER' } },
     {},
-    'authentication.type is basic, but OAUTHBEARER takes a token',
+    'authentication.type: is basic, but OAUTHBEARER takes a token',
   ],
 ])('a connection is refused: %s', (_, keys, properties, message) => {
   const error = caught(() => connection(keys, ['consumer_config', properties]))

@@ -130,7 +130,7 @@ test('a connection is given up with the reason of the signal', async () => {
   await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
   const { port } = silent.address() as { port: number }
   const reason = new Error('enough')
-  const connection = connectionOf({ bootstrap_servers: `127.0.0.1:${port}` }, 'config')
+  const connection = connectionOf({ bootstrap_servers: `127.0.0.1:${port}` }, ['config'])
   await expect(connectKafka(connection, { code: 'source' }, AbortSignal.abort(reason))).rejects.toBe(reason)
   const control = new AbortController()
   const opening = connectKafka(connection, { code: 'source' }, control.signal)

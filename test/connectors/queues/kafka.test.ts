@@ -18,7 +18,7 @@ test('a topic with another number of partitions is refused', async () => {
   const [address, topic] = [await sharedKafka(), await freshTopic({ partitions: 2 })]
   const group = channelAt(topic, address, { partitions: 3 }).group?.()
   await expect(group?.open(never)).rejects.toThrow(
-    `topic ${topic} has 2 partitions, and engine.queue.config.queue.partitions is 3`,
+    `engine.queue.config.queue.partitions: is 3, and topic ${topic} has 2 partitions`,
   )
   await group?.close()
 })

@@ -16,6 +16,7 @@ import { message, type RabbitGround, rabbitGround, taken, textOf, USER, VHOST } 
 import { relayTo } from '../../support/relay.ts'
 import { makeCertificates } from '../../support/services/certificates.ts'
 import { queuesOnDisk } from '../../support/services/rabbitmq.ts'
+import { listeningLog } from '../../support/table-source.ts'
 
 let ground: RabbitGround
 let opened: { close(): Promise<void> }[] = []
@@ -257,7 +258,9 @@ describe('a queue of RabbitMQ', () => {
       await one.close()
       const failure = (given: object) => ground.channel(queue, given).producer().open(never)
       await expect(failure(keys)).rejects.toThrow('its certificate is not trusted')
-      await expect(failure({ ...keys, ssl_ca: pem('nobody') })).rejects.toThrow(`cannot read ${pem('nobody')}`)
+      expect(() => ground.channel(queue, { ...keys, ssl_ca: pem('nobody') })).toThrow(
+        `ssl_ca: cannot read "${pem('nobody')}"`,
+      )
       await expect(failure({ port })).rejects.toThrow('it closes the connection at once')
     } finally {
       proxy.close()
@@ -333,7 +336,8 @@ describe('a queue of RabbitMQ', () => {
     const queue = ground.fresh()
     await (await open(ground.channel(queue).producer())).close()
     await queuesOnDisk(ground.server.address)
-    const taker = await open(ground.channel(queue).consumer())
+    const log = listeningLog()
+    const taker = await open(ground.channel(queue, {}, log).consumer())
     const seen: string[] = []
     const changed = new Signpost()
     const stop = new AbortController()
@@ -367,5 +371,7 @@ describe('a queue of RabbitMQ', () => {
     await expect(loading).rejects.toThrow('enough')
     expect([...new Set(seen)]).toEqual(numbers(last + 1))
     expect(begun).toBeGreaterThan(1)
+    expect(log.said.at(-2)).toMatch(/^RabbitMQ at .*; what was not acknowledged comes again$/)
+    expect(log.said.at(-1)).toMatch(/^RabbitMQ at 127\.0\.0\.1:\d+ answers again$/)
   })
 })

@@ -477,7 +477,7 @@ describe('registries', () => {
   })
 
   test('without a registry nothing is read', async () => {
-    await expect(decode({}, [])).rejects.toThrow('source.authentication.schema_registry_url is required to read Avro')
+    await expect(decode({}, [])).rejects.toThrow('source.authentication.schema_registry_url: is required to read Avro')
   })
 
   test('what is no Avro at all says what else it may be', async () => {

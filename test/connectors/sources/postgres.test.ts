@@ -307,7 +307,7 @@ describe('refusals', () => {
       {},
       /division by zero/,
     ],
-    ['query and table', '', { query: 'SELECT 1 AS a', table: 'c8' }, {}, /both query and table/],
+    ['query and table', '', { query: 'SELECT 1 AS a', table: 'c8' }, {}, /source.query: stands beside table/],
   ])('%s', async (_, sql, config, given, message) => {
     if (sql) await psql(url, sql)
     const refused = async (): Promise<BizonError> => failure(config, given)
@@ -318,9 +318,9 @@ describe('refusals', () => {
 
   test('an address that is none, which is not shown, for a password may be part of it', () => {
     const broken = () => openTable('postgres', { url: 'postgres:/u:secret@h' })
-    expect(broken).toThrow('source.url is not the URL of a PostgreSQL database')
+    expect(broken).toThrow('source.url: is not the URL of a PostgreSQL database')
     expect(() => openTable('postgres', { url, host: 'h', password: 'secret' })).toThrow(
-      'source has both url and host, password',
+      'source.url: stands beside host, password',
     )
   })
 

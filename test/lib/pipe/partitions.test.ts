@@ -4,7 +4,7 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { PipelineConfig } from '../../../lib/config.ts'
 import { extract } from '../../../lib/extract.ts'
 import { checkPartitions, partRun, wholeRun } from '../../../lib/partition.ts'
@@ -96,15 +96,43 @@ describe('an extract', () => {
     const other = new PartitionedBroker(2)
     other.last = broker.last
     await expect(extractTo(extract(await configOf()), { channel: other.channel() })).rejects.toThrow(
-      'what was put there is in 3 partitions, and engine.queue.config.queue.partitions is 2',
+      /engine.queue.config.queue.partitions: is 2, and what was put in .* is in 3 partitions/,
     )
   })
 
-  test('for a destination of one loader is refused', () => {
+  test('for a destination of one loader is refused', async () => {
+    const { invalid } = await configOf()
     const destination = { name: 'file', options: {}, definition: {} }
-    expect(() => checkPartitions(destination, 'stream')).toThrow(
-      'destination file is written to by one loader at a time',
+    expect(() => checkPartitions({ destination, invalid }, 'stream')).toThrow(
+      'engine.queue.config.queue.partitions: is above 1, and destination file is written to by one loader at a time',
     )
+  })
+
+  test('for a destination that refuses some modes is for the messages to say', async () => {
+    const { invalid } = await configOf()
+    const refusing = (refusesPartitions: (options: unknown, mode: string) => string | undefined) => ({
+      destination: { name: 'picky', options: {}, definition: { refusesPartitions } },
+      invalid,
+    })
+    const some = refusing((_, mode) => (mode === 'stream' ? 'a stream has no end' : undefined))
+    expect(() => checkPartitions(some, undefined)).not.toThrow()
+    expect(() => checkPartitions(some, 'stream')).toThrow('is above 1, and a stream has no end')
+    expect(() =>
+      checkPartitions(
+        refusing(() => 'never'),
+        undefined,
+      ),
+    ).toThrow('is above 1, and never')
+  })
+
+  test('is refused by a loader that has no source, before it takes anything', async () => {
+    const { source: _, ...config } = await configOf()
+    const group = vi.fn()
+    const channel = { ...new PartitionedBroker(2).channel(), group }
+    const destination = { ...config.destination, definition: { ...config.destination.definition } }
+    delete (destination.definition as { refusesPartitions?: unknown }).refusesPartitions
+    await expect(loadQueue(channel, { ...config, destination })).rejects.toThrow('by one loader at a time')
+    expect(group).not.toHaveBeenCalled()
   })
 })
 

@@ -97,7 +97,7 @@ test('verify knows that rows of one partition replace those of all, whatever on_
 
 test('what the extract refuses is refused by plan and check', async () => {
   const config = await configOf(new Parts({ url, mode: 'full_refresh', keys: { unnest: 'columns' } }))
-  const why = 'partitions is above 1, and unnest: columns finds columns in one loader'
+  const why = 'partitions: is above 1, and unnest: columns finds columns in one loader'
   await expect(planRun(config)).rejects.toThrow(why)
   await expect(checkPipeline(config)).rejects.toThrow(why)
 })

@@ -94,3 +94,19 @@ test('a broker of the pipeline is left alone in a scratch folder', async () => {
   const { destination: _, source: __, ...config } = await configOf()
   expect((await inScratch(config, join(folder, 'scratch'))).engine.queue.broker).toBeUndefined()
 })
+
+test('a broker that does not say what waits keeps no run waiting', async () => {
+  let asked: AbortSignal | undefined
+  const { channel } = broker
+  broker.channel = (...given) => ({
+    ...channel.apply(broker, given),
+    waiting: (signal) => {
+      asked = signal
+      return new Promise(() => {})
+    },
+  })
+  const began = performance.now()
+  expect(await runPipeline(await configOf())).toMatchObject({ status: 'complete' })
+  expect(performance.now() - began).toBeLessThan(6000)
+  expect(asked?.aborted).toBe(true)
+})

@@ -405,9 +405,14 @@ describe('a load from a queue', () => {
     const body = Buffer.from('{"id":1,"evil":true}\n')
     broker.messages = [{ ...first, body, headers: writeHead({ ...head, end: true }, body) }]
     const on = shelf()
-    await expect(loadFrom(broker, await configOf({ on }))).rejects.toThrow(
-      'message 0 of the queue in memory: the first line of the pipe is not the STATE of a run',
-    )
+    await expect(loadFrom(broker, await configOf({ on }))).rejects.toMatchObject({
+      message: expect.stringContaining(
+        'message 0 of the queue in memory: the first line of the pipe is not the STATE of a run',
+      ),
+      hint: expect.stringMatching(
+        /^Something else writes to this queue\. .* Of a queue: write what .*--skip-broken\.$/,
+      ),
+    })
     expect(on).toMatchObject({ published: [], committed: undefined })
   })
 

@@ -1,6 +1,7 @@
 // Records to columns of values, gathered until they make a row group. Bytes are copied: those of a page may change once it
 // was written.
 
+import { InvalidKey, inDestination } from '../../../../lib/config/invalid-key.ts'
 import type { RecordSchema, Run } from '../../../../lib/destination.ts'
 import { BizonError } from '../../../../lib/errors.ts'
 import { RawJson, type SourceRecord } from '../../../../lib/record.ts'
@@ -99,7 +100,7 @@ export function rowsOf(options: FormatOptions, run: Run, count: number): Rows {
 }
 
 export function noColumns(): BizonError {
-  return new BizonError('config', 'destination.config: format parquet with metadata none has no columns to write', {
+  return new InvalidKey(inDestination('format'), 'parquet with metadata none has no columns to write', {
     hint: 'Set unnest: true and name the columns in record_schemas, or leave metadata at bizon.',
   })
 }

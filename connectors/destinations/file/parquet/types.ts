@@ -1,7 +1,7 @@
 // The types of `record_schemas` in Parquet's words, and JSON values as values of them. A value that a type cannot hold
 // as it is, is refused: nothing is rounded but what becomes a double.
 
-import { BizonError } from '../../../../lib/errors.ts'
+import { InvalidKey, inDestination } from '../../../../lib/config/invalid-key.ts'
 import { stringOf } from '../../../../lib/json.ts'
 import type { RawJson } from '../../../../lib/record.ts'
 import { parseTime } from '../../../../lib/time.ts'
@@ -57,9 +57,9 @@ export function typeOf(type: string, column: string): ColumnType {
   } else if (kind !== undefined && (first === undefined || name === 'varchar')) {
     return { kind }
   }
-  throw new BizonError(
-    'config',
-    `record_schemas: column ${column} has type ${JSON.stringify(type)}, which Parquet files cannot have`,
+  throw new InvalidKey(
+    inDestination('record_schemas'),
+    `column ${column} has type ${JSON.stringify(type)}, which Parquet files cannot have`,
     { hint: `Known: ${Object.keys(TYPES).join(', ')}; decimal(p,s) with up to ${MOST_DIGITS} digits.` },
   )
 }
