@@ -86,8 +86,9 @@ export class Parts {
   }
 
   /** `startOver`: as `force_ignore_checkpoint` does. */
-  async extract({ ignoresWaiting = false, startOver = false } = {}): Promise<void> {
-    const config = await this.config({}, undefined, startOver ? { force_ignore_checkpoint: true } : {})
+  async extract({ ignoresWaiting = false, startOver = false, reset = false } = {}): Promise<void> {
+    const more = { ...(startOver && { force_ignore_checkpoint: true }), ...(reset && { reset }) }
+    const config = await this.config({}, undefined, more)
     await extractTo(extract(config), { channel: this.broker.channel(), ignoresWaiting })
   }
 
@@ -95,12 +96,12 @@ export class Parts {
     return loadQueue(this.broker.channel(), await this.config(more), options)
   }
 
-  /** Nothing comes behind so many pages, of the partitions from this one on, until what is returned is called. */
-  hold(pages: number, first = 0): () => void {
+  /** Of these partitions, or of all, nothing comes behind so many pages until what is returned is called. */
+  hold(pages: number, of?: readonly number[]): () => void {
     const held = this.broker.partitions.map((one, index) => {
       const isBehind = (message: Message): boolean => (readHead({ ...message, place: '' })?.from ?? 0) >= pages
       const at = one.messages.findIndex((message) => message.offset > one.acknowledged && isBehind(message))
-      return index < first || at < 0 ? [] : one.messages.splice(at)
+      return at < 0 || of?.includes(index) === false ? [] : one.messages.splice(at)
     })
     return () => {
       for (const [index, messages] of held.entries()) this.broker.partitions[index]?.add(messages)
