@@ -20,8 +20,10 @@ export interface Checkpoint {
   readonly end: boolean
   /** The newest `page.watermark`. */
   readonly watermark?: Json
-  /** The newest `page.reading`. */
+  /** That of the last page: what is not known behind it is not known. */
   readonly reading?: string
+  /** Of a run in partitions: what its rows were loaded with, see `configHashOf`. */
+  readonly settings?: string
   /** What `bizon verify` compares with; absent: all rows are in the usual target, and there are no digests. */
   readonly tally?: Tally
 }
@@ -93,15 +95,16 @@ export function checkpoints(
       bytes += payloadBytesOf(page)
       inside = page.more ?? false
       if (inside) return push(page)
-      const { watermark = latest.watermark, reading = latest.reading } = page
+      const { watermark = latest.watermark, reading } = page
       latest = {
-        run: latest.run,
+        run: from.run,
         page: latest.page + 1,
         rows,
         position: page.next,
         end: page.next === null,
         ...(watermark !== undefined && { watermark }),
         ...(reading !== undefined && { reading }),
+        ...(from.settings !== undefined && { settings: from.settings }),
       }
       pages += 1
       push(page)

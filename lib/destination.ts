@@ -66,6 +66,11 @@ export interface Destination {
    * Of a partition: together with those of all others, by whichever comes last; resolves to `waits` until then, and is asked again.
    */
   publish(): Promise<Published>
+  /**
+   * Of a partition: the checkpoint that each of them, this one too, holds of the run, in order; undefined: none. Asked for after `open`.
+   * Left out: what the state store knows of them has to do.
+   */
+  parts?(): Promise<readonly (Checkpoint | undefined)[]>
   /** Always the last call, also after a failed `open`; safe twice; never publishes. */
   close(): Promise<void>
   /** Rejects, saying why, if writing cannot work; changes nothing. Called by `bizon check`. */

@@ -255,3 +255,8 @@ export function startingOver(mode: SyncMode): string {
     return 'run with --reset (of bizon run or bizon-extract), which fetches everything again and replaces the output'
   return 'move the output and its state file away, and set source.force_ignore_checkpoint: true for one run'
 }
+
+/** The same of a run that comes out of a queue, as one in partitions does. */
+export function readingAnew(mode: SyncMode): string {
+  return `${startingOver(mode)}, with bizon-extract FILE --to-queue --ignore-queue; then bizon-load FILE --from-queue --skip-broken`
+}

@@ -6,17 +6,18 @@ import { normalize } from 'node:path'
 import type { Checkpoint, Receipt } from './checkpoint.ts'
 import type { ConfigOf, PipelineConfig, SourceConfig } from './config.ts'
 import type { Destination, Run } from './destination.ts'
-import { BizonError, messageOf, Unloadable } from './errors.ts'
+import { partsInStore, refuseEdited } from './edited.ts'
+import { BizonError, messageOf } from './errors.ts'
 import type { OpenSource } from './extract.ts'
 import { faultPoint } from './fault.ts'
-import { type Decision, type DecisionInput, decide, type Reconciled, reconcile, startingOver } from './job.ts'
+import { type Decision, type DecisionInput, decide, type Reconciled, reconcile } from './job.ts'
 import type { Log } from './log.ts'
-import { partIdentities, partRun, partStream } from './partition.ts'
+import { partStream } from './partition.ts'
 import { redactor } from './redact.ts'
 import { isMapping } from './references.ts'
 import { checkShrink } from './shrink.ts'
 import type { Start, StreamInfo } from './source.ts'
-import type { Identity, Job, Lease, StateStore } from './state.ts'
+import type { Identity, Lease, StateStore } from './state.ts'
 import { scriptsOf } from './transforms.ts'
 
 export interface RunParts {
@@ -85,11 +86,14 @@ export async function openRun({
   const before = maxShrinkPct === undefined || !replaced ? undefined : (await store.lastCheckpoint(replaced))?.rows
   const only = config.source.hash === '' && !foreign ? begun?.id : undefined
   const queued = begun?.isQueued ? begun.id : undefined
-  const edited = config.source.partition && past.unfinished.find((job) => isEdited(job, begun?.id, configHash))
-  if (edited) await refuseEdited(store, config, edited)
+  // Another run cannot take the place of one in partitions, whose ends would never meet.
+  const settings = config.source.partition && mode !== 'stream' ? configHash : undefined
+  const known = past.unfinished.find(({ id }) => id === begun?.id) ?? lastSucceeded
+  if (settings !== undefined && begun && known?.configHash !== settings)
+    refuseEdited(config, settings, await partsInStore(store, config, begun.id))
   const decision = nextRun(config.source, past, {
     ...{ resumable, foreign, only, queued, adds: addsOf(config) },
-    configHash: edited?.configHash ?? configHash,
+    ...(settings === undefined && { configHash }),
   })
   if (foreign === 'tells' && !forceIgnoreCheckpoint) await keepTold(store, past, decision)
   for (const warning of decision.warnings) log.warn(warning)
@@ -123,8 +127,8 @@ export async function openRun({
     const durable = await destination.open(run, signal)
     // Only a full refresh may be one whose positions mean nothing to a later process.
     const settled = reconcile(stored, durable, { job, resumable: resumable || mode !== 'full_refresh' })
-    // Only the destination knew of it.
-    if (edited && settled.start && settled.start.page > 0) throw editedMidway(config, settled.start.page)
+    // The destination has the last word: its partitions may hold what the store was never told of.
+    if (settings !== undefined) refuseEdited(config, settings, (await destination.parts?.()) ?? [])
     if (settled.warning) log.warn(settled.warning)
     if (settled.start && !sameStand(settled.start, stored)) await save(settled.start, undefined)
     return settled
@@ -135,12 +139,9 @@ export async function openRun({
   })
 
   const { since } = decision
-  const from = settled.start ?? {
-    run: job.id,
-    page: 0,
-    rows: 0,
-    position: null,
-    end: false,
+  const from = {
+    ...(settled.start ?? { run: job.id, page: 0, rows: 0, position: null, end: false }),
+    ...(settings !== undefined && { settings }),
   }
   return {
     id: job.id,
@@ -176,36 +177,6 @@ export async function openRun({
 function resetsBefore(begun: Date, { source }: Pick<PipelineConfig, 'source'>, { resets }: Past): Past['resets'] {
   return resets.filter(
     ({ requestedAt, consumedByJobId }) => consumedByJobId !== undefined || (source.reset && requestedAt <= begun),
-  )
-}
-
-/** Whether it is the run that is to be loaded, and was begun with other settings of the loader. */
-const isEdited = ({ id, configHash: before }: Job, run: string | undefined, now: string): boolean =>
-  id === run && before !== undefined && before !== now
-
-/** Another run cannot take the place of one in partitions, whose ends would never meet. Where nothing is loaded yet, it has any settings. */
-async function refuseEdited(store: StateStore, config: PipelineConfig, { id }: Job): Promise<void> {
-  const { partition, stream } = config.source
-  const identities = partIdentities({ ...identityOf(config), stream }, partition?.of ?? 1)
-  for (const [index, identity] of identities.entries()) {
-    const job = (await store.jobs(identity)).find((one) => one.id === partRun(id, index))
-    const { page = 0 } = (job && (await store.lastCheckpoint(job))) ?? {}
-    if (page > 0) throw editedMidway(config, page, index)
-  }
-}
-
-function editedMidway(
-  { path, source }: PipelineConfig,
-  page: number,
-  index = source.partition?.index ?? 0,
-): Unloadable {
-  const pages = page === 1 ? '1 page' : `${page} pages`
-  return new Unloadable(
-    'config',
-    `${path}: destination, or transforms of the loader, were edited while a run was being loaded: partition ${index + 1} of ${source.partition?.of} has ${pages} of it as they were before`,
-    {
-      hint: `Set them back until the run is published. Or give it up: ${startingOver(source.mode)}, with bizon-extract FILE --to-queue --ignore-queue; then bizon-load FILE --from-queue --skip-broken.`,
-    },
   )
 }
 

@@ -45,7 +45,7 @@ import { Scope } from './postgres/scope.ts'
 import { Session, type SessionOptions, type Transaction } from './postgres/session.ts'
 import { beginTable, createHome } from './postgres/staging.ts'
 import { StateRow, type TableState } from './postgres/state.ts'
-import { haveEnded, prepareTogether, publishTogether } from './postgres/together.ts'
+import { checkEnds, haveEnded, partsOf, prepareTogether, publishTogether } from './postgres/together.ts'
 import { timestampOf } from './record.ts'
 import { isDirect, namesEmpty } from './recovery.ts'
 import { checkKeyColumns, checkScope } from './schemas.ts'
@@ -231,6 +231,7 @@ export class PostgresDestination implements Destination {
         })
       }
       await this.#commit(async (transaction) => {
+        if (this.#site.partition) await checkEnds(transaction, this.#site, state)
         const published = await publish(transaction, this.#site, state, { keepsOthers: this.#keepsOthers })
         return [published, await this.#row.replace(transaction, published)]
       })
@@ -240,7 +241,7 @@ export class PostgresDestination implements Destination {
 
   async #publishTogether(state: TableState): Promise<Published> {
     const isWorthIt = await this.#session.transact(async (transaction) => {
-      const all = await haveEnded(transaction, this.#site)
+      const all = await haveEnded(transaction, this.#site, state)
       if (all) await prepareTogether(transaction, this.#site, state)
       await this.#session.commit(transaction)
       return all
@@ -256,6 +257,17 @@ export class PostgresDestination implements Destination {
     this.#row.written(together.sha256)
     this.#state = together.state
     faultPoint('publish.after')
+  }
+
+  parts(): Promise<readonly (Checkpoint | undefined)[]> {
+    return this.#once(() => {
+      const { run } = this.#opened()
+      return this.#session.transact(async (transaction) => {
+        const parts = await partsOf(transaction, this.#site, run)
+        await this.#session.commit(transaction)
+        return parts
+      })
+    })
   }
 
   async close(): Promise<void> {

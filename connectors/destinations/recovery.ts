@@ -8,8 +8,8 @@
 
 import type { Checkpoint } from '../../lib/checkpoint.ts'
 import type { Run } from '../../lib/destination.ts'
-import { BizonError } from '../../lib/errors.ts'
-import { startingOver } from '../../lib/job.ts'
+import { BizonError, Unloadable } from '../../lib/errors.ts'
+import { readingAnew, startingOver } from '../../lib/job.ts'
 import type { Page, SyncMode } from '../../lib/source.ts'
 
 /** What every such state says; each destination adds what it has written, and where. */
@@ -106,8 +106,8 @@ export function ownState<State extends Held>(found: State | undefined, run: Run,
   const own = found && claimed(found, run)
   if (!own && run.stored?.receipt) {
     const what = found ? `is of run ${found.run}, not of the one to go on with` : 'is missing'
-    throw new BizonError('edited', `${words.state} ${what}, so ${words.told} is not known`, {
-      hint: `Put it back. Or ${startingOver(run.mode)}.`,
+    throw new Unloadable('edited', `${words.state} ${what}, so ${words.told} is not known`, {
+      hint: `Put it back. Or ${(run.partition ? readingAnew : startingOver)(run.mode)}.`,
     })
   }
   return own

@@ -92,7 +92,7 @@ export function resetOf(row: ResetRow): ResetRequest {
 
 /** The stored JSON of a checkpoint, with a fixed order of keys. */
 export function checkpointText(checkpoint: StoredCheckpoint): string {
-  const { run, page, rows, position, end, watermark, reading, tally, receipt } = checkpoint
+  const { run, page, rows, position, end, watermark, reading, settings, tally, receipt } = checkpoint
   return stringifyJson({
     run,
     page,
@@ -101,6 +101,7 @@ export function checkpointText(checkpoint: StoredCheckpoint): string {
     end,
     ...(watermark !== undefined && { watermark }),
     ...(reading !== undefined && { reading }),
+    ...(settings !== undefined && { settings }),
     ...(tally !== undefined && { tally: tally as unknown as Json }),
     ...(receipt !== undefined && { receipt }),
   })

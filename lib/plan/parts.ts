@@ -6,10 +6,10 @@ import type { Destination, PlannedChange } from '../destination.ts'
 import type { OpenExtract } from '../extract.ts'
 import type { Decision } from '../job.ts'
 import type { Log } from '../log.ts'
-import { checkPartitions, wholeRun } from '../partition.ts'
-import { newestRunOf, type PartStanding, standingOfEach } from '../pipe/queue/partitions.ts'
-import { refuseRequested } from '../pipe/queue/parts.ts'
-import { configHashOf, identityOf, nextRun, pastOf, runOf, sourceHashOf } from '../run.ts'
+import { checkPartitions } from '../partition.ts'
+import { identitiesOf, type PartStanding, standingOfEach } from '../pipe/queue/partitions.ts'
+import { nextInParts, refuseRequested } from '../pipe/queue/parts.ts'
+import { configHashOf, identityOf, nextRun, pastOf, runOf } from '../run.ts'
 import { newId, type StateView } from '../state.ts'
 
 export interface PlannedPart extends PartStanding {
@@ -40,31 +40,13 @@ export async function planParts({ config, source, state, log, signal }: Opened):
   const changes = new Map<string, PlannedChange>()
   const partitions: PlannedPart[] = []
   let said = false
-  for (const part of await standingOfEach(state, config)) {
+  for (const part of await standingOfEach(state, identitiesOf(config))) {
     const planned = await planPart(part, { config, state, resumable, log, signal })
     partitions.push(planned.part)
     said ||= planned.changes !== undefined
     for (const change of planned.changes ?? []) changes.set(`${change.action} ${change.target} ${change.sql}`, change)
   }
-  const run = newestRunOf(partitions)
-  const behind = partitions.filter(
-    ({ job }) => run !== undefined && !(job && wholeRun(job.id) === run && job.status === 'succeeded'),
-  )
-  const pageOf = ({ job, checkpoint }: PlannedPart): number =>
-    job && wholeRun(job.id) === run ? (checkpoint?.page ?? 0) : 0
-  const least = behind.reduce<PlannedPart | undefined>((a, b) => (a && pageOf(a) <= pageOf(b) ? a : b), undefined)
-  const newest = partitions.find(({ job }) => job && wholeRun(job.id) === run)?.job
-  const begun = least?.job && wholeRun(least.job.id) === run ? least.job : newest
-  const decision = nextRun(
-    config.source,
-    {
-      unfinished: least && begun ? [{ ...begun, status: 'running' }] : [],
-      lastSucceeded: await state.lastSucceeded((least ?? (partitions[0] as PlannedPart)).identity),
-      resets: [],
-    },
-    { resumable, configHash: await sourceHashOf(config) },
-  )
-  const from = decision.action === 'resume' && least && pageOf(least) > 0 ? least.checkpoint : undefined
+  const { decision, from } = await nextInParts(state, config, source.stream, partitions)
   return { decision, from, partitions, changes: said ? [...changes.values()] : undefined }
 }
 

@@ -106,8 +106,8 @@ const mutants: Readonly<Record<string, Mutant & { readonly look: Look }>> = {
       },
       {
         file: `${POSTGRES}/together.ts`,
-        find: 'return rows.length === keys.length',
-        replace: 'return rows.length > 0',
+        find: 'return seen.every((one) => one?.checkpoint?.end)',
+        replace: 'return seen.some((one) => one?.checkpoint?.end)',
       },
     ],
     look: firstSeen(),

@@ -41,3 +41,20 @@ describe('a full refresh in three partitions', () => {
     })
   })
 })
+
+test('a loader that was edited is refused each time, though the one before it died before the state store heard of a page', async () => {
+  await within('full_refresh', 200, async (shared) => {
+    await shared.extract()
+    expect(await shared.load({ failpoint: 'cursor.before:kill' })).toMatchObject({ signal: 'SIGKILL' })
+    expect(await shared.query('SELECT count(*) FROM destination_cursors')).toBe('0')
+    const before = String(await shared.place.read('pipeline.yml'))
+    await shared.place.write({ 'pipeline.yml': before.replace('buffer_size', 'on_nul: strip, buffer_size') })
+    for (let again = 0; again < 2; again++) {
+      const { code, stderr } = await shared.load()
+      expect([code, stderr]).toEqual([2, expect.stringMatching(/were edited while a run was being loaded/)])
+    }
+    await shared.place.write({ 'pipeline.yml': before })
+    expect(await shared.load()).toMatchObject({ code: 0, stderr: '' })
+    expect(await shared.content()).toBe(rowsOf(200))
+  })
+})

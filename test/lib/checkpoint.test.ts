@@ -73,6 +73,20 @@ describe('the checkpoint stage', () => {
     expect(await passed({ everyBytes: 90 }, pages)).toEqual(['p', 'p', '2/1001', 'p', '3/1002 end'])
   })
 
+  it('says what was read, and with what it is loaded, of the page that it stands behind and of no page before', async () => {
+    const seen: unknown[] = []
+    const from = { ...START, page: 4, reading: 'before', settings: 'these' }
+    const stage = checkpoints(from, { everyPages: 1 })
+    const push = (item: Item) => isPage(item) || seen.push([item.page, item.reading, item.settings])
+    for (const each of [{ ...page(5), reading: 'first' }, page(6), { ...page(7), reading: 'third' }])
+      await stage.each(each, push)
+    expect(seen).toEqual([
+      [5, 'first', 'these'],
+      [6, undefined, 'these'],
+      [7, 'third', 'these'],
+    ])
+  })
+
   it('carries the newest watermark, also over pages that have none', async () => {
     const seen: unknown[] = []
     const stage = checkpoints(START, {})

@@ -3,12 +3,13 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import * as z from 'zod'
 import postgres from '../../connectors/destinations/postgres.ts'
-import { defineBroker } from '../../lib/channel.ts'
+import { defineBroker, type Message } from '../../lib/channel.ts'
 import { loadConfig, type PipelineConfig } from '../../lib/config.ts'
 import type { DestinationDefinition } from '../../lib/destination.ts'
 import type { Outcome } from '../../lib/events.ts'
 import { extract } from '../../lib/extract.ts'
 import { type LoadQueueOptions, loadQueue } from '../../lib/pipe/queue/load.ts'
+import { readHead } from '../../lib/pipe/queue/message.ts'
 import { extractTo } from '../../lib/pipe/to.ts'
 import type { SourceDefinition } from '../../lib/source.ts'
 import { PartitionedBroker } from './memory-group.ts'
@@ -85,13 +86,39 @@ export class Parts {
   }
 
   /** `startOver`: as `force_ignore_checkpoint` does. */
-  async extract({ ignoresWaiting = false, startOver = false } = {}): Promise<void> {
-    const config = await this.config({}, undefined, startOver ? { force_ignore_checkpoint: true } : {})
+  async extract({ ignoresWaiting = false, startOver = false, reset = false } = {}): Promise<void> {
+    const more = { ...(startOver && { force_ignore_checkpoint: true }), ...(reset && { reset }) }
+    const config = await this.config({}, undefined, more)
     await extractTo(extract(config), { channel: this.broker.channel(), ignoresWaiting })
   }
 
   async load(options: LoadQueueOptions = {}, more: object = {}): Promise<Outcome> {
     return loadQueue(this.broker.channel(), await this.config(more), options)
+  }
+
+  /** Of these partitions, or of all, nothing comes behind so many pages until what is returned is called. */
+  hold(pages: number, of?: readonly number[]): () => void {
+    const held = this.broker.partitions.map((one, index) => {
+      const isBehind = (message: Message): boolean => (readHead({ ...message, place: '' })?.from ?? 0) >= pages
+      const at = one.messages.findIndex((message) => message.offset > one.acknowledged && isBehind(message))
+      return at < 0 || of?.includes(index) === false ? [] : one.messages.splice(at)
+    })
+    return () => {
+      for (const [index, messages] of held.entries()) this.broker.partitions[index]?.add(messages)
+    }
+  }
+
+  /** Loads until all of them have got as far as this, then is stopped. */
+  async loadUntil(isSo: () => boolean | Promise<boolean>, options: LoadQueueOptions = {}): Promise<Outcome> {
+    const stop = new AbortController()
+    const loading = this.load({ ...options, stop: stop.signal })
+    const failed = loading.then(
+      () => true,
+      () => true,
+    )
+    while (!(await isSo()) && !(await Promise.race([failed, pause(20)]))) {}
+    stop.abort(new Error('enough'))
+    return loading
   }
 
   /** A stream has no end: stopped once all that waits is loaded. */

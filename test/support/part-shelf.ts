@@ -71,6 +71,7 @@ export function partShelfDestination(on: PartShelf, ground: Ground = {}): Destin
           on.parts.set(at, { ...part, rows: [...part.rows, ...staged], checkpoint })
           if (run.stream) on.published.push(...staged)
           staged = []
+          await interfere('flushed', index)
           return undefined
         },
         async publish() {
@@ -91,6 +92,10 @@ export function partShelfDestination(on: PartShelf, ground: Ground = {}): Destin
           on.publishedRun = whole
           await interfere('published', index)
           return undefined
+        },
+        async parts() {
+          const parts = Array.from({ length: of }, (_, one) => on.parts.get(one))
+          return parts.map((part) => (part && wholeRun(part.run) === wholeRun(run.id) ? part.checkpoint : undefined))
         },
         async close() {},
       }

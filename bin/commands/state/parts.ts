@@ -4,7 +4,7 @@ import { BizonError } from '../../../lib/errors.ts'
 import { stringifyJson } from '../../../lib/json.ts'
 import { silentLog } from '../../../lib/log.ts'
 import { wholeRun } from '../../../lib/partition.ts'
-import { newestRunOf, type PartStanding, standingOfEach } from '../../../lib/pipe/queue/partitions.ts'
+import { identitiesOf, newestRunOf, type PartStanding, standingOfEach } from '../../../lib/pipe/queue/partitions.ts'
 import { standingInParts } from '../../../lib/pipe/queue/parts.ts'
 import { findStream } from '../../../lib/source.ts'
 import type { OpenState } from '../../../lib/state/standing.ts'
@@ -12,7 +12,7 @@ import { columns } from './columns.ts'
 
 export async function showParts(state: OpenState, partitions: number): Promise<string> {
   const { config, identity, label, store } = state
-  const parts = await standingOfEach(store, config)
+  const parts = await standingOfEach(store, identitiesOf(config))
   const run = newestRunOf(parts)
   return columns([
     ['Pipeline', `${identity.name} (${label}), ${config.source.mode}, in ${partitions} partitions`],
@@ -54,7 +54,7 @@ export function partsJson(parts: readonly PartStanding[]) {
 
 export async function showPartsJson(state: OpenState, partitions: number): Promise<string> {
   const { config, identity, store } = state
-  const parts = await standingOfEach(store, config)
+  const parts = await standingOfEach(store, identitiesOf(config))
   return stringifyJson({
     pipeline: identity.name,
     source: identity.source,

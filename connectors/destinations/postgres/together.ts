@@ -1,10 +1,13 @@
 // Publishing a run in partitions: once all of them have ended, by whichever loader finds that they have, in one transaction that
 // also marks every partition's state. Whoever comes later finds its own state published and has nothing to do.
 
-import { BizonError, Unloadable } from '../../../lib/errors.ts'
+import type { Checkpoint } from '../../../lib/checkpoint.ts'
+import { type BizonError, Unloadable } from '../../../lib/errors.ts'
 import { faultPoint } from '../../../lib/fault.ts'
-import { startingOver } from '../../../lib/job.ts'
+import { readingAnew } from '../../../lib/job.ts'
+import { parseJson } from '../../../lib/json.ts'
 import { allPartitions, readingOf, wholeRun } from '../../../lib/partition.ts'
+import type { SyncMode } from '../../../lib/source.ts'
 import { useOf } from './check.ts'
 import { ARRIVAL } from './merge.ts'
 import { qualified, rowKeyOf, STATE_TABLE } from './names.ts'
@@ -24,14 +27,38 @@ interface Found {
 /** What this process's own row says from now on; `waits`: another partition has not ended. */
 export type Together = { readonly state: TableState; readonly sha256: string } | 'waits'
 
-/** Whether it is worth a closer look: without one, nothing is locked. */
-export async function haveEnded(transaction: Transaction, { options, target, partition }: Site): Promise<boolean> {
+/** What a partition's row says to whoever only looks. */
+type Seen = Pick<TableState, 'run' | 'mode' | 'checkpoint'>
+
+/** The rows of all partitions as they are committed: nothing is locked. Undefined: there is none. */
+async function look(
+  transaction: Transaction,
+  { options, target, partition }: Site,
+): Promise<readonly (Seen | undefined)[]> {
   const keys = allPartitions(partition?.of ?? 1).map((one) => rowKeyOf(target, one))
   const { rows } = await transaction.query(
-    `SELECT 1 FROM ${qualified(options.schema, STATE_TABLE)} WHERE target = ANY ($1::text[]) AND checkpoint->>'end' = 'true'`,
+    `SELECT target, run, mode, checkpoint::text FROM ${qualified(options.schema, STATE_TABLE)} WHERE target = ANY ($1::text[])`,
     [keys],
   )
-  return rows.length === keys.length
+  return keys.map((key) => {
+    const row = rows.find((one) => one.target === key)
+    const checkpoint = row?.checkpoint ? (parseJson(String(row.checkpoint)) as unknown as Checkpoint) : null
+    return row && { run: String(row.run), mode: row.mode as SyncMode, checkpoint }
+  })
+}
+
+/** What each partition holds of the run. */
+export async function partsOf(transaction: Transaction, site: Site, run: string): Promise<(Checkpoint | undefined)[]> {
+  const seen = await look(transaction, site)
+  return seen.map((one) => (one && wholeRun(one.run) === wholeRun(run) ? (one.checkpoint ?? undefined) : undefined))
+}
+
+/** Whether it is worth a closer look. Rejects where this partition's own row is gone, which nobody else would notice. */
+export async function haveEnded(transaction: Transaction, site: Site, { mode }: TableState): Promise<boolean> {
+  const { options, target, partition } = site
+  const seen = await look(transaction, site)
+  if (!seen[partition?.index ?? 0]) throw gone(new StateRow(options.schema, target, partition), mode)
+  return seen.every((one) => one?.checkpoint?.end)
 }
 
 /** What can be done beforehand, so that readers need not wait for it. Repeatable. */
@@ -93,7 +120,7 @@ async function find(transaction: Transaction, { options, target, partition }: Si
   for (const row of rows) states.push(await row.read(transaction))
   const own = states[index]
   if (own?.run === state.run && own.epoch === state.epoch) return { rows, states, own }
-  throw own ? await (rows[index] as StateRow).takenOver(transaction, state) : gone(rows[index] as StateRow)
+  throw own ? await (rows[index] as StateRow).takenOver(transaction, state) : gone(rows[index] as StateRow, state.mode)
 }
 
 /** Undefined: not all of them are at the end of the same run. Rejects where they are at the ends of two readings of it. */
@@ -107,20 +134,45 @@ function readyIn({ states, own }: Found): readonly TableState[] | undefined {
       wholeRun(one.run) === wholeRun(own.run),
   )
   if (ready.length < states.length) return undefined
-  const [first, ...others] = ready.map(({ checkpoint }) => readingOf(checkpoint))
-  const other = others.findIndex((one) => one !== first) + 1
-  if (other > 0) throw mixed(ready, other)
+  checkAlike(ready)
   return ready
 }
 
-function mixed(states: readonly TableState[], other: number): BizonError {
-  const [one, two] = [states[0], states[other]]
+/**
+ * What readers see batch by batch is there already; but a run is not said to be published where another partition has ended with another
+ * reading of it: the next run begins behind one of them. Of two that end at once, one finds the other.
+ */
+export async function checkEnds(transaction: Transaction, site: Site, { run }: TableState): Promise<void> {
+  const seen = await look(transaction, site)
+  checkAlike(seen.map((one) => (one?.checkpoint?.end && wholeRun(one.run) === wholeRun(run) ? one : undefined)))
+}
+
+/** Rejects where partitions were loaded with two settings, or hold two readings. Those that have not ended are left out. */
+function checkAlike(ends: readonly (Seen | undefined)[]): void {
+  const first = ends.findIndex((one) => one)
+  const one = ends[first]
+  const differs = (of: (seen: Seen) => string | undefined): number =>
+    ends.findIndex((two) => one && two && of(two) !== of(one))
+  const edited = differs(({ checkpoint }) => checkpoint?.settings)
+  if (one && edited > 0) throw loadedTwoWays(one, [first, edited], ends.length)
+  const other = differs(({ checkpoint }) => readingOf(checkpoint))
+  if (one && other > 0) throw mixed(one, ends[other] as Seen, [first, other], ends.length)
+}
+
+function mixed(one: Seen, two: Seen, [first, other]: readonly [number, number], of: number): BizonError {
   return new Unloadable(
     'source',
-    `not published: run ${wholeRun(one?.run ?? '')} was read twice, with other records the second time; partition 1 of ${states.length} has one reading (${one?.checkpoint?.page} pages), and partition ${other + 1} the other (${two?.checkpoint?.page} pages)`,
-    {
-      hint: `Read it once more, whole: ${startingOver(one?.mode ?? 'incremental')}, with bizon-extract FILE --to-queue --ignore-queue. Then go on there: bizon-load FILE --from-queue --skip-broken.`,
-    },
+    `not published: run ${wholeRun(one.run)} was read twice, with other records the second time; partition ${first + 1} of ${of} has one reading (${one.checkpoint?.page} pages), and partition ${other + 1} the other (${two.checkpoint?.page} pages)`,
+    { hint: `Read it once more, whole: ${readingAnew(one.mode)}.` },
+  )
+}
+
+/** Loaders that were not told the same began it, each before another one had loaded anything. */
+function loadedTwoWays({ run, mode }: Seen, [first, other]: readonly [number, number], of: number): BizonError {
+  return new Unloadable(
+    'config',
+    `not published: partitions ${first + 1} and ${other + 1} of ${of} of run ${wholeRun(run)} were loaded with two settings of destination, or transforms of the loader`,
+    { hint: `Give all loaders the same. Then read it once more, whole: ${readingAnew(mode)}.` },
   )
 }
 
@@ -154,8 +206,8 @@ async function unite(
   return tables
 }
 
-function gone({ place }: StateRow): BizonError {
-  return new BizonError('edited', `${place} was removed while this run was writing`, {
-    hint: 'Leave it alone while a pipeline runs; then run again.',
+function gone({ place }: StateRow, mode: SyncMode): BizonError {
+  return new Unloadable('edited', `${place} was removed before the run was published`, {
+    hint: `Put it back as it was. Or read it once more, whole: ${readingAnew(mode)}.`,
   })
 }

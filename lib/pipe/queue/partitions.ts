@@ -30,9 +30,8 @@ export interface PartStanding {
 /** Of each partition, in order. */
 export async function standingOfEach(
   store: Pick<StateStore, 'unfinishedJobs' | 'lastSucceeded' | 'lastCheckpoint'>,
-  config: ConfigOf<'source'>,
+  identities: readonly Identity[],
 ): Promise<readonly PartStanding[]> {
-  const identities = identitiesOf(config)
   const standings: PartStanding[] = []
   for (const partition of allPartitions(identities.length)) {
     const identity = identities[partition.index] as Identity

@@ -5,12 +5,13 @@ import type { ConfigOf } from '../../config.ts'
 import { BizonError } from '../../errors.ts'
 import type { Decision } from '../../job.ts'
 import type { Log } from '../../log.ts'
-import { partIdentities, partRun, wholeRun } from '../../partition.ts'
-import { identityOf, nextRun, sourceHashOf } from '../../run.ts'
+import { partIdentities, wholeRun } from '../../partition.ts'
+import { addsOf, identityOf, nextRun, sourceHashOf } from '../../run.ts'
 import type { StreamInfo } from '../../source.ts'
-import type { Identity, Job, StateStore, StoredCheckpoint } from '../../state.ts'
+import type { Job, StateStore, StoredCheckpoint } from '../../state.ts'
 import { freshState, type Standing, withBeginning } from '../standing.ts'
 import type { PipeState } from '../state.ts'
+import { newestRunOf, type PartStanding, standingOfEach } from './partitions.ts'
 
 /** The newest run, as it stands in all partitions. */
 export interface Newest extends Pick<Job, 'id' | 'status' | 'createdAt'> {
@@ -23,15 +24,6 @@ export interface PartsStanding {
   readonly newest: Newest | undefined
 }
 
-interface Part {
-  readonly index: number
-  readonly identity: Identity
-  /** Its part of the newest run. Absent: it has not begun. */
-  readonly job: Job | undefined
-  readonly checkpoint: StoredCheckpoint | undefined
-  readonly isDone: boolean
-}
-
 export async function standingInParts(
   store: StateStore,
   config: ConfigOf<'source'>,
@@ -40,33 +32,10 @@ export async function standingInParts(
   log: Log,
 ): Promise<PartsStanding> {
   await refuseRequested(store, config)
-  const identities = partIdentities(identityOf(config), partitions)
-  let newest: Job | undefined
-  for (const identity of identities) {
-    const job = (await store.jobs(identity)).find(({ status }) => status !== 'cancelled')
-    if (job && (!newest || job.createdAt > newest.createdAt)) newest = job
-  }
-  const parts = await Promise.all(
-    identities.map(async (identity, index): Promise<Part> => {
-      const id = newest && partRun(newest.id, index)
-      const job = (await store.jobs(identity)).find((each) => each.id === id)
-      const checkpoint = job && (await store.lastCheckpoint(job))
-      return { index, identity, job, checkpoint, isDone: job?.status === 'succeeded' }
-    }),
-  )
-  const behind = parts.filter(({ isDone }) => !isDone)
-  const least = behind.reduce<Part | undefined>((a, b) => (a && pageOf(a) <= pageOf(b) ? a : b), undefined)
-  const all = newest && {
-    id: wholeRun(newest.id),
-    status: least ? ('running' as const) : ('succeeded' as const),
-    createdAt: newest.createdAt,
-    page: pageOf(least ?? (parts[0] as Part)),
-  }
-  const decision = await decisionOf(store, config, stream, { parts, newest, least })
+  const standings = await standingOfEach(store, partIdentities(identityOf(config), partitions))
+  const { parts, newest, least, decision, from } = await nextInParts(store, config, stream, standings)
   for (const warning of decision.warnings) log.warn(warning)
-  if (newest && least && decision.action === 'start') refuseMixed(parts, decision, wholeRun(newest.id))
   const { since, asReset, previous } = decision
-  const from = decision.action === 'resume' ? least?.checkpoint : undefined
   const fresh = freshState()
   const state: PipeState = {
     ...fresh,
@@ -78,7 +47,12 @@ export async function standingInParts(
   }
   const { cursorField } = config.source
   return {
-    newest: all,
+    newest: newest && {
+      id: wholeRun(newest.id),
+      status: least ? 'running' : 'succeeded',
+      createdAt: newest.createdAt,
+      page: (least ?? parts[0])?.checkpoint?.page ?? 0,
+    },
     stored: {
       state: await withBeginning(config, stream, state, asReset, partitions),
       start: {
@@ -90,25 +64,53 @@ export async function standingInParts(
   }
 }
 
-const pageOf = ({ checkpoint }: Pick<Part, 'checkpoint'>): number => checkpoint?.page ?? 0
-
-/** The same as of one pipeline, which stands where the last of the partitions does. */
-async function decisionOf(
-  store: StateStore,
-  config: ConfigOf<'source'>,
-  { resumable = false }: StreamInfo,
-  { parts, newest, least }: { parts: readonly Part[]; newest: Job | undefined; least: Part | undefined },
-): Promise<Decision> {
-  const configHash = await sourceHashOf(config)
-  const also = { resumable, configHash }
-  const last = await store.lastSucceeded((least ?? (parts[0] as Part)).identity)
-  // A part of it that has not begun is one that has no page.
-  const unfinished = newest && least ? [least.job ?? { ...newest, status: 'running' as const }] : []
-  return nextRun(config.source, { unfinished, lastSucceeded: last, resets: [] }, also)
+/** What an extract does next. */
+export interface NextInParts {
+  /** What each partition has of the newest run: what it has of another one is of no use to that. */
+  readonly parts: readonly PartStanding[]
+  /** Some partition's part of the newest run. Undefined: there is none. */
+  readonly newest: Job | undefined
+  /** The partition that is furthest behind in it; without a job it has not begun. Undefined: it is published in all of them. */
+  readonly least: PartStanding | undefined
+  readonly decision: Decision
+  /** Where it goes on; undefined: at the beginning. */
+  readonly from: StoredCheckpoint | undefined
 }
 
+/** The same as of one pipeline, which stands where the last of the partitions does. Rejects where that cannot be gone on with. */
+export async function nextInParts(
+  store: Pick<StateStore, 'lastSucceeded'>,
+  config: ConfigOf<'source'>,
+  { resumable = false }: StreamInfo,
+  standings: readonly PartStanding[],
+): Promise<NextInParts> {
+  const run = newestRunOf(standings)
+  const parts = standings.map((part): PartStanding => {
+    return part.job && wholeRun(part.job.id) === run ? part : { ...part, job: undefined, checkpoint: undefined }
+  })
+  const newest = parts.find(({ job }) => job)?.job
+  const behind = newest ? parts.filter((part) => !isDone(part)) : []
+  const least = behind.reduce<PartStanding | undefined>((a, b) => (a && pageOf(a) <= pageOf(b) ? a : b), undefined)
+  const unfinished = newest && least ? [{ ...(least.job ?? newest), status: 'running' as const }] : []
+  const lastSucceeded = await store.lastSucceeded((least ?? (parts[0] as PartStanding)).identity)
+  const decision = nextRun(
+    config.source,
+    { unfinished, lastSucceeded, resets: [] },
+    { resumable, configHash: await sourceHashOf(config), adds: addsOf(config) },
+  )
+  if (newest && least && decision.action === 'start') refuseMixed(parts, decision, wholeRun(newest.id))
+  return { parts, newest, least, decision, from: decision.action === 'resume' ? least?.checkpoint : undefined }
+}
+
+const pageOf = ({ checkpoint }: PartStanding): number => checkpoint?.page ?? 0
+const isDone = ({ job }: PartStanding): boolean => job?.status === 'succeeded'
+
 /** The records before the page, of each partition; nothing if that is not known of one. */
-async function rowsOf(store: StateStore, parts: readonly Part[], page: number): Promise<Pick<PipeState, 'partitions'>> {
+async function rowsOf(
+  store: Pick<StateStore, 'checkpoints'>,
+  parts: readonly PartStanding[],
+  page: number,
+): Promise<Pick<PipeState, 'partitions'>> {
   if (page === 0) return { partitions: parts.map(() => 0) }
   const rows: number[] = []
   for (const { job, checkpoint } of parts) {
@@ -130,8 +132,8 @@ export async function refuseRequested(store: Pick<StateStore, 'resets'>, config:
 }
 
 /** What some partitions have published already, no other run may begin before. */
-function refuseMixed(parts: readonly Part[], { obstacle, asReset, complete }: Decision, run: string): void {
-  if (asReset || complete || !parts.some(({ isDone }) => isDone)) return
+function refuseMixed(parts: readonly PartStanding[], { obstacle, asReset, complete }: Decision, run: string): void {
+  if (asReset || complete || !parts.some(isDone)) return
   throw new BizonError('usage', `run ${run} is published in some partitions, and cannot be gone on with: ${obstacle}`, {
     hint: 'Set the configuration back until it is published in all of them. Or fetch everything again with --reset.',
   })

@@ -4,9 +4,7 @@ import { Client } from 'pg'
 import { beforeEach, describe, expect, test } from 'vitest'
 import * as z from 'zod'
 import { PostgresDestination } from '../../../connectors/destinations/postgres.ts'
-import type { BizonError } from '../../../lib/errors.ts'
 import { partRun } from '../../../lib/partition.ts'
-import type { LoadQueueOptions } from '../../../lib/pipe/queue/load.ts'
 import { RawJson } from '../../../lib/record.ts'
 import { defineSource, type SourceDefinition } from '../../../lib/source.ts'
 import { never, sleep } from '../../../lib/wait.ts'
@@ -92,6 +90,23 @@ describe('a stream', () => {
     ])
   })
 })
+
+/** Partitions that hold so many pages of a run. */
+const holding = async (pages: number): Promise<number> =>
+  (await read("SELECT checkpoint->>'page' FROM _bizon_state WHERE owner IS NULL").catch(() => [])).filter(
+    (page) => Number(page) === pages,
+  ).length
+
+test.each(['stream', 'incremental', 'full_refresh'])(
+  'what has come of each partition is durable, though nothing follows it (%s)',
+  async (mode) => {
+    const parts = new Parts({ url, mode, pages: [9, 4] })
+    await parts.extract()
+    parts.hold(1)
+    await parts.loadUntil(async () => (await holding(1)) === 3)
+    expect(parts.broker.waiting).toBe(0)
+  },
+)
 
 describe('what is loaded in partitions', () => {
   const shared = { mode: 'full_refresh', pages: [9, 4] }
@@ -234,83 +249,6 @@ describe('a run that is published', () => {
     for (const one of held) last?.add([one])
     expect(await loading).toMatchObject({ status: 'complete' })
     expect(await numbers()).toEqual(upTo(13))
-  })
-
-  describe('whose loader was edited meanwhile', () => {
-    test('goes on with the new settings, as long as nothing is loaded', async () => {
-      const parts = new Parts({ url, mode: 'full_refresh', pages: [9, 4] })
-      await parts.extract()
-      // Of one partition alone: another one could have a page by then.
-      const [, ...others] = parts.broker.partitions
-      const held = others.map((one) => one.messages.splice(0))
-      const killed = new AbortController()
-      const observe: LoadQueueOptions['observe'] = ({ type }) => {
-        if (type === 'start') killed.abort(new Error('killed'))
-      }
-      await expect(parts.load({ signal: killed.signal, observe })).rejects.toThrow('killed')
-      for (const [at, messages] of held.entries()) for (const one of messages) others[at]?.add([one])
-      expect(await parts.load({}, { destination_id: 'other' })).toMatchObject({ status: 'complete' })
-      expect(await numbers('other')).toEqual(upTo(13))
-    })
-
-    test('is refused, until the settings are as before', async () => {
-      const parts = new Parts({ url, mode: 'full_refresh', pages: [9, 4, 7] })
-      await parts.extract()
-      const held = parts.broker.partitions.map((one) => one.messages.splice(1))
-      const stop = new AbortController()
-      const stopped = parts.load({ stop: stop.signal })
-      await until(async () => parts.broker.partitions.every((one) => one.isIdle))
-      stop.abort(new Error('enough'))
-      await stopped
-      for (const [at, messages] of held.entries()) for (const one of messages) parts.broker.partitions[at]?.add([one])
-      await expect(parts.load({}, { destination_id: 'other' })).rejects.toThrow(
-        /destination, or transforms of the loader, were edited while a run was being loaded: partition \d of 3 has 1 page of it/,
-      )
-      expect(await parts.load()).toMatchObject({ status: 'complete' })
-      expect(await numbers()).toEqual(upTo(20))
-    })
-  })
-
-  describe('whose source was read twice', () => {
-    /** All but the first partition lose what comes after its first page, which is then read once more. */
-    async function readTwice(change: (pages: number[]) => void): Promise<{ parts: Parts; loading: Promise<unknown> }> {
-      const pages = [9, 7, 8]
-      const parts = new Parts({ url, mode: 'full_refresh', pages })
-      await parts.extract()
-      const [, ...others] = parts.broker.partitions
-      for (const one of others) one.messages.splice(1)
-      const stop = new AbortController()
-      const stopped = parts.load({ stop: stop.signal })
-      await until(async () => (await ended().catch(() => 0)) === 1 && others.every((one) => one.isIdle))
-      stop.abort(new Error('enough'))
-      await stopped
-      change(pages)
-      await parts.extract({ ignoresWaiting: true })
-      return { parts, loading: parts.load().catch((error: unknown) => error) }
-    }
-
-    test('is published where the second reading gave the same', async () => {
-      const { loading } = await readTwice(() => {})
-      expect(await loading).toMatchObject({ status: 'complete' })
-      expect(await numbers()).toEqual(upTo(24))
-    })
-
-    test.each([
-      ['other records in as many pages', (pages: number[]) => pages.splice(2, 1, 30)],
-      ['as many records in other pages', (pages: number[]) => pages.splice(1, 2, 7, 4, 4)],
-    ])('is not published where it gave %s, until it is read once more', async (_, change) => {
-      const { parts, loading } = await readTwice(change)
-      const error = (await loading) as BizonError
-      expect(error.message).toMatch(
-        /^not published: run [0-9a-f]{28}0000 was read twice, with other records the second/,
-      )
-      await expect(psql(url, 'SELECT FROM main')).rejects.toThrow('does not exist')
-      await parts.extract({ ignoresWaiting: true, startOver: true })
-      expect(await parts.load({ skipBroken: true })).toMatchObject({ status: 'complete' })
-      const rows = await numbers()
-      expect(rows).toEqual(upTo(rows.length))
-      expect(rows.length).toBeGreaterThanOrEqual(24)
-    })
   })
 
   test('is published by one that comes later, when all were stopped at their ends', async () => {

@@ -84,6 +84,27 @@ test('before, within and after a run: where each partition stands', async () => 
   }
 })
 
+test('what is new is told as the destination takes it, and what the extract refuses for its state is refused by plan', async () => {
+  const pages = [6]
+  const parts = new Parts({ url, mode: 'incremental', pages, keys: { primary_key: ['n'], visibility: 'batch' } })
+  const config = await configOf(parts)
+  await parts.extract()
+  await parts.load()
+  expect((await planRun(config)).reasons).toContainEqual(
+    expect.stringMatching(/^fetches what is newer than .* and merges it by primary_key$/),
+  )
+  // Published in one partition, and begun in none of the others.
+  pages.push(5)
+  await parts.extract()
+  parts.hold(0, [1, 2])
+  const succeeded = (): Promise<string> => psql(url, "SELECT count(*) FROM stream_jobs WHERE status = 'succeeded'")
+  await parts.loadUntil(async () => Number(await succeeded()) === 4)
+  const edited = parts.config({}, { type: 'kafka', config: {} }, { cursor_field: 'n' })
+  await expect(planRun(await edited)).rejects.toThrow(
+    /is published in some partitions, and cannot be gone on with: its conf/,
+  )
+})
+
 test('verify knows that rows of one partition replace those of all, whatever on_empty says', async () => {
   const given = { url, mode: 'full_refresh', keys: { on_empty: 'keep' } }
   const before = new Parts({ ...given, pages: [9] })
