@@ -4,6 +4,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { build } from 'esbuild'
+import { notBundled } from './externals.mjs'
 
 /**
  * What every run loads, whatever its config names. Each file of a bundle costs a start as much as 30 KB of code, and esbuild
@@ -49,17 +50,7 @@ const { metafile } = await build({
   chunkNames: 'chunks/[name]-[hash]',
   sourcemap: true,
   sourcesContent: false,
-  external: [
-    '@google-cloud/secret-manager',
-    'amqplib',
-    'avsc',
-    'better-sqlite3',
-    'hyparquet',
-    'hyparquet-writer',
-    'kafkajs',
-    'pg',
-    'pg-copy-streams',
-  ],
+  external: notBundled(),
   banner: {
     js: "import{createRequire as bannerRequire}from'node:module';const require=bannerRequire(import.meta.url);",
   },

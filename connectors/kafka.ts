@@ -26,10 +26,11 @@ import { type AskedSocket, Sockets, saslOptions, Tokens, tlsOptions } from './ka
 export type { OffsetToCommit } from './kafka/commit.ts'
 export { OffsetsGone } from './kafka/errors.ts'
 export type { Assignment, GroupMember, MemberOptions, TopicPartition } from './kafka/member.ts'
-export type { Message } from './kafka/messages.ts'
+export { headerText, type Message } from './kafka/messages.ts'
 export type { KafkaProducer, OutMessage, ProducerOptions } from './kafka/producer.ts'
 export { MessageTooLarge, sizeOfMessage } from './kafka/producer.ts'
 export type { Batch, PartitionReader, ReaderOptions } from './kafka/reader.ts'
+export { messagesOf, type Stretch } from './kafka/stretch.ts'
 
 export interface KafkaContext {
   /** Of the errors. */

@@ -41,6 +41,8 @@ export interface Queries {
 /** The name of a session within a transaction that keeps an advisory lock and does nothing else, by which others know that. */
 export const GUARD = 'bizon (keeps a lock)'
 
+/** What PgBouncer says. */
+const POOL_IS_EMPTY = 'query_wait_timeout'
 const CONNECT_SECONDS = 20
 const GOODBYE_SECONDS = 5
 /** As much as a COPY has: else its parts would each wait for their turn behind whatever else this process does. */
@@ -52,6 +54,14 @@ const KEEP_ALIVE_SECONDS = 15
 export async function connect(address: Address, signal: AbortSignal, code: ErrorCode): Promise<Connection> {
   const { Client, streams } = await load(code)
   const { mode } = address.ssl
+  const starved = (): BizonError =>
+    new BizonError(
+      code,
+      `PostgreSQL at ${address.host}:${address.port} (${code}): the pooler had no connection free in time`,
+      {
+        hint: 'A run has up to six at once, where source, destination and state are there: give it a larger pool (default_pool_size).',
+      },
+    )
   const attempt = async (encrypted: boolean): Promise<Connection> => {
     const { host, port, database, user, password } = address
     const client = new Client({
@@ -67,7 +77,7 @@ export async function connect(address: Address, signal: AbortSignal, code: Error
       connectionTimeoutMillis: CONNECT_SECONDS * 1000,
       ssl: encrypted && sslOptions(address, code),
     })
-    const connection = new Connection(client, streams)
+    const connection = new Connection(client, streams, starved)
     try {
       await connection.interruptible(signal, client.connect())
       return connection
@@ -91,13 +101,16 @@ export async function connect(address: Address, signal: AbortSignal, code: Error
 export class Connection implements Queries {
   readonly #client: Client
   readonly #streams: CopyStreams
+  readonly #starved: () => BizonError
   #lost = false
   #closing: Promise<void> | undefined
   readonly #forget: () => void
 
-  constructor(client: Client, streams: CopyStreams) {
+  /** `starved`: what is thrown where a pooler has no connection to lend. */
+  constructor(client: Client, streams: CopyStreams, starved: () => BizonError) {
     this.#client = client
     this.#streams = streams
+    this.#starved = starved
     // Also told while nobody is waiting for an answer.
     client.on('error', () => this.#lose())
     client.on('end', () => this.#lose())
@@ -195,7 +208,8 @@ export class Connection implements Queries {
       return await work
     } catch (error) {
       if (sqlState(error) === undefined || isShutdown(error)) this.#lose()
-      throw error
+      // Waiting once more would be in vain where it is this run that has them.
+      throw messageOf(error) === POOL_IS_EMPTY ? this.#starved() : error
     }
   }
 

@@ -4,7 +4,9 @@
 //
 //   run 4e3b…0000  =  4e3b…0001 of orders#0  +  4e3b…0002 of orders#1  + …
 
+import type { Checkpoint } from './checkpoint.ts'
 import type { Invalid } from './config/located.ts'
+import { stringifyJson } from './json.ts'
 import type { SyncMode } from './source.ts'
 import type { Identity } from './state.ts'
 
@@ -42,6 +44,16 @@ export const partIdentities = (stream: Identity, of: number): Identity[] =>
   allPartitions(of).map((one) => ({ ...stream, stream: partStream(stream.stream, one) }))
 
 export const allPartitions = (of: number): Partition[] => Array.from({ length: of }, (_, index) => ({ index, of }))
+
+/**
+ * What a destination compares before it publishes partitions together. The same only where they were filled by readings of the source
+ * that gave the same keys in the same order, in as many pages, and begin the next run at the same place. A record is then in one
+ * partition, whichever of the readings that had it from.
+ */
+export function readingOf(end: Checkpoint | null | undefined): string {
+  const { page, reading, watermark } = end ?? {}
+  return stringifyJson([page ?? 0, reading ?? null, watermark ?? null])
+}
 
 /** What a destination says of partitions, see `DestinationDefinition`. */
 interface Taker {

@@ -27,6 +27,11 @@ export function linksOf({ metadata }: Pick<Options, 'metadata'>): Links {
     : { parent: '_bizon_parent_id', root: '_bizon_root_id', index: '_bizon_index' }
 }
 
+/** Tables of records before those of their lists: what becomes of their rows decides about the others. */
+export function recordsFirst<Table>(tables: Iterable<Table>, isOfLists: (table: Table) => boolean): Table[] {
+  return [...tables].sort((one, other) => Number(isOfLists(one)) - Number(isOfLists(other)))
+}
+
 const ID_BYTES = 32
 const RUN_BYTES = 16
 const ZERO = 0x30

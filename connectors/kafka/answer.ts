@@ -114,7 +114,7 @@ export async function landed(
     offset,
     aborted: committedOnly ? answer.abortedTransactions : [],
     markers,
-    maxBytes: UNPACKED * maxBytes,
+    maxBytes,
     maxBatchBytes: Math.min(MAX_BATCH_BYTES, memorySizes().answer),
   }).catch((error: unknown) => {
     if (error instanceof TooLarge) throw failed(error.message, LARGE)
@@ -138,8 +138,6 @@ export async function landed(
 }
 
 const NONE = new Messages(Buffer.alloc(0))
-/** How many times as large as it came an answer may become. */
-const UNPACKED = 4
 const MAX_BATCH_BYTES = 512 << 20
 const DAMAGED =
   'See with kafka-dump-log --deep-iteration on the broker whether what it has is damaged; if it is, delete the records up to there.'

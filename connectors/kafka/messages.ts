@@ -17,6 +17,12 @@ export interface Message {
 
 export type Headers = Readonly<Record<string, Buffer | null | readonly (Buffer | null)[]>>
 
+/** A header of which there is one, as text. */
+export function headerText({ headers }: Pick<Message, 'headers'>, name: string): string | undefined {
+  const value = headers[name]
+  return Buffer.isBuffer(value) ? value.toString() : undefined
+}
+
 export interface Transaction {
   readonly producerId: string
   readonly end?: 'commit' | 'abort'

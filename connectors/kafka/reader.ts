@@ -7,7 +7,7 @@ import { BizonError } from '../../lib/errors.ts'
 import { orAborted, sleep } from '../../lib/wait.ts'
 import type { Absence } from './absence.ts'
 import { type LandedBatch, landed, reading } from './answer.ts'
-import type { FetchCluster } from './cluster.ts'
+import type { FetchBroker, FetchCluster } from './cluster.ts'
 import { isPassing, kafkaError, OffsetsGone, type Place, protocolType } from './errors.ts'
 import { inTime } from './in-time.ts'
 import type { Messages } from './messages.ts'
@@ -114,6 +114,7 @@ export class PartitionReader {
         for (const { from, batch, isSuspect } of batches) {
           from.next = batch.next
           from.isSuspect = isSuspect
+          this.#toTheEnd(from)
         }
         this.#watch.absence?.answered()
         // Under way while these are worked on. What keeps requests from being sent the next fetch meets again: these have come.
@@ -132,6 +133,13 @@ export class PartitionReader {
         await orAborted(refreshed, signal).catch(() => {})
       }
     }
+  }
+
+  /** Whoever was given something is asked for last: brokers fill an answer in the order of the request. */
+  #toTheEnd(from: Assigned): void {
+    const key = keyOf(from.topic, from.partition)
+    this.#assigned.delete(key)
+    this.#assigned.set(key, from)
   }
 
   /** Sends a request to each broker that leads a partition and has none on its way. */
@@ -163,7 +171,7 @@ export class PartitionReader {
     const { isolation, minBytes = 1, maxBytes = MAX_BYTES, maxWaitMs = WAIT_MS } = this.#options
     const { maxBytesPerPartition = MAX_PARTITION_BYTES } = this.#options
     const { code } = this.#place
-    // A broker that answers before its time is over has something to send, be it a shell without messages.
+    // A broker that answers at once has nothing to wait for: all that it had there was compacted away.
     const isDoubted = partitions.length === 1 && partitions[0]?.isSuspect === true
     const time = isDoubted ? Math.max(maxWaitMs, DOUBT_MS) : maxWaitMs
     // Another assignment may have taken its place until the answer comes.
@@ -171,7 +179,7 @@ export class PartitionReader {
     const byTopic = groupBy(asked, ({ from }) => from.topic)
     try {
       const broker = reading(await this.#timed(this.#cluster.findBroker({ nodeId: String(node) })))
-      const begun = performance.now()
+      const quick = isDoubted ? QUICK_MS + (await this.#tripMs(broker, partitions[0] as Assigned)) : 0
       const request = {
         maxWaitTime: time,
         minBytes: isDoubted ? 1 : minBytes,
@@ -186,19 +194,33 @@ export class PartitionReader {
           })),
         })),
       }
+      const begun = performance.now()
       const { responses } = await this.#timed(broker.fetch(request), time / 1000)
-      const isSure = isDoubted && performance.now() - begun < time / 2
+      const isSure = isDoubted && performance.now() - begun < quick
       const batches: LandedBatch[] = []
+      let room = UNPACKED * maxBytes
       for (const { topicName, partitions: answers } of responses) {
         for (const answer of answers) {
           const one = asked.find(({ from }) => from.topic === topicName && from.partition === answer.partition)
-          if (one) batches.push(...(await landed({ ...one, answer, isSure, code }, { ...this.#options, maxBytes })))
+          if (!one || room <= 0) continue // what there is no room for is asked for again
+          const some = await landed({ ...one, answer, isSure, code }, { ...this.#options, maxBytes: room })
+          for (const { batch } of some)
+            if (batch.messages.bytes.buffer !== answer.records.buffer) room -= batch.messages.bytes.length
+          batches.push(...some)
         }
       }
       return { node, batches: batches.filter(({ batch, from, isSuspect }) => batch.next > from.next || isSuspect) }
     } catch (error) {
       return { node, batches: [], error, asked: partitions }
     }
+  }
+
+  /** How long the broker takes to answer what it knows. */
+  async #tripMs(broker: FetchBroker, { topic, partition }: Assigned): Promise<number> {
+    const begun = performance.now()
+    const partitions = [{ partition, timestamp: -1 }]
+    await this.#timed(broker.listOffsets({ isolationLevel: 0, topics: [{ topic, partitions }] }))
+    return performance.now() - begun
   }
 
   /** `seconds`: how long it may take of itself. */
@@ -232,9 +254,13 @@ export class PartitionReader {
 
 const MAX_BYTES = 8 << 20
 const MAX_PARTITION_BYTES = 1 << 20
+/** How many times as large as it may be an answer may become when it is unpacked, but for the batch with which that is reached. */
+const UNPACKED = 4
 const WAIT_MS = 200
 /** What a broker is given at least for a partition of which it has sent nothing. */
 const DOUBT_MS = 1000
+/** What an answer at once takes beyond the way. One that keeps old messages elsewhere gives up on them later, by itself. */
+const QUICK_MS = 100
 const PATIENCE_SECONDS = 60
 const ANSWER_SECONDS = 45
 

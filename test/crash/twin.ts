@@ -4,6 +4,7 @@
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { build, type Plugin } from 'esbuild'
+import { notBundled } from '../../.ci/externals.mjs'
 import { ROOT } from './workspace.ts'
 
 export interface Replacement {
@@ -39,18 +40,7 @@ export async function buildTwin(name: string, replacements: readonly Replacement
     platform: 'node',
     target: 'node20',
     // Also what is bundled in the product and no twin is about: most of the work would be to read it.
-    external: [
-      '@google-cloud/secret-manager',
-      'amqplib',
-      'avsc',
-      'better-sqlite3',
-      'hyparquet',
-      'hyparquet-writer',
-      'kafkajs',
-      'pg',
-      'pg-copy-streams',
-      'undici',
-    ],
+    external: [...notBundled(), 'undici'],
     banner: { js: "import{createRequire as twin}from'node:module';const require=twin(import.meta.url);" },
     logLevel: 'silent',
     plugins: [replacing(replacements)],

@@ -4,8 +4,8 @@
 import * as z from 'zod'
 import type { Checkpoint } from '../../lib/checkpoint.ts'
 import type { Destination, DestinationDefinition } from '../../lib/destination.ts'
-import { BizonError } from '../../lib/errors.ts'
-import { wholeRun } from '../../lib/partition.ts'
+import { BizonError, Unloadable } from '../../lib/errors.ts'
+import { readingOf, wholeRun } from '../../lib/partition.ts'
 import { objectOf } from '../../lib/record.ts'
 import type { Page } from '../../lib/source.ts'
 
@@ -82,6 +82,9 @@ export function partShelfDestination(on: PartShelf, ground: Ground = {}): Destin
           if (!parts.every((part) => part?.checkpoint?.end && wholeRun(part.run) === whole)) {
             await interfere('waits', index)
             return 'waits'
+          }
+          if (new Set(parts.map((part) => readingOf(part?.checkpoint))).size > 1) {
+            throw new Unloadable('source', `run ${whole} was read twice`)
           }
           const rows = [...new Set(parts)].flatMap((part) => part?.rows ?? [])
           on.published = run.complete ? rows : [...on.published, ...rows]

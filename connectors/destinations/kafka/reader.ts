@@ -7,7 +7,7 @@ import { type Keeps, payloadOf, type Reader, type Scratch, type StoredRow } from
 import { BizonError } from '../../../lib/errors.ts'
 import { type Log, silentLog } from '../../../lib/log.ts'
 import { never, sleep } from '../../../lib/wait.ts'
-import { connectKafka, type KafkaClient, type Message, type Watermarks } from '../../kafka.ts'
+import { connectKafka, headerText, type KafkaClient, type Message, type Watermarks } from '../../kafka.ts'
 import { namingOf } from '../naming.ts'
 import { connectionIn, type KafkaOptions } from './config.ts'
 import { checkedTopic } from './topics.ts'
@@ -86,12 +86,11 @@ export class TopicReader implements Reader {
     this.#client = undefined
   }
 
-  #rowOf({ headers, value }: Message): StoredRow {
-    const text = (name: string | undefined): string | undefined => {
-      const header = name === undefined ? undefined : headers[name]
-      return Buffer.isBuffer(header) ? header.toString() : undefined
-    }
+  #rowOf(message: Message): StoredRow {
+    const text = (name: string | undefined): string | undefined =>
+      name === undefined ? undefined : headerText(message, name)
     const [rowId, recordId] = [text(this.#headers?.rowId), text(this.#headers?.recordId)]
+    const { value } = message
     return {
       ...(rowId !== undefined && { rowId }),
       ...(recordId !== undefined && { recordId }),

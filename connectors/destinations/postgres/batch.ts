@@ -159,7 +159,7 @@ export class Batch {
     const sent = [...(this.#sent?.into ?? [])]
     const namesOf = (table: string) => this.#site.columnsOf(table).map(({ name }) => name)
     if (sent.length > 0) await lists?.begin(transaction)
-    for (const [table, into] of lists?.inOrder(sent, ([table]) => namesOf(table)) ?? sent) {
+    for (const [table, into] of lists?.recordsFirst(sent, ([table]) => namesOf(table)) ?? sent) {
       const columns = this.#site.columnsOf(table)
       if (lists?.isIn(new Set(namesOf(table)))) await lists.add(transaction, schema, table, into, listOf(columns))
       else {

@@ -2,7 +2,7 @@
 // replaced, so are they; where it is the older one itself, they do not come.
 
 import { type Queries, quoteName } from '../../postgres.ts'
-import { linksOf } from '../child-tables.ts'
+import { linksOf, recordsFirst } from '../child-tables.ts'
 import { namingOf } from '../naming.ts'
 import type { PostgresOptions } from './config.ts'
 import { swallowed, undeleted } from './errors.ts'
@@ -32,10 +32,8 @@ export class Lists {
     return columns.has(this.#root)
   }
 
-  /** Tables of records first: what becomes of their rows decides about the others. */
-  inOrder<Table>(tables: Iterable<Table>, columnsOf: (table: Table) => Iterable<string>): Table[] {
-    const rank = (table: Table): number => (this.isIn(new Set(columnsOf(table))) ? 1 : 0)
-    return [...tables].sort((one, other) => rank(one) - rank(other))
+  recordsFirst<Table>(tables: Iterable<Table>, columnsOf: (table: Table) => Iterable<string>): Table[] {
+    return recordsFirst(tables, (table) => this.isIn(new Set(columnsOf(table))))
   }
 
   /** Once in a transaction, before anything else. */

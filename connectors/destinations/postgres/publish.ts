@@ -109,7 +109,7 @@ export async function publish(
   if (state.direct) return { ...state, phase: 'published', publishedBy: state.run }
   const { lists } = site
   const staged = Object.entries(state.tables)
-  const tables = lists?.inOrder(staged, ([, { columns = [] }]) => columns) ?? staged
+  const tables = lists?.recordsFirst(staged, ([, { columns = [] }]) => columns) ?? staged
   const use = useOf(state, site.options)
   await lists?.begin(transaction)
   const published: Record<string, PublishedTable> = { ...state.published }

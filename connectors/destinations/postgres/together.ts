@@ -4,8 +4,7 @@
 import { BizonError, Unloadable } from '../../../lib/errors.ts'
 import { faultPoint } from '../../../lib/fault.ts'
 import { startingOver } from '../../../lib/job.ts'
-import { stringifyJson } from '../../../lib/json.ts'
-import { allPartitions, wholeRun } from '../../../lib/partition.ts'
+import { allPartitions, readingOf, wholeRun } from '../../../lib/partition.ts'
 import { useOf } from './check.ts'
 import { ARRIVAL } from './merge.ts'
 import { qualified, rowKeyOf, STATE_TABLE } from './names.ts'
@@ -115,19 +114,10 @@ function readyIn({ states, own }: Found): readonly TableState[] | undefined {
       wholeRun(one.run) === wholeRun(own.run),
   )
   if (ready.length < states.length) return undefined
-  const [first, ...others] = ready.map(readingOf)
+  const [first, ...others] = ready.map(({ checkpoint }) => readingOf(checkpoint))
   const other = others.findIndex((one) => one !== first) + 1
   if (other > 0) throw mixed(ready, other)
   return ready
-}
-
-/**
- * The same only where partitions were filled by readings of the source that gave the same keys in the same order, in as many pages, and
- * begin the next run at the same place. A record is then in one partition, whichever of the readings that had it from.
- */
-function readingOf({ checkpoint }: TableState): string {
-  const { page, reading, watermark } = checkpoint ?? {}
-  return stringifyJson([page ?? 0, reading ?? null, watermark ?? null])
 }
 
 function mixed(states: readonly TableState[], other: number): BizonError {

@@ -3,7 +3,7 @@
 
 import { InvalidKey, inDestination } from '../../../lib/config/invalid-key.ts'
 import type { SyncMode } from '../../../lib/source.ts'
-import { linksOf } from '../child-tables.ts'
+import { linksOf, recordsFirst } from '../child-tables.ts'
 import { namingOf } from '../naming.ts'
 import type { SqliteOptions } from './config.ts'
 import { derivedName, quoteName } from './names.ts'
@@ -29,10 +29,8 @@ export class Lists {
     return names.includes(this.#root)
   }
 
-  /** Tables of records first: what becomes of their rows decides about the others. */
-  inOrder<Table>(tables: readonly Table[], namesOf: (table: Table) => readonly string[]): Table[] {
-    const rank = (table: Table): number => (this.isIn(namesOf(table)) ? 1 : 0)
-    return [...tables].sort((one, other) => rank(one) - rank(other))
+  recordsFirst<Table>(tables: readonly Table[], namesOf: (table: Table) => readonly string[]): Table[] {
+    return recordsFirst(tables, (table) => this.isIn(namesOf(table)))
   }
 
   /** Once in a transaction, before anything else. */

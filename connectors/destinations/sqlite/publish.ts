@@ -35,7 +35,7 @@ export async function publish(site: Site, state: TableState, keepsOthers: boolea
   if (state.direct) return { ...state, phase: 'published', publishedBy: state.run }
   const { lists, session } = site
   const written = Object.entries(state.tables)
-  const tables = lists?.inOrder(written, ([, { kinds = {} }]) => Object.keys(kinds)) ?? written
+  const tables = lists?.recordsFirst(written, ([, { kinds = {} }]) => Object.keys(kinds)) ?? written
   await lists?.begin(session)
   for (const [table, staged] of tables) {
     const all = site.followed ? columnsFor(site, staged.kinds ?? {}) : site.columnsOf(table).all

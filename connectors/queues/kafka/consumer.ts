@@ -99,7 +99,6 @@ export class KafkaChannelConsumer implements ChannelConsumer {
   async close(): Promise<void> {
     this.#held = []
     if (this.#given) return
-    await this.#member?.close()
     await this.#client?.close()
   }
 

@@ -49,7 +49,6 @@ export class KafkaChannelGroup implements ChannelGroup {
 
   async close(): Promise<void> {
     this.#closed.abort()
-    await this.#member?.close()
     await this.#client?.close()
   }
 

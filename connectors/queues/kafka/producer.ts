@@ -7,7 +7,7 @@ import { faultPoint } from '../../../lib/fault.ts'
 import type { Log } from '../../../lib/log.ts'
 import { never, orAborted, sleep } from '../../../lib/wait.ts'
 import type { KafkaConnection } from '../../kafka/config.ts'
-import { connectKafka, type KafkaClient, type KafkaProducer, type Message } from '../../kafka.ts'
+import { connectKafka, headerText, type KafkaClient, type KafkaProducer, messagesOf } from '../../kafka.ts'
 import { PARTITION, prepareTopic, type Topic } from './topic.ts'
 
 /** What stands behind the message, of the last one of a group. */
@@ -135,25 +135,15 @@ export class KafkaChannelProducer implements ChannelProducer {
     for (let end = high, window = WINDOW; end > low; window *= 4) {
       const start = Math.max(low, end - window)
       let found: string | undefined
-      reader.assign(name, PARTITION, start)
-      for (let next = start; next < end; ) {
-        for (const batch of await reader.fetch(never)) {
-          next = batch.next
-          for (const message of batch.messages) {
-            if (message.offset < end && String(message.key) === key) found = textIn(message, LAST) ?? found
-          }
+      const stretch = { topic: name, partition: PARTITION, next: start, end }
+      for await (const messages of messagesOf(reader, stretch, () => reader.fetch(never))) {
+        for (const message of messages) {
+          if (message.offset < end && String(message.key) === key) found = headerText(message, LAST) ?? found
         }
       }
-      reader.unassign(name, PARTITION)
       if (found !== undefined) return found
       end = start
     }
     return undefined
   }
-}
-
-/** A header of which there is one, as text. */
-export function textIn({ headers }: Pick<Message, 'headers'>, name: string): string | undefined {
-  const value = headers[name]
-  return Buffer.isBuffer(value) ? value.toString() : undefined
 }

@@ -2,7 +2,7 @@
 
 import type { Log } from '../../../lib/log.ts'
 import type { KafkaConnection } from '../../kafka/config.ts'
-import { connectKafka, type KafkaClient } from '../../kafka.ts'
+import { connectKafka, type KafkaClient, messagesOf, type Stretch } from '../../kafka.ts'
 import type { Topic } from './topic.ts'
 
 /** Fewer are counted: each end of a transaction has an offset of its own, so that where offsets go on there may be no message. */
@@ -26,7 +26,7 @@ export async function waitingIn(
       )
       const next = Math.max(low, found?.offset ?? (from === 'earliest' ? low : high))
       if (next >= high) continue
-      sum += high - next > FEW ? high - next : await count(client, { name, partition, next, high }, signal)
+      sum += high - next > FEW ? high - next : await count(client, { topic: name, partition, next, end: high }, signal)
     }
     return sum
   } finally {
@@ -34,19 +34,10 @@ export async function waitingIn(
   }
 }
 
-async function count(
-  client: KafkaClient,
-  { name, partition, next, high }: { name: string; partition: number; next: number; high: number },
-  signal: AbortSignal,
-): Promise<number> {
+async function count(client: KafkaClient, stretch: Stretch, signal: AbortSignal): Promise<number> {
   const reader = client.reader({})
-  reader.assign(name, partition, next)
   let found = 0
-  for (let at = next; at < high; ) {
-    for (const { messages, next: behind } of await reader.fetch(signal)) {
-      for (const { offset } of messages) if (offset < high) found += 1
-      at = behind
-    }
-  }
+  for await (const messages of messagesOf(reader, stretch, () => reader.fetch(signal)))
+    found += messages.before(stretch.end)
   return found
 }

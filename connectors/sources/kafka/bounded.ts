@@ -2,9 +2,10 @@
 // goes on at a position gives the same pages as one that was never stopped.
 
 import type { Page, Start } from '../../../lib/source.ts'
-import type { Messages } from '../../kafka/messages.ts'
+import type { Batch } from '../../kafka/reader.ts'
+import { messagesOf } from '../../kafka/stretch.ts'
 import { type BoundsOptions, spans } from './bounds.ts'
-import type { Broker, FetchOptions, Reader } from './broker.ts'
+import type { Broker, FetchOptions } from './broker.ts'
 import { fetched } from './fetched.ts'
 import { Gathering, type PageOptions } from './gathering.ts'
 import type { Records } from './records.ts'
@@ -26,8 +27,9 @@ export async function* readBounded(
   const watermark = offsets.ends().toJson()
   const gathering = new Gathering(pages)
   const reader = broker.reader(fetch)
+  const more = (): Promise<readonly Batch[]> => fetched(reader, bounds, signal)
   for (const { topic, partition, next, end = next } of [...offsets]) {
-    for await (const messages of messagesOf(reader, { topic, partition, next, end }, bounds, signal)) {
+    for await (const messages of messagesOf(reader, { topic, partition, next, end }, more)) {
       const count = messages.before(end)
       for (let at = 0; at < count; ) {
         at = gathering.add(topic, partition, messages, at, count)
@@ -43,32 +45,4 @@ export async function* readBounded(
   const page = await gathering.take(records, signal)
   if (signal.aborted) return
   yield { ...page, next: null, watermark }
-}
-
-interface Part {
-  readonly topic: string
-  readonly partition: number
-  readonly next: number
-  readonly end: number
-}
-
-/** The messages up to the end, as they come, and perhaps some behind it. */
-async function* messagesOf(
-  reader: Reader,
-  { topic, partition, next, end }: Part,
-  bounds: BoundsOptions,
-  signal: AbortSignal,
-): AsyncGenerator<Messages, void, void> {
-  if (next >= end) return // else a fetch would wait for what comes
-  reader.assign(topic, partition, next)
-  try {
-    for (let at = next; at < end; ) {
-      for (const batch of await fetched(reader, bounds, signal)) {
-        yield batch.messages
-        at = batch.next
-      }
-    }
-  } finally {
-    reader.unassign(topic, partition)
-  }
 }

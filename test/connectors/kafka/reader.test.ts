@@ -45,7 +45,7 @@ function readerOf(
     refreshMetadata: async () => {},
     refreshMetadataIfNecessary: refresh,
     findLeaderForPartitions: () => ({ [leader()]: [0] }),
-    findBroker: async () => ({ fetch }),
+    findBroker: async () => ({ fetch, listOffsets: async () => ({ responses: [] }) }),
   }
   const reader = new PartitionReader(
     cluster as unknown as FetchCluster,
@@ -74,12 +74,15 @@ test('the shell of messages that were compacted away is stepped over, in the mid
   expect(await offsetsIn(readerOf(async (offset) => (offset === 1 ? [1] : [])))).toEqual([1])
 })
 
-test('messages that a broker does not get at in time are waited for', async () => {
+test.each([
+  ['when its time is over', (ms: number) => ms],
+  ['at a limit of its own', (ms: number) => Math.min(ms, 300)],
+])('messages that a broker does not get at are waited for, though it says so %s', async (_, limit) => {
   let late = 3
   const reader = readerOf(async (offset, { maxWaitTime }) => {
     if (late === 0) return [0, 1, 2].slice(offset)
     late -= 1
-    await sleep(maxWaitTime)
+    await sleep(limit(maxWaitTime))
     return []
   })
   expect(await offsetsIn(reader)).toEqual([0, 1, 2])
@@ -147,3 +150,31 @@ test('a read that is called off does not wait for brokers that are to say who le
   stop.abort(new Error('enough'))
   await expect(reading).rejects.toThrow('enough')
 }, 5000)
+
+test('one answer is unpacked as far as it may be; whose messages were left has its turn next', async () => {
+  const value = Buffer.alloc(1 << 20)
+  const fetch = async (request: object) => {
+    const [topic] = (request as { topics: { partitions: { partition: number; fetchOffset: string }[] }[] }).topics
+    const partitions = topic?.partitions.map(({ partition, fetchOffset }) => {
+      const records = batchOf({ messages: [{ offset: Number(fetchOffset), value }], codec: 1 })
+      return { partition, errorCode: 0, highWatermark: 9, lastStableOffset: 9, abortedTransactions: [], records }
+    })
+    return { responses: [{ topicName: 't', partitions }] }
+  }
+  const cluster = {
+    addMultipleTargetTopics: async () => {},
+    refreshMetadataIfNecessary: async () => {},
+    findLeaderForPartitions: () => ({ 1: [0] }),
+    findBroker: async () => ({ fetch }),
+  }
+  const place = { code: 'source', brokers: [] } as const
+  const reader = new PartitionReader(cluster as unknown as FetchCluster, place, { maxBytes: 1 << 18 })
+  for (const partition of [0, 1, 2]) reader.assign('t', partition, 0)
+  const given: string[] = []
+  while (given.length < 6) {
+    const batches = await reader.fetch(never)
+    expect(batches).toHaveLength(1)
+    for (const { partition, next } of batches) given.push(`${partition}: ${next}`)
+  }
+  expect(given).toEqual(['0: 1', '1: 1', '2: 1', '0: 2', '1: 2', '2: 2'])
+})

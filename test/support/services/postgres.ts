@@ -41,7 +41,7 @@ export class PostgresServer {
     )
     if (isNew) {
       await mkdir(data, { mode: 0o700 })
-      const owner = await ownerOf()
+      const owner = await serverOwner()
       if (owner) {
         await chmod(folder, 0o711)
         await chown(data, owner.uid, owner.gid)
@@ -71,7 +71,7 @@ export class PostgresServer {
     await this.#process.start({
       command: await program('postgres'),
       args: ['-D', data, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
-      ...(await ownerOf()),
+      ...(await serverOwner()),
       cwd: '/',
       env: ENV,
       isReady: () =>
@@ -91,7 +91,7 @@ export class PostgresServer {
   async own(name: string): Promise<string> {
     const path = join(this.folder, 'data', name)
     await writeFile(path, '', { mode: 0o600 })
-    const owner = await ownerOf()
+    const owner = await serverOwner()
     if (owner) await chown(path, owner.uid, owner.gid)
     return path
   }
@@ -130,7 +130,7 @@ const urlOf = (port: number, database: string, user = 'postgres'): string =>
   `postgresql://${user}@127.0.0.1:${port}/${database}`
 
 /** The server refuses to run as root. */
-async function ownerOf(): Promise<{ uid: number; gid: number } | undefined> {
+export async function serverOwner(): Promise<{ uid: number; gid: number } | undefined> {
   if (process.getuid?.() !== 0) return undefined
   const id = async (flag: string): Promise<number> => Number((await run('id', [flag, 'postgres'])).stdout)
   return { uid: await id('-u'), gid: await id('-g') }
