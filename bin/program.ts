@@ -32,9 +32,22 @@ function writeHelp(text: string): void {
   process.stdout.write(text)
 }
 
-/** A command below `parent`: one sentence, and examples that can be run as they stand. */
-export function addCommand(parent: Command, usage: string, description: string, examples: readonly Example[]): Command {
-  return settle(parent.command(usage)).description(description).addHelpText('after', examplesText(examples))
+/** A command below `parent`: one sentence, what else there is to say, and examples that can be run as they stand. */
+export function addCommand(
+  parent: Command,
+  usage: string,
+  description: string,
+  examples: readonly Example[],
+  more?: string,
+): Command {
+  const command = settle(parent.command(usage)).description(description)
+  if (more !== undefined) command.addHelpText('after', more)
+  return command.addHelpText('after', examplesText(examples))
+}
+
+/** What a broker does for a command, before its examples. */
+export function brokerText(...lines: readonly string[]): string {
+  return `\nMessage broker:\n${lines.map((line) => `  ${line}`).join('\n')}`
 }
 
 export interface Example {

@@ -40,7 +40,8 @@ export function createProgress({ terminal, log, now = () => performance.now() }:
 export class Tally {
   private rows = 0
   private bytes = 0
-  private rowsBefore = 0
+  /** Of each run, or partition of one, what others had loaded when this process began with it. */
+  private readonly before = new Map<string, number>()
   private total: number | undefined
   private startedAt: number
   private checkpointAt: number | undefined
@@ -51,8 +52,9 @@ export class Tally {
 
   add(event: PipelineEvent, now: number): void {
     if (event.type === 'start') {
-      this.startedAt = now
-      this.rowsBefore = event.from?.rows ?? 0
+      // A partition that comes back, or a pipe that begins anew, has rows of this process before it.
+      if (this.before.size === 0) this.startedAt = now
+      if (!this.before.has(event.job)) this.before.set(event.job, event.from?.rows ?? 0)
       this.total = event.total
     } else if (event.type === 'page') {
       this.rows += event.rows
@@ -65,7 +67,7 @@ export class Tally {
   line(now: number): string {
     const seconds = (now - this.startedAt) / 1000
     const rate = seconds > 0 ? this.rows / seconds : 0
-    const done = this.rowsBefore + this.rows
+    const done = [...this.before.values()].reduce((sum, rows) => sum + rows, this.rows)
     const parts = [
       this.total === undefined ? records(done) : `${count(done)} of ${records(this.total)}`,
       `${count(Math.round(rate))}/s`,

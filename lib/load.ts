@@ -13,7 +13,7 @@ import type { OpenSource, ReadOptions } from './extract.ts'
 import { faultPoint } from './fault.ts'
 import type { Log } from './log.ts'
 import type { Meter } from './meter.ts'
-import { checkPartitions, partIdentities, partRun, RECENT_JOBS } from './partition.ts'
+import { checkPartitions, partIdentities, partitionName, partRun, RECENT_JOBS } from './partition.ts'
 import type { Delivery } from './queue.ts'
 import { redactLog } from './redact.ts'
 import { idPrefixOf } from './row-id.ts'
@@ -235,9 +235,11 @@ export class OpenLoad {
   /** False: it was stopped while other partitions have not ended. */
   async #publish(): Promise<boolean> {
     const { signal, log } = this.#options
+    const { partition } = this.config.source
     const halted = this.#stop ? AbortSignal.any([signal, this.#stop]) : signal
     for (let wait = 0, turns = 0; (await this.#destination.publish()) === 'waits'; turns++) {
-      if (wait === 0) log.info('all of this partition is loaded; it is published with the others')
+      if (wait === 0 && partition)
+        log.info(`all of ${partitionName(partition)} is loaded; it is published with the others`)
       wait = Math.min(OTHERS_SECONDS, 2 * wait || FIRST_SECONDS)
       await sleep(wait, halted)
       if (halted.aborted || (turns % GIVEN_UP_TURNS === 0 && (await this.#isGivenUp()))) return false

@@ -17,6 +17,9 @@ export interface Partition {
   readonly of: number
 }
 
+/** For people. */
+export const partitionName = ({ index, of }: Partition): string => `partition ${index + 1} of ${of}`
+
 export const MOST_PARTITIONS = 256
 
 /** Among so many of a partition, newest first, the run that the loaders are at is looked for. */

@@ -113,7 +113,9 @@ export async function openRun({
 
   const fail: OpenRun['fail'] = async (error) => {
     const reason = redactor(config.secrets)(messageOf(error))
-    await store.finish(lease, job, { status: 'failed', error: reason }).catch(() => {})
+    // A destination that another run is writing to is asked again and again by who stands by.
+    const isAttempt = !(error instanceof BizonError && error.code === 'locked')
+    await store.finish(lease, job, { status: 'failed', error: reason, isAttempt }).catch(() => {})
   }
   const save: OpenRun['save'] = async (checkpoint, receipt) => {
     faultPoint('cursor.before')

@@ -116,6 +116,8 @@ export interface StateStore {
       status: 'succeeded' | 'failed' | 'running'
       error?: string
       watermark?: Json
+      /** False: somebody else was at work, so that it never got to anything, and does not count. */
+      isAttempt?: boolean
     },
   ): Promise<void>
   /**

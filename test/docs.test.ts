@@ -66,6 +66,9 @@ describe('the README', () => {
   })
 })
 
+/** Which is not there, as the broker is not. */
+const ONE_FOR_MANY_LOADERS = { name: 'postgres', config: { url: 'postgresql://loader@127.0.0.1:1/warehouse' } }
+
 describe('the pages', () => {
   let sandbox: Sandbox
   beforeAll(async () => {
@@ -105,7 +108,8 @@ describe('the pages', () => {
   test.each(written)('%s: every piece of YAML is valid in a pipeline', async (page) => {
     const whole = parseYaml(await readFile(join(CHECKOUT, 'examples/weather.yml'), 'utf8'))
     for (const [index, block] of blocks(page, 'yaml').entries()) {
-      await writeFile(sandbox.path(`block-${index}.yml`), JSON.stringify({ ...whole, ...parseYaml(block) }))
+      const shared = block.includes('partitions:') && { destination: ONE_FOR_MANY_LOADERS }
+      await writeFile(sandbox.path(`block-${index}.yml`), JSON.stringify({ ...whole, ...shared, ...parseYaml(block) }))
       const { code, stdout } = await sandbox.run(`${QUICK_NPX}\nnpx bizon check block-${index}.yml`)
       expect(stdout, block).toContain(`ok  block-${index}.yml is valid`)
       // A broker of a page is not there.

@@ -5,7 +5,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import { BizonError } from '../../lib/errors.ts'
 import type { PipeDialect } from '../../lib/pipe/dialect.ts'
 import type { RawJson } from '../../lib/record.ts'
-import { createProgram, examplesText, requireFile } from '../program.ts'
+import { brokerText, createProgram, examplesText, requireFile } from '../program.ts'
 import { summary } from '../progress.ts'
 import { reportOption, requireReport } from '../report.ts'
 import type { Signals } from '../signals.ts'
@@ -82,6 +82,14 @@ export function addLoad(terminal: Terminal): Command {
     .addOption(maxMemoryOption())
     .addOption(reportOption({ dash: false }))
     .addOption(scratchOption())
+    .addHelpText(
+      'after',
+      brokerText(
+        'With --from-queue messages are consumed from the Kafka topic or RabbitMQ queue',
+        'of engine.queue, and acknowledged once they are durable in the destination.',
+        'Loaders of one consumer group share the partitions of a topic.',
+      ),
+    )
     .addHelpText(
       'after',
       examplesText([

@@ -6,7 +6,7 @@ import type { Outcome } from '../../lib/events.ts'
 import type { LogLevel } from '../../lib/log.ts'
 import { limitMemory } from '../../lib/memory.ts'
 import { findStream } from '../../lib/source.ts'
-import { addCommand, requireFile } from '../program.ts'
+import { addCommand, brokerText, requireFile } from '../program.ts'
 import { createProgress, summary } from '../progress.ts'
 import { dashRefused, Reporting, reportOption, requireReport } from '../report.ts'
 import { watchSignals } from '../signals.ts'
@@ -44,16 +44,25 @@ interface RunOptions {
 }
 
 export function addRun(program: Command, terminal: Terminal): void {
-  addCommand(program, 'run', 'Run a pipeline; a run that was cut off goes on where it stopped.', [
-    { what: 'run a pipeline', run: 'bizon run examples/weather.yml' },
-    {
-      what: 'fetch everything again, then replace what was loaded before',
-      run: 'bizon run examples/incremental.yml --reset',
-    },
-    { what: 'what it would do, without running it', run: 'bizon run examples/weather.yml --explain' },
-    { what: 'errors only, for cron', run: 'bizon run examples/weather.yml --quiet --report report.json' },
-    { what: 'keep the log as JSON lines', run: 'bizon run examples/weather.yml --log-format json 2> run.log' },
-  ])
+  addCommand(
+    program,
+    'run',
+    'Run a pipeline; a run that was cut off goes on where it stopped.',
+    [
+      { what: 'run a pipeline', run: 'bizon run examples/weather.yml' },
+      {
+        what: 'fetch everything again, then replace what was loaded before',
+        run: 'bizon run examples/incremental.yml --reset',
+      },
+      { what: 'what it would do, without running it', run: 'bizon run examples/weather.yml --explain' },
+      { what: 'errors only, for cron', run: 'bizon run examples/weather.yml --quiet --report report.json' },
+      { what: 'keep the log as JSON lines', run: 'bizon run examples/weather.yml --log-format json 2> run.log' },
+    ],
+    brokerText(
+      'With engine.queue.type kafka or rabbitmq, records are produced to its topic or',
+      'queue and consumed from there; messages that wait are loaded first.',
+    ),
+  )
     .argument('<FILENAME>', 'the pipeline, a YAML file')
     .addOption(customSourceOption())
     .addOption(customDestinationOption())

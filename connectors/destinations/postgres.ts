@@ -247,9 +247,15 @@ export class PostgresDestination implements Destination {
       return all
     })
     if (!isWorthIt) return 'waits'
+    let isSaid = false
+    const say = (): void => {
+      if (!isSaid)
+        this.#context.log.info(`all ${this.#site.partition?.of} partitions have ended; they are published together`)
+      isSaid = true
+    }
     // One that a COMMIT without an answer has published finds that when it is done again.
     const together = await this.#session.transact(async (transaction) => {
-      const done = await publishTogether(transaction, this.#site, state)
+      const done = await publishTogether(transaction, this.#site, state, say)
       await this.#session.commit(transaction)
       return done
     })

@@ -165,11 +165,12 @@ export function* forgetPublished(identity: Identity): Work<void> {
 
 export function* endJob(job: Job, end: Parameters<StateStore['finish']>[2]): Work<void> {
   const changes = yield* change(
-    `UPDATE stream_jobs SET status = ?, updated_at = now(), error_message = ?,
+    `UPDATE stream_jobs SET status = ?, updated_at = now(), error_message = ?, attempt = coalesce(attempt, 0) - ?,
        incremental_state = coalesce(?, incremental_state) WHERE id = ? AND status <> 'cancelled'`,
     [
       end.status,
       end.error === undefined ? null : Array.from(end.error.replaceAll('\0', '')).slice(0, ERROR_LENGTH).join(''),
+      end.isAttempt === false ? 1 : 0,
       end.watermark === undefined ? null : stringifyJson(end.watermark),
       job.id,
     ],

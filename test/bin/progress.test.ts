@@ -28,6 +28,16 @@ describe('the line of a run that works', () => {
     expect(tally.line(10_000)).toBe('700 of 1,000 records, 10/s, 1.0 kB, no checkpoint yet, about 30 s left')
   })
 
+  test('keeps to the clock and the counts of this process when partitions come, go and come back', () => {
+    const tally = new Tally(0)
+    tally.add({ type: 'start', job: 'r1', reasons: [], from: at(600) }, 0)
+    tally.add({ type: 'start', job: 'r2', reasons: [], from: at(200) }, 0)
+    tally.add({ type: 'page', rows: 100, bytes: 1000 }, 5000)
+    tally.add({ type: 'start', job: 'r1', reasons: [], from: at(650) }, 9000)
+    tally.add({ type: 'start', job: 'r2', reasons: [], from: at(250) }, 9000)
+    expect(tally.line(10_000)).toBe('900 records, 10/s, 1.0 kB, no checkpoint yet')
+  })
+
   test('promises no end once there is more than the source counted', () => {
     const tally = new Tally(0)
     tally.add({ type: 'start', job: 'r', reasons: [], total: 10 }, 0)

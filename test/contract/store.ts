@@ -105,6 +105,16 @@ export function storeContract(
       expect(failed).toEqual({ ...job, status: 'failed', errorMessage: `${'x'.repeat(253)}🌧 ` })
     })
 
+    test('that never got to anything is no attempt', async () => {
+      const { lease, job } = await begun({ mode: 'incremental' })
+      await store.finish(lease, job, { status: 'failed', error: 'another run is writing', isAttempt: false })
+      const resumed = await store.begin(lease, beginJob({ resume: job.id, mode: 'incremental' }))
+      expect(resumed).toEqual(job)
+      await store.finish(lease, resumed, { status: 'failed', error: 'no route to host', isAttempt: true })
+      const again = await store.begin(lease, beginJob({ resume: job.id, mode: 'incremental' }))
+      expect(again.attempt).toBe(1)
+    })
+
     test('that is interrupted goes on running', async () => {
       const { lease, job } = await begun()
       await store.finish(lease, job, { status: 'running' })

@@ -77,7 +77,7 @@ const zombie: Look = (program) =>
               async during(other) {
                 await until('the other one has loaded all', isWhole, other)
                 child.kill('SIGCONT')
-                const hasLetGo = (): boolean => said.split('goes to another loader').length > 3
+                const hasLetGo = (): boolean => said.split('lets go of partition').length > 3
                 await until('it has let go of all, or changed something', async () => {
                   return child.exitCode !== null || hasLetGo() || !(await isWhole())
                 })

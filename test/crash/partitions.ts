@@ -73,7 +73,11 @@ engine:
 
   async #start(args: readonly string[], { failpoint, during, isTalking = false }: Loading): Promise<Ended> {
     const env = failpoint === undefined ? {} : { BIZON_FAILPOINT: failpoint }
-    return this.place.execute([process.execPath, ...args, ...(isTalking ? [] : ['--quiet'])], env, during)
+    return this.place.execute(
+      [process.execPath, ...args, ...(isTalking ? ['--log-level', 'DEBUG'] : ['--quiet'])],
+      env,
+      during,
+    )
   }
 
   async query(sql: string): Promise<string> {

@@ -68,7 +68,13 @@ export async function prepareTogether(transaction: Transaction, site: Site, stat
   for (const one of ready ?? []) await preparePublish(transaction, site, one)
 }
 
-export async function publishTogether(transaction: Transaction, site: Site, state: TableState): Promise<Together> {
+/** `begins`: told that all have ended, and that it is this process which publishes them. */
+export async function publishTogether(
+  transaction: Transaction,
+  site: Site,
+  state: TableState,
+  begins: () => void,
+): Promise<Together> {
   if (!(await hasTurn(transaction, site))) return 'waits'
   const found = await find(transaction, site, state)
   const { rows, own } = found
@@ -76,6 +82,7 @@ export async function publishTogether(transaction: Transaction, site: Site, stat
   if (own.phase === 'published') return { state: own, sha256: row.found }
   const ready = readyIn(found)
   if (!ready) return 'waits'
+  begins()
   const keepsOthers = false
   let published = Object.assign({}, ...ready.map((one) => one.published))
   if (useOf(own, site.options) === 'add') {

@@ -7,11 +7,20 @@ import { BizonError, messageOf } from '../../errors.ts'
 import type { Outcome } from '../../events.ts'
 import { type Log, silentLog } from '../../log.ts'
 import { shareMemory } from '../../memory.ts'
-import { PARTITIONS_KEY, type Partition, partIdentities, partRun, RECENT_JOBS, wholeRun } from '../../partition.ts'
+import {
+  PARTITIONS_KEY,
+  type Partition,
+  partIdentities,
+  partitionName,
+  partRun,
+  RECENT_JOBS,
+  wholeRun,
+} from '../../partition.ts'
 import type { Identity, StateStore } from '../../state.ts'
 import { never, sleep } from '../../wait.ts'
 import type { LoadQueueOptions } from './load.ts'
 import type { MessageHead } from './message.ts'
+import { TellingPartitions } from './told.ts'
 
 /** One sequence of messages to be loaded. */
 export interface One {
@@ -60,6 +69,7 @@ export async function loadShared(parts: SharedParts): Promise<Outcome> {
 class Shared {
   readonly #parts: SharedParts
   readonly #log: Log
+  readonly #told: TellingPartitions
   /** First failure, or that all is done. */
   readonly #ended = new AbortController()
   readonly #failed = new AbortController()
@@ -81,6 +91,7 @@ class Shared {
     this.#parts = parts
     this.#halted = AbortSignal.any([signal, stop, this.#ended.signal])
     this.#log = parts.options.log ?? silentLog
+    this.#told = new TellingPartitions(this.#log)
   }
 
   get halted(): AbortSignal {
@@ -109,6 +120,7 @@ class Shared {
   async settled(): Promise<void> {
     await Promise.all(this.#working.values())
     await this.#looking
+    this.#told.end()
   }
 
   outcome(): Outcome {
@@ -138,10 +150,9 @@ class Shared {
     const { until, meter, signal = never, stop = never, ...rest } = options
     const partition = { index, of: partitions }
     const stopping = AbortSignal.any([stop, this.#ended.signal, revoked])
-    const whose = `partition ${index + 1} of ${partitions}`
     const leave = shareMemory()
     try {
-      this.#log.info(`loads ${whose}`)
+      this.#told.come(partition)
       await this.#takeOver(partition)
       for (;;) {
         const outcome = await loadOne({
@@ -165,13 +176,13 @@ class Shared {
     } catch (error) {
       if (error !== stopping.reason) {
         if (!revoked.aborted) throw error
-        this.#log.warn(`${whose}: ${messageOf(error)}`)
+        this.#log.warn(`${partitionName(partition)}: ${messageOf(error)}`)
       }
     } finally {
       leave()
       await consumer.close()
     }
-    if (revoked.aborted) this.#log.info(`${whose} goes to another loader`)
+    if (revoked.aborted && !this.#ended.signal.aborted) this.#told.go(partition)
   }
 
   /** A run that is published here, and not in all partitions, is that which the loaders are at. */

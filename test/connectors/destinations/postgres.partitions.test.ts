@@ -11,6 +11,7 @@ import { never, sleep } from '../../../lib/wait.ts'
 import { runOf } from '../../support/load.ts'
 import { Parts } from '../../support/part-ground.ts'
 import { postgresDestination, postgresOptions, silent } from '../../support/postgres-destination.ts'
+import { listening } from '../../support/queued.ts'
 import { freshDatabase, psql, psqlEach } from '../../support/services/postgres.ts'
 import { scriptedSource } from '../../support/shelf.ts'
 
@@ -110,6 +111,20 @@ test.each(['stream', 'incremental', 'full_refresh'])(
 
 describe('what is loaded in partitions', () => {
   const shared = { mode: 'full_refresh', pages: [9, 4] }
+
+  test('is said to be published once, by whoever finds that all have ended', async () => {
+    const parts = new Parts({ url, ...shared })
+    await parts.extract()
+    const log = listening()
+    await Promise.all([parts.load({ log }), parts.load({ log })])
+    const saying = (what: string): string[] => log.said.filter((one) => one.includes(what))
+    expect(saying('have ended')).toEqual(['all 3 partitions have ended; they are published together'])
+    const loaded = saying('is loaded; it is published with the others')
+    expect(loaded.length).toBeGreaterThan(0)
+    expect(new Set(loaded).size).toBe(loaded.length)
+    expect(loaded.every((one) => /^all of partition [123] of 3 /.test(one))).toBe(true)
+    expect(saying('goes to another loader')).toEqual([])
+  })
 
   test('is not loaded in another number of them, or without', async () => {
     const parts = new Parts({ url, ...shared })

@@ -575,6 +575,19 @@ describe('a load from a queue', () => {
     )
   })
 
+  test('counts no attempts while another program writes to the destination', async () => {
+    const broker = new MemoryBroker()
+    await extractInto(broker, await configOf())
+    let tries = 0
+    const fails = (step: string): void => {
+      if (step === 'open' && ++tries < 3) throw new BizonError('locked', 'another run is writing to it')
+    }
+    const log = listening()
+    expect(await loadFrom(broker, await configOf({ fails }), { log })).toMatchObject({ status: 'complete' })
+    expect(tries).toBe(3)
+    expect(log.said.filter((one) => one.includes('attempt'))).toEqual([expect.stringMatching(/, attempt 1$/)])
+  })
+
   test('waits for another loader that has the pipeline', async () => {
     const broker = new MemoryBroker()
     await extractInto(broker, await configOf())
