@@ -19,7 +19,6 @@ export type PipelineEvent =
 
 export type Observer = (event: PipelineEvent) => void
 
-/** How a run that did not fail ended. */
 /** Of a process that has loaded nothing. */
 export const NOTHING_LOADED = {
   rows: 0,
@@ -31,6 +30,7 @@ export const NOTHING_LOADED = {
   outputs: [],
 } as const satisfies Partial<Outcome>
 
+/** How a run that did not fail ended. */
 export interface Outcome {
   /** `complete`: published, job succeeded. `stopped`: by a signal, `max_iterations`, or a stream that paused; the next run goes on. */
   readonly status: 'complete' | 'stopped'
@@ -46,4 +46,21 @@ export interface Outcome {
   readonly resumedFrom?: Checkpoint
   /** Paths or tables where the result is. Empty unless published or written directly. */
   readonly outputs: readonly string[]
+}
+
+/** Of a run that was loaded in several goes: what was loaded before, and since. */
+export function together(before: Outcome | undefined, since: Outcome): Outcome {
+  if (!before) return since
+  const { resumedFrom: _, ...latest } = since
+  const sum = (of: 'rows' | 'bytes' | 'pages' | 'checkpoints' | 'seconds'): number => before[of] + since[of]
+  return {
+    ...latest,
+    rows: sum('rows'),
+    bytes: sum('bytes'),
+    pages: sum('pages'),
+    checkpoints: sum('checkpoints'),
+    seconds: sum('seconds'),
+    ...(before.resumedFrom && { resumedFrom: before.resumedFrom }),
+    outputs: [...new Set([...before.outputs, ...since.outputs])],
+  }
 }

@@ -36,21 +36,28 @@ export class Counts {
 }
 
 export class Meter {
-  /** One for each stream, in the order in which they began; what was counted before is in the first. */
+  /** One for each run, in the order in which they began; what was counted before is in the first. */
   readonly streams: Counts[] = [new Counts()]
-  /** Of work that is done beside that of others: of each partition of a stream. */
-  readonly parts: Meter[] = []
+  readonly #parts = new Map<number, Meter>()
 
-  /** Counts by itself what is done at the same time as other work. */
-  part(): Meter {
-    const part = new Meter()
-    this.parts.push(part)
+  /** Of the partitions of a stream, each of which is loaded beside the others. */
+  get parts(): readonly Meter[] {
+    return [...this.#parts.values()]
+  }
+
+  /** Of the partition; the same each time that it is given to this process. */
+  part(index: number): Meter {
+    const part = this.#parts.get(index) ?? new Meter()
+    this.#parts.set(index, part)
     return part
   }
 
+  /** A run may begin more than once, as with each extract that goes on with it: it is counted as one. */
   begin(beginning: Beginning): void {
-    if (this.#now.beginning) this.streams.push(new Counts())
-    this.#now.beginning = beginning
+    const { beginning: before } = this.#now
+    if (before && before.run !== beginning.run) this.streams.push(new Counts())
+    const isSame = before?.run === beginning.run
+    this.#now.beginning = isSame ? { ...beginning, from: before.from, reasons: before.reasons } : beginning
     this.#now.durable = beginning.from
   }
 
@@ -114,7 +121,8 @@ export class Meter {
     destinationRetries?: number | undefined
   }): void {
     this.#now.source = source ?? {}
-    this.#now.destinationRetries = destinationRetries
+    if (destinationRetries === undefined) return
+    this.#now.destinationRetries = (this.#now.destinationRetries ?? 0) + destinationRetries
   }
 
   get #now(): Counts {

@@ -33,6 +33,28 @@ export async function calledOff<T>(work: Promise<T>, signal: AbortSignal, cut: (
 /** For what nobody calls off. */
 export const never: AbortSignal = new AbortController().signal
 
+/**
+ * Aborts also with the first of some signals, until it is let go of. `AbortSignal.any` leaves a trace of what it makes on what that is made
+ * of: too much for what is done again and again under signals that live as long as the process. What is made of this one leaves it here.
+ */
+export class Linked extends AbortController {
+  readonly #signals: readonly AbortSignal[]
+  readonly #follow = (event: Event): void => this.abort((event.target as AbortSignal).reason)
+
+  constructor(...signals: readonly AbortSignal[]) {
+    super()
+    this.#signals = signals
+    for (const each of signals) {
+      if (each.aborted) this.abort(each.reason)
+      else each.addEventListener('abort', this.#follow, { once: true })
+    }
+  }
+
+  release(): void {
+    for (const each of this.#signals) each.removeEventListener('abort', this.#follow)
+  }
+}
+
 /** The longest wait: a timer set for more ends at once. */
 export const MOST_SECONDS = 2_147_483
 

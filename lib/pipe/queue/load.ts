@@ -8,14 +8,14 @@
 import type { Channel, ChannelConsumer } from '../../channel.ts'
 import type { ConfigOf } from '../../config.ts'
 import { BizonError, Damaged, Unloadable } from '../../errors.ts'
-import { NOTHING_LOADED, type Outcome } from '../../events.ts'
+import { NOTHING_LOADED, type Outcome, together } from '../../events.ts'
 import { load } from '../../load.ts'
 import { type Log, silentLog } from '../../log.ts'
 import { checkPartitions } from '../../partition.ts'
 import { pipeline } from '../../pipeline.ts'
 import type { RawJson } from '../../record.ts'
 import type { PipelineOptions } from '../../steps.ts'
-import { never, sleep } from '../../wait.ts'
+import { Linked, never, sleep } from '../../wait.ts'
 import { Refused } from '../admit.ts'
 import type { Tell } from '../echo.ts'
 import { FromPipe } from '../from.ts'
@@ -74,13 +74,14 @@ async function loadPipes({ options, ...parts }: PipesParts): Promise<Outcome> {
   const halted = AbortSignal.any([signal, stop])
   const memory: Memory = { left: new Set(), isStandby: false }
   for (;;) {
-    const taking = new AbortController()
-    const messages = parts.consumer.take(AbortSignal.any([halted, taking.signal]))
+    const taking = new Linked(halted)
+    const messages = parts.consumer.take(taking.signal)
     try {
       const outcome = await new QueueLoad({ ...parts, options, memory, halted }).drain(messages)
       if (outcome) return outcome
     } finally {
       taking.abort()
+      taking.release()
       await messages.return().catch(() => {}) // whoever ends it has a result or an error already
     }
   }
@@ -92,6 +93,8 @@ interface Memory {
   readonly left: Set<string>
   /** It was said that another loader is at work. */
   isStandby: boolean
+  /** Of the run that is loaded. */
+  loaded?: Outcome
 }
 
 interface QueueLoadParts extends PipesParts {
@@ -132,7 +135,7 @@ class QueueLoad {
           if ((await feed.passOver(piece)) && done.isLast && this.#endsWith(piece)) return done.outcome
           continue
         }
-        const outcome = await this.#pipe(feed, piece)
+        const outcome = this.#counted(await this.#pipe(feed, piece))
         if (outcome.status === 'complete') {
           await feed.settle()
           if (this.#endsWith(piece)) return outcome
@@ -144,6 +147,13 @@ class QueueLoad {
       if (this.#isTorn(feed)) return undefined
     }
     return undefined
+  }
+
+  /** With what came of the run in pipes before. */
+  #counted(outcome: Outcome): Outcome {
+    const { memory } = this.#parts
+    memory.loaded = together(memory.loaded?.job === outcome.job ? memory.loaded : undefined, outcome)
+    return memory.loaded
   }
 
   #endsWith({ head }: Piece): boolean {
@@ -162,18 +172,19 @@ class QueueLoad {
       if (state) await feed.durable(state.page)
     }
     const bytes = feed.pipe(first, () => leaving.abort(new BizonError('interrupted', 'the pipe goes on no more')))
-    const ends = stop ? AbortSignal.any([stop, leaving.signal]) : leaving.signal
+    const ends = new Linked(leaving.signal, ...(stop ? [stop] : []))
+    const failing = new Linked(...(signal ? [signal] : []))
     const pipe = new FromPipe(bytes, config, {
       acknowledged: told,
       isQueued: true,
-      signal: AbortSignal.any([ends, ...(signal ? [signal] : [])]),
+      signal: AbortSignal.any([ends.signal, failing.signal]),
     })
     try {
       return await pipeline(pipe, load(config), {
         meter,
-        stop: ends,
+        stop: ends.signal,
+        signal: failing.signal,
         ...(log && { log }),
-        ...(signal && { signal }),
         ...(observe && { observe }),
       })
     } catch (error) {
@@ -181,6 +192,9 @@ class QueueLoad {
       if (leaving.signal.aborted && error === leaving.signal.reason)
         return { ...NOTHING_LOADED, status: 'stopped', job: first.head.run }
       throw error
+    } finally {
+      ends.release()
+      failing.release()
     }
   }
 

@@ -1,10 +1,11 @@
 // A loader among several: it loads the partitions that it is given, each as a pipeline of its own, and lets go of those that are to go
 // to another one. It has done its work when a run is published in all partitions, whoever loaded them.
 
+import { setMaxListeners } from 'node:events'
 import type { Assignment, Channel, ChannelConsumer } from '../../channel.ts'
 import type { ConfigOf } from '../../config.ts'
 import { BizonError, messageOf } from '../../errors.ts'
-import type { Outcome } from '../../events.ts'
+import { type Outcome, together } from '../../events.ts'
 import { type Log, silentLog } from '../../log.ts'
 import { shareMemory } from '../../memory.ts'
 import {
@@ -17,7 +18,7 @@ import {
   wholeRun,
 } from '../../partition.ts'
 import type { Identity, StateStore } from '../../state.ts'
-import { never, sleep } from '../../wait.ts'
+import { Linked, never, sleep } from '../../wait.ts'
 import type { LoadQueueOptions } from './load.ts'
 import type { MessageHead } from './message.ts'
 import { TellingPartitions } from './told.ts'
@@ -74,9 +75,13 @@ class Shared {
   readonly #ended = new AbortController()
   readonly #failed = new AbortController()
   readonly #halted: AbortSignal
+  /** Of what partitions do: each of them listens while it is here. */
+  readonly #stopping: AbortSignal
+  readonly #failing: AbortSignal
   /** By partition; never reject. */
   readonly #working = new Map<number, Promise<void>>()
-  readonly #outcomes: Outcome[] = []
+  /** By partition, of all that was loaded of it here, however often it came and went. */
+  readonly #outcomes = new Map<number, Outcome>()
   /** What the partitions are of. Undefined: nobody has said yet. */
   #stream: Identity | undefined
   /** The run that was published in a partition, and is looked for in the others. */
@@ -90,6 +95,9 @@ class Shared {
     const { signal = never, stop = never } = parts.options
     this.#parts = parts
     this.#halted = AbortSignal.any([signal, stop, this.#ended.signal])
+    this.#stopping = AbortSignal.any([stop, this.#ended.signal])
+    this.#failing = AbortSignal.any([signal, this.#failed.signal])
+    setMaxListeners(0, this.#stopping, this.#failing)
     this.#log = parts.options.log ?? silentLog
     this.#told = new TellingPartitions(this.#log)
   }
@@ -128,28 +136,30 @@ class Shared {
     this.#failed.signal.throwIfAborted()
     if (!this.#isComplete) {
       signal.throwIfAborted()
-      if (this.#outcomes.length === 0) stop.throwIfAborted()
+      if (this.#outcomes.size === 0) stop.throwIfAborted()
     }
+    const outcomes = [...this.#outcomes.values()]
     const sum = (of: 'rows' | 'bytes' | 'pages' | 'checkpoints' | 'totalRows'): number =>
-      this.#outcomes.reduce((total, one) => total + one[of], 0)
+      outcomes.reduce((total, one) => total + one[of], 0)
     return {
       status: this.#isComplete ? 'complete' : 'stopped',
-      job: this.#run ?? wholeRun(this.#outcomes[0]?.job ?? ''),
+      job: this.#run ?? wholeRun(outcomes[0]?.job ?? ''),
       rows: sum('rows'),
       bytes: sum('bytes'),
       pages: sum('pages'),
       checkpoints: sum('checkpoints'),
       totalRows: sum('totalRows'),
-      seconds: Math.max(0, ...this.#outcomes.map(({ seconds }) => seconds)),
-      outputs: [...new Set(this.#outcomes.flatMap(({ outputs }) => outputs))],
+      seconds: Math.max(0, ...outcomes.map(({ seconds }) => seconds)),
+      outputs: [...new Set(outcomes.flatMap(({ outputs }) => outputs))],
     }
   }
 
   async #work({ partition: index, consumer, revoked }: Assignment): Promise<void> {
     const { partitions, options, loadOne } = this.#parts
-    const { until, meter, signal = never, stop = never, ...rest } = options
+    const { until, meter, ...rest } = options
     const partition = { index, of: partitions }
-    const stopping = AbortSignal.any([stop, this.#ended.signal, revoked])
+    const [stop, fail] = [new Linked(this.#stopping, revoked), new Linked(this.#failing)]
+    const stopping = stop.signal
     const leave = shareMemory()
     try {
       this.#told.come(partition)
@@ -163,13 +173,13 @@ class Shared {
           },
           options: {
             ...rest,
-            ...(meter && { meter: meter.part() }),
-            signal: AbortSignal.any([signal, this.#failed.signal]),
+            ...(meter && { meter: meter.part(index) }),
+            signal: fail.signal,
             stop: stopping,
             ...(until && { until: () => partOf(until(), index) }),
           },
         })
-        this.#outcomes.push(outcome)
+        this.#outcomes.set(index, together(this.#outcomes.get(index), outcome))
         if (stopping.aborted) break
         this.#look(wholeRun(outcome.job))
       }
@@ -180,6 +190,8 @@ class Shared {
       }
     } finally {
       leave()
+      stop.release()
+      fail.release()
       await consumer.close()
     }
     if (revoked.aborted && !this.#ended.signal.aborted) this.#told.go(partition)
