@@ -8,6 +8,7 @@
 //   kafka/records.ts     messages to records
 
 import { join } from 'node:path'
+import { type Log, silentLog } from '../../lib/log.ts'
 import { memorySizes } from '../../lib/memory.ts'
 import { defineSource } from '../../lib/source.ts'
 import { connectionOf } from '../kafka/config.ts'
@@ -45,7 +46,8 @@ export default defineSource({
     const connection = connectionOf(options, 'source', ['consumer_config', options.consumer_config])
     const decoding = openDecoding(options, context)
     const bounds = { topics: options.topics.map(({ name }) => name), lost: options.auto_offset_reset, log }
-    const connect = (signal: AbortSignal) => connectKafka(connection, { code: 'source', log }, signal)
+    const connectWith = (log: Log) => (signal: AbortSignal) => connectKafka(connection, { code: 'source', log }, signal)
+    const connect = connectWith(log)
     const { settings } = connection
     const parts = {
       records: decoding.records,
@@ -65,7 +67,9 @@ export default defineSource({
       lookMs: settings.metadataMaxAgeMs ?? LOOK_MS,
       log,
     }
-    const commits = new Commits(connect, options.group_id, log)
+    // That a broker is away is said by the read, and that nothing can be told by whoever tells it: not by this connection as well.
+    const unheard = connectWith({ ...silentLog, debug: (message) => log.debug(message) })
+    const commits = new Commits(unheard, options.group_id, log)
     return {
       async check(signal) {
         await decoding.check()
