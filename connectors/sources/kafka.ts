@@ -9,6 +9,7 @@
 //   kafka/records.ts     messages to records
 
 import { join } from 'node:path'
+import { type Log, silentLog } from '../../lib/log.ts'
 import { memorySizes } from '../../lib/memory.ts'
 import { defineSource } from '../../lib/source.ts'
 import { Absence } from '../kafka/absence.ts'
@@ -50,8 +51,8 @@ export default defineSource({
     requireTlsFiles(connection, options, ['source'])
     const decoding = openDecoding(options, context)
     const bounds = { topics: options.topics.map(({ name }) => name), lost: options.auto_offset_reset, log }
-    const connectOnce = (signal: AbortSignal) => connectKafka(connection, { code: 'source', log }, signal)
-    const connect = patiently(connectOnce, {
+    const connectWith = (log: Log) => (signal: AbortSignal) => connectKafka(connection, { code: 'source', log }, signal)
+    const connect = patiently(connectWith(log), {
       seconds: options.reconnect_timeout,
       absence: new Absence(`Kafka at ${connection.brokers.join(',')}`, log),
     })
@@ -74,7 +75,9 @@ export default defineSource({
       lookMs: settings.metadataMaxAgeMs ?? LOOK_MS,
       log,
     }
-    const commits = new Commits(connectOnce, options.group_id, log)
+    // That a broker is away is said by the read, and that nothing can be told by whoever tells it: not by this connection as well.
+    const unheard = connectWith({ ...silentLog, debug: (message) => log.debug(message) })
+    const commits = new Commits(unheard, options.group_id, log)
     return {
       async check(signal) {
         await decoding.check()

@@ -1,4 +1,4 @@
-// A scenario whose two halves have a topic of Kafka between them: each half run to its end or to the point where it kills itself, and
+// A scenario whose two halves have a broker between them: each half run to its end or to the point where it kills itself, and
 // what other programs read of it.
 
 import { join } from 'node:path'
@@ -21,36 +21,40 @@ const TO = { extract: '--to-queue', load: '--from-queue' } as const
 
 export interface QueuedOptions {
   readonly programs?: Programs | undefined
+  /** What stands at `engine.queue`, for a topic or queue of this name. Default: a topic of the shared Kafka. */
+  readonly broker?: (name: string) => Promise<object>
+  /** Of a Kafka. */
   readonly address?: KafkaAddress
-  /** Keys of `queue`. */
+  /** Keys of `queue` for it. */
   readonly queue?: object
   /** Lines of the pipeline file that are others. */
   readonly edit?: (text: string) => string
 }
 
+async function kafkaOf(topic: string, { address, queue = {} }: QueuedOptions): Promise<object> {
+  const config = queueConfig(topic, address ?? (await sharedKafka()), { linger_ms: 0, ...queue })
+  return { type: 'kafka', config }
+}
+
 export class Queued {
   readonly place: Workspace
   readonly scenario: Scenario
-  readonly topic: string
   readonly #programs: Programs
 
-  constructor(place: Workspace, scenario: Scenario, topic: string, programs: Programs) {
+  constructor(place: Workspace, scenario: Scenario, programs: Programs) {
     this.place = place
     this.scenario = scenario
-    this.topic = topic
     this.#programs = programs
   }
 
   /** The run before was done without a queue. */
   static async prepare(scenario: Scenario, options: QueuedOptions = {}): Promise<Queued> {
-    const { programs = BUILT, address = await sharedKafka(), queue = {}, edit = (text) => text } = options
+    const { programs = BUILT, edit = (text) => text, broker = (name) => kafkaOf(name, options) } = options
     const place = await prepare(scenario)
-    const topic = freshName()
-    const config = queueConfig(topic, address, { linger_ms: 0, ...queue })
-    const line = `engine:\n  queue: ${JSON.stringify({ type: 'kafka', config })}\n`
+    const line = `engine:\n  queue: ${JSON.stringify(await broker(freshName()))}\n`
     const text = String(await place.read('pipeline.yml'))
     await place.write({ 'pipeline.yml': edit(text.replace('engine:\n', line)) })
-    return new Queued(place, scenario, topic, programs)
+    return new Queued(place, scenario, programs)
   }
 
   run(half: Half, { failpoint, during, args = ['--quiet'], env = {} }: Execution = {}): Promise<Ended> {

@@ -9,7 +9,7 @@ import { fewOf, NIGHTLY, TEST_LIMIT_MS } from './workspace.ts'
 
 const large = { bursts: [24_000], silenceSeconds: 1.5 }
 const options: SoakOptions = NIGHTLY
-  ? { seconds: 1800, bursts: [0, 200, 2000, 8000], silenceSeconds: 6, restarts: 20 }
+  ? { seconds: 1800, bursts: [0, 100, 1000, 5000], silenceSeconds: 6, restarts: 20 }
   : { ...large, seconds: 20, restarts: 2 }
 
 test(

@@ -34,7 +34,9 @@ export interface Soak {
   /** From when a message is sent after a silence until a reader sees its row, in ms. */
   readonly latencies: readonly number[]
   readonly code: number | null
+  /** The end of what it said, and how often it has warned. */
   readonly said: string
+  readonly warnings: number
   /** Rows; different messages; rows that are not as they were sent. */
   readonly content: string
 }
@@ -112,9 +114,10 @@ class Soaking {
       env: { PATH: process.env.PATH, LANG: 'C.UTF-8', TZ: 'UTC' },
       stdio: ['ignore', 'ignore', 'pipe'],
     })
-    let said = ''
-    child.stderr.on('data', (chunk) => {
+    let [said, warnings] = ['', 0]
+    child.stderr.on('data', (chunk: Buffer) => {
       said = `${said}${chunk}`.slice(-4000)
+      warnings += String(chunk).split('WARNING').length - 1
     })
     const ended = new Promise<number | null>((done) => child.on('close', done))
     try {
@@ -137,6 +140,7 @@ class Soaking {
       latencies: this.#latencies,
       code: await ended,
       said,
+      warnings,
       content: await this.#content(),
     }
   }
@@ -241,7 +245,7 @@ const LATENCY_MS = (POLL_SECONDS * 1000) / 2
 
 /** What is wrong; nothing: all is well. */
 export function complaintsOf(soak: Soak): string[] {
-  const { sent, content, code, memory, openFiles, idle, wakeups, latencies } = soak
+  const { sent, content, code, memory, openFiles, idle, wakeups, latencies, warnings, restarts } = soak
   const right = `${sent}|${sent}|0`
   const half = memory.length >> 1
   const more = medianOf(memory.slice(half)) - medianOf(memory.slice(0, half))
@@ -252,6 +256,7 @@ export function complaintsOf(soak: Soak): string[] {
     [Math.max(...openFiles.slice(half)) <= Math.max(...openFiles.slice(0, half)), `it holds open ${openFiles} files`],
     [meanOf(idle) <= IDLE, `idle it uses ${idle} of a core`],
     [meanOf(wakeups) <= WAKEUPS, `idle it wakes up ${wakeups} times a second`],
+    [warnings <= restarts, `it warned ${warnings} times of ${restarts} brokers that went away`],
     [Math.max(...latencies) <= LATENCY_MS, `a message takes ${latencies.map(Math.round)} ms`],
   ]
   return facts.flatMap(([isRight, complaint]) => (isRight ? [] : [complaint]))
