@@ -6,8 +6,13 @@ import { InvalidKey } from '../lib/config/invalid-key.ts'
 import type { ConfigPath } from '../lib/config/problems.ts'
 import { BizonError, type ErrorCode, messageOf } from '../lib/errors.ts'
 
+const CONTENT = 'is the text of a certificate or key, and not the name of a file that has it'
+/** What people take for the name of the file. It may be a key, so that it is not shown. */
+const isContent = (path: string): boolean => path.includes('-----BEGIN') || path.includes('\n')
+
 /** Throws an InvalidKey for the key at this place when its file cannot be read. */
 export function requirePem(path: string, at: ConfigPath): void {
+  if (isContent(path)) throw new InvalidKey(at, CONTENT, { hint: 'Write it to a file, and name that.' })
   try {
     accessSync(path, constants.R_OK)
   } catch (error) {
@@ -26,6 +31,8 @@ export function readTls<Name extends string>(
   const read: { [Key in Name]?: Buffer } = {}
   for (const [name, path] of Object.entries<string | undefined>(files)) {
     if (path === undefined) continue
+    if (isContent(path))
+      throw new BizonError(code, `${name} ${CONTENT}`, { hint: 'Write it to a file, and name that.' })
     try {
       read[name as Name] = readFileSync(path)
     } catch (error) {

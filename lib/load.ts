@@ -224,6 +224,7 @@ export class OpenLoad {
     if (!this.#published) {
       if (!this.#durable?.end) return this.#open.pause()
       this.#open.checkSize(this.#durable)
+      await this.#open.checkEnds()
       if (!(await this.#publish())) return this.#open.pause()
       this.#options.observe({ type: 'published' })
       await this.#open.succeed(this.#durable)

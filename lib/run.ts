@@ -3,6 +3,7 @@
 
 import { createHash } from 'node:crypto'
 import { normalize } from 'node:path'
+import { checkAlike } from './alike.ts'
 import type { Checkpoint, Receipt } from './checkpoint.ts'
 import type { ConfigOf, PipelineConfig, SourceConfig } from './config.ts'
 import type { Destination, Run } from './destination.ts'
@@ -53,6 +54,8 @@ export interface OpenRun {
   save(checkpoint: Checkpoint, receipt: Receipt | undefined): Promise<void>
   /** Before the publish. Throws when a full refresh has too few rows to take the place of the one before. */
   checkSize(end: Checkpoint): void
+  /** Before the publish, too. Rejects where another partition has ended the run with another reading, and may be at the next run by now. */
+  checkEnds(): Promise<void>
   /** After the publish; the watermark moves with it. */
   succeed(end: Checkpoint): Promise<void>
   /** The run stopped before its end; the next process goes on with it. */
@@ -161,6 +164,9 @@ export async function openRun({
     save,
     checkSize({ rows }) {
       if (before !== undefined && maxShrinkPct !== undefined) checkShrink({ rows, before, maxShrinkPct })
+    },
+    async checkEnds() {
+      if (config.source.partition) checkAlike({ run: job.id, mode }, await partsInStore(store, config, job.id))
     },
     async succeed({ watermark = since?.value }) {
       faultPoint('status.before')

@@ -138,7 +138,7 @@ export function connectionOf(
   const settings = settingsOf(properties, [...at, side], side)
   const same = <T>(key: Key, own: T | undefined, property: string, value: T | undefined): T | undefined => {
     if (own !== undefined && value !== undefined && own !== value) {
-      throw wrong(key, `is ${JSON.stringify(own)}, but ${side} has ${property}: ${String(value)}`, {
+      throw wrong(key, `is ${JSON.stringify(own)}, and ${side} has another ${property}`, {
         hint: 'Remove one of them.',
         shown: String(own),
       })
@@ -204,6 +204,12 @@ type Key = string | readonly string[]
 type Wrong = (key: Key, reason: string, options?: InvalidKeyOptions) => InvalidKey
 
 function brokersIn(text: string, wrong: (reason: string, options: InvalidKeyOptions) => InvalidKey): readonly string[] {
+  // As of a URL: what stands before it may be a password, with commas in it.
+  if (text.includes('@')) {
+    throw wrong('names a user beside the brokers', {
+      hint: 'Write host:port alone, with commas between; who signs in stands in authentication.',
+    })
+  }
   const brokers = text
     .split(',')
     .map((broker) => broker.trim())

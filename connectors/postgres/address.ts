@@ -1,6 +1,7 @@
 // Where a PostgreSQL server is, by URL or key by key: the keys that every connector to one has.
 
 import * as z from 'zod'
+import { hostName } from '../../lib/config/fields.ts'
 import { InvalidKey } from '../../lib/config/invalid-key.ts'
 import type { ConfigPath } from '../../lib/config/problems.ts'
 import { SSL_MODES, sslKeys } from '../../lib/config/schema-tls.ts'
@@ -17,7 +18,7 @@ export const addressKeys = {
       '`postgresql://user:password@host:port/database?sslmode=…`; better as a reference, `env://NAME`. Default: none.',
     )
     .meta({ examples: ['postgresql://loader@127.0.0.1:5432/warehouse'] }),
-  host: z.string().min(1).optional().describe('Host name or address. Default: `localhost`.'),
+  host: hostName('Host name or address. Default: `localhost`.').optional(),
   port: z.number().int().min(1).max(65535).optional().describe('TCP port. Default: 5432.'),
   database: z.string().min(1).optional().describe("Name of the database. Default: the user's name."),
   user: z.string().min(1).optional().describe('Role to connect as. Default: `postgres`.'),

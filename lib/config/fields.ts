@@ -15,6 +15,16 @@ export const size = (least: number, fallback: number, what: string, most?: numbe
 
 export const port = (what: string) => z.number().int().min(1).max(65535).describe(what)
 
+/** A whole URL with a password in it would be shown wherever it is said what cannot be reached. */
+export const hostName = (what: string) =>
+  z
+    .string()
+    .min(1)
+    .refine((name) => !name.includes('@'), {
+      error: 'is a host name alone: user, password and port have keys of their own',
+    })
+    .describe(what)
+
 export const unused = 'Accepted, without effect here.'
 
 const MODES = ['NULLABLE', 'REQUIRED', 'REPEATED'] as const

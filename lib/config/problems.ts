@@ -2,6 +2,7 @@
 // A value that came from a reference is shown as the reference, never as what it stands for.
 
 import { BizonError } from '../errors.ts'
+import { REDACTED } from '../redact.ts'
 import type { InvalidKeyOptions } from './invalid-key.ts'
 
 /** Where in the config: keys and list indexes from the top. */
@@ -74,7 +75,10 @@ export class Problems {
     const isShown = shown === undefined || shown === '' || !this.isHidden(path)
     const plain = isShown
       ? text
-      : text.replaceAll(JSON.stringify(shown), this.show(path, shown)).replaceAll(shown, '***')
+      : text
+          .split(JSON.stringify(shown))
+          .map((piece) => piece.replaceAll(shown, REDACTED))
+          .join(this.show(path, shown))
     const full = this.#withReference(path, this.#scrub(plain), part)
     return new BizonError('config', this.#line(this.#problem(path, full, part)), { hint, cause })
   }

@@ -2,7 +2,7 @@
 
 import * as z from 'zod'
 import { LOG_LEVELS } from '../log.ts'
-import { flag, port, size, text, unused } from './fields.ts'
+import { flag, hostName, port, size, text, unused } from './fields.ts'
 import { sslKeys } from './schema-tls.ts'
 
 const everyStore = {
@@ -15,7 +15,7 @@ const sqliteConfig = z.object({
   ...everyStore,
 })
 const postgresConfig = z.object({
-  host: text('Host name.'),
+  host: hostName('Host name.'),
   port: port('Port. Default 5432.').default(5432),
   database: text('Database.'),
   schema: text('Schema of the tables; it must exist. Tables of the Python program are used where it has put them.'),

@@ -1,12 +1,13 @@
 // Publishing a run in partitions: once all of them have ended, by whichever loader finds that they have, in one transaction that
 // also marks every partition's state. Whoever comes later finds its own state published and has nothing to do.
 
+import { checkAlike } from '../../../lib/alike.ts'
 import type { Checkpoint } from '../../../lib/checkpoint.ts'
 import { type BizonError, Unloadable } from '../../../lib/errors.ts'
 import { faultPoint } from '../../../lib/fault.ts'
 import { readingAnew } from '../../../lib/job.ts'
 import { parseJson } from '../../../lib/json.ts'
-import { allPartitions, readingOf, wholeRun } from '../../../lib/partition.ts'
+import { allPartitions, wholeRun } from '../../../lib/partition.ts'
 import type { SyncMode } from '../../../lib/source.ts'
 import { useOf } from './check.ts'
 import { ARRIVAL } from './merge.ts'
@@ -141,46 +142,20 @@ function readyIn({ states, own }: Found): readonly TableState[] | undefined {
       wholeRun(one.run) === wholeRun(own.run),
   )
   if (ready.length < states.length) return undefined
-  checkAlike(ready)
+  checkAlike(
+    own,
+    ready.map(({ checkpoint }) => checkpoint ?? undefined),
+  )
   return ready
 }
 
 /**
  * What readers see batch by batch is there already; but a run is not said to be published where another partition has ended with another
- * reading of it: the next run begins behind one of them. Of two that end at once, one finds the other.
+ * reading of it: the next run begins behind one of them. Of two that end at once, one finds the other. What is at the next run
+ * already says nothing here of this one: whoever asks has looked into the state store.
  */
-export async function checkEnds(transaction: Transaction, site: Site, { run }: TableState): Promise<void> {
-  const seen = await look(transaction, site)
-  checkAlike(seen.map((one) => (one?.checkpoint?.end && wholeRun(one.run) === wholeRun(run) ? one : undefined)))
-}
-
-/** Rejects where partitions were loaded with two settings, or hold two readings. Those that have not ended are left out. */
-function checkAlike(ends: readonly (Seen | undefined)[]): void {
-  const first = ends.findIndex((one) => one)
-  const one = ends[first]
-  const differs = (of: (seen: Seen) => string | undefined): number =>
-    ends.findIndex((two) => one && two && of(two) !== of(one))
-  const edited = differs(({ checkpoint }) => checkpoint?.settings)
-  if (one && edited > 0) throw loadedTwoWays(one, [first, edited], ends.length)
-  const other = differs(({ checkpoint }) => readingOf(checkpoint))
-  if (one && other > 0) throw mixed(one, ends[other] as Seen, [first, other], ends.length)
-}
-
-function mixed(one: Seen, two: Seen, [first, other]: readonly [number, number], of: number): BizonError {
-  return new Unloadable(
-    'source',
-    `not published: run ${wholeRun(one.run)} was read twice, with other records the second time; partition ${first + 1} of ${of} has one reading (${one.checkpoint?.page} pages), and partition ${other + 1} the other (${two.checkpoint?.page} pages)`,
-    { hint: `Read it once more, whole: ${readingAnew(one.mode)}.` },
-  )
-}
-
-/** Loaders that were not told the same began it, each before another one had loaded anything. */
-function loadedTwoWays({ run, mode }: Seen, [first, other]: readonly [number, number], of: number): BizonError {
-  return new Unloadable(
-    'config',
-    `not published: partitions ${first + 1} and ${other + 1} of ${of} of run ${wholeRun(run)} were loaded with two settings of destination, or transforms of the loader`,
-    { hint: `Give all loaders the same. Then read it once more, whole: ${readingAnew(mode)}.` },
-  )
+export async function checkEnds(transaction: Transaction, site: Site, state: TableState): Promise<void> {
+  checkAlike(state, await partsOf(transaction, site, state.run))
 }
 
 /** The staged rows of all partitions, in the staging table of one of them. */

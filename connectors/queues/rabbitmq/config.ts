@@ -2,7 +2,7 @@
 
 import * as z from 'zod'
 import type { ChannelContext } from '../../../lib/channel.ts'
-import { flag, port, size, text, unused } from '../../../lib/config/fields.ts'
+import { flag, hostName, port, size, text, unused } from '../../../lib/config/fields.ts'
 import { InvalidKey } from '../../../lib/config/invalid-key.ts'
 import { requirePem } from '../../tls.ts'
 import type { Place } from './topology.ts'
@@ -18,7 +18,7 @@ const TOO_LONG = `is longer than ${NAME_BYTES} bytes`
 
 const queueSchema = z
   .object({
-    host: text('Host name of a node.'),
+    host: hostName('Host name of a node.'),
     port: port(`Port, of both sides. Default: ${PORT}, with TLS ${TLS_PORT}.`).optional(),
     virtual_host: text('Virtual host. Default: `/`.').default('/'),
     username: text('User. Default: `guest`, who is let in from the same machine alone.').default('guest'),

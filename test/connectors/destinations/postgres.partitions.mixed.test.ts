@@ -148,6 +148,11 @@ describe('whose source was read twice', () => {
         )
       }
       await parts.extract({ ignoresWaiting: true, reset: true })
+      // Nor where the partitions that are done with it have gone on, and hold the next run.
+      const release = parts.hold(0, late)
+      await parts.loadUntil(async () => (await ended()) === 3)
+      release()
+      await expect(parts.load()).rejects.toThrow(/^not published: run [0-9a-f]{28}0000 was read twice/)
       expect(await parts.load({ skipBroken: true })).toMatchObject({ status: 'complete' })
       expect(await numbers()).toEqual(upTo(36))
       pages.push(5)

@@ -217,7 +217,7 @@ test.each<[string, object, Properties, string]>([
     'two protocols',
     { security_protocol: 'SSL' },
     { 'security.protocol': 'PLAINTEXT' },
-    'security_protocol: is "SSL", but consumer_config has security.protocol: PLAINTEXT',
+    'security_protocol: is "SSL", and consumer_config has another security.protocol',
   ],
   [
     'two users',
@@ -241,13 +241,13 @@ test.each<[string, object, Properties, string]>([
     'two groups',
     { group_id: 'mine' },
     { 'group.id': 'other' },
-    'group_id: is "mine", but consumer_config has group.id: other',
+    'group_id: is "mine", and consumer_config has another group.id',
   ],
   [
     'two clusters',
     {},
     { 'bootstrap.servers': 'b:9092' },
-    'bootstrap_servers: is "a:9092", but consumer_config has bootstrap.servers: b:9092',
+    'bootstrap_servers: is "a:9092", and consumer_config has another bootstrap.servers',
   ],
   [
     'a password for a token',
@@ -266,6 +266,22 @@ test('a secret is not shown where its property is refused', () => {
     connection({}, ['consumer_config', { 'ssl.key.pem': 'hidden', 'sasl.password': 'hidden' }]),
   )
   expect(`${error.message} ${String((error as { hint?: string }).hint)}`).not.toContain('hidden')
+})
+
+test.each([
+  ['the key', { bootstrap_servers: 'kafka://u:hunter22@a:9092' }, {}],
+  ['a password with a comma', { bootstrap_servers: 'b:9092,kafka://u:hunter22,x@a:9092' }, {}],
+  ['the key of a queue', { bootstrap_server: 'kafka://u:hunter22@a' }, {}],
+  ['a property', { bootstrap_servers: 'a' }, { 'bootstrap.servers': 'kafka://u:hunter22@a:9092' }],
+  ['its other name', { bootstrap_servers: 'a' }, { 'metadata.broker.list': 'u:hunter22@a' }],
+])('an address with a password is not shown: %s', (_, keys, properties) => {
+  const { message } = caught(() => connectionOf(keys, ['source'], ['consumer_config', properties]))
+  expect(message).toMatch(/names a user beside the brokers$/)
+})
+
+test('what a property says beside a key, which may be secret, is not shown', () => {
+  const error = caught(() => connection({ group_id: 'mine' }, ['consumer_config', { 'group.id': 'zzz' }]))
+  expect(error.message).not.toContain('zzz')
 })
 
 function caught(work: () => unknown): Error {

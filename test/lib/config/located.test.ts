@@ -84,6 +84,16 @@ test('what a reference stands for is not shown', async () => {
   }
 })
 
+test.each(['e', 'env', '$&', '$`'])('nor anything of it, and the reference stays as it is: %s', async (value) => {
+  process.env.ODD_URL = value
+  try {
+    const { message } = await caught(async () => made(await configOf('create', '$& ${env://ODD_URL}')))
+    expect(message).toMatch(/destination\.config\.url: "\$& \$\{env:\/\/ODD_URL\}" \(\*\*\*\) is odd$/)
+  } finally {
+    delete process.env.ODD_URL
+  }
+})
+
 test('the config says so of a key that the engine objects to', async () => {
   const config = await configOf('never')
   expect(made(config)).toBeDefined()
