@@ -57,8 +57,8 @@ type Loading = Extract<Scenario['acts'][number], { half: 'load' }>
 const sorted = (rows: readonly number[]): number[] => [...rows].sort((a, b) => a - b)
 /** Of a broker that has been given away, and has nothing more to give. */
 const QUIET_MS = 15
-/** A partition that has ended looks so often, at least, whether another one has given up the run. */
-const WAITING_MS = 4500
+/** A partition that has ended asks so often, at most, until it looks whether another one has given up the run, and leaves it. */
+const ASKED = 4
 
 /** The extract dies between the ends of two partitions: one has all of the run, the other nothing. */
 const HALF_AN_END: Scenario = {
@@ -129,17 +129,17 @@ class Trial {
     const broker = this.#broker
     for (const one of broker.partitions) one.redeliverFrom(Math.max(0, one.acknowledged + 1 - again))
     const stop = new AbortController()
-    const waiting = new Set<number>()
+    /** How often each has asked whether it may be published since anything else has happened. */
+    const waiting = new Map<number, number>()
     let quiet: NodeJS.Timeout | undefined
+    const stopSoon = (): void => {
+      quiet ??= setTimeout(() => stop.abort(new Error('idle')), QUIET_MS)
+    }
     const look = (): void => {
       const isQuiet = broker.partitions.every((one, index) => waiting.has(index) || one.isIdle)
-      if (!isQuiet) {
-        clearTimeout(quiet)
-        quiet = undefined
-        return
-      }
-      const wait = waiting.size > 0 ? WAITING_MS : QUIET_MS
-      quiet ??= setTimeout(() => stop.abort(new Error('idle')), wait)
+      if (isQuiet && [...waiting.values()].every((asked) => asked >= ASKED)) return stopSoon()
+      clearTimeout(quiet)
+      quiet = undefined
     }
     let writes = 0
     broker.interfere = (reached) => {
@@ -148,8 +148,12 @@ class Trial {
     }
     const config = await this.#config((reached, partition) => {
       fails(reached)
-      if (reached === 'waits') waiting.add(partition)
-      else if (reached !== 'publish') waiting.delete(partition) // which comes before each `waits`
+      if (reached === 'waits') waiting.set(partition, (waiting.get(partition) ?? 0) + 1)
+      // Which comes before each `waits`.
+      else if (reached !== 'publish') {
+        waiting.delete(partition)
+        for (const one of waiting.keys()) waiting.set(one, 0)
+      }
       if (reached === 'write' && ++writes % turns === 0) broker.rebalance(writes)
       look()
     })
