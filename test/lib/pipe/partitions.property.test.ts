@@ -136,8 +136,8 @@ class Trial {
       quiet ??= setTimeout(() => stop.abort(new Error('idle')), QUIET_MS)
     }
     const look = (): void => {
-      const isQuiet = broker.partitions.every((one, index) => waiting.has(index) || one.isIdle)
-      if (isQuiet && [...waiting.values()].every((asked) => asked >= ASKED)) return stopSoon()
+      const isQuiet = broker.partitions.every((one, index) => one.isIdle || (waiting.get(index) ?? 0) >= ASKED)
+      if (isQuiet) return stopSoon()
       clearTimeout(quiet)
       quiet = undefined
     }
