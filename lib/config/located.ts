@@ -21,7 +21,9 @@ export function located<Definition extends object>(
   problems: Problems,
 ): Definition {
   const make = definition[name] as Method
-  return { ...definition, [name]: making((...given) => make.apply(definition, given), problems) }
+  // In front of it, not a copy: what a definition that is an instance of a class can do is no property of its own.
+  const value = making((...given) => make.apply(definition, given), problems)
+  return Object.create(definition, { [name]: { value, enumerable: true } })
 }
 
 function making(make: Method, problems: Problems): Method {
