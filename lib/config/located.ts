@@ -21,9 +21,9 @@ export function located<Definition extends object>(
   problems: Problems,
 ): Definition {
   const make = definition[name] as Method
-  // In front of it, not a copy: what a definition that is an instance of a class can do is no property of its own.
-  const value = making((...given) => make.apply(definition, given), problems)
-  return Object.create(definition, { [name]: { value, enumerable: true } })
+  // What a definition that is an instance of a class can do is no property of its own.
+  const copy = Object.assign(Object.create(Object.getPrototypeOf(definition)), definition)
+  return Object.assign(copy, { [name]: making((...given) => make.apply(definition, given), problems) })
 }
 
 function making(make: Method, problems: Problems): Method {
