@@ -13,7 +13,7 @@ import type { OpenSource, ReadOptions } from './extract.ts'
 import { faultPoint } from './fault.ts'
 import type { Log } from './log.ts'
 import type { Meter } from './meter.ts'
-import { checkPartitions, partIdentities, partitionName, partRun, RECENT_JOBS } from './partition.ts'
+import { checkPartitions, partIdentities, partitionName, partRun, RECENT_JOBS, wholeRun } from './partition.ts'
 import type { Delivery } from './queue.ts'
 import { redactLog } from './redact.ts'
 import { idPrefixOf } from './row-id.ts'
@@ -257,11 +257,14 @@ export class OpenLoad {
     if (!partition) return false
     const identities = partIdentities({ ...identityOf(this.config), stream }, partition.of)
     const recent = await Promise.all(identities.map((one) => this.#store.jobs(one, RECENT_JOBS)))
-    const own = recent[partition.index]?.find(({ id }) => id === this.#job)
+    const own = recent[partition.index] ?? []
+    const begun = own.find(({ id }) => id === this.#job)?.createdAt
+    // Clocks may differ: what was here, too, came before.
+    const wasHere = (run: string): boolean => own.some(({ id }) => wholeRun(id) === wholeRun(run))
     return recent.some((jobs, index) => {
       const part = jobs.find(({ id }) => id === partRun(this.#job, index))
       if (part) return part.status === 'cancelled'
-      return own !== undefined && jobs.some((one) => one.status !== 'cancelled' && one.createdAt > own.createdAt)
+      return jobs.some((one) => one.status !== 'cancelled' && begun && one.createdAt > begun && !wasHere(one.id))
     })
   }
 

@@ -22,8 +22,10 @@ export class Absence {
     const said = messageOf(error)
     const what = said.startsWith(this.#where) ? said : `${this.#where}: ${said}`
     this.#log.debug(`${what}; trying again`)
-    this.#since ??= performance.now()
-    if (this.#isSaid || performance.now() - this.#since < MOMENT_MS) return
+    const now = performance.now()
+    // A connection that lies idle is lost now and then, and nobody tells that the next one holds.
+    if (this.#since === undefined || now - this.#since > seconds * 1000) this.#since = now
+    if (this.#isSaid || now - this.#since < MOMENT_MS) return
     this.#isSaid = true
     this.#log.warn(`${what}; trying again for up to ${seconds} s`)
   }

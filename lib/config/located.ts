@@ -21,7 +21,9 @@ export function located<Definition extends object>(
   problems: Problems,
 ): Definition {
   const make = definition[name] as Method
-  return { ...definition, [name]: making((...given) => make.apply(definition, given), problems) }
+  // What a definition that is an instance of a class can do is no property of its own.
+  const copy = Object.assign(Object.create(Object.getPrototypeOf(definition)), definition)
+  return Object.assign(copy, { [name]: making((...given) => make.apply(definition, given), problems) })
 }
 
 function making(make: Method, problems: Problems): Method {

@@ -29,3 +29,18 @@ test('brokers that are missed for longer than a moment are told of once, and onc
     vi.useRealTimers()
   }
 })
+
+test('an idle connection that is lost each hour is not missed', () => {
+  vi.useFakeTimers({ toFake: ['performance'] })
+  try {
+    const said: string[] = []
+    const absence = new Absence('Kafka at a:1', { ...silentLog, warn: (what) => void said.push(what) })
+    for (let i = 0; i < 5; i++) {
+      absence.missed(new Error('ECONNRESET'), 60)
+      vi.advanceTimersByTime(3_600_000)
+    }
+    expect(said).toEqual([])
+  } finally {
+    vi.useRealTimers()
+  }
+})

