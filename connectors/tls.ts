@@ -1,12 +1,13 @@
 // Files of certificates and keys, as the connections to servers take them.
 
-import { accessSync, constants, readFileSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, statSync } from 'node:fs'
 import { readFailure } from '../lib/config/file.ts'
 import { InvalidKey } from '../lib/config/invalid-key.ts'
 import type { ConfigPath } from '../lib/config/problems.ts'
 import { BizonError, type ErrorCode, messageOf } from '../lib/errors.ts'
 
 const CONTENT = 'is the text of a certificate or key, and not the name of a file that has it'
+const NO_FILE = `Name a PEM file that is there; a relative path begins at the working directory, ${process.cwd()}.`
 /** What people take for the name of the file. It may be a key, so that it is not shown. */
 const isContent = (path: string): boolean => path.includes('-----BEGIN') || path.includes('\n')
 
@@ -14,12 +15,11 @@ const isContent = (path: string): boolean => path.includes('-----BEGIN') || path
 export function requirePem(path: string, at: ConfigPath): void {
   if (isContent(path)) throw new InvalidKey(at, CONTENT, { hint: 'Write it to a file, and name that.' })
   try {
-    accessSync(path, constants.R_OK)
+    closeSync(openSync(path, 'r'))
+    if (statSync(path).isDirectory()) throw new Error('it is a folder')
   } catch (error) {
-    throw new InvalidKey(at, `cannot read ${JSON.stringify(path)}: ${readFailure(error)}`, {
-      hint: `Name a PEM file that is there; a relative path begins at the working directory, ${process.cwd()}.`,
-      ...{ shown: path, cause: error },
-    })
+    const reason = `cannot read ${JSON.stringify(path)}: ${readFailure(error)}`
+    throw new InvalidKey(at, reason, { hint: NO_FILE, shown: path, cause: error })
   }
 }
 
@@ -36,7 +36,7 @@ export function readTls<Name extends string>(
     try {
       read[name as Name] = readFileSync(path)
     } catch (error) {
-      throw new BizonError(code, `cannot read ${path}: ${messageOf(error)}`, { cause: error })
+      throw new BizonError(code, `cannot read ${path}: ${messageOf(error)}`, { hint: NO_FILE, cause: error })
     }
   }
   return read

@@ -162,7 +162,7 @@ const COMMITS = 'offsets are committed once the destination has what they stand 
 const commits =
   (name: string): Property =>
   (value) =>
-    String(value).toLowerCase() === 'false' ? {} : { ignored: [`${name}: ${String(value)} has no effect: ${COMMITS}`] }
+    String(value).toLowerCase() === 'false' ? {} : { ignored: [`${name} has no effect: ${COMMITS}`] }
 
 const PROPERTIES: Readonly<Record<string, Property>> = {
   'security.protocol': protocol,

@@ -70,6 +70,7 @@ export function columnNamed<Column extends { readonly name: string }>(
   throw new InvalidKey(
     ['source', key],
     `${label} has no column ${JSON.stringify(name)}${suggestion(name, names, 'columns')}`,
+    { hint: 'Name a column that is there, as it is spelt there.', shown: name },
   )
 }
 

@@ -56,20 +56,22 @@ function address({ host = 'localhost', port = 5432, user = 'postgres', database 
 
 /** Whatever is wrong with it, it is not shown: a password may be part of it. */
 function partsOf(text: string, at: ConfigPath): Parts {
-  const wrong = (what: string): InvalidKey => new InvalidKey([...at, 'url'], what)
+  const wrong = (what: string, hint: string): InvalidKey => new InvalidKey([...at, 'url'], what, { hint })
   // A password with a slash, or the like, ends where the host should begin.
   if (!/^postgres(?:ql)?:\/\/[^/?#]*(?:[/?][^@#]*)?$/.test(text) || !URL.canParse(text)) {
-    throw new InvalidKey([...at, 'url'], `is not the URL of a PostgreSQL database`, {
-      hint: 'It is postgresql://user:password@host:port/database; write % before the code of special characters: @ is %40, / is %2F.',
-    })
+    throw wrong(
+      'is not the URL of a PostgreSQL database',
+      'It is postgresql://user:password@host:port/database; write % before the code of special characters: @ is %40, / is %2F.',
+    )
   }
   const url = new URL(text)
   const options: Record<string, string> = Object.fromEntries(url.searchParams)
   const unknown = Object.keys(options).find((key) => !(SSL_KEYS as readonly string[]).includes(key))
-  if (unknown !== undefined) throw wrong(`an option is unknown; known: ${SSL_KEYS.join(', ')}`)
+  if (unknown !== undefined)
+    throw wrong('has an option that is unknown', `Behind the ? may be ${SSL_KEYS.join(', ')}; remove others.`)
   const { sslmode } = options
   if (sslmode !== undefined && !(SSL_MODES as readonly string[]).includes(sslmode)) {
-    throw wrong(`unknown sslmode; known: ${SSL_MODES.join(', ')}`)
+    throw wrong('has an unknown sslmode', `Choose one of ${SSL_MODES.join(', ')}.`)
   }
   return definedOf(
     {

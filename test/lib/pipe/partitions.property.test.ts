@@ -132,12 +132,12 @@ class Trial {
     /** How often each has asked whether it may be published since anything else has happened. */
     const waiting = new Map<number, number>()
     let quiet: NodeJS.Timeout | undefined
-    const stopSoon = (): void => {
-      quiet ??= setTimeout(() => stop.abort(new Error('idle')), QUIET_MS)
-    }
     const look = (): void => {
       const isQuiet = broker.partitions.every((one, index) => one.isIdle || (waiting.get(index) ?? 0) >= ASKED)
-      if (isQuiet) return stopSoon()
+      if (isQuiet) {
+        quiet ??= setTimeout(() => stop.abort(new Error('idle')), QUIET_MS)
+        return
+      }
       clearTimeout(quiet)
       quiet = undefined
     }
