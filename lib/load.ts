@@ -13,7 +13,8 @@ import type { OpenSource, ReadOptions } from './extract.ts'
 import { faultPoint } from './fault.ts'
 import type { Log } from './log.ts'
 import type { Meter } from './meter.ts'
-import { checkPartitions, partIdentities, partitionName, partRun, RECENT_JOBS, wholeRun } from './partition.ts'
+import { checkPartitions } from './partition.ts'
+import { publishRun } from './publishing.ts'
 import type { Delivery } from './queue.ts'
 import { redactLog } from './redact.ts'
 import { idPrefixOf } from './row-id.ts'
@@ -21,13 +22,7 @@ import { identityOf, type OpenRun, openRun, publishedEnd, transformsHashOf } fro
 import type { Page, Start } from './source.ts'
 import { holder, type Lease, type StateStore } from './state.ts'
 import { transformsOf } from './transforms.ts'
-import { closeAll, Signpost, sleep } from './wait.ts'
-
-/** How often it is asked whether all partitions have ended, at first and later. */
-const FIRST_SECONDS = 0.02
-const OTHERS_SECONDS = 2
-/** Less often, whether the run is still wanted. */
-const GIVEN_UP_TURNS = 2
+import { closeAll, Signpost } from './wait.ts'
 
 export interface LoadOptions {
   readonly log: Log
@@ -233,39 +228,12 @@ export class OpenLoad {
     await this.#source.published?.(this.#job, this.#published)
   }
 
-  /** False: it was stopped while other partitions have not ended. */
+  /** False: it was stopped, or given up, while other partitions have not ended. */
   async #publish(): Promise<boolean> {
     const { signal, log } = this.#options
-    const { partition } = this.config.source
     const halted = this.#stop ? AbortSignal.any([signal, this.#stop]) : signal
-    for (let wait = 0, turns = 0; (await this.#destination.publish()) === 'waits'; turns++) {
-      if (wait === 0 && partition)
-        log.info(`all of ${partitionName(partition)} is loaded; it is published with the others`)
-      wait = Math.min(OTHERS_SECONDS, 2 * wait || FIRST_SECONDS)
-      await sleep(wait, halted)
-      if (halted.aborted || (turns % GIVEN_UP_TURNS === 0 && (await this.#isGivenUp()))) return false
-    }
-    return true
-  }
-
-  /**
-   * Whether another partition has begun a later run in place of this one: it has given up its part, or never had one, since
-   * the extract died before anything of it was there.
-   */
-  async #isGivenUp(): Promise<boolean> {
-    const { partition, stream } = this.config.source
-    if (!partition) return false
-    const identities = partIdentities({ ...identityOf(this.config), stream }, partition.of)
-    const recent = await Promise.all(identities.map((one) => this.#store.jobs(one, RECENT_JOBS)))
-    const own = recent[partition.index] ?? []
-    const begun = own.find(({ id }) => id === this.#job)?.createdAt
-    // Clocks may differ: what was here, too, came before.
-    const wasHere = (run: string): boolean => own.some(({ id }) => wholeRun(id) === wholeRun(run))
-    return recent.some((jobs, index) => {
-      const part = jobs.find(({ id }) => id === partRun(this.#job, index))
-      if (part) return part.status === 'cancelled'
-      return jobs.some((one) => one.status !== 'cancelled' && begun && one.createdAt > begun && !wasHere(one.id))
-    })
+    const parts = { destination: this.#destination, store: this.#store, config: this.config, run: this.#job }
+    return publishRun({ ...parts, log, signal: halted })
   }
 
   /** The checkpoint, with what `bizon verify` is to know of the rows before it. */
