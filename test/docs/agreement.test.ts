@@ -35,6 +35,7 @@ const ONLY_THE_LOADER: readonly { readonly rule: string; readonly said: RegExp }
   { rule: 'a custom connector is in a file that can be read', said: /(source|destination)_file_path: / },
   { rule: 'unnest needs columns', said: /true needs columns/ },
   { rule: 'a destination has tables', said: /writes no columns but those of record_schemas|has no child tables/ },
+  { rule: 'a host is no URL', said: /is a host name alone: user, password and port have keys of their own$/ },
   { rule: 'topics may be given by streams', said: /source\.topics: is required/ },
   { rule: 'keys of TLS go together', said: /(needs ssl: true|ssl_cert and ssl_key go together)$/ },
   { rule: 'bounds of a number that is written as text', said: /expected an? \w+ (from|of|above) .*, got 1000$/ },
