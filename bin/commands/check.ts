@@ -91,7 +91,8 @@ async function check(filename: string, options: CheckOptions, terminal: Terminal
       terminal.print(`ok  state ${engine.backend.type}: can be opened`)
       const queue = await checkQueue(config as PipelineConfig, { log, signal })
       if (queue !== undefined) terminal.print(`ok  queue ${engine.queue.type}: ${queue}, can be reached`)
-      terminal.print(`Try: bizon run ${filename}`)
+      const { commandOf } = await import('../../lib/pipe/queue/partitions.ts')
+      terminal.print(`Try: ${commandOf(config as PipelineConfig, filename)}`)
       return 0
     })
   } catch (error) {

@@ -71,11 +71,12 @@ async function plan(filename: string, options: PlanOptions, terminal: Terminal):
       const log = terminal.log({ level: options.logLevel ?? quieter(runner.logLevel), format: logFormat })
       const planned = await planRun(config, { log, signal: AbortSignal.any([signals.stop, signals.abort]) })
       const { planJson, planText } = await import('./plan/text.ts')
+      const { commandOf } = await import('../../lib/pipe/queue/partitions.ts')
       for (const warning of planned.warnings) log.warn(warning)
       if (json) terminal.print(planJson(config, planned))
       else {
         terminal.print(planText(config, planned))
-        terminal.print(`Try: bizon run ${filename}${options.reset ? ' --reset' : ''}`)
+        terminal.print(`Try: ${commandOf(config, filename, options.reset ? ' --reset' : '')}`)
       }
       return 0
     })

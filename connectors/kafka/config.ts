@@ -214,7 +214,7 @@ function brokersIn(text: string, wrong: (reason: string, options: InvalidKeyOpti
     .split(',')
     .map((broker) => broker.trim())
     .filter(Boolean)
-  const bad = brokers.find((broker) => !BROKER.test(broker))
+  const bad = brokers.find((broker) => !BROKER.test(broker) || Number(/\]?:(\d+)$/.exec(broker)?.[1] ?? 1) > 65_535)
   if (bad !== undefined) {
     throw wrong(`${JSON.stringify(bad)} is not host:port`, {
       hint: 'Write host:port, with commas between; IPv6 as [::1]:9092.',
@@ -227,7 +227,7 @@ function brokersIn(text: string, wrong: (reason: string, options: InvalidKeyOpti
 
 const USUAL_PORT = 9092
 /** A name or an address, of IPv6 in brackets, and perhaps a port. */
-const BROKER = /^(?:[^:/\s[\]]+|\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\])(?::\d{1,5})?$/
+const BROKER = /^(?:[^:/;\s[\]]+|\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\])(?::\d{1,5})?$/
 
 function saslOf(
   authentication: KafkaConfig['authentication'],

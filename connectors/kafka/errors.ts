@@ -127,7 +127,7 @@ export function kafkaError(error: unknown, place: Place): BizonError {
   if (isFencing(error)) {
     return failed(
       `another run took over${transactionalId === undefined ? '' : ` the transactional id ${transactionalId}`}, or a transaction took longer than its timeout`,
-      'See whether the pipeline runs twice; else raise transaction.timeout.ms.',
+      'See whether the pipeline runs twice; else raise transaction.timeout.ms, in producer_config of a destination.',
       'fenced',
     )
   }
@@ -162,6 +162,9 @@ export function kafkaError(error: unknown, place: Place): BizonError {
       return failed(text, 'Only gzip can be read and written.')
     default:
   }
+  if (ASKED_FOR_ONE.test(text)) {
+    return failed(`it asks for a certificate of this side: ${text}`, 'Set tls.cert and tls.key.')
+  }
   if (CERTIFICATE.test(text)) {
     return failed(`its certificate is not trusted: ${text}`, 'Set tls.ca to the certificate of its authority.')
   }
@@ -178,6 +181,8 @@ export function kafkaError(error: unknown, place: Place): BizonError {
   return failed(text, 'See what the brokers have logged.')
 }
 
+/** Alerts 42 and 116 of TLS, by which a broker refuses a client that has shown none. */
+const ASKED_FOR_ONE = /alert (?:bad certificate|certificate required)|alert number (?:42|116)/i
 const CERTIFICATE = /certificate|self.signed|altnames|CERT_|UNABLE_TO_/i
 
 function refusal(

@@ -186,7 +186,9 @@ export class KafkaProducer {
 
   async #try<T>(work: () => Promise<T>): Promise<T> {
     try {
-      return await inTime(work(), this.#place, this.#limit)
+      // Not that brokers have answered: the client may end what it has begun by itself.
+      const { seconds, late } = this.#limit
+      return await inTime(work(), this.#place, { seconds, late })
     } catch (error) {
       throw kafkaError(error, this.#place)
     }

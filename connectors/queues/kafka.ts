@@ -58,6 +58,5 @@ function topicOf({ queue, consumer }: KafkaQueueOptions, { name, pipeline }: Cha
     partitions: queue.partitions,
     messageBytes: queue.message_bytes,
     sessionMs: consumer.session_timeout_ms,
-    from: consumer.auto_offset_reset,
   }
 }

@@ -61,7 +61,7 @@ export async function expectedOf(
     if (all.some(({ status }) => status !== 'cancelled'))
       found.push(await expectedIn(store, identity, { keeps, usual, all, isEmpty }))
   }
-  if (found.length === 0) throw cannot('no run of this pipeline is in the state store', 'Run it first: bizon run FILE.')
+  if (found.length === 0) throw cannot('no run of this pipeline is in the state store', 'Run it first.')
   const countsOnly = found.find((one) => one.countsOnly !== undefined)?.countsOnly
   const unfinished = found.find((one) => one.unfinished !== undefined)?.unfinished
   return {

@@ -20,7 +20,7 @@ export const hostName = (what: string) =>
   z
     .string()
     .min(1)
-    .refine((name) => !name.includes('@'), {
+    .refine((name) => !/[@/]|^[^:]+:\d+$/.test(name), {
       error: 'is a host name alone: user, password and port have keys of their own',
     })
     .describe(what)

@@ -72,7 +72,7 @@ export function checkSplit({ partition, options }: Site, stream: StreamInfo | un
     'config',
     `records are in partitions by ${told}, and primary_key merges them by ${key.join(', ')}`,
     {
-      hint: 'Let the source declare that primary key, merge by the one it declares, or set partitions to 1. See docs/scaling.md.',
+      hint: 'Merge by the primary key that the source declares, if it declares one. Or set partitions to 1, and give the pipeline another topic. See docs/scaling.md.',
     },
   )
 }

@@ -55,8 +55,10 @@ export const config = z.object({
       group_id: text('Consumer group. Default: `bizon.`, the name of the pipeline, a dot, the stream.').optional(),
       auto_offset_reset: z
         .enum(['earliest', 'latest'])
-        .default('earliest')
-        .describe('Where a new group starts. Default earliest.'),
+        .optional()
+        .describe(
+          'Accepted, without effect here: a new group begins at the first message, since to pass over what waits would lose it.',
+        ),
       session_timeout_ms: size(
         1_000,
         10_000,

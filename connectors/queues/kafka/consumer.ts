@@ -114,14 +114,14 @@ export class KafkaChannelConsumer implements ChannelConsumer {
   }
 
   async #begin(client: KafkaClient, signal: AbortSignal): Promise<number> {
-    const { name, group, key, from } = this.#topic
+    const { name, group, key } = this.#topic
     const committed = await client.committed(group, [name], signal)
     const found = committed.find(({ partition }) => partition === this.#partition)
     // One that another pipeline has moved is behind messages that nobody has loaded.
     const isOthers = found !== undefined && found.metadata !== '' && found.metadata !== key
     if (found && !isOthers) return found.offset
     const marks = (await client.watermarks(name, signal)).find(({ partition }) => partition === this.#partition)
-    return (from === 'latest' && !isOthers ? marks?.high : marks?.low) ?? 0
+    return marks?.low ?? 0
   }
 
   async #fetch(reader: PartitionReader, signal: AbortSignal): Promise<void> {

@@ -15,8 +15,6 @@ export interface Topic {
   readonly partitions: number
   readonly messageBytes: number
   readonly sessionMs: number
-  /** Where a group begins that has committed nothing. */
-  readonly from: 'earliest' | 'latest'
 }
 
 /** Where the keys of a queue stand. */
@@ -29,7 +27,7 @@ const HEADER_BYTES = 64 << 10
 const SETTINGS = { 'cleanup.policy': 'delete' }
 
 /** A group shares all partitions of a topic, so that one too many would be somebody's only one. */
-async function checkCount(client: KafkaClient, { name, partitions }: Topic, signal: AbortSignal): Promise<void> {
+export async function checkCount(client: KafkaClient, { name, partitions }: Topic, signal: AbortSignal): Promise<void> {
   const { length: found } = await client.partitions(name, signal)
   if (partitions === 1 || found === partitions) return
   throw new InvalidKey([...AT, 'partitions'], `is ${partitions}, and topic ${name} has ${found} partitions`, {

@@ -3,7 +3,7 @@
 import type { Log } from '../../../lib/log.ts'
 import type { KafkaConnection } from '../../kafka/config.ts'
 import { connectKafka, type KafkaClient, messagesOf, type Stretch } from '../../kafka.ts'
-import type { Topic } from './topic.ts'
+import { checkCount, type Topic } from './topic.ts'
 
 /** Fewer are counted: each end of a transaction has an offset of its own, so that where offsets go on there may be no message. */
 const FEW = 16
@@ -11,12 +11,14 @@ const FEW = 16
 /** At most so many messages; undefined: there is no such topic. */
 export async function waitingIn(
   connection: KafkaConnection,
-  { name, key, group, partitions, from }: Topic,
+  topic: Topic,
   { log, signal }: { readonly log: Log; readonly signal: AbortSignal },
 ): Promise<number | undefined> {
+  const { name, key, group, partitions } = topic
   const client = await connectKafka(connection, { code: 'source', log }, signal)
   try {
     if (!(await client.hasTopic(name, signal))) return undefined
+    await checkCount(client, topic, signal)
     const committed = await client.committed(group, [name], signal)
     let sum = 0
     for (const { partition, low, high } of await client.watermarks(name, signal)) {
@@ -24,7 +26,7 @@ export async function waitingIn(
       const found = committed.find(
         (one) => one.partition === partition && (one.metadata === '' || one.metadata === key),
       )
-      const next = Math.max(low, found?.offset ?? (from === 'earliest' ? low : high))
+      const next = Math.max(low, found?.offset ?? low)
       if (next >= high) continue
       sum += high - next > FEW ? high - next : await count(client, { topic: name, partition, next, end: high }, signal)
     }

@@ -13,6 +13,12 @@ export function partitionsOf(config: ConfigOf<'source'>): number {
   return channelOf(config, 'a queue', silentLog).partitions ?? 1
 }
 
+/** How a pipeline is run, as a command line: by both halves where several loaders share it. `more`: for what reads. */
+export function commandOf(config: ConfigOf<'source'>, filename: string, more = ''): string {
+  if (partitionsOf(config) === 1) return `bizon run ${filename}${more}`
+  return `bizon-extract ${filename} --to-queue${more}, and bizon-load ${filename} --from-queue, as often as you like`
+}
+
 /** What the state of each partition is filed under, in order; of a pipeline that has one, its own. */
 export function identitiesOf(config: ConfigOf<'source'>): readonly Identity[] {
   const partitions = partitionsOf(config)

@@ -200,6 +200,8 @@ test('the properties of a producer', () => {
 
 test.each<[string, object, Properties, string]>([
   ['IPv6 without brackets', { bootstrap_servers: '::1' }, {}, 'bootstrap_servers: "::1" is not host:port'],
+  ['a port above all', { bootstrap_servers: 'a:99999' }, {}, 'bootstrap_servers: "a:99999" is not host:port'],
+  ['no commas', { bootstrap_servers: 'a:1;b:2' }, {}, 'bootstrap_servers: "a:1;b:2" is not host:port'],
   ['a URL', { bootstrap_servers: 'kafka://a:1' }, {}, 'bootstrap_servers: "kafka://a:1" is not host:port'],
   ['no broker', { bootstrap_servers: ' , ' }, {}, 'bootstrap_servers: names no broker'],
   ['nobody signs in', { security_protocol: 'SASL_SSL' }, {}, 'authentication: is missing: SASL_SSL needs it'],
