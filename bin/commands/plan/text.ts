@@ -15,7 +15,9 @@ export function planText({ name, source, destination }: PipelineConfig, plan: Ru
     ['Pipeline', `${name} (${source.name} - ${source.stream}), ${source.mode}; nothing is run`],
     ['Run', reasons.join('\n')],
   ]
-  if (from) rows.push(['Durable', `${records(from.rows)} of this run${from.end ? ', which is all of them' : ''}`])
+  // Of a run in partitions each says it of itself.
+  if (from && !plan.partitions)
+    rows.push(['Durable', `${records(from.rows)} of this run${from.end ? ', which is all of them' : ''}`])
   const resets = resetText(plan)
   if (resets !== undefined) rows.push(['Reset', resets])
   const { since } = decision
