@@ -1,6 +1,7 @@
 // A connection to a cluster: the client, made of what the config says, and whatever is asked of it again while its brokers are
 // away. What is opened over it ends with it.
 
+import type { Socket } from 'node:net'
 import type * as Client from 'kafkajs'
 import { BizonError, type ErrorCode, messageOf } from '../../lib/errors.ts'
 import { cuttable } from '../../lib/fault.ts'
@@ -201,14 +202,22 @@ export class Link {
         () =>
         ({ namespace, log }) =>
           this.log.debug(`kafkajs: ${namespace} ${log.message}${log.broker ? ` (${String(log.broker)})` : ''}`),
-      socketFactory: (asked) => {
-        const { host, ...rest } = asked as AskedSocket
-        const seed = brokers.find((_, at) => seedOf(at) === host)
-        return this.#sockets.connect({ ...rest, host: seed === undefined ? host : addressOf(seed) })
-      },
+      socketFactory: this.#socketFactory(),
       ...(ssl && { ssl }),
       ...(sasl && { sasl: saslOptions(sasl, this.#tokens) as Client.SASLOptions }),
     }
+  }
+
+  /** Says of itself when it is closed, see `forgetHalves`. */
+  #socketFactory(): Client.ISocketFactory {
+    const { brokers } = this.connection
+    const sockets = this.#sockets
+    const open = (asked: object): Socket => {
+      const { host, ...rest } = asked as AskedSocket
+      const seed = brokers.find((_, at) => seedOf(at) === host)
+      return sockets.connect({ ...rest, host: seed === undefined ? host : addressOf(seed) })
+    }
+    return Object.defineProperty(open, 'isClosed', { get: () => sockets.isClosed })
   }
 
   /** The client's own view of the brokers, which it shows nowhere: groups are all that its consumers know. */

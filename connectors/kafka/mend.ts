@@ -12,6 +12,8 @@ export interface Connection {
   bytesBuffered: number
   bytesNeeded: number
   isConnected(): boolean
+  /** Ours. `isClosed`: whoever made it has closed all that it has opened. */
+  readonly socketFactory?: { readonly isClosed?: boolean }
   connect(): Promise<unknown>
 }
 
@@ -42,6 +44,8 @@ export function forgetHalves(connection: Connection): void {
   mended.add(connection)
   const { connect } = connection
   connection.connect = function (this: Connection): Promise<unknown> {
+    // What was called off would try for minutes, and keep the process for as long.
+    if (this.socketFactory?.isClosed) return Promise.reject(Object.assign(new Error('closed'), { retriable: false }))
     if (!this.isConnected()) {
       this.chunks = []
       this.bytesBuffered = 0

@@ -33,6 +33,10 @@ export class Sockets {
     this.#failed = failed
   }
 
+  get isClosed(): boolean {
+    return this.#isClosed
+  }
+
   connect({ host, port, ssl, onConnect }: AskedSocket): Socket {
     const place = { host, port, noDelay: true }
     const name = isIP(host) ? {} : { servername: host }

@@ -16,7 +16,7 @@ const cases: readonly Omit<StormOptions, 'random'>[] = NIGHTLY
       { ...byNight, rows: 100_000 },
       { ...byNight, rows: 1_000_000 },
     ]
-  : [{ ...byDay, rows: 4000 }]
+  : [{ ...byDay, rows: 16_000 }]
 
 /** How a process may end that was not killed: it was stopped, was replaced, or found no broker, of which it may have warned. */
 const GOOD = /^bizon-\w+\.js (?:(?:0|143|3)(?: |$)|1 (?:\{.*\}\n)*Error: Kafka at )/
@@ -31,7 +31,9 @@ test.each(cases)(
       process.stdout.write(`seed ${seed}: ${told}, ${visitors} visitors, at most ${peaks.join(', ')} MiB in a loader\n`)
     }
     expect(content).toBe(exactly(rows))
-    expect(kills).toEqual({ extract: times, loaders: [times, times, times], broker: ownsBroker ? times : 0 })
+    const all = { extract: times, loaders: [times, times, times], broker: ownsBroker ? times : 0 }
+    // By day all may be loaded before the last of them has had its turn.
+    expect(kills).toEqual(NIGHTLY ? all : { ...all, loaders: expect.arrayContaining([times]) })
     expect(ends.filter((end) => !GOOD.test(end))).toEqual([])
   },
   TEST_LIMIT_MS,

@@ -93,3 +93,15 @@ test('what a connection that was lost had of an answer is not taken for the begi
     server.close()
   }
 })
+
+test('a connection whose sockets are closed is not tried again', async () => {
+  class Client {
+    readonly socketFactory = { isClosed: true }
+    isConnected(): boolean {
+      return false
+    }
+    async connect(): Promise<void> {}
+  }
+  forgetHalves(Client.prototype as unknown as Connection)
+  await expect(new Client().connect()).rejects.toMatchObject({ message: 'closed', retriable: false })
+})
