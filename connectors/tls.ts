@@ -7,19 +7,21 @@ import type { ConfigPath } from '../lib/config/problems.ts'
 import { BizonError, type ErrorCode, messageOf } from '../lib/errors.ts'
 
 const CONTENT = 'is the text of a certificate or key, and not the name of a file that has it'
-const NO_FILE = `Name a PEM file that is there; a relative path begins at the working directory, ${process.cwd()}.`
+const TO_FILE = 'Write it to a file, and name that.'
+const noFile = (): string =>
+  `Name a PEM file that is there; a relative path begins at the working directory, ${process.cwd()}.`
 /** What people take for the name of the file. It may be a key, so that it is not shown. */
 const isContent = (path: string): boolean => path.includes('-----BEGIN') || path.includes('\n')
 
 /** Throws an InvalidKey for the key at this place when its file cannot be read. */
 export function requirePem(path: string, at: ConfigPath): void {
-  if (isContent(path)) throw new InvalidKey(at, CONTENT, { hint: 'Write it to a file, and name that.' })
+  if (isContent(path)) throw new InvalidKey(at, CONTENT, { hint: TO_FILE })
   try {
     closeSync(openSync(path, 'r'))
     if (statSync(path).isDirectory()) throw new Error('it is a folder')
   } catch (error) {
     const reason = `cannot read ${JSON.stringify(path)}: ${readFailure(error)}`
-    throw new InvalidKey(at, reason, { hint: NO_FILE, shown: path, cause: error })
+    throw new InvalidKey(at, reason, { hint: noFile(), shown: path, cause: error })
   }
 }
 
@@ -31,12 +33,11 @@ export function readTls<Name extends string>(
   const read: { [Key in Name]?: Buffer } = {}
   for (const [name, path] of Object.entries<string | undefined>(files)) {
     if (path === undefined) continue
-    if (isContent(path))
-      throw new BizonError(code, `${name} ${CONTENT}`, { hint: 'Write it to a file, and name that.' })
+    if (isContent(path)) throw new BizonError(code, `${name} ${CONTENT}`, { hint: TO_FILE })
     try {
       read[name as Name] = readFileSync(path)
     } catch (error) {
-      throw new BizonError(code, `cannot read ${path}: ${messageOf(error)}`, { hint: NO_FILE, cause: error })
+      throw new BizonError(code, `cannot read ${path}: ${messageOf(error)}`, { hint: noFile(), cause: error })
     }
   }
   return read

@@ -12,7 +12,7 @@ import { textOf } from './record.ts'
 import { redactLog } from './redact.ts'
 import type { PipelineOptions } from './steps.ts'
 import { openTransforms } from './transforms.ts'
-import { never, orAborted } from './wait.ts'
+import { Linked, never, orAborted } from './wait.ts'
 
 export interface RunOptions extends PipelineOptions {
   /** With the runner `process`: options for the bizon-extract that reads the source, as on a command line. */
@@ -39,13 +39,13 @@ async function sayWaiting(config: PipelineConfig, { log = silentLog, signal = ne
   const { channelOf } = await import('./pipe/queue/channel.ts')
   const channel = channelOf(config, 'bizon run', log)
   // AbortSignal.timeout may be lost to the garbage collector within AbortSignal.any (Node 20).
-  const late = new AbortController()
-  const limit = AbortSignal.any([signal, late.signal])
-  const timer = setTimeout(() => late.abort(), WAITING_SECONDS * 1000)
+  const limit = new Linked(signal)
+  const timer = setTimeout(() => limit.abort(), WAITING_SECONDS * 1000)
   // Whether it can be reached is for the run to say.
-  const asked = channel.waiting?.(limit).catch(() => undefined)
-  const waiting = asked && (await orAborted(asked, limit))
+  const asked = channel.waiting?.(limit.signal).catch(() => undefined)
+  const waiting = asked && (await orAborted(asked, limit.signal))
   clearTimeout(timer)
+  limit.release()
   if (waiting) log.info(`${channel.place}: messages that wait to be loaded: ${waiting}`)
 }
 

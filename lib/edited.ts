@@ -5,7 +5,7 @@ import type { Checkpoint } from './checkpoint.ts'
 import type { PipelineConfig } from './config.ts'
 import { Unloadable } from './errors.ts'
 import { readingAnew } from './job.ts'
-import { partIdentities, partRun, RECENT_JOBS } from './partition.ts'
+import { partRun, recentJobs } from './partition.ts'
 import type { StateStore } from './state.ts'
 
 /**
@@ -31,14 +31,14 @@ export function refuseEdited(
 /** What the state store says that each partition holds of the run. */
 export async function partsInStore(
   store: Pick<StateStore, 'jobs' | 'lastCheckpoint'>,
-  { name, source }: Pick<PipelineConfig, 'name' | 'source'>,
+  config: Pick<PipelineConfig, 'name' | 'source'>,
   run: string,
 ): Promise<readonly (Checkpoint | undefined)[]> {
-  const held: (Checkpoint | undefined)[] = []
-  const identities = partIdentities({ name, source: source.name, stream: source.stream }, source.partition?.of ?? 1)
-  for (const [index, identity] of identities.entries()) {
-    const job = (await store.jobs(identity, RECENT_JOBS)).find(({ id }) => id === partRun(run, index))
-    held.push(job && (await store.lastCheckpoint(job)))
-  }
-  return held
+  const recent = await recentJobs(store, config)
+  return Promise.all(
+    recent.map((jobs, index) => {
+      const job = jobs.find(({ id }) => id === partRun(run, index))
+      return job && store.lastCheckpoint(job)
+    }),
+  )
 }

@@ -5,10 +5,12 @@
 //   run 4e3b…0000  =  4e3b…0001 of orders#0  +  4e3b…0002 of orders#1  + …
 
 import type { Checkpoint } from './checkpoint.ts'
+import { inQueue } from './config/invalid-key.ts'
 import type { Invalid } from './config/located.ts'
+import type { PipelineConfig } from './config.ts'
 import { stringifyJson } from './json.ts'
 import type { SyncMode } from './source.ts'
-import type { Identity } from './state.ts'
+import type { Identity, StateStore } from './state.ts'
 
 export interface Partition {
   /** From 0. */
@@ -43,6 +45,15 @@ export const partStream = (stream: string, partition: Partition | undefined): st
 export const partIdentities = (stream: Identity, of: number): Identity[] =>
   allPartitions(of).map((one) => ({ ...stream, stream: partStream(stream.stream, one) }))
 
+/** The newest jobs of each partition, in order. */
+export function recentJobs(
+  store: Pick<StateStore, 'jobs'>,
+  { name, source }: Pick<PipelineConfig, 'name' | 'source'>,
+): Promise<Awaited<ReturnType<StateStore['jobs']>>[]> {
+  const identities = partIdentities({ name, source: source.name, stream: source.stream }, source.partition?.of ?? 1)
+  return Promise.all(identities.map((one) => store.jobs(one, RECENT_JOBS)))
+}
+
 export const allPartitions = (of: number): Partition[] => Array.from({ length: of }, (_, index) => ({ index, of }))
 
 /**
@@ -65,7 +76,7 @@ interface Taker {
 const MODES: readonly SyncMode[] = ['full_refresh', 'incremental', 'stream']
 
 /** Where the config says how many partitions there are. */
-export const PARTITIONS_KEY = ['engine', 'queue', 'config', 'queue', 'partitions'] as const
+export const PARTITIONS_KEY = inQueue('partitions')
 
 /** Rejects where the destination cannot be written to by several loaders at once. `mode`: undefined, where only the messages will say. */
 export function checkPartitions(

@@ -4,8 +4,7 @@
 import type { PipelineConfig } from './config.ts'
 import type { Destination } from './destination.ts'
 import type { Log } from './log.ts'
-import { partIdentities, partitionName, partRun, RECENT_JOBS, wholeRun } from './partition.ts'
-import { identityOf } from './run.ts'
+import { partitionName, partRun, recentJobs, wholeRun } from './partition.ts'
 import type { StateStore } from './state.ts'
 import { sleep } from './wait.ts'
 
@@ -44,10 +43,9 @@ export async function publishRun(publishing: Publishing): Promise<boolean> {
  * the extract died before anything of it was there.
  */
 async function isGivenUp({ store, config, run }: Publishing): Promise<boolean> {
-  const { partition, stream } = config.source
+  const { partition } = config.source
   if (!partition) return false
-  const identities = partIdentities({ ...identityOf(config), stream }, partition.of)
-  const recent = await Promise.all(identities.map((one) => store.jobs(one, RECENT_JOBS)))
+  const recent = await recentJobs(store, config)
   const own = recent[partition.index] ?? []
   const begun = own.find(({ id }) => id === run)?.createdAt
   // Clocks may differ: what was here, too, came before.

@@ -3,14 +3,14 @@
 // moved when the destination has flushed.
 
 import { type Channel, type ChannelContext, defineBroker } from '../../lib/channel.ts'
-import { InvalidKey } from '../../lib/config/invalid-key.ts'
+import { InvalidKey, inQueue } from '../../lib/config/invalid-key.ts'
 import { connectionOf } from '../kafka/config.ts'
 import { requireTlsFiles } from '../kafka/security.ts'
 import { config, type KafkaQueueOptions } from './kafka/config.ts'
 import { KafkaChannelConsumer } from './kafka/consumer.ts'
 import { KafkaChannelGroup } from './kafka/group.ts'
 import { KafkaChannelProducer } from './kafka/producer.ts'
-import { AT, type Topic } from './kafka/topic.ts'
+import type { Topic } from './kafka/topic.ts'
 import { waitingIn } from './kafka/waiting.ts'
 
 export default defineBroker({
@@ -24,8 +24,8 @@ export default defineBroker({
   connect(options, context): Channel {
     const topic = topicOf(options, context)
     const { queue } = options
-    const connection = connectionOf(queue, AT)
-    requireTlsFiles(connection, queue, AT)
+    const connection = connectionOf(queue, inQueue())
+    requireTlsFiles(connection, queue, inQueue())
     return {
       place: `topic ${topic.name} of ${connection.brokers.join(',')}`,
       messageBytes: queue.message_bytes,
@@ -44,7 +44,7 @@ function topicOf({ queue, consumer }: KafkaQueueOptions, { name, pipeline }: Cha
   const topic = queue.topic ?? name
   if (topic === undefined) {
     throw new InvalidKey(
-      [...AT, 'topic'],
+      inQueue('topic'),
       'is missing: the file has no source, whose stream the topic is called after',
       { hint: 'Name the topic, or the stream: bizon-load FILE --from-queue --stream NAME.' },
     )

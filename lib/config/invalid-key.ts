@@ -27,5 +27,8 @@ export class InvalidKey extends BizonError {
   }
 }
 
+/** Of the keys of a queue at a broker. */
+export const inQueue = (...keys: ConfigPath): ConfigPath => ['engine', 'queue', 'config', 'queue', ...keys]
+
 /** Of the destination's own keys. */
 export const inDestination = (...keys: ConfigPath): ConfigPath => ['destination', 'config', ...keys]

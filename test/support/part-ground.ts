@@ -14,7 +14,16 @@ import { extractTo } from '../../lib/pipe/to.ts'
 import type { SourceDefinition } from '../../lib/source.ts'
 import { PartitionedBroker } from './memory-group.ts'
 import { storeConfig } from './postgres-store.ts'
+import { psql } from './services/postgres.ts'
 import { scriptedSource } from './shelf.ts'
+
+/** What psql answers, line by line. */
+export const linesOf = async (url: string, sql: string): Promise<string[]> =>
+  (await psql(url, sql)).split('\n').slice(0, -1)
+
+/** Those of the records in a table, in order. */
+export const numbersIn = async (url: string, table = 'main'): Promise<number[]> =>
+  (await linesOf(url, `SELECT source_data->>'n' FROM ${table} ORDER BY (source_data->>'n')::int`)).map(Number)
 
 export interface PartGround {
   readonly url: string

@@ -1,6 +1,7 @@
 // The keys of the kafka destination.
 
 import * as z from 'zod'
+import { inDestination } from '../../../lib/config/invalid-key.ts'
 import type { DestinationOptions } from '../../../lib/destination.ts'
 import {
   authenticationKeys,
@@ -66,11 +67,9 @@ export const tuning = [
   'create_topics',
 ] as const
 
-const AT = ['destination', 'config']
-
 /** Throws an InvalidKey, also where a file of certificates cannot be read. */
 export function connectionIn(options: KafkaOptions): KafkaConnection {
-  const connection = connectionOf(options, AT, ['producer_config', options.producer_config])
-  requireTlsFiles(connection, options, AT, 'producer_config')
+  const connection = connectionOf(options, inDestination(), ['producer_config', options.producer_config])
+  requireTlsFiles(connection, options, inDestination(), 'producer_config')
   return connection
 }

@@ -16,7 +16,7 @@ import {
   OffsetsGone,
   type PartitionReader,
 } from '../../kafka.ts'
-import { deadLetterSettings, joinGroup, PARTITION, type Topic } from './topic.ts'
+import { deadLetterSettings, goesOnAt, joinGroup, PARTITION, type Topic } from './topic.ts'
 
 /** A partition that a member of a group was given, and what it is read with. */
 export interface Given {
@@ -114,12 +114,9 @@ export class KafkaChannelConsumer implements ChannelConsumer {
   }
 
   async #begin(client: KafkaClient, signal: AbortSignal): Promise<number> {
-    const { name, group, key } = this.#topic
-    const committed = await client.committed(group, [name], signal)
-    const found = committed.find(({ partition }) => partition === this.#partition)
-    // One that another pipeline has moved is behind messages that nobody has loaded.
-    const isOthers = found !== undefined && found.metadata !== '' && found.metadata !== key
-    if (found && !isOthers) return found.offset
+    const { name, group } = this.#topic
+    const offset = goesOnAt(this.#topic, await client.committed(group, [name], signal), this.#partition)
+    if (offset !== undefined) return offset
     const marks = (await client.watermarks(name, signal)).find(({ partition }) => partition === this.#partition)
     return marks?.low ?? 0
   }

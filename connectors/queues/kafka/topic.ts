@@ -1,7 +1,7 @@
 // The topic of a queue: made if it is not there, and looked at, for it may be one that loses what it is to keep.
 
-import { InvalidKey } from '../../../lib/config/invalid-key.ts'
-import type { GroupMember, KafkaClient } from '../../kafka.ts'
+import { InvalidKey, inQueue } from '../../../lib/config/invalid-key.ts'
+import type { GroupMember, KafkaClient, OffsetToCommit } from '../../kafka.ts'
 import { LEAST_MESSAGE_BYTES } from './config.ts'
 
 export interface Topic {
@@ -17,8 +17,6 @@ export interface Topic {
   readonly sessionMs: number
 }
 
-/** Where the keys of a queue stand. */
-export const AT = ['engine', 'queue', 'config', 'queue']
 /** Order is kept within a partition. */
 export const PARTITION = 0
 /** What stands beside a body in a request. */
@@ -30,7 +28,7 @@ const SETTINGS = { 'cleanup.policy': 'delete' }
 export async function checkCount(client: KafkaClient, { name, partitions }: Topic, signal: AbortSignal): Promise<void> {
   const { length: found } = await client.partitions(name, signal)
   if (partitions === 1 || found === partitions) return
-  throw new InvalidKey([...AT, 'partitions'], `is ${partitions}, and topic ${name} has ${found} partitions`, {
+  throw new InvalidKey(inQueue('partitions'), `is ${partitions}, and topic ${name} has ${found} partitions`, {
     hint: `Set it to ${found}, before anything is loaded. Or name a topic that is not there yet: it is made.`,
   })
 }
@@ -46,7 +44,7 @@ export async function prepareTopic(client: KafkaClient, topic: Topic, signal: Ab
   const { 'cleanup.policy': policy = 'delete', 'max.message.bytes': most } = await client.topicConfig(name, signal)
   if (policy.includes('compact')) {
     throw new InvalidKey(
-      [...AT, 'topic'],
+      inQueue('topic'),
       `topic ${name} has cleanup.policy ${policy}, which deletes messages before they are loaded`,
       {
         hint: 'Use another topic, or set its cleanup.policy to delete.',
@@ -57,7 +55,7 @@ export async function prepareTopic(client: KafkaClient, topic: Topic, signal: Ab
     const room = Number(most) - HEADER_BYTES
     const raise = `aise max.message.bytes of the topic to ${messageBytes + HEADER_BYTES}: headers come on top.`
     throw new InvalidKey(
-      [...AT, 'message_bytes'],
+      inQueue('message_bytes'),
       `is ${messageBytes}, and topic ${name} takes messages of ${most} bytes (max.message.bytes)`,
       { hint: room < LEAST_MESSAGE_BYTES ? `R${raise}` : `Set message_bytes to ${room} or less, or r${raise}` },
     )
@@ -76,4 +74,13 @@ export async function joinGroup(client: KafkaClient, topic: Topic, signal: Abort
   const { name, group: groupId, sessionMs } = topic
   const patience = { sessionTimeoutMs: sessionMs, heartbeatIntervalMs: sessionMs / 4, rebalanceTimeoutMs: sessionMs }
   return client.member({ groupId, topics: [name], ...patience }, signal)
+}
+
+/**
+ * Where the group goes on in a partition, by what it has committed. Undefined: at its beginning. One that another pipeline has moved is
+ * behind messages that nobody has loaded.
+ */
+export function goesOnAt({ key }: Topic, committed: readonly OffsetToCommit[], partition: number): number | undefined {
+  const found = committed.find((one) => one.partition === partition)
+  return found && (found.metadata === '' || found.metadata === key) ? found.offset : undefined
 }

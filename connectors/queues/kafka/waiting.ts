@@ -3,7 +3,7 @@
 import type { Log } from '../../../lib/log.ts'
 import type { KafkaConnection } from '../../kafka/config.ts'
 import { connectKafka, type KafkaClient, messagesOf, type Stretch } from '../../kafka.ts'
-import { checkCount, type Topic } from './topic.ts'
+import { checkCount, goesOnAt, type Topic } from './topic.ts'
 
 /** Fewer are counted: each end of a transaction has an offset of its own, so that where offsets go on there may be no message. */
 const FEW = 16
@@ -14,7 +14,7 @@ export async function waitingIn(
   topic: Topic,
   { log, signal }: { readonly log: Log; readonly signal: AbortSignal },
 ): Promise<number | undefined> {
-  const { name, key, group, partitions } = topic
+  const { name, group, partitions } = topic
   const client = await connectKafka(connection, { code: 'source', log }, signal)
   try {
     if (!(await client.hasTopic(name, signal))) return undefined
@@ -23,10 +23,7 @@ export async function waitingIn(
     let sum = 0
     for (const { partition, low, high } of await client.watermarks(name, signal)) {
       if (partition >= partitions) continue
-      const found = committed.find(
-        (one) => one.partition === partition && (one.metadata === '' || one.metadata === key),
-      )
-      const next = Math.max(low, found?.offset ?? low)
+      const next = Math.max(low, goesOnAt(topic, committed, partition) ?? low)
       if (next >= high) continue
       sum += high - next > FEW ? high - next : await count(client, { topic: name, partition, next, end: high }, signal)
     }

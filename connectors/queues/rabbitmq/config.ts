@@ -3,7 +3,7 @@
 import * as z from 'zod'
 import type { ChannelContext } from '../../../lib/channel.ts'
 import { flag, hostName, port, size, text, unused } from '../../../lib/config/fields.ts'
-import { InvalidKey } from '../../../lib/config/invalid-key.ts'
+import { InvalidKey, inQueue } from '../../../lib/config/invalid-key.ts'
 import { requirePem } from '../../tls.ts'
 import type { Place } from './topology.ts'
 
@@ -74,20 +74,18 @@ export const config = z.object({
 
 type Keys = z.output<typeof queueSchema>
 
-const AT = ['engine', 'queue', 'config', 'queue']
-
 /** Throws an InvalidKey where a file of certificates cannot be read, or nothing says what the queue is called. */
 export function placeOf(keys: Keys, { name }: Pick<ChannelContext, 'name'>): Place {
   const queue = keys.queue_name ?? name
   if (queue === undefined) {
-    throw new InvalidKey([...AT, 'queue_name'], 'nothing says which stream is loaded', {
+    throw new InvalidKey(inQueue('queue_name'), 'nothing says which stream is loaded', {
       hint: 'Set queue_name, or name the stream: bizon-load FILE --from-queue --stream NAME.',
     })
   }
   const { host, virtual_host: virtualHost, username, password, exchange } = keys
   for (const key of ['ssl_ca', 'ssl_cert', 'ssl_key'] as const) {
     const file = keys[key]
-    if (file !== undefined) requirePem(file, [...AT, key])
+    if (file !== undefined) requirePem(file, inQueue(key))
   }
   const tls = keys.ssl ? { ca: keys.ssl_ca, cert: keys.ssl_cert, key: keys.ssl_key } : undefined
   const port = keys.port ?? (tls ? TLS_PORT : PORT)

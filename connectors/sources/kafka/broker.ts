@@ -2,6 +2,7 @@
 
 import type { OffsetToCommit } from '../../kafka/commit.ts'
 import type { Batch } from '../../kafka/reader.ts'
+import type { StretchReader } from '../../kafka/stretch.ts'
 
 export interface Watermarks {
   readonly partition: number
@@ -12,9 +13,7 @@ export interface Watermarks {
 }
 
 /** Reads partitions from the offsets that it was told; in no group. */
-export interface Reader {
-  assign(topic: string, partition: number, offset: number): void
-  unassign(topic: string, partition: number): void
+export interface Reader extends StretchReader {
   /** What there is, as soon as there is something; nothing after a while. Rejects when the signal aborts. */
   fetch(signal: AbortSignal): Promise<readonly Batch[]>
 }

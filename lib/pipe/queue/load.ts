@@ -51,8 +51,10 @@ export async function loadQueue(
   const { signal = never, stop = never } = options
   const { partitions = 1 } = channel
   const loadOne = (one: One): Promise<Outcome> => loadPipes({ channel, config, ...one })
-  if (partitions > 1) checkPartitions(config, config.source?.mode)
-  if (partitions > 1) return loadShared({ channel, partitions, config, options, loadOne })
+  if (partitions > 1) {
+    checkPartitions(config, config.source?.mode)
+    return loadShared({ channel, partitions, config, options, loadOne })
+  }
   const consumer = channel.consumer()
   try {
     await consumer.open(AbortSignal.any([signal, stop]))

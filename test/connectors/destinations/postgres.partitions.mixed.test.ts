@@ -8,8 +8,9 @@ import { partRun } from '../../../lib/partition.ts'
 import type { LoadQueueOptions } from '../../../lib/pipe/queue/load.ts'
 import { never } from '../../../lib/wait.ts'
 import { runOf } from '../../support/load.ts'
-import { Parts } from '../../support/part-ground.ts'
+import { linesOf, numbersIn, Parts } from '../../support/part-ground.ts'
 import { postgresOptions, silent } from '../../support/postgres-destination.ts'
+import { upTo } from '../../support/queued.ts'
 import { freshDatabase, psql } from '../../support/services/postgres.ts'
 
 let url = ''
@@ -17,10 +18,8 @@ beforeEach(async () => {
   url = (await freshDatabase()).url
 })
 
-const upTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i)
-const read = async (sql: string): Promise<string[]> => (await psql(url, sql)).split('\n').slice(0, -1)
-const numbers = async (table = 'main'): Promise<number[]> =>
-  (await read(`SELECT source_data->>'n' FROM ${table} ORDER BY (source_data->>'n')::int`)).map(Number)
+const read = (sql: string): Promise<string[]> => linesOf(url, sql)
+const numbers = (table?: string): Promise<number[]> => numbersIn(url, table)
 
 /** What the checkpoints of the partitions say that have one. */
 const standing = async (what: string): Promise<string[]> =>

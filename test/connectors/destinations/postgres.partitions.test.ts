@@ -9,9 +9,9 @@ import { RawJson } from '../../../lib/record.ts'
 import { defineSource, type SourceDefinition } from '../../../lib/source.ts'
 import { never, sleep } from '../../../lib/wait.ts'
 import { runOf } from '../../support/load.ts'
-import { Parts } from '../../support/part-ground.ts'
+import { linesOf, numbersIn, Parts } from '../../support/part-ground.ts'
 import { postgresDestination, postgresOptions, silent } from '../../support/postgres-destination.ts'
-import { listening } from '../../support/queued.ts'
+import { listening, upTo } from '../../support/queued.ts'
 import { freshDatabase, psql, psqlEach } from '../../support/services/postgres.ts'
 import { scriptedSource } from '../../support/shelf.ts'
 
@@ -20,10 +20,8 @@ beforeEach(async () => {
   url = (await freshDatabase()).url
 })
 
-const upTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i)
-const read = async (sql: string): Promise<string[]> => (await psql(url, sql)).split('\n').slice(0, -1)
-const numbers = async (table = 'main'): Promise<number[]> =>
-  (await read(`SELECT source_data->>'n' FROM ${table} ORDER BY (source_data->>'n')::int`)).map(Number)
+const read = (sql: string): Promise<string[]> => linesOf(url, sql)
+const numbers = (table?: string): Promise<number[]> => numbersIn(url, table)
 const stateRows = (): Promise<string[]> => read('SELECT target FROM _bizon_state ORDER BY target')
 
 describe('a stream', () => {
